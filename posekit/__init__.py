@@ -1,0 +1,43 @@
+"""posekit: pose estimation in pure PyTorch.
+
+>>> import posekit
+>>> predictor = posekit.load("human")
+>>> for result in predictor("photo.jpg"):
+...     print(result["predictions"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from posekit.version import __version__
+
+if TYPE_CHECKING:
+    from posekit.build import create_model
+    from posekit.predictor import Predictor, load
+    from posekit.config import list_models
+    from posekit.result import PoseResult
+
+__all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]
+
+# Imported when first used: `import posekit` stays fast and has no side effects.
+_HOMES = {
+    "PoseResult": "posekit.result",
+    "Predictor": "posekit.predictor",
+    "create_model": "posekit.build",
+    "list_models": "posekit.config",
+    "load": "posekit.predictor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'posekit' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

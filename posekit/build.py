@@ -1,0 +1,162 @@
+"""Configuration and weights -> network, in eval mode, on a device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from posekit.config import read_config, resolve_name
+from posekit.errors import InputError, WeightsError
+
+__all__ = ["build_network", "create_model", "load_weights", "select_device"]
+
+log = logging.getLogger(__name__)
+
+
+def create_model(
+    name: str, *, weights: str | Path | None = None, num_keypoints: int | None = None
+) -> nn.Module:
+    """The bare network of a model, in eval mode on the CPU.
+
+    Args:
+        name: any name of a model, see `posekit.list_models`.
+        weights: a file or URL that `posekit.load` takes, or "published" for those of the table;
+            None leaves the network as it was initialised, at random.
+        num_keypoints: another number of keypoints than the configuration's. The layers whose
+            shape depends on it are initialised at random, all others are loaded.
+
+    Raises:
+        UnknownModelError: no such model.
+        WeightsError: the weights do not fit.
+    """
+    from posekit.hub import resolve_weights
+
+    name = resolve_name(name)
+    config = read_config(name)["net"]
+    if weights is None:
+        return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
+    path = resolve_weights(name, None if weights == "published" else weights)
+    if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
+        return load_weights(build_network(config), path)
+    published = load_weights(build_network(config), path).state_dict()
+    net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
+    state = net.state_dict()
+    kept = {key: value for key, value in published.items() if value.shape == state[key].shape}
+    net.load_state_dict(state | kept)
+    fresh = sorted(set(state) - set(kept))
+    log.warning("%s for %d keypoints: initialised anew: %s", name, num_keypoints, ", ".join(fresh))
+    return net
+
+
+def build_network(
+    config: Mapping[str, Any],
+    *,
+    num_keypoints: int | None = None,
+    device: str | torch.device = "meta",
+) -> nn.Module:
+    """The network that a configuration's `net` describes.
+
+    Args:
+        config: `_target_` and its arguments.
+        num_keypoints: replaces the configuration's.
+        device: where parameters are made; on `meta` they take no memory until weights come.
+    """
+    arguments = dict(config)
+    if num_keypoints is not None:
+        if "num_keypoints" not in arguments:
+            raise InputError(f"num_keypoints does not apply to {arguments['_target_']}")
+        if num_keypoints < 1:
+            raise InputError(f"num_keypoints must be at least 1, found {num_keypoints}")
+        arguments["num_keypoints"] = num_keypoints
+    with torch.device(device):
+        net = instantiate(arguments, _convert_="all")
+    assert isinstance(net, nn.Module)
+    return net
+
+
+def load_weights(
+    net: nn.Module,
+    path: Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """Fills a network that lies on `meta` from a posekit safetensors file.
+
+    The file is mapped, not read into a buffer, so that the peak stays near the file's size.
+
+    Args:
+        net: the network; it is changed and returned, in eval mode.
+        path: the weights.
+        device: where they go.
+        dtype: of floating-point entries; None keeps the file's.
+
+    Raises:
+        WeightsError: damaged file, missing or unknown entries, shapes that differ.
+    """
+    expected = net.state_dict()
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = set(file.keys())
+            _check_entries(
+                path, expected, {key: tuple(file.get_slice(key).get_shape()) for key in found}
+            )
+            state = {key: _placed(file.get_tensor(key), device, dtype) for key in expected}
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    net.load_state_dict(state, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(device, dtype if tensor.is_floating_point() else None)
+
+
+def _check_entries(
+    path: Path, expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]
+) -> None:
+    problems = []
+    if missing := [key for key in expected if key not in found]:
+        problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
+    if unknown := sorted(set(found) - set(expected)):
+        problems.append(f"{len(unknown)} entries that the model has not, such as {unknown[0]}")
+    differing = [
+        f"{key} is {found[key]}, expected {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in found and found[key] != tuple(value.shape)
+    ]
+    if differing:
+        problems.append(f"{len(differing)} shapes differ: {', '.join(differing[:3])}")
+    if problems:
+        raise WeightsError(
+            f"{path} does not fit the model: {'; '.join(problems)}. "
+            "Are they the weights of another model or number of keypoints?"
+        )
+
+
+def select_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the best there is: CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device '{device}' cannot be used here: {reason}; leave it out to take the best one"
+        ) from None
+    return chosen

@@ -1,0 +1,92 @@
+"""The command line: `posekit <command>`; `predict` takes Hydra overrides.
+
+Only what a command needs is imported, so that `--help` and `models` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from posekit.errors import PosekitError
+from posekit.version import __version__
+
+__all__ = ["main"]
+
+PREDICT_HELP = """\
+Find poses in images.
+
+  posekit predict model=human inputs=photo.jpg out_dir=out
+  posekit predict model=wholebody inputs=folder/ out_dir=out model.flip_test=false
+  posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
+
+out_dir gets visualization/ (drawings) and predictions/ (JSON). `posekit predict --cfg` prints every
+key with its value; key=value sets it. The exit status is 1 where an input could not be used.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # A client's line per request says nothing to a user.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        status: int = arguments.run(arguments)
+    except PosekitError as error:
+        print(f"posekit: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("posekit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (`posekit models | head`) has seen enough.
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="posekit", description="Pose estimation in pure PyTorch.")
+    parser.add_argument("--version", action="version", version=f"posekit {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    predict = commands.add_parser(
+        "predict",
+        help="find poses in images",
+        description=PREDICT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument("overrides", nargs="*", metavar="key=value")
+    predict.add_argument("--config-dir", type=Path, help="a folder with configurations of your own")
+    predict.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+    predict.set_defaults(run=_predict)
+
+    models = commands.add_parser("models", help="list the models")
+    models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
+    models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from posekit.commands.predict import predict
+
+    return predict(arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg)
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from posekit.commands.models import print_aliases, print_models
+
+    if arguments.show_alias:
+        print_aliases()
+    else:
+        print_models(arguments.text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

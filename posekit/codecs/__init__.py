@@ -1,0 +1,1 @@
+"""Network outputs <-> coordinates: pure functions of tensors."""

@@ -1,0 +1,28 @@
+"""Errors that a user can do something about; the command line prints them as one line."""
+
+from __future__ import annotations
+
+__all__ = ["DownloadError", "InputError", "PosekitError", "UnknownModelError", "WeightsError"]
+
+
+class PosekitError(Exception):
+    """The base of all: the message says what was expected, what was found and what to do."""
+
+
+class UnknownModelError(PosekitError, KeyError):
+    """No model of that name; the message has the nearest names."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0])
+
+
+class InputError(PosekitError, ValueError):
+    """An input, an option or a file that posekit cannot use."""
+
+
+class WeightsError(PosekitError, ValueError):
+    """Weights that do not fit the model, or a damaged file."""
+
+
+class DownloadError(PosekitError, OSError):
+    """No source gave the weights; the message lists each one tried and why it failed."""

@@ -1,0 +1,1 @@
+"""The networks, one file each. Every file has one public `nn.Module`."""

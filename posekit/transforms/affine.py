@@ -1,0 +1,99 @@
+"""Boxes -> crops of a fixed size, and coordinates of a crop back to the image.
+
+Conventions are those of MMPose: a box becomes a centre and a scale (its padded size, widened to
+the crop's aspect ratio); "plain" aligns the corners of pixel areas, UDP (arXiv 1911.07524) aligns
+the centres of the corner pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+__all__ = ["boxes_to_cs", "crop", "crop_matrices", "to_image"]
+
+# OpenCV keeps source coordinates in 16-bit integers while it remaps.
+MAX_WARP_SIDE = 32766
+
+
+def boxes_to_cs(
+    boxes_xyxy: np.ndarray, *, input_size: Sequence[int], padding: float = 1.25
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres and scales of boxes.
+
+    Args:
+        boxes_xyxy: (n, 4), in pixels of the image.
+        input_size: (w, h) of the crop.
+        padding: enlarges the boxes.
+
+    Returns:
+        Centres (n, 2) and scales (n, 2), float32, in pixels of the image; scales have the crop's
+        aspect ratio and contain the padded box.
+    """
+    boxes = boxes_xyxy.astype(np.float32, copy=False)
+    centers = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
+    sizes = (boxes[:, 2:] - boxes[:, :2]) * np.float32(padding)
+    aspect = np.float32(input_size[0] / input_size[1])
+    width, height = sizes[:, :1], sizes[:, 1:]
+    scales = np.where(
+        width > height * aspect,
+        np.hstack([width, width / aspect]),
+        np.hstack([height * aspect, height]),
+    )
+    # A box without area still has a crop.
+    return centers, np.maximum(scales, np.float32(1e-3))
+
+
+def crop_matrices(
+    centers: np.ndarray, scales: np.ndarray, *, input_size: Sequence[int], udp: bool = False
+) -> np.ndarray:
+    """The affine maps (n, 2, 3), float64, from image to crop coordinates."""
+    size = np.asarray(input_size, np.float64)
+    factor = (size - 1 if udp else size) / scales  # (n, 2)
+    # UDP puts the box's corner at the centre of pixel 0; plain puts the box's centre at size / 2.
+    shift = factor * (0.5 * scales - centers) if udp else 0.5 * size - factor * centers
+    matrices = np.zeros((len(centers), 2, 3))
+    matrices[:, 0, 0], matrices[:, 1, 1] = factor[:, 0], factor[:, 1]
+    matrices[:, :, 2] = shift
+    return matrices
+
+
+def crop(image: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+    """Warps an image into `out`, black outside the image.
+
+    Args:
+        image: (H, W, 3), uint8.
+        matrix: (2, 3), from image to crop coordinates, as `crop_matrices` makes them.
+        out: (h, w, 3), uint8, C-contiguous; it is written.
+    """
+    height, width = out.shape[:2]
+    if max(image.shape[:2]) > MAX_WARP_SIDE:
+        image, matrix = _visible_part(image, matrix, width, height)
+    cv2.warpAffine(image, matrix, (width, height), dst=out, flags=cv2.INTER_LINEAR)
+
+
+def _visible_part(
+    image: np.ndarray, matrix: np.ndarray, width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a huge image that the crop shows, and the map from it."""
+    corners = (np.array([[0, 0], [width, height]]) - matrix[:, 2]) / np.diag(matrix[:, :2])
+    bounds = np.array([image.shape[1], image.shape[0]])
+    # Two pixels more for the interpolation; at least one pixel of the image.
+    low = np.clip(np.floor(corners[0]).astype(int) - 2, 0, bounds - 1)
+    high = np.clip(np.ceil(corners[1]).astype(int) + 3, low + 1, bounds)
+    high = np.minimum(high, low + MAX_WARP_SIDE)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ low
+    return image[low[1] : high[1], low[0] : high[0]], moved
+
+
+def to_image(
+    keypoints: np.ndarray, centers: np.ndarray, scales: np.ndarray, *, input_size: Sequence[int]
+) -> np.ndarray:
+    """Keypoints (n, K, 2) in pixels of the crop -> pixels of the image, float32."""
+    size = np.asarray(input_size, np.float32)
+    centers, scales = centers[:, None], scales[:, None]
+    moved: np.ndarray = keypoints / size * scales + centers - np.float32(0.5) * scales
+    return moved.astype(np.float32, copy=False)

@@ -1,0 +1,74 @@
+"""Images -> normalised network inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Normalize", "letterbox"]
+
+
+def letterbox(image: np.ndarray, out: np.ndarray, pad_value: int) -> tuple[float, float]:
+    """Resizes an image to fit into `out` at its top left, keeping the aspect ratio.
+
+    Args:
+        image: (H, W, 3), uint8.
+        out: (h, w, 3), uint8; it is written, the rest is filled with `pad_value`.
+        pad_value: grey level of the border.
+
+    Returns:
+        The factors (x, y) from image to `out` coordinates.
+    """
+    height, width = image.shape[:2]
+    out_height, out_width = out.shape[:2]
+    factor = min(
+        max(out_height, out_width) / max(height, width),
+        min(out_height, out_width) / min(height, width),
+    )
+    new_width = min(max(int(width * factor + 0.5), 1), out_width)
+    new_height = min(max(int(height * factor + 0.5), 1), out_height)
+    out[new_height:] = pad_value
+    out[:new_height, new_width:] = pad_value
+    out[:new_height, :new_width] = cv2.resize(
+        image, (new_width, new_height), interpolation=cv2.INTER_LINEAR
+    )
+    return new_width / width, new_height / height
+
+
+class Normalize:
+    """uint8 images (N, h, w, 3), BGR -> normalised tensors (N, 3, h, w) on the device.
+
+    Args:
+        mean: per channel, in the network's channel order.
+        std: likewise.
+        color: channel order of the network, "rgb" or "bgr".
+        device: of the tensors.
+        dtype: of the tensors.
+    """
+
+    def __init__(
+        self,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        color: str,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        if color not in ("rgb", "bgr"):
+            raise ValueError(f"color must be 'rgb' or 'bgr', found '{color}'")
+        self.mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(std, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        self.reverse = color == "rgb"
+        self.device = device
+        self.dtype = dtype
+
+    def __call__(self, images: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+        if self.reverse:
+            tensor = tensor.flip(1)
+        return ((tensor.float() - self.mean) / self.std).to(self.dtype).contiguous()

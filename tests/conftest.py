@@ -1,0 +1,45 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference numbers, photographs and weights; skips where it is missing."""
+    folder = Path(os.environ.get("POSEKIT_SHARED", ROOT.parent / "shared"))
+    if not (folder / "reference").is_dir():
+        pytest.skip(f"no reference material at {folder}; set POSEKIT_SHARED to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rtmpose_m(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeded weights of `human`: the ones that the reference's results were made with."""
+    from tests.networks import save_seeded_weights
+
+    folder = shared / "reference" / "pose2d" / "rtmpose-m_8xb256-420e_body8-256x192"
+    path = tmp_path_factory.mktemp("weights") / "rtmpose-m.safetensors"
+    return save_seeded_weights(folder, "rtmpose-m_body8-256x192", path)
+
+
+@pytest.fixture(scope="session")
+def rtmpose_t(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeded weights of the smallest pose model, there without the shared folder too."""
+    from tests.networks import save_seeded_weights
+
+    folder = ROOT / "tests" / "data" / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"
+    path = tmp_path_factory.mktemp("weights") / "rtmpose-t.safetensors"
+    return save_seeded_weights(folder, "rtmpose-t_body8-256x192", path)
+
+
+@pytest.fixture(scope="session")
+def person_detector(shared: Path) -> Path:
+    """Real weights of the detector `rtmdet-nano_person-320`, in OpenMMLab's layout."""
+    return shared / "weights" / "rtmdet_nano_person.pth"

@@ -1,0 +1,93 @@
+"""Networks from configurations and weights."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import posekit
+from posekit.build import build_network, load_weights
+from posekit.config import read_config
+from posekit.errors import InputError, WeightsError
+
+NAME = "rtmpose-t_body8-256x192"
+
+
+def test_create_model_without_weights_is_random_and_in_eval_mode() -> None:
+    net = posekit.create_model(NAME)
+    assert not net.training
+    assert not any(parameter.is_meta for parameter in net.parameters())
+
+
+def test_create_model_with_weights(rtmpose_t: Path) -> None:
+    state = posekit.create_model(NAME, weights=rtmpose_t).state_dict()
+    expected = load_file(rtmpose_t)
+    assert set(state) == set(expected)
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
+def test_another_number_of_keypoints_keeps_what_it_can(
+    rtmpose_t: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        net = posekit.create_model(NAME, weights=rtmpose_t, num_keypoints=5)
+    assert "head.final_layer.bias, head.final_layer.weight" in caplog.text
+    assert net(torch.zeros(1, 3, 256, 192))[0].shape == (1, 5, 384)
+    state, published = net.state_dict(), load_file(rtmpose_t)
+    changed = {key for key in state if not torch.equal(state[key], published[key])}
+    assert changed == {"head.final_layer.weight", "head.final_layer.bias"}
+
+
+@pytest.mark.parametrize("name, count", [(NAME, 0), ("rtmdet-nano_person-320", 5)])
+def test_a_number_of_keypoints_that_makes_no_sense(name: str, count: int) -> None:
+    with pytest.raises(InputError, match="num_keypoints"):
+        posekit.create_model(name, num_keypoints=count)
+
+
+def test_a_file_with_other_entries_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
+    state = load_file(rtmpose_t)
+    state["extra"] = torch.zeros(1)
+    del state["head.to_x.weight"]
+    state["head.to_y.weight"] = torch.zeros(3, 3)
+    path = tmp_path / "a.safetensors"
+    save_file(state, path)
+    with pytest.raises(WeightsError) as caught:
+        load_weights(build_network(read_config(NAME)["net"]), path)
+    for part in ("head.to_x.weight", "extra", "head.to_y.weight is (3, 3), expected (512, 256)"):
+        assert part in str(caught.value)
+
+
+def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(rtmpose_t.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        load_weights(build_network(read_config(NAME)["net"]), path)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from posekit.build import build_network, load_weights
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+net = build_network({"_target_": "torch.nn.Linear", "in_features": 8192, "out_features": 8192})
+before = peak()
+net = load_weights(net, Path(sys.argv[1]))
+net.weight.sum().item()
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+def test_loading_takes_little_more_than_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"weight": torch.ones(8192, 8192), "bias": torch.zeros(8192)}, path)
+    command = [sys.executable, "-c", PEAK, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1.3 * path.stat().st_size

@@ -1,0 +1,59 @@
+"""The table and the YAMLs hold together."""
+
+from __future__ import annotations
+
+import pytest
+
+from posekit.build import build_network
+from posekit.checkpoints import CHECKPOINTS, Checkpoint
+from posekit.config import CONF_DIR, read_config, resolve_name
+from posekit.skeleton import load_skeleton
+from weights_convert.openmmlab import RULES
+
+ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
+
+
+def test_every_yaml_has_a_row_and_every_row_a_yaml() -> None:
+    stems = {path.stem for group in ("model", "detector") for path in (CONF_DIR / group).iterdir()}
+    assert stems == {row.name for row in CHECKPOINTS}
+
+
+def test_names_are_unique() -> None:
+    names = [name for row in CHECKPOINTS for name in {row.name, row.config, *row.aliases}]
+    assert len(names) == len(set(names))
+
+
+@ROWS
+def test_every_name_of_a_row_resolves_to_it(row: Checkpoint) -> None:
+    for name in (row.name, row.config, *row.aliases):
+        assert resolve_name(name) == row.name
+
+
+@ROWS
+def test_the_network_builds_and_can_be_converted(row: Checkpoint) -> None:
+    config = read_config(row.name)
+    net = build_network(config["net"])
+    assert all(parameter.is_meta for parameter in net.parameters())
+    assert type(net).__name__ in RULES
+    if row.task == "detection":
+        assert config["net"]["num_classes"] == len(config["classes"])
+        assert (CONF_DIR / "detector" / f"{row.name}.yaml").is_file()
+    else:
+        skeleton = load_skeleton(config["keypoints"])
+        assert config["net"]["num_keypoints"] == skeleton.num_keypoints
+        assert config["codec"]["input_size"] == config["preprocess"]["input_size"]
+
+
+@ROWS
+def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkpoint) -> None:
+    config = read_config(row.name)
+    if row.task == "detection":
+        return
+    classes = read_config(config["detector"])["classes"]
+    assert all(index < len(classes) for index in config.get("detector_categories", [0]))
+
+
+@ROWS
+def test_a_row_says_where_the_weights_are_and_what_they_may_be_used_for(row: Checkpoint) -> None:
+    assert row.sources and row.license and row.training_data
+    assert all(source.location.startswith(("https://", "hf://")) for source in row.sources)

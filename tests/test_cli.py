@@ -1,0 +1,201 @@
+"""The command line as a user has it: another process, in another folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from posekit.cli import main
+
+
+def posekit(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `posekit ...` with an empty cache and no network."""
+    return subprocess.run(
+        [sys.executable, "-m", "posekit", *arguments],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "POSEKIT_CACHE": str(cwd / "cache"),
+            "HF_HUB_OFFLINE": "1",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def whole_image(rtmpose_t: Path) -> list[str]:
+    """The smallest model without a detector."""
+    return [
+        "model=rtmpose-t_body8-256x192",
+        f"weights={rtmpose_t}",
+        "detector=whole_image",
+        "device=cpu",
+    ]
+
+
+def picture(path: Path) -> Path:
+    _, data = cv2.imencode(".png", np.full((64, 48, 3), 128, np.uint8))
+    path.write_bytes(data.tobytes())
+    return path
+
+
+def test_predict_reproduces_the_reference_from_the_files_alone(
+    shared: Path, rtmpose_m: Path, person_detector: Path, tmp_path: Path
+) -> None:
+    name = "000000040083"
+    done = posekit(
+        "predict",
+        "model=human",
+        f"weights={rtmpose_m}",
+        "detector=rtmdet-nano_person-320",
+        f"detector_weights={person_detector}",
+        f"inputs={shared / 'images' / name}.jpg",
+        "out_dir=out",
+        "device=cpu",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 instances in 1 images" in done.stdout
+    found = json.loads((tmp_path / "out" / "predictions" / f"{name}.json").read_text())
+    path = shared / "reference" / "inferencer"
+    path /= f"rtmpose-m_8xb256-420e_body8-256x192__{name}.json"
+    expected = json.loads(path.read_text())["result"]["predictions"][0]
+    assert [list(instance) for instance in found] == [list(instance) for instance in expected]
+    for instance, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(instance["bbox"], wanted["bbox"], atol=0.5)
+    photograph = cv2.imread(str(shared / "images" / f"{name}.jpg"))
+    drawing = cv2.imread(str(tmp_path / "out" / "visualization" / f"{name}.jpg"))
+    assert drawing.shape == photograph.shape
+    assert (np.abs(drawing.astype(int) - photograph).max(axis=2) > 60).sum() > 200
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]
+
+
+def test_a_folder_with_a_bad_file_does_the_rest_and_says_so(
+    whole_image: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a(1).png", "b,c.png", "x=1.png"):
+        picture(folder / name)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
+    done = posekit("predict", *whole_image, "inputs=in", "out_dir=out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "3 instances in 3 images" in done.stdout
+    assert "skipped: in/broken.png is truncated" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out" / "predictions").iterdir()) == [
+        "a(1).json",
+        "b,c.json",
+        "x=1.json",
+    ]
+
+
+def test_on_error_raise_stops(whole_image: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    done = posekit("predict", *whole_image, "inputs=a.png", "on_error=raise", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "posekit: error: a.png is empty"
+
+
+def test_names_with_hydras_characters(whole_image: list[str], tmp_path: Path) -> None:
+    picture(tmp_path / "clip(1), x=2.png")
+    done = posekit("predict", *whole_image, "inputs=clip(1), x=2.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "clip(1), x=2.png" in done.stdout
+
+
+def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    done = posekit("predict", "model=human", "inputs=a.png", cwd=tmp_path)
+    assert done.returncode == 1
+    for part in ("rtmpose-m_body8-256x192", "e48f03d0_20230504.pth", "HF_HUB_OFFLINE", "weights="):
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["inputs=none.png"], "no such file: none.png"),
+        (["inputs=empty"], "no images in the folder empty"),
+        (["inputs=."], "no images in the folder ."),
+        (["model=humann", "inputs=a.png"], "unknown model 'humann'; did you mean human"),
+        (["inputs=a.png", "kpt_th=1"], "unknown key 'kpt_th'; did you mean kpt_thr"),
+        (["inputs=a.png", "batch_size=0"], "batch_size must be"),
+        (["inputs=a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
+        (["inputs=a.png", "weights=none.pth"], "none.pth"),
+        (["a.png"], "expected key=value, found 'a.png'"),
+        (["model=human"], "inputs is missing"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rtmpose_m: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    weights = [] if any(a.startswith("weights=") for a in arguments) else [f"weights={rtmpose_m}"]
+    if arguments == ["a.png"]:
+        weights = []
+    status = main(["predict", *arguments, *weights, "detector=whole_image", "device=cpu"])
+    captured = capsys.readouterr()
+    assert status == 1
+    assert message in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_models_lists_names_aliases_tasks_sizes_and_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models"]) == 0
+    line = next(
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("rtmpose-m_body8-256x192 ")
+    )
+    for part in ("human, body, body17", "body", "256x192", "Body8 AP 0.749"):
+        assert part in line
+
+
+def test_models_can_be_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "wholebody"]) == 0
+    assert "rtmw-l_cocktail14-384x288" in capsys.readouterr().out
+    assert main(["models", "nothing like it"]) == 1
+
+
+def test_show_alias(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--show-alias"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("human "))
+    assert "rtmpose-m_8xb256-420e_body8-256x192" in line
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["predict", "--help"]])
+def test_help_and_models_do_not_import_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom posekit.cli import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'cv2', 'hydra'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+def test_cfg_prints_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--cfg", "model=body26", "kpt_thr=0.5"]) == 0
+    text = capsys.readouterr().out
+    for part in ("model: rtmpose-m_body8-halpe26-256x192", "kpt_thr: 0.5", "pose_batch_size: 64"):
+        assert part in text

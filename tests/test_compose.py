@@ -1,0 +1,124 @@
+"""Overrides -> configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from posekit.compose import compose_command
+from posekit.errors import InputError, UnknownModelError
+
+
+def compose(*overrides: str, config_dir: Path | None = None) -> dict:
+    return compose_command("predict", overrides, config_dir=config_dir)
+
+
+def test_the_model_is_resolved_and_the_detector_follows_it() -> None:
+    config = compose("model=hand", "inputs=a.jpg")
+    assert config["names"] == {
+        "model": "rtmpose-m_hand5-256x256",
+        "detector": "rtmdet-nano_hand-320",
+    }
+    assert config["model"]["net"]["num_keypoints"] == 21
+    assert config["detector"]["classes"] == ["hand"]
+
+
+def test_official_paths_are_names_too() -> None:
+    config = compose("model=configs/x/rtmpose-s_8xb256-420e_coco-256x192.py", "inputs=a.jpg")
+    assert config["names"]["model"] == "rtmpose-s_coco-256x192"
+
+
+@pytest.mark.parametrize("value", ["whole_image", "none", "null"])
+def test_no_detector(value: str) -> None:
+    config = compose(f"detector={value}", "inputs=a.jpg")
+    assert config["names"]["detector"] is None and "detector" not in config
+
+
+def test_what_a_group_holds_can_be_overridden() -> None:
+    config = compose("inputs=a.jpg", "model.flip_test=false", "detector.nms_threshold=0.5")
+    assert config["model"]["flip_test"] is False
+    assert config["detector"]["nms_threshold"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["clip(1).jpg", "a,b.jpg", "x=1.jpg", "~a.jpg", "a b.jpg", "写真.jpg", "${x}.jpg", "it's.jpg",
+     "rtsp://host/?x=1&y=2", "100", "true", "a#b.jpg", "{a}.jpg", "a:b.jpg", "a\\b.jpg"],
+)  # fmt: skip
+def test_any_file_name_is_taken_literally(name: str) -> None:
+    assert compose(f"inputs={name}")["inputs"] == name
+
+
+def test_quotes_that_hydra_would_need_are_taken_off() -> None:
+    assert compose("inputs='a,b.jpg'")["inputs"] == "a,b.jpg"
+
+
+@pytest.mark.parametrize("text", ["[a.jpg,b.jpg]", "[a.jpg, b.jpg]", "['a.jpg',\"b.jpg\"]"])
+def test_lists(text: str) -> None:
+    assert compose(f"inputs={text}")["inputs"] == ["a.jpg", "b.jpg"]
+
+
+def test_lists_of_names_that_hydra_cannot_parse() -> None:
+    assert compose("inputs=[a(1).jpg,x=1.jpg]")["inputs"] == ["a(1).jpg", "x=1.jpg"]
+
+
+def test_a_file_named_like_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "[a]").touch()
+    assert compose("inputs=[a]")["inputs"] == "[a]"
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("kpt_th=1", "unknown key 'kpt_th'; did you mean kpt_thr"),
+        ("model.flip_tst=1", "unknown key 'model.flip_tst'; did you mean model.flip_test"),
+        ("out_dirs=x", "unknown key 'out_dirs'; did you mean out_dir"),
+        ("photo.jpg", "expected key=value, found 'photo.jpg'"),
+        ("kpt_thr=[1", "kpt_thr"),
+    ],
+)
+def test_mistakes_are_explained(override: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        compose("inputs=a.jpg", override)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_its_key_gets_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean inputs="):
+        compose(str(tmp_path))
+
+
+def test_inputs_are_needed() -> None:
+    with pytest.raises(InputError, match="inputs is missing"):
+        compose("model=human")
+
+
+def test_unknown_models() -> None:
+    with pytest.raises(UnknownModelError, match="did you mean"):
+        compose("model=humann", "inputs=a.jpg")
+    with pytest.raises(UnknownModelError, match="did you mean"):
+        compose("detector=rtmdet-nano", "inputs=a.jpg")
+
+
+def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(
+        "net: {_target_: torch.nn.Identity}\ndetector: null\n"
+    )
+    config = compose("model=mine", "inputs=a.jpg", config_dir=tmp_path)
+    assert config["model"]["net"] == {"_target_": "torch.nn.Identity"}
+    assert config["names"] == {"model": "mine", "detector": None}
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        compose("inputs=a.jpg", config_dir=tmp_path / "none")
+
+
+def test_hydras_global_state_is_left_alone() -> None:
+    compose("inputs=a.jpg")
+    assert not GlobalHydra.instance().is_initialized()

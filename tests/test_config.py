@@ -1,0 +1,83 @@
+"""Names -> models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posekit.config import config_path, list_models, nearest, read_config, resolve_name
+from posekit.errors import InputError, UnknownModelError
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("rtmpose-m_body8-256x192", "rtmpose-m_body8-256x192"),
+        ("human", "rtmpose-m_body8-256x192"),
+        ("Human", "rtmpose-m_body8-256x192"),
+        ("body26", "rtmpose-m_body8-halpe26-256x192"),
+        ("rtmpose-m_8xb256-420e_coco-256x192", "rtmpose-m_coco-256x192"),
+        ("configs/a/rtmpose-m_8xb256-420e_coco-256x192.py", "rtmpose-m_coco-256x192"),
+        (r"configs\a\rtmpose-m_8xb256-420e_coco-256x192.py", "rtmpose-m_coco-256x192"),
+        ("rtmdet_nano_320-8xb32_coco-person", "rtmdet-nano_person-320"),
+    ],
+)
+def test_names(name: str, expected: str) -> None:
+    assert resolve_name(name) == expected
+
+
+def test_human_is_a_detector_where_one_is_asked_for() -> None:
+    assert resolve_name("human", detector=True) == "rtmdet-m_person-640"
+
+
+@pytest.mark.parametrize("name", ["rtmpose-q", "", "  ", "../predict", "model/human", "nothing.py"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(UnknownModelError):
+        resolve_name(name)
+
+
+def test_an_unknown_name_has_the_nearest() -> None:
+    with pytest.raises(UnknownModelError, match="did you mean human"):
+        resolve_name("humann")
+
+
+def test_nearest_ignores_case() -> None:
+    assert nearest("HUMAN", ["human", "hand"])[0] == "human"
+
+
+def test_models_by_task() -> None:
+    assert "rtmpose-m_body8-256x192" in list_models("body")
+    assert "rtmpose-m_body8-256x192" not in list_models("detection")
+    assert set(list_models("face")) < set(list_models())
+    with pytest.raises(InputError, match="tasks are animal, body"):
+        list_models("bodies")
+
+
+def test_a_folder_of_ones_own_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / "model" / "mine.yaml"
+    mine.write_text("net: {_target_: torch.nn.Identity}\n")
+    assert resolve_name("mine", [tmp_path]) == "mine"
+    assert config_path("mine", [tmp_path]) == mine
+    assert read_config("mine", [tmp_path])["net"]["_target_"] == "torch.nn.Identity"
+
+
+@pytest.mark.parametrize("text", ["- a\n", "a: [\n", "detector: x\n", ""])
+def test_a_broken_yaml_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(text)
+    with pytest.raises(InputError, match="mine.yaml"):
+        read_config("mine", [tmp_path])
+
+
+def test_importing_posekit_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, posekit, posekit.config, posekit.cli\n"
+        "assert posekit.list_models('body')\n"
+        "print(sorted({'torch', 'cv2', 'numpy', 'hydra', 'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,74 @@
+"""Boxes of real photographs, with real weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from posekit.build import build_network, load_weights
+from posekit.config import read_config
+from posekit.detect import Detections, Detector
+from posekit.hub import resolve_weights
+
+NAME = "rtmdet-nano_person-320"
+IMAGES = (
+    "000000000785",
+    "000000037516",
+    "000000040083",
+    "000000196141",
+    "000000197388",
+    "001766",
+    "33",
+)
+
+
+@pytest.fixture(scope="module")
+def detector(person_detector: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        path = resolve_weights(NAME, person_detector)
+    config = read_config(NAME)
+    return Detector(load_weights(build_network(config["net"]), path), config)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_detections_match_the_reference(detector: Detector, shared: Path, name: str) -> None:
+    expected = json.loads((shared / "reference" / "detections" / f"{name}.json").read_text())
+    image = cv2.imread(str(shared / "images" / expected["image"]))
+    (found,) = detector([image], score_threshold=expected["score_thr"])
+    boxes, scores = np.array(expected["bboxes"]), np.array(expected["scores"])
+    assert len(found) == len(scores)
+    np.testing.assert_allclose(found.boxes_xyxy, boxes.reshape(-1, 4), atol=0.5)
+    np.testing.assert_allclose(found.scores, scores, atol=5e-3)
+    assert found.labels.tolist() == expected["labels"]
+
+
+def test_images_of_a_chunk_do_not_change_each_other(detector: Detector, shared: Path) -> None:
+    images = [cv2.imread(str(path)) for path in sorted((shared / "images").iterdir())[:3]]
+    together = detector(images)
+    for image, expected in zip(images, together, strict=True):
+        (alone,) = detector([image])
+        np.testing.assert_array_equal(alone.boxes_xyxy, expected.boxes_xyxy)
+
+
+def test_extreme_images(detector: Detector) -> None:
+    for shape in ((1, 1, 3), (1, 2000, 3), (3000, 2, 3)):
+        (found,) = detector([np.zeros(shape, np.uint8)])
+        assert np.isfinite(found.boxes_xyxy).all()
+
+
+def test_no_images(detector: Detector) -> None:
+    assert detector([]) == []
+
+
+def test_select_takes_the_classes_asked_for_without_overlaps() -> None:
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10]], np.float32)
+    found = Detections(boxes, np.array([0.9, 0.8, 0.7]), np.array([0, 0, 3]))
+    chosen = found.select((0,), score_threshold=0.3, nms_threshold=0.3)
+    assert chosen.scores.tolist() == [0.9]
+    assert len(found.select((3,), score_threshold=0.3, nms_threshold=0.3)) == 1
+    assert len(found.select((0, 3), score_threshold=0.95, nms_threshold=0.3)) == 0
