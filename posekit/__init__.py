@@ -15,8 +15,8 @@ from posekit.version import __version__
 
 if TYPE_CHECKING:
     from posekit.build import create_model
-    from posekit.predictor import Predictor, load
     from posekit.config import list_models
+    from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
 
 __all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]

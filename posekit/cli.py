@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the models")
     models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
     models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
+    models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
     return parser
 
@@ -79,10 +80,12 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from posekit.commands.models import print_aliases, print_models
+    from posekit.commands.models import markdown_page, print_aliases, print_models
 
     if arguments.show_alias:
         print_aliases()
+    elif arguments.markdown:
+        print(markdown_page(), end="")
     else:
         print_models(arguments.text)
     return 0

@@ -56,7 +56,9 @@ def compose_command(
         detector = _chosen_detector(groups.get("detector"), model, search)
         base = [f"model={model}", f"detector={detector}" if detector else "~detector"]
         if search:
-            base.append("hydra.searchpath=[" + ",".join(f"'file://{p}'" for p in search) + "]")
+            base.append(
+                "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in search) + "]"
+            )
         try:
             config = compose(command, [*base, *others])
         except (HydraException, OmegaConfBaseException) as error:
@@ -64,20 +66,18 @@ def compose_command(
             valid = OmegaConf.to_container(compose(command, base))
             raise InputError(_explain(error, others, valid)) from None
         try:
-            values = OmegaConf.to_container(config, resolve=True)
+            values: Any = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
             raise InputError(_first_line(error)) from None
-    assert isinstance(values, dict)
     for key, value in literals.items():
         if key not in values:
             raise InputError(_unknown_key(key, values))
         values[key] = value
-    missing = [key for key, value in values.items() if value == "???"]
-    if missing:
-        raise InputError(f"{missing[0]} is missing: add {missing[0]}=... to the command")
-    return {str(key): value for key, value in values.items()} | {
-        "names": {"model": model, "detector": detector}
-    }
+    for key, value in values.items():
+        if value == "???":
+            raise InputError(f"{key} is missing: add {key}=... to the command")
+    values["names"] = {"model": model, "detector": detector}
+    return values
 
 
 def _search_path(config_dir: Path | None) -> list[Path]:
@@ -115,8 +115,8 @@ def _literal(key: str, value: str) -> Any:
         return None
     if value.startswith("[") and value.endswith("]") and not Path(value).exists():
         try:
-            parsed = OverridesParser.create().parse_override(f"{key}={value}").value()
-            return [str(item) for item in parsed]
+            parsed: Any = OverridesParser.create().parse_override(f"{key}={value}").value()
+            return [str(item) for item in parsed] if isinstance(parsed, list) else _unquoted(value)
         except HydraException:
             return [_unquoted(item.strip()) for item in value[1:-1].split(",") if item.strip()]
     return _unquoted(value)

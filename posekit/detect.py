@@ -96,11 +96,12 @@ class Detector:
         boxes, scores = self.codec.decode(self.net(self.normalize(batch)))
         boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
         found = []
-        for image_boxes, image_scores, factor in zip(boxes, scores, factors, strict=True):
+        for image_boxes, image_scores, (x, y) in zip(boxes, scores, factors, strict=True):
+            inverse = [1 / x, 1 / y, 1 / x, 1 / y]
             # Few cells pass: only those leave the device.
             cells, labels = (image_scores > score_threshold).nonzero(as_tuple=True)
             detections = Detections(
-                (image_boxes[cells] / image_boxes.new_tensor(factor * 2)).cpu().numpy(),
+                (image_boxes[cells] * image_boxes.new_tensor(inverse)).cpu().numpy(),
                 image_scores[cells, labels].cpu().numpy(),
                 labels.cpu().numpy(),
             )

@@ -34,7 +34,6 @@ def draw_pose(
     skeleton: Skeleton,
     *,
     boxes: npt.ArrayLike | None = None,
-    box_scores: npt.ArrayLike | None = None,
     radius: int = 3,
     thickness: int = 1,
     kpt_thr: float = 0.3,
@@ -53,7 +52,6 @@ def draw_pose(
         scores: (n, K).
         skeleton: what the K keypoints are.
         boxes: (n, 4), x1, y1, x2, y2 in pixels; needed with `draw_bbox`.
-        box_scores: (n,); for callers that have them: no style writes them.
         radius: of a keypoint's dot, in pixels.
         thickness: of links and boxes, in pixels.
         kpt_thr: the lowest score that is drawn.

@@ -72,9 +72,9 @@ class PoseEstimator:
         scores = np.empty(keypoints.shape[:2], np.float32)
         for start in range(0, len(boxes), batch_size):
             part = slice(start, start + batch_size)
-            crops = self._crop(images, owners[part], matrices[part])
-            in_crop, scores[part] = self._estimate(
-                crops, self.flip_test if flip_test is None else flip_test
+            crops = self.crop(images, owners[part], matrices[part])
+            in_crop, scores[part] = self.estimate_crops(
+                crops, flip_test=self.flip_test if flip_test is None else flip_test
             )
             keypoints[part] = to_image(
                 in_crop, centers[part], scales[part], input_size=self.input_size
@@ -82,9 +82,10 @@ class PoseEstimator:
         ends = np.cumsum(counts)[:-1]
         return list(zip(np.split(keypoints, ends), np.split(scores, ends), strict=True))
 
-    def _crop(
+    def crop(
         self, images: Sequence[np.ndarray], owners: np.ndarray, matrices: np.ndarray
     ) -> np.ndarray:
+        """Crops (n, h, w, 3), BGR, uint8, given the image and the affine map (2, 3) of each."""
         width, height = self.input_size
         crops = np.empty((len(owners), height, width, 3), np.uint8)
         for owner, matrix, out in zip(owners, matrices, crops, strict=True):
@@ -92,7 +93,10 @@ class PoseEstimator:
         return crops
 
     @torch.inference_mode()
-    def _estimate(self, crops: np.ndarray, flip_test: bool) -> tuple[np.ndarray, np.ndarray]:
+    def estimate_crops(
+        self, crops: np.ndarray, *, flip_test: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keypoints (n, K, 2) in pixels of the crops (n, h, w, 3), and scores (n, K)."""
         batch = self.normalize(crops)
         outputs = self.net(batch)
         if flip_test:

@@ -19,7 +19,20 @@ from posekit.errors import InputError
 __all__ = ["ImageSource", "decode_image", "iter_sources", "to_bgr"]
 
 IMAGE_SUFFIXES = frozenset(
-    ".bmp .dib .jpeg .jpg .jpe .jp2 .png .webp .avif .pbm .pgm .ppm .pnm .tif .tiff".split()
+    (
+        ".avif",
+        ".bmp",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    )
 )
 URL_TIMEOUT = 30.0  # seconds
 URL_LIMIT = 512 * 1024 * 1024  # bytes
@@ -50,12 +63,9 @@ def iter_sources(inputs: Any) -> Iterator[ImageSource]:
     Raises:
         InputError: a folder without images, or something else altogether.
     """
-    count = 0
-    for source in _walk(inputs):
-        if not source.name:
-            source = ImageSource(f"{count:08d}.jpg", None, source.load)
-        count += 1
-        yield source
+    for index, source in enumerate(_walk(inputs)):
+        # An array has no name of its own: it gets its number.
+        yield source if source.name else ImageSource(f"{index:08d}.jpg", None, source.load)
 
 
 def _walk(inputs: Any) -> Iterator[ImageSource]:

@@ -41,6 +41,7 @@ def load(
     detector_weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    config_dir: str | Path | None = None,
 ) -> Predictor:
     """A predictor with its networks, ready for images.
 
@@ -53,6 +54,8 @@ def load(
         detector_weights: as `weights`, for the detector.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
+        config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
+            looked into before the packaged ones.
 
     Raises:
         UnknownModelError: no such model or detector.
@@ -60,8 +63,9 @@ def load(
         DownloadError: no source gave the weights.
         InputError: a device or a type that cannot be used here.
     """
-    model = resolve_name(name)
-    config = read_config(model)
+    search = () if config_dir is None else (Path(config_dir),)
+    model = resolve_name(name, search)
+    config = read_config(model, search)
     if "keypoints" not in config:
         raise InputError(f"{model} is a detector; name a pose model and pass detector='{model}'")
     detector_name = config["detector"] if detector is None else detector
@@ -74,6 +78,7 @@ def load(
         lazy_detector=detector is None and detector_weights is None,
         device=device,
         dtype=dtype,
+        search=search,
     )
 
 
@@ -113,6 +118,7 @@ class Predictor:
         lazy_detector: bool = False,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        search: Sequence[Path] = (),
     ) -> Predictor:
         """A predictor of a composed configuration; see `load` for the arguments.
 
@@ -120,15 +126,16 @@ class Predictor:
             config: a model's YAML.
             detector_config: the detector's YAML; None reads that of `detector`.
             lazy_detector: load the detector when it is first needed.
+            search: folders of configurations that come before the packaged ones.
         """
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
-        skeleton = load_skeleton(config["keypoints"])
+        skeleton = load_skeleton(config["keypoints"], search=search)
         find: Callable[[], Detector] | None = None
         if detector not in (None, WHOLE_IMAGE):
-            chosen = resolve_name(str(detector), detector=True)
-            described = detector_config or read_config(chosen)
+            chosen = resolve_name(str(detector), search, detector=True)
+            described = detector_config or read_config(chosen, search)
             if "classes" not in described:
                 raise InputError(f"{chosen} is not a detector")
 
@@ -306,7 +313,6 @@ def _draw(image: np.ndarray, result: PoseResult, options: PredictOptions) -> np.
         result.keypoint_scores,
         result.skeleton,
         boxes=result.boxes_xyxy,
-        box_scores=result.box_scores,
         radius=options.radius,
         thickness=options.thickness,
         kpt_thr=options.kpt_thr,

@@ -193,10 +193,9 @@ def _parse(name: str, raw: Any, roots: tuple[Path, ...], with_openpose: bool) ->
     names = tuple(row[0] for row in rows)
     index: dict[str, int] = {}
     for i, keypoint in enumerate(names):
-        if index.setdefault(keypoint, i) != i:
-            raise InputError(
-                f"keypoints[{i}]: '{keypoint}' is already keypoints[{index[keypoint]}]"
-            )
+        first = index.setdefault(keypoint, i)
+        if first != i:
+            raise InputError(f"keypoints[{i}]: '{keypoint}' is already keypoints[{first}]")
 
     flip_indices = list(range(len(names)))
     for i, pair in enumerate(_list(raw, "flip_pairs")):

@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
         # mkstemp makes a file for its owner only; a result is like any other new file.
         Path(temporary).chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

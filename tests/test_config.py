@@ -69,7 +69,7 @@ def test_a_folder_of_ones_own_comes_first(tmp_path: Path) -> None:
 def test_a_broken_yaml_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text(text)
-    with pytest.raises(InputError, match="mine.yaml"):
+    with pytest.raises(InputError, match=r"mine\.yaml"):
         read_config("mine", [tmp_path])
 
 

@@ -180,7 +180,7 @@ def test_a_wrong_file_is_named_with_its_key(
     [
         (
             {"names": ("nose", "nose", "chin")},
-            "names: expected each name once, found repeated nose",
+            "names: expected each name once",
         ),
         ({"names": ()}, "names: expected at least one"),
         ({"flip_indices": (0, 1)}, "flip_indices: expected 3 entries, found 2"),

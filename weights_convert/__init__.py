@@ -1,6 +1,21 @@
 """Foreign checkpoints -> posekit safetensors."""
 
-from weights_convert.convert import convert_state_dict
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from weights_convert.errors import ConversionError, UnsafeCheckpointError
 
-__all__ = ["ConversionError", "UnsafeCheckpointError", "convert_state_dict"]
+if TYPE_CHECKING:
+    from weights_convert.convert import convert_file, convert_state_dict
+
+__all__ = ["ConversionError", "UnsafeCheckpointError", "convert_file", "convert_state_dict"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used, because PyTorch comes with it: `--help` stays fast.
+    if name not in ("convert_file", "convert_state_dict"):
+        raise AttributeError(f"module 'weights_convert' has no attribute '{name}'")
+    from weights_convert import convert
+
+    return getattr(convert, name)

@@ -1,19 +1,75 @@
-"""Source state dict -> posekit state dict, by a table of rules, with nothing left over."""
+"""Foreign checkpoint -> posekit weights, by a table of rules, with nothing left over."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from weights_convert import openmmlab
+from posekit.build import build_network
+from posekit.config import read_config, resolve_name
+from weights_convert import motionbert, openmmlab
 from weights_convert.errors import ConversionError
+from weights_convert.onnx import is_onnx, read_onnx
+from weights_convert.reader import read_checkpoint
 
-__all__ = ["LAYOUTS", "convert_state_dict"]
+__all__ = ["CONVERTER_VERSION", "LAYOUTS", "convert_file", "convert_state_dict"]
+
+# Goes into what is written; raise it where the same source comes out different.
+CONVERTER_VERSION = "1"
 
 # layout -> network class -> rules
-LAYOUTS = {"openmmlab": openmmlab.RULES}
+LAYOUTS = {"openmmlab": openmmlab.RULES, "motionbert": motionbert.RULES}
+
+
+def convert_file(source: Path, model: str, output: Path) -> None:
+    """Writes a foreign checkpoint as posekit safetensors.
+
+    Args:
+        source: a `.pth`, `.pt`, `.bin` or `.safetensors` file in any layout known, or an ONNX
+            export; its content decides what it is.
+        model: any name of the model that the weights are for.
+        output: the file to write. It appears whole or not at all.
+
+    Raises:
+        UnknownModelError: no such model.
+        ConversionError: the source cannot be read or does not fit the model, the output cannot be
+            written or is the source.
+    """
+    name = resolve_name(model)
+    net = build_network(read_config(name)["net"])
+    digest = _sha256(source)
+    if output.exists() and output.samefile(source):
+        raise ConversionError(f"the output {output} is the source: name another file")
+    state = _read(source, net)
+    metadata = {
+        "format": "pt",
+        "model": name,
+        "source": source.name,
+        "source_sha256": digest,
+        "converter": CONVERTER_VERSION,
+    }
+    _save(state, output, metadata)
+
+
+def _read(source: Path, net: nn.Module) -> dict[str, Tensor]:
+    try:
+        if is_onnx(source):
+            return read_onnx(source, net)
+    except zipfile.BadZipFile:
+        pass  # the reader says what is wrong with it
+    found = read_checkpoint(source)
+    try:
+        return convert_state_dict(found, net=net, layout=_likely_layout(found, net))
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}") from None
 
 
 def convert_state_dict(
@@ -31,15 +87,15 @@ def convert_state_dict(
 
     Raises:
         ConversionError: a source key that no rule maps, a target that nothing fills or that two
-            entries fill, a shape that differs. The message names them all.
+            entries fill, a shape that differs. The message names them.
     """
     family = type(net).__name__
     try:
         rules = LAYOUTS[layout][family]
     except KeyError:
-        known = ", ".join(sorted(name for name, table in LAYOUTS.items() if family in table))
+        known = ", ".join(_layouts_of(net))
         raise ConversionError(
-            f"no rules convert layout '{layout}' to {family}; known layouts for it: {known or 'none'}"
+            f"no rules convert layout '{layout}' to {family}; known ones: {known or 'none'}"
         ) from None
     return apply_rules(state, rules, net)
 
@@ -48,31 +104,32 @@ def apply_rules(
     state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
     """As `convert_state_dict`, with the rules given."""
-    compiled = [(re.compile(pattern), target) for pattern, target in rules]
     targets = net.state_dict()
     found: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
-    unmapped, clashes, shapes = [], [], []
+    unmapped, clashes, misfits = [], [], []
     for key, value in state.items():
-        target = _first_match(key, compiled)
-        if target is None:
+        matched, target = _first_match(key, rules)
+        if matched and target is None:
             continue
-        if target == "" or target not in targets:
+        if target is None or target not in targets:
             unmapped.append(key)
-        elif target in found:
-            clashes.append(f"{key} and {origin[target]} -> {target}")
-        elif value.shape != targets[target].shape:
-            shapes.append(
-                f"{key} is {tuple(value.shape)}, {target} expects {tuple(targets[target].shape)}"
+            continue
+        if target in found:
+            clashes.append(f"{origin[target]} and {key} -> {target}")
+            continue
+        found[target], origin[target] = value, key
+        expected = targets[target]
+        if value.shape != expected.shape:
+            misfits.append(
+                f"{key} is {tuple(value.shape)}, {target} expects {tuple(expected.shape)}"
             )
-            found[target] = value
-        else:
-            found[target], origin[target] = value, key
-    unfilled = [key for key in targets if key not in found]
+        elif value.is_floating_point() != expected.is_floating_point():
+            misfits.append(f"{key} is {value.dtype}, {target} expects {expected.dtype}")
     problems = [
         _listed("source keys that nothing maps", unmapped),
-        _listed("keys of the network that nothing fills", unfilled),
-        _listed("shapes that differ", shapes),
+        _listed("keys of the network that nothing fills", [k for k in targets if k not in found]),
+        _listed("shapes that differ", misfits),
         _listed("keys filled twice", clashes),
     ]
     if any(problems):
@@ -84,13 +141,26 @@ def apply_rules(
     return {key: found[key] for key in targets}
 
 
-def _first_match(key: str, rules: list[tuple[re.Pattern[str], str | None]]) -> str | None:
-    """The target of `key`, None where it is to be dropped, "" where no rule matches."""
+def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str | None]:
+    """Whether a rule matches, and the target of `key`: None where it is to be dropped."""
     for pattern, target in rules:
-        match = pattern.fullmatch(key)
-        if match:
-            return None if target is None else match.expand(target)
-    return ""
+        if match := re.fullmatch(pattern, key):
+            return True, None if target is None else match.expand(target)
+    return False, None
+
+
+def _layouts_of(net: nn.Module) -> list[str]:
+    return [layout for layout, table in LAYOUTS.items() if type(net).__name__ in table]
+
+
+def _likely_layout(state: Mapping[str, Tensor], net: nn.Module) -> str:
+    """The layout whose rules leave the fewest entries over."""
+
+    def left_over(layout: str) -> int:
+        rules = LAYOUTS[layout][type(net).__name__]
+        return sum(not _first_match(key, rules)[0] for key in state)
+
+    return min(_layouts_of(net), key=left_over, default="openmmlab")
 
 
 def _listed(what: str, names: list[str], limit: int = 8) -> str:
@@ -98,3 +168,42 @@ def _listed(what: str, names: list[str], limit: int = 8) -> str:
         return ""
     more = f", and {len(names) - limit} more" if len(names) > limit else ""
     return f"{len(names)} {what}: {', '.join(names[:limit])}{more}"
+
+
+def _save(state: Mapping[str, Tensor], output: Path, metadata: dict[str, str]) -> None:
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
+        try:
+            save_file(_unshared(state), temporary, metadata=metadata)
+            temporary.chmod(mode)  # some versions of safetensors shut out all but the owner
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ConversionError(f"cannot write {output}: {reason}") from None
+
+
+def _unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them; only those that share memory are copied."""
+    taken: set[int] = set()
+    result: dict[str, Tensor] = {}
+    for key, value in state.items():
+        memory = value.untyped_storage().data_ptr()
+        result[key] = value.clone() if memory in taken else value
+        result[key] = result[key].contiguous()
+        taken.add(memory)
+    return result
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ConversionError(f"cannot read {path}: {error.strerror or error}") from None
+    return digest.hexdigest()

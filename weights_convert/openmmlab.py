@@ -66,7 +66,106 @@ _RTMDET: tuple[Rule, ...] = (
     (r"bbox_head\.rtm_(cls|reg)\.(.*)", r"head.\1_preds.\2"),
 )
 
+_YOLOX: tuple[Rule, ...] = (
+    *IGNORED,
+    *_CSPNEXT,
+    (r"bbox_head\.multi_level_(cls|reg)_convs\.(\d)\.(.*)", r"heads.\2.\1_tower.\3"),
+    (r"bbox_head\.multi_level_conv_(cls|reg|obj)\.(\d)\.(.*)", r"heads.\2.\1_pred.\3"),
+)
+
+_SSDLITE: tuple[Rule, ...] = (
+    *IGNORED,
+    (r"backbone\.conv1\.(.*)", r"backbone.stem.\1"),
+    (r"backbone\.conv2\.(.*)", r"backbone.last_conv.\1"),
+    # The source counts the stages from one.
+    *((rf"backbone\.layer{i + 1}\.(.*)", rf"backbone.stages.{i}.\1") for i in range(7)),
+    (r"neck\.extra_layers\.(\d)\.0\.(.*)", r"extra_layers.\1.reduce_conv.\2"),
+    (r"neck\.extra_layers\.(\d)\.1\.(.*)", r"extra_layers.\1.\2"),
+    (r"bbox_head\.(cls|reg)_convs\.(\d)\.0\.(.*)", r"\1_preds.\2.depthwise_conv.\3"),
+    (r"bbox_head\.(cls|reg)_convs\.(\d)\.1\.(.*)", r"\1_preds.\2.pred.\3"),
+)
+
+_MOTIONBERT: tuple[Rule, ...] = (
+    *IGNORED,
+    (r"backbone\.joints_embed\.(.*)", r"embed.\1"),
+    (r"backbone\.spat_embed", r"spatial_position"),
+    (r"backbone\.temp_embed", r"temporal_position"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.(norm[12]|attn)_s\.(.*)", r"blocks_\1.\2.spatial.\3.\4"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.(norm[12]|attn)_t\.(.*)", r"blocks_\1.\2.temporal.\3.\4"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_s\.0\.(.*)", r"blocks_\1.\2.spatial.fc1.\3"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_s\.2\.(.*)", r"blocks_\1.\2.spatial.fc2.\3"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_t\.0\.(.*)", r"blocks_\1.\2.temporal.fc1.\3"),
+    (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_t\.2\.(.*)", r"blocks_\1.\2.temporal.fc2.\3"),
+    (r"backbone\.attn_regress\.(\d+)\.(.*)", r"fusion.\1.\2"),
+    (r"backbone\.norm\.(.*)", r"norm.\1"),
+    (r"head\.pre_logits\.fc\.(.*)", r"representation.\1"),
+    (r"head\.fc\.(.*)", r"head.\1"),
+)
+
+# mmpose 0.x calls the head `keypoint_head`, and the convolutions before its last layer are part of
+# `final_layer` there.
+_HEATMAP_HEAD: tuple[Rule, ...] = (
+    (r"(?:keypoint_)?head\.final_layer\.(weight|bias)", r"head.final_layer.\1"),
+    (r"keypoint_head\.final_layer\.([01])\.(.*)", r"head.conv_layers.\1.\2"),
+    (r"keypoint_head\.final_layer\.3\.(.*)", r"head.final_layer.\1"),
+    (r"(?:keypoint_)?head\.(deconv|conv)_layers\.(.*)", r"head.\1_layers.\2"),
+)
+
+_VITPOSE: tuple[Rule, ...] = (
+    *IGNORED,
+    *_HEATMAP_HEAD,
+    (r"backbone\.pos_embed", r"backbone.pos_embed"),
+    (r"backbone\.patch_embed\.projection\.(.*)", r"backbone.patch_embed.\1"),
+    (r"backbone\.layers\.(\d+)\.ln([12])\.(.*)", r"backbone.blocks.\1.norm\2.\3"),
+    (r"backbone\.layers\.(\d+)\.attn\.(.*)", r"backbone.blocks.\1.attn.\2"),
+    (r"backbone\.layers\.(\d+)\.ffn\.layers\.0\.0\.(.*)", r"backbone.blocks.\1.mlp.fc1.\2"),
+    (r"backbone\.layers\.(\d+)\.ffn\.layers\.1\.(.*)", r"backbone.blocks.\1.mlp.fc2.\2"),
+    (r"backbone\.ln1\.(.*)", r"backbone.norm.\1"),
+)
+
+
+def _hrnet_stage(index: int) -> tuple[Rule, ...]:
+    """Rules of a stage; the source counts stages from one, and its first has a single branch."""
+    stage, target = rf"backbone\.stage{index + 2}\.(\d)", rf"backbone.stages.{index}.\1"
+    new_branch = rf"backbone\.transition{index + 1}\.{index + 1}\.0"
+    return (
+        (rf"{new_branch}\.0\.(.*)", rf"backbone.new_branches.{index}.conv.\1"),
+        (rf"{new_branch}\.1\.(.*)", rf"backbone.new_branches.{index}.bn.\1"),
+        (rf"{stage}\.(branches\.\d\.\d)\.conv(\d)\.(.*)", rf"{target}.\2.conv\3.conv.\4"),
+        (rf"{stage}\.(branches\.\d\.\d)\.bn(\d)\.(.*)", rf"{target}.\2.conv\3.bn.\4"),
+        # From a lower resolution there is one convolution, from a higher one as many as halvings.
+        (rf"{stage}\.fuse_layers\.(\d\.\d)\.0\.(\w+)", rf"{target}.fuse.\2.0.conv.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d)\.1\.(\w+)", rf"{target}.fuse.\2.0.bn.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d\.\d)\.0\.(\w+)", rf"{target}.fuse.\2.conv.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d\.\d)\.1\.(\w+)", rf"{target}.fuse.\2.bn.\3"),
+    )
+
+
+# A convolution and its norm, which the source keeps apart, are one block.
+_HRNET: tuple[Rule, ...] = (
+    *IGNORED,
+    *_HEATMAP_HEAD,
+    (r"backbone\.conv1\.(.*)", r"backbone.stem.0.conv.\1"),
+    (r"backbone\.bn1\.(.*)", r"backbone.stem.0.bn.\1"),
+    (r"backbone\.conv2\.(.*)", r"backbone.stem.1.conv.\1"),
+    (r"backbone\.bn2\.(.*)", r"backbone.stem.1.bn.\1"),
+    (r"backbone\.layer1\.(\d)\.conv(\d)\.(.*)", r"backbone.layer1.\1.conv\2.conv.\3"),
+    (r"backbone\.layer1\.(\d)\.bn(\d)\.(.*)", r"backbone.layer1.\1.conv\2.bn.\3"),
+    (r"backbone\.layer1\.(\d)\.downsample\.0\.(.*)", r"backbone.layer1.\1.shortcut.conv.\2"),
+    (r"backbone\.layer1\.(\d)\.downsample\.1\.(.*)", r"backbone.layer1.\1.shortcut.bn.\2"),
+    (r"backbone\.transition1\.0\.0\.(.*)", r"backbone.to_width.conv.\1"),
+    (r"backbone\.transition1\.0\.1\.(.*)", r"backbone.to_width.bn.\1"),
+    *_hrnet_stage(0),
+    *_hrnet_stage(1),
+    *_hrnet_stage(2),
+)
+
 RULES: dict[str, tuple[Rule, ...]] = {
+    "ViTPose": _VITPOSE,
+    "HRNetPose": _HRNET,
+    "MotionBERT": _MOTIONBERT,
+    "SSDLite": _SSDLITE,
+    "YOLOX": _YOLOX,
     "RTMDet": _RTMDET,
     "RTMPose": _RTMPOSE,
     "RTMW": _RTMW,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from posekit.checkpoints import CHECKPOINTS, Checkpoint
+from collections.abc import Mapping
+from typing import Any
+
+from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source
 from posekit.commands.table import format_table
 from posekit.config import read_config
 from posekit.errors import InputError
 
-__all__ = ["print_aliases", "print_models"]
+__all__ = ["markdown_page", "print_aliases", "print_models"]
 
 
 def print_models(text: str = "") -> None:
@@ -37,12 +40,68 @@ def _searchable(row: Checkpoint) -> str:
 
 
 def _cells(row: Checkpoint) -> tuple[str, ...]:
-    width, height = read_config(row.name)["preprocess"]["input_size"]
     metric = row.metrics[0] if row.metrics else None
     return (
         row.name,
         ", ".join(row.aliases),
         row.task,
-        f"{height}x{width}",
+        _input_size(read_config(row.name)),
         f"{metric.dataset} {metric.name} {metric.value:g}" if metric else "",
     )
+
+
+PAGE = """\
+# Models
+
+Generated from the table in `posekit/checkpoints.py` by `posekit models --markdown`.
+Inputs are height x width, parameters in millions, figures as their authors publish them.
+"""
+
+
+def markdown_page() -> str:
+    """The table as a page of Markdown, a section per task. Builds every network, without memory."""
+    tasks = sorted({row.task for row in CHECKPOINTS})
+    sections = [PAGE]
+    for task in tasks:
+        rows = [_markdown_cells(row) for row in CHECKPOINTS if row.task == task]
+        header = (
+            "name", "aliases", "official configuration", "input", "parameters", "figures",
+            "training data", "licence", "sources",
+        )  # fmt: skip
+        lines = [header, ["---"] * len(header), *rows]
+        table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        sections.append(f"## {task}\n\n{table}\n")
+    return "\n".join(sections)
+
+
+def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
+    from posekit.build import build_network
+
+    config = read_config(row.name)
+    parameters = sum(p.numel() for p in build_network(config["net"]).parameters())
+    return (
+        f"`{row.name}`",
+        ", ".join(f"`{alias}`" for alias in row.aliases),
+        f"`{row.config}`",
+        _input_size(config),
+        f"{parameters / 1e6:.2f}",
+        "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
+        row.training_data,
+        row.license,
+        "; ".join(f"[{_host(source)}]({_url(source)})" for source in row.sources),
+    )
+
+
+def _input_size(config: Mapping[str, Any]) -> str:
+    width, height = config["preprocess"]["input_size"]
+    return f"{height}x{width}"
+
+
+def _host(source: Source) -> str:
+    scheme, _, rest = source.location.partition("://")
+    return "Hugging Face Hub" if scheme == "hf" else rest.split("/")[0]
+
+
+def _url(source: Source) -> str:
+    scheme, _, rest = source.location.partition("://")
+    return f"https://huggingface.co/{rest.partition('@')[0]}" if scheme == "hf" else source.location

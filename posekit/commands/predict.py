@@ -48,7 +48,8 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
-    rows = _run(config, sources, options, failures)
+    search = [] if config_dir is None else [config_dir.resolve()]
+    rows = _run(config, sources, options, failures, search)
     _report(rows, failures, options)
     return 1 if failures else 0
 
@@ -68,6 +69,7 @@ def _run(
     sources: list[ImageSource],
     options: dict[str, Any],
     failures: dict[str, InputError],
+    search: Sequence[Path],
 ) -> list[tuple[str, ...]]:
     """A row of the table per image."""
     from posekit.predictor import Predictor
@@ -83,8 +85,9 @@ def _run(
         lazy_detector=config["bboxes"] is not None,
         device=config["device"],
         dtype=config["dtype"],
+        search=search,
     )
-    rows = []
+    rows: list[tuple[str, ...]] = []
     with tqdm(total=len(sources), unit="image", file=sys.stderr, disable=None) as bar:
         for result in predictor.stream(sources, **options):
             width, height = result.image_size

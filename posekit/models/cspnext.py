@@ -44,7 +44,7 @@ class CSPNeXtBlock(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv2(self.conv1(x))
+        out = self.conv2(self.conv1(x))
         return out + x if self.shortcut else out
 
 
@@ -73,8 +73,7 @@ class CSPLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1)
-        out: Tensor = self.final_conv(self.attention(x))
-        return out
+        return self.final_conv(self.attention(x))
 
 
 class CSPNeXt(nn.Module):

@@ -45,8 +45,7 @@ class ConvBNAct(nn.Module):
         self.act = nn.Identity() if act is None else act()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.act(self.bn(self.conv(x)))
-        return out
+        return self.act(self.bn(self.conv(x)))
 
 
 class DepthwiseSeparableConv(nn.Module):
@@ -62,8 +61,7 @@ class DepthwiseSeparableConv(nn.Module):
         self.pointwise_conv = ConvBNAct(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.pointwise_conv(self.depthwise_conv(x))
-        return out
+        return self.pointwise_conv(self.depthwise_conv(x))
 
 
 def conv_block(
@@ -87,7 +85,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialPyramidPooling(nn.Module):
-    """Max pooling at several window sizes, concatenated with the input, between 1x1 convolutions."""
+    """Max pooling at several sizes, concatenated with the input, between 1x1 convolutions."""
 
     def __init__(self, channels: int, kernel_sizes: tuple[int, ...] = (5, 9, 13)) -> None:
         super().__init__()
@@ -97,5 +95,4 @@ class SpatialPyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
-        out: Tensor = self.conv2(torch.cat([x, *(pool(x) for pool in self.pools)], dim=1))
-        return out
+        return self.conv2(torch.cat([x, *(pool(x) for pool in self.pools)], dim=1))

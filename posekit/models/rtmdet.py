@@ -145,7 +145,4 @@ class RTMDet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """(N, 3, H, W), sides multiples of 32 -> (logits per level, distances per level)."""
-        out: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = self.head(
-            self.neck(self.backbone(images))
-        )
-        return out
+        return self.head(self.neck(self.backbone(images)))

@@ -133,5 +133,4 @@ class RTMPose(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> x logits (N, K, W * split_ratio), y logits (N, K, H * split_ratio)."""
-        out: tuple[Tensor, Tensor] = self.head(self.backbone(images)[-1])
-        return out
+        return self.head(self.backbone(images)[-1])

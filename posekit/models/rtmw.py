@@ -111,5 +111,4 @@ class RTMW(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> x logits (N, K, W * split_ratio), y logits (N, K, H * split_ratio)."""
         _, fine, coarse = self.neck(self.backbone(images))
-        out: tuple[Tensor, Tensor] = self.head(fine, coarse)
-        return out
+        return self.head(fine, coarse)

@@ -50,13 +50,23 @@ def crop_matrices(
     centers: np.ndarray, scales: np.ndarray, *, input_size: Sequence[int], udp: bool = False
 ) -> np.ndarray:
     """The affine maps (n, 2, 3), float64, from image to crop coordinates."""
-    size = np.asarray(input_size, np.float64)
-    factor = (size - 1 if udp else size) / scales  # (n, 2)
-    # UDP puts the box's corner at the centre of pixel 0; plain puts the box's centre at size / 2.
-    shift = factor * (0.5 * scales - centers) if udp else 0.5 * size - factor * centers
     matrices = np.zeros((len(centers), 2, 3))
-    matrices[:, 0, 0], matrices[:, 1, 1] = factor[:, 0], factor[:, 1]
-    matrices[:, :, 2] = shift
+    if udp:
+        factor = (np.asarray(input_size, np.float64) - 1) / scales  # (n, 2)
+        matrices[:, 0, 0], matrices[:, 1, 1] = factor[:, 0], factor[:, 1]
+        matrices[:, :, 2] = factor * (0.5 * scales - centers)
+        return matrices
+    # Three corresponding points in float32, as the reference has them: solving for the map in
+    # exact arithmetic instead moves crops by up to a grey level.
+    size = np.asarray(input_size, np.float32)
+    middle = size * np.float32(0.5)
+    left = np.array([-0.5, 0], np.float32)
+    target = np.stack([middle, middle + size[0] * left, middle + size[0] * np.float32([-0.5, 0.5])])
+    for center, scale, matrix in zip(centers, scales, matrices, strict=True):
+        beside = center + scale[0] * left
+        reach = center[0] - beside[0]  # half the width, as rounded
+        source = np.stack([center, beside, beside + np.array([0, reach], np.float32)])
+        matrix[:] = cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32))
     return matrices
 
 

@@ -1,0 +1,132 @@
+"""Predictions relative to cells (YOLOX) and to anchors (SSD) -> boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["SSDBoxes", "YOLOXBoxes"]
+
+
+class YOLOXBoxes:
+    """Boxes as a centre and a logarithmic size in each cell's strides (arXiv 2107.08430).
+
+    Args:
+        strides: pixels per cell, level by level.
+    """
+
+    def __init__(self, *, strides: Sequence[int] = (8, 16, 32)) -> None:
+        self.strides = tuple(strides)
+
+    def decode(
+        self, outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, Tensor]:
+        """All cells of all levels as boxes.
+
+        Args:
+            outputs: class logits (N, C, h, w), offsets (N, 4, h, w) and objectness logits
+                (N, 1, h, w), each per level.
+
+        Returns:
+            Boxes (N, A, 4), xyxy in pixels of the input, and probabilities (N, A, C): class times
+            objectness for the best class of a cell, zero for its others, since a cell stands for
+            one object.
+        """
+        boxes, scores = [], []
+        for logits, offsets, objectness, stride in zip(*outputs, self.strides, strict=True):
+            corners = _grid(logits, stride)  # (h * w, 2)
+            center, size = _cells(offsets).split(2, dim=-1)  # (N, h * w, 2) each
+            boxes.append(_to_xyxy(center * stride + corners, size.exp() * stride))
+            best, labels = _cells(logits).sigmoid().max(dim=-1, keepdim=True)
+            best = best * _cells(objectness).sigmoid()  # (N, h * w, 1)
+            level = best.new_zeros(*best.shape[:2], logits.shape[1])
+            scores.append(level.scatter_(-1, labels, best))
+        return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
+
+
+class SSDBoxes:
+    """Boxes as deltas from anchors of several sizes and shapes (arXiv 1512.02325).
+
+    Each cell has, around its centre, a square of the level's minimal size, a square of the
+    geometric mean of minimal and maximal size, and two rectangles of the minimal size's area per
+    aspect ratio.
+
+    Args:
+        strides: pixels per cell, level by level.
+        min_sizes: side of each level's small square, in pixels.
+        max_sizes: the other size of each level.
+        ratios: aspect ratios; each one gives a lying and a standing rectangle.
+        stds: scale of the deltas of (x, y, w, h).
+    """
+
+    # A side changes by at most this factor, lest exp() overflow.
+    MAX_LOG_RATIO = math.log(1000 / 16)
+
+    def __init__(
+        self,
+        *,
+        strides: Sequence[int],
+        min_sizes: Sequence[float],
+        max_sizes: Sequence[float],
+        ratios: Sequence[float] = (2, 3),
+        stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
+    ) -> None:
+        self.strides = tuple(strides)
+        self.stds = tuple(stds)
+        shapes = [1.0, *(value for ratio in ratios for value in (1 / ratio, float(ratio)))]
+        self.anchor_sizes = []  # per level (A, 2): width, height
+        for small, large in zip(min_sizes, max_sizes, strict=True):
+            sizes = [(small / shape**0.5, small * shape**0.5) for shape in shapes]
+            sizes.insert(1, ((small * large) ** 0.5, (small * large) ** 0.5))
+            self.anchor_sizes.append(torch.tensor(sizes))
+
+    def decode(
+        self, outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, Tensor]:
+        """All anchors of all levels as boxes.
+
+        Args:
+            outputs: class logits (N, A * (C + 1), h, w), background last, and deltas
+                (N, A * 4, h, w), each per level.
+
+        Returns:
+            Boxes (N, all anchors, 4), xyxy in pixels of the input, and probabilities
+            (N, all anchors, C).
+        """
+        boxes, scores = [], []
+        for logits, deltas, sizes, stride in zip(
+            *outputs, self.anchor_sizes, self.strides, strict=True
+        ):
+            batch, num_anchors = len(logits), len(sizes)
+            sizes = sizes.to(logits.device)
+            centers = _grid(logits, stride)[:, None] + stride / 2  # (h * w, 1, 2)
+            scaled = _cells(deltas).unflatten(-1, (num_anchors, 4)) * sizes.new_tensor(self.stds)
+            shift, log_ratio = scaled.split(2, dim=-1)  # (N, h * w, A, 2) each
+            ratio = log_ratio.clamp(-self.MAX_LOG_RATIO, self.MAX_LOG_RATIO).exp()
+            boxes.append(_to_xyxy(centers + shift * sizes, ratio * sizes).flatten(1, 2))
+            classes = _cells(logits).reshape(batch, -1, logits.shape[1] // num_anchors)
+            scores.append(classes.softmax(dim=-1)[..., :-1])
+        return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
+
+
+def _grid(level: Tensor, stride: int) -> Tensor:
+    """Top left corners (h * w, 2) of a level's cells, row by row, in pixels."""
+    height, width = level.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=level.device, dtype=torch.float32) * stride,
+        torch.arange(width, device=level.device, dtype=torch.float32) * stride,
+        indexing="ij",
+    )
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def _cells(level: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, h * w, C), float32."""
+    return level.float().flatten(2).transpose(1, 2)
+
+
+def _to_xyxy(center: Tensor, size: Tensor) -> Tensor:
+    return torch.cat([center - size / 2, center + size / 2], dim=-1)

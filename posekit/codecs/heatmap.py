@@ -1,0 +1,269 @@
+"""Heat maps: a keypoint as the place of a map's maximum, refined below a cell.
+
+Source: Simple Baselines (arXiv 1804.06208) for the quarter offset, DARK (arXiv 1910.06278) for the
+Taylor step, UDP (arXiv 1911.07524) for its own coordinates and maps with offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MSRAHeatmap", "UDPHeatmap"]
+
+
+class MSRAHeatmap:
+    """Decodes maps whose cell (x, y) lies at (x, y) * input_size / heatmap_size.
+
+    Args:
+        input_size: (w, h) of the network's input, in pixels.
+        heatmap_size: (w, h) of a map, in cells.
+        dark: refine by a Taylor step on the blurred map's logarithm (DARK); otherwise by a quarter
+            of a cell towards the larger neighbour.
+        blur_kernel_size: of the Gaussian before that step, in cells, odd.
+        shift_heatmap: move mirrored maps by one cell, which aligns them where the resolutions of
+            input and map do not fit the mirroring.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: Sequence[int],
+        heatmap_size: Sequence[int],
+        dark: bool = False,
+        blur_kernel_size: int = 11,
+        shift_heatmap: bool = False,
+    ) -> None:
+        self.input_size = tuple(input_size)
+        self.heatmap_size = tuple(heatmap_size)
+        self.dark = dark
+        self.blur_kernel_size = blur_kernel_size
+        self.shift_heatmap = shift_heatmap
+
+    def decode(self, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The maximum of each map.
+
+        Args:
+            outputs: (N, K, h, w).
+
+        Returns:
+            Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
+            not positive the keypoint is (-1, -1) cells, as in the reference.
+        """
+        maps = _checked(outputs, self.heatmap_size)
+        cells, scores = _maxima(maps)
+        if self.dark:
+            blurred = _blur_keeping_maximum(maps, self.blur_kernel_size)
+            log = np.log(np.maximum(_around(blurred, cells, radius=2), 1e-10))
+            peaks = cells.cpu().numpy()
+            peaks = peaks + _dark_offsets(log, peaks, self.heatmap_size)
+        else:
+            around = _around(maps, cells, radius=1)
+            peaks = cells.cpu().numpy()
+            peaks = peaks + _quarter_offsets(around, peaks, self.heatmap_size)
+        scale = np.divide(self.input_size, self.heatmap_size)
+        return (peaks * scale).astype(np.float32), scores.cpu().numpy()
+
+    def flip(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """The maps of a mirrored input as those of the input itself."""
+        order = torch.as_tensor(flip_indices, device=outputs.device)
+        return _mirror(outputs[:, order], shift=self.shift_heatmap)
+
+
+class UDPHeatmap:
+    """Decodes maps whose outermost cells lie on the borders of the input (UDP).
+
+    Args:
+        input_size: (w, h) of the network's input, in pixels.
+        heatmap_size: (w, h) of a map, in cells.
+        blur_kernel_size: of the Gaussian before the refinement, in cells, odd.
+        combined: each keypoint has three maps, one of where it is and two of the offsets to it in
+            x and y, which then refine it.
+        radius_factor: the offsets' unit, in multiples of a map's longer side.
+        shift_heatmap: move mirrored maps by one cell.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: Sequence[int],
+        heatmap_size: Sequence[int],
+        blur_kernel_size: int = 11,
+        combined: bool = False,
+        radius_factor: float = 0.0546875,
+        shift_heatmap: bool = False,
+    ) -> None:
+        self.input_size = tuple(input_size)
+        self.heatmap_size = tuple(heatmap_size)
+        self.blur_kernel_size = blur_kernel_size
+        self.combined = combined
+        self.radius_factor = radius_factor
+        self.shift_heatmap = shift_heatmap
+
+    def decode(self, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The maximum of each map.
+
+        Args:
+            outputs: (N, K, h, w), or (N, 3 * K, h, w) if combined: map, x and y of a keypoint in
+                turn.
+
+        Returns:
+            Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
+            not positive the keypoint is near (-1, -1) cells, as in the reference.
+        """
+        maps = _checked(outputs, self.heatmap_size)
+        if self.combined:
+            maps, *shifts = maps.unflatten(1, (-1, 3)).unbind(dim=2)  # (N, K, h, w) each
+            maps = _gaussian_blur(maps, 2 * self.blur_kernel_size + 1, border="reflect")
+            cells, scores = _maxima(maps)
+            unit = self.radius_factor * max(self.heatmap_size)
+            steps = [_around(shift, cells, radius=0)[..., 0, 0] * unit for shift in shifts]
+            offsets = np.stack(steps, axis=-1)
+        else:
+            cells, scores = _maxima(maps)
+            blurred = _blur_keeping_maximum(maps, self.blur_kernel_size)
+            offsets = _udp_offsets(np.log(_around(blurred, cells, radius=1).clip(1e-3, 50)))
+        peaks = cells.cpu().numpy() + offsets
+        # The reference divides by the last cell but multiplies by the whole size; its crops are
+        # mapped back to the image with the same sizes.
+        scale = np.divide(self.input_size, np.subtract(self.heatmap_size, 1))
+        return (peaks * scale).astype(np.float32), scores.cpu().numpy()
+
+    def flip(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """The maps of a mirrored input as those of the input itself."""
+        order = torch.as_tensor(flip_indices, device=outputs.device)
+        if not self.combined:
+            return _mirror(outputs[:, order], shift=self.shift_heatmap)
+        groups = outputs.unflatten(1, (-1, 3))[:, order]  # (N, K, 3, h, w)
+        signs = groups.new_tensor([1, -1, 1]).view(3, 1, 1)  # an offset in x changes sides
+        return _mirror((groups * signs).flatten(1, 2), shift=self.shift_heatmap)
+
+
+def _checked(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:
+    width, height = heatmap_size
+    if outputs.ndim != 4 or tuple(outputs.shape[2:]) != (height, width):
+        raise ValueError(
+            f"expected heat maps (N, K, {height}, {width}), found {tuple(outputs.shape)}: "
+            "does the codec's heatmap_size belong to the network's input_size?"
+        )
+    return outputs.detach().float()
+
+
+def _mirror(maps: Tensor, *, shift: bool) -> Tensor:
+    mirrored = maps.flip(-1)
+    if shift:
+        mirrored = torch.cat([mirrored[..., :1], mirrored[..., :-1]], dim=-1)
+    return mirrored
+
+
+def _gaussian_blur(maps: Tensor, kernel_size: int, *, border: str) -> Tensor:
+    """Separable Gaussian of OpenCV's weights over (N, K, h, w); `border` as in `pad`.
+
+    A sum over shifted maps rather than a convolution: some GPUs round a convolution's factors to
+    10 bits by default, which the second differences of a logarithm would show.
+    """
+    weights = cv2.getGaussianKernel(kernel_size, 0).ravel().tolist()
+    height, width = maps.shape[-2:]
+    padded = nn.functional.pad(maps, (kernel_size // 2,) * 4, mode=border)
+    rows = padded.new_zeros(*padded.shape[:-1], width)
+    for start, weight in enumerate(weights):
+        rows.add_(padded.narrow(-1, start, width), alpha=weight)
+    blurred = maps.new_zeros(maps.shape)
+    for start, weight in enumerate(weights):
+        blurred.add_(rows.narrow(-2, start, height), alpha=weight)
+    return blurred
+
+
+def _blur_keeping_maximum(maps: Tensor, kernel_size: int) -> Tensor:
+    """Blurred maps, zero outside of them, scaled so that each maximum stays what it was."""
+    blurred = _gaussian_blur(maps, kernel_size, border="constant")
+    return blurred * (maps.amax((2, 3), keepdim=True) / blurred.amax((2, 3), keepdim=True))
+
+
+def _maxima(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells (N, K, 2) of the maxima, x and y, and the maxima (N, K).
+
+    A maximum that is not positive counts as none; its cell is (-1, -1).
+    """
+    scores, indices = maps.flatten(2).max(dim=-1)
+    width = maps.shape[-1]
+    cells = torch.stack([indices % width, indices // width], dim=-1)
+    return torch.where(scores[..., None] > 0, cells, -1), scores
+
+
+def _around(maps: Tensor, cells: Tensor, *, radius: int) -> np.ndarray:
+    """The values around a cell of each map, [y, x].
+
+    Beyond a border the outermost cell counts. Around the cell (-1, -1), which is outside, the
+    reference reads on where the previous keypoint's map ends; so does this.
+
+    Args:
+        maps: (N, K, h, w).
+        cells: (N, K, 2), x and y.
+        radius: values on each side of the cell.
+
+    Returns:
+        (N, K, 2 * radius + 1, 2 * radius + 1).
+    """
+    padded = nn.functional.pad(maps, (radius,) * 4, mode="replicate") if radius else maps
+    num_maps, height, width = padded.shape[1:]
+    steps = torch.arange(2 * radius + 1, device=maps.device)
+    x = cells[..., 0, None, None] + steps  # (N, K, 1, S)
+    y = cells[..., 1, None, None] + steps[:, None]  # (N, K, S, 1)
+    first = torch.arange(num_maps, device=maps.device)[:, None, None] * (height * width)
+    indices = (first + y * width + x) % (num_maps * height * width)
+    return padded.flatten(1).gather(1, indices.flatten(1)).view(indices.shape).cpu().numpy()
+
+
+def _quarter_offsets(
+    around: np.ndarray, peaks: np.ndarray, heatmap_size: tuple[int, ...]
+) -> np.ndarray:
+    """A quarter of a cell towards the larger neighbour, (N, K, 3, 3) -> (N, K, 2)."""
+    width, height = heatmap_size
+    x, y = peaks[..., 0], peaks[..., 1]
+    # The reference leaves out more of the border than it must.
+    x_inside = (x > 1) & (x < width - 1) & (y > 0)
+    y_inside = (y > 1) & (y < height - 1) & (x > 0)
+    dx = np.where(x_inside, around[..., 1, 2] - around[..., 1, 0], 0)
+    dy = np.where(y_inside, around[..., 2, 1] - around[..., 0, 1], 0)
+    return 0.25 * np.sign(np.stack([dx, dy], axis=-1))
+
+
+def _dark_offsets(log: np.ndarray, peaks: np.ndarray, heatmap_size: tuple[int, ...]) -> np.ndarray:
+    """The Taylor step to the maximum of log maps, (N, K, 5, 5) -> (N, K, 2); zero at the border."""
+    log = log.astype(np.float64)
+    dx = (log[..., 2, 3] - log[..., 2, 1]) / 2
+    dy = (log[..., 3, 2] - log[..., 1, 2]) / 2
+    dxx = (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0]) / 4
+    dyy = (log[..., 4, 2] - 2 * log[..., 2, 2] + log[..., 0, 2]) / 4
+    dxy = (log[..., 3, 3] - log[..., 1, 3] - log[..., 3, 1] + log[..., 1, 1]) / 4
+    inside = ((peaks > 1) & (peaks < np.subtract(heatmap_size, 2))).all(axis=-1, keepdims=True)
+    return np.where(inside, _newton_step(dx, dy, dxx, dyy, dxy), 0)
+
+
+def _udp_offsets(log: np.ndarray) -> np.ndarray:
+    """As `_dark_offsets` with UDP's differences, (N, K, 3, 3) -> (N, K, 2)."""
+    log = log.astype(np.float64)
+    center, left, right = log[..., 1, 1], log[..., 1, 0], log[..., 1, 2]
+    above, below = log[..., 0, 1], log[..., 2, 1]
+    dx, dy = (right - left) / 2, (below - above) / 2
+    dxx, dyy = right - 2 * center + left, below - 2 * center + above
+    corners = log[..., 2, 2] + log[..., 0, 0]
+    dxy = (corners - right - below + 2 * center - left - above) / 2
+    # A flat map has no curvature to divide by.
+    tiny = np.finfo(np.float32).eps
+    return _newton_step(dx, dy, dxx + tiny, dyy + tiny, dxy)
+
+
+def _newton_step(
+    dx: np.ndarray, dy: np.ndarray, dxx: np.ndarray, dyy: np.ndarray, dxy: np.ndarray
+) -> np.ndarray:
+    """To where the quadratic of these derivatives is stationary; zero where that is nowhere."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)
+        step = step / (dxx * dyy - dxy * dxy)[..., None]
+    return np.where(np.isfinite(step).all(axis=-1, keepdims=True), step, 0)

@@ -1,0 +1,144 @@
+"""2D keypoints -> the input of MotionBERT, and its output -> 3D keypoints.
+
+Source: MotionBERT (arXiv 2210.06551) and its use in MMPose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["MotionBERTLift", "center_in_frame", "coco_to_h36m", "stand_up"]
+
+# Human3.6M's joints that are joints of COCO as well, and those.
+H36M_JOINTS = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13, 14, 15, 16)
+COCO_JOINTS = (12, 14, 16, 11, 13, 15, 0, 5, 7, 9, 6, 8, 10)
+# The others lie halfway between two of COCO's: the root between the hips, the thorax between the
+# shoulders, the head between the eyes.
+H36M_ROOT, H36M_SPINE, H36M_THORAX, H36M_HEAD = 0, 7, 8, 10
+COCO_HIPS, COCO_SHOULDERS, COCO_EYES = (11, 12), (5, 6), (1, 2)
+
+
+class MotionBERTLift:
+    """Normalises 2D keypoints by the image, and decodes what MotionBERT makes of them.
+
+    Args:
+        root_relative: put the root joint (index 0) at the origin; otherwise only its depth is 0.
+    """
+
+    def __init__(self, *, root_relative: bool = True) -> None:
+        self.root_relative = root_relative
+
+    def encode(
+        self, keypoints: np.ndarray, scores: np.ndarray, *, image_size: Sequence[float]
+    ) -> Tensor:
+        """The network's input.
+
+        Args:
+            keypoints: (N, T, K, 2), in pixels of the image.
+            scores: (N, T, K), confidences.
+            image_size: (w, h), in pixels.
+
+        Returns:
+            (N, T, K, 3), float32: x from -1 to 1 over the image's width, y in the same units with
+            0 in the middle, confidence.
+        """
+        width, height = image_size
+        center = np.array([0.5 * width, 0.5 * height], np.float32)
+        normalized = (keypoints.astype(np.float32) - center) / np.float32(0.5 * width)
+        packed = np.concatenate([normalized, scores[..., None]], axis=-1, dtype=np.float32)
+        return torch.from_numpy(packed)
+
+    def decode(
+        self, outputs: Tensor, *, image_size: Sequence[float] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The network's output as keypoints.
+
+        Args:
+            outputs: (N, T, K, 3).
+            image_size: (w, h), in pixels, to undo the normalisation; None leaves its units.
+
+        Returns:
+            Keypoints (N, T, K, 3), float32, and scores (N, T, K), all 1: the network gives none.
+        """
+        keypoints = outputs.detach().float().cpu().numpy().copy()
+        if self.root_relative:
+            keypoints[..., 0, :] = 0
+        else:
+            keypoints[..., 0, 2] = 0
+        if image_size is not None:
+            width, height = image_size
+            keypoints[..., :2] += np.array([1, height / width], np.float32)
+            keypoints *= np.float32(width / 2)
+        return keypoints, np.ones(keypoints.shape[:-1], np.float32)
+
+    def flip(self, coordinates: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Mirrors left and right: an input (N, T, K, 3), or the output back.
+
+        x changes its sign and the joints of a pair change places.
+        """
+        order = torch.as_tensor(flip_indices, device=coordinates.device)
+        mirrored = coordinates[..., order, :]
+        return torch.cat([-mirrored[..., :1], mirrored[..., 1:]], dim=-1)
+
+
+def coco_to_h36m(keypoints: np.ndarray) -> np.ndarray:
+    """COCO's keypoints as the joints of Human3.6M.
+
+    Args:
+        keypoints: (..., 17, C): coordinates or anything else that may be averaged.
+
+    Returns:
+        (..., 17, C), of the same dtype.
+    """
+    if keypoints.ndim < 2 or keypoints.shape[-2] != 17:
+        raise ValueError(
+            f"expected COCO's 17 keypoints, of shape (..., 17, C), found {keypoints.shape}"
+        )
+    joints = np.empty_like(keypoints)
+    joints[..., H36M_JOINTS, :] = keypoints[..., COCO_JOINTS, :]
+    for joint, pair in (
+        (H36M_ROOT, COCO_HIPS),
+        (H36M_THORAX, COCO_SHOULDERS),
+        (H36M_HEAD, COCO_EYES),
+    ):
+        joints[..., joint, :] = keypoints[..., pair, :].mean(axis=-2)
+    joints[..., H36M_SPINE, :] = (joints[..., H36M_ROOT, :] + joints[..., H36M_THORAX, :]) / 2
+    return joints
+
+
+def center_in_frame(
+    keypoints: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    *,
+    center: Sequence[float],
+    scale: float,
+) -> np.ndarray:
+    """Moves each person to where the training data had people, and scales them to that size.
+
+    Args:
+        keypoints: (N, K, 2), in pixels of the image.
+        boxes_xyxy: (N, 4), the people's boxes.
+        center: (x, y), the mean centre of the training data's boxes, in pixels.
+        scale: the mean of their longer sides, in pixels.
+    """
+    sizes = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)[:, None, None]
+    centers = ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2)[:, None]
+    return (keypoints - centers) / sizes * scale + np.asarray(center, keypoints.dtype)
+
+
+def stand_up(keypoints: np.ndarray, *, on_ground: bool = True) -> np.ndarray:
+    """Camera axes (x right, y down, z away) -> axes with z up, as they are shown.
+
+    Args:
+        keypoints: (..., K, 3).
+        on_ground: shift each person so that the lowest keypoint has height 0.
+    """
+    x, y, z = keypoints[..., 0], keypoints[..., 1], keypoints[..., 2]
+    standing = np.stack([-x, z, -y], axis=-1)
+    if on_ground:
+        standing[..., 2] -= standing[..., 2].min(axis=-1, keepdims=True)
+    return standing

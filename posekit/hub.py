@@ -1,0 +1,403 @@
+"""A model's name -> a local safetensors file: found, downloaded, verified, converted, cached.
+
+The order is: what the user named; the cache; the user's own mirror; the sources of the table.
+
+Environment variables, read at each call:
+    POSEKIT_CACHE: the cache's folder; else `posekit` in `XDG_CACHE_HOME` or `~/.cache`.
+    POSEKIT_HUB_NAMESPACE: an organisation of the Hub that mirrors models as
+        `<organisation>/<model>/model.safetensors`; asked before the table's sources.
+    HF_HUB_OFFLINE: nothing is downloaded, from the Hub or elsewhere.
+    HF_ENDPOINT: another Hub server.
+`huggingface_hub` itself reads the rest, such as HF_HOME, once: when it is first imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import logging
+import os
+import re
+import shutil
+import ssl
+import textwrap
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from posekit.checkpoints import Source
+from posekit.config import find_checkpoint
+from posekit.errors import DownloadError, InputError, WeightsError
+
+__all__ = ["cache_dir", "resolve_weights"]
+
+log = logging.getLogger(__name__)
+
+MIRROR_FILE = "model.safetensors"
+TIMEOUT = 30.0  # seconds without a byte
+PAUSES = (0.5, 2.0, 5.0)  # seconds before a broken download goes on; then it is given up
+BLOCK = 1 << 20
+
+# The first digits of the file's SHA-256 end an official name, before an optional date. The last
+# group keeps a date alone, of a name without digits, from being taken for them.
+_DIGITS_IN_NAME = re.compile(r"[-_](?!20\d{6}\.)([0-9a-f]{7,8})(?:[-_]20\d{6})?\.pth$")
+_DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
+
+
+def resolve_weights(model: str, weights: str | Path | None = None) -> Path:
+    """The local posekit safetensors file of a model.
+
+    Args:
+        model: a public name.
+        weights: a file in any layout that `weights_convert` reads, `https://...`, or
+            `hf://org/repo/file@revision`; None takes the published weights.
+
+    Raises:
+        WeightsError: no such file, a damaged one, or one that does not fit the model.
+        DownloadError: no source gave the weights; lists each one and why.
+        InputError: the cache cannot be written, or `weights` is a URL of another kind.
+    """
+    if weights is None:
+        return _published(model)
+    if "://" in (text := os.fspath(weights)):
+        return _from_url(model, text)
+    return _from_file(model, Path(text).expanduser())
+
+
+def cache_dir() -> Path:
+    """The folder that holds converted weights in `models/` and unfinished ones in `downloads/`."""
+    if named := os.environ.get("POSEKIT_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "posekit"
+
+
+def _published(model: str) -> Path:
+    row = find_checkpoint(model)
+    sources = list(row.sources) if row else []
+    if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
+        sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
+    return _cached(model, lambda output: _fetch_first(model, sources, output))
+
+
+def _from_url(model: str, url: str) -> Path:
+    if not url.startswith(("https://", "http://", "hf://")):
+        raise InputError(f"expected weights from https://, http:// or hf://, found '{url}'")
+    if url.startswith("hf://"):
+        _parse_hub(url)
+    key = hashlib.sha256(url.encode()).hexdigest()[:12]
+    return _cached(f"{model}-{key}", lambda output: _fetch_first(model, [Source(url)], output))
+
+
+def _from_file(model: str, path: Path) -> Path:
+    """A posekit file as it is; any other is converted into the cache, once per content."""
+    if not path.is_file():
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise WeightsError(f"cannot read the weights {path}: {what}")
+    try:
+        if _is_posekit(path):
+            if fault := _fault(path):
+                raise WeightsError(f"the weights {path} are damaged: {fault}")
+            return path
+        key = _sha256(path)[:12]
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
+    return _cached(f"{model}-{key}", lambda output: _convert(path, model, output))
+
+
+def _cached(stem: str, make: Callable[[Path], None]) -> Path:
+    """A file of the cache, made by the first of all processes that ask for it."""
+    path = cache_dir() / "models" / f"{stem}.safetensors"
+    if _is_whole(path):
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not _is_whole(path):  # nor has another process made it meanwhile
+                _make(path, make)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
+            "make room or set POSEKIT_CACHE to another folder"
+        ) from None
+    return path
+
+
+def _make(path: Path, make: Callable[[Path], None]) -> None:
+    damaged = path.exists()
+    if damaged:
+        log.warning("%s is damaged and was removed", path)
+        path.unlink()
+    try:
+        make(path)
+    except DownloadError as error:
+        if not damaged:
+            raise
+        raise DownloadError(f"{path} was damaged and is removed; {error}") from None
+
+
+# --- sources
+
+
+def _fetch_first(model: str, sources: list[Source], output: Path) -> None:
+    """Makes the output from the first source that works."""
+    downloads = cache_dir() / "downloads" / output.stem
+    failures = []
+    for source in sources:
+        try:
+            if source.location.startswith("hf://"):
+                _fetch_from_hub(source, model, output)
+            else:
+                _fetch_from_url(source, model, output, downloads)
+        except (DownloadError, WeightsError) as error:
+            failures.append(f"  {source.location}: {_one_line(error)}")
+        else:
+            shutil.rmtree(downloads, ignore_errors=True)
+            return
+    tried = "\n".join(failures) or "  nothing, since no source is known"
+    raise DownloadError(
+        f"no weights for {model}. Tried:\n{tried}\n"
+        "Get the file by other means and pass it: weights=FILE"
+    )
+
+
+def _fetch_from_hub(source: Source, model: str, output: Path) -> None:
+    """Takes a file from the Hub's own cache, where it stays."""
+    path = _download_from_hub(source.location)
+    # There a large file lies under its SHA-256, and a link with its name leads to it.
+    stored = re.fullmatch(r"[0-9a-f]{64}", path.resolve().name)
+    digits = source.sha256 or (stored[0] if stored else _digits_in_name(path.name))
+    if fault := _fault(path, digits):
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise WeightsError(f"{path} was removed: {fault}")
+    _convert(path, model, output)
+
+
+def _fetch_from_url(source: Source, model: str, output: Path, downloads: Path) -> None:
+    if _is_offline():
+        raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
+    name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(source.location).path.rpartition("/")[2])
+    folder = downloads / hashlib.sha256(source.location.encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (name if name.strip(".") else "weights")
+    if not path.exists():
+        _download(source.location, path)
+    try:
+        if fault := _fault(path, source.sha256 or _digits_in_name(path.name)):
+            raise WeightsError(fault)
+        _convert(path, model, output)
+    except WeightsError as error:
+        path.unlink()
+        raise WeightsError(f"{path} was removed: {error}") from None
+
+
+def _is_offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _download_from_hub(location: str) -> Path:
+    """A file in the cache of `huggingface_hub`, which shows a bar and resumes by itself."""
+    from huggingface_hub import hf_hub_download
+
+    repository, file, revision = _parse_hub(location)
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+    offline = _is_offline()
+    try:
+        return Path(
+            hf_hub_download(
+                repository, file, revision=revision, endpoint=endpoint, local_files_only=offline
+            )
+        )
+    except Exception as error:
+        # Its exceptions, and those of the HTTP library beneath, differ from version to version.
+        if offline:
+            raise DownloadError("not in the Hub's cache, and HF_HUB_OFFLINE is set") from None
+        raise DownloadError(_one_line(error)) from None
+
+
+def _parse_hub(location: str) -> tuple[str, str, str | None]:
+    """`hf://org/repo/path/of/file@revision` -> repository, file, revision."""
+    path, _, revision = location.removeprefix("hf://").partition("@")
+    parts = path.split("/", 2)
+    if len(parts) != 3 or not all(parts):
+        raise InputError(f"expected hf://organisation/repository/file, found '{location}'")
+    return "/".join(parts[:2]), parts[2], revision or None
+
+
+# --- downloads from anywhere else
+
+
+def _download(url: str, path: Path) -> None:
+    """Fetches a URL to a file; what an earlier try left in `*.incomplete` is not fetched again."""
+    part = path.with_name(f"{path.name}.incomplete")
+    for pause in (*PAUSES, None):
+        try:
+            _download_rest(url, part)
+            break
+        except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code} {error.reason}"
+            if error.code not in (408, 425, 429) and error.code < 500:
+                raise DownloadError(reason) from None
+        except urllib.error.URLError as error:  # no connection at all
+            raise DownloadError(str(error.reason)) from None
+        except (http.client.InvalidURL, ValueError) as error:
+            raise DownloadError(f"not a URL that can be asked: {error}") from None
+        except _DROPPED as error:
+            reason = str(error) or type(error).__name__
+        if pause is None:
+            raise DownloadError(f"{reason}, {len(PAUSES) + 1} times")
+        log.info("%s: %s; going on", url, reason)
+        time.sleep(pause)
+    part.replace(path)
+
+
+def _download_rest(url: str, part: Path) -> None:
+    """Asks for what `part` lacks and appends it."""
+    have = part.stat().st_size if part.exists() else 0
+    with _ask(url, part, have) as response:
+        if have and response.status != 206:  # the server starts again: no ranges, or a new file
+            have = 0
+        if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another part of the file than asked for")
+        if not have:
+            _tag_of(part).write_text(response.headers.get("ETag", ""))
+        length = response.headers.get("Content-Length")
+        total = None if length is None else have + int(length)
+        with (
+            part.open("ab" if have else "wb") as file,
+            tqdm(
+                # None: no bar where stderr is not a terminal
+                total=total,
+                initial=have,
+                unit="B",
+                unit_scale=True,
+                desc=part.stem,
+                disable=None,
+            ) as bar,
+        ):
+            while block := response.read1(BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and (found := part.stat().st_size) != total:
+        raise ConnectionError(f"the connection broke after {found} of {total} bytes")
+
+
+def _ask(url: str, part: Path, have: int) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "posekit", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        tag = _tag_of(part).read_text() if _tag_of(part).exists() else ""
+        if tag.startswith('"'):  # not a weak one, which cannot tell contents apart
+            headers["If-Range"] = tag
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()
+        raise ConnectionError("what was there did not fit the server's file") from None
+    return response
+
+
+def _tag_of(part: Path) -> Path:
+    """Where the ETag of a partial file is kept: it goes on only while the server's is the same."""
+    return part.with_suffix(".etag")
+
+
+# --- files
+
+
+def _convert(path: Path, model: str, output: Path) -> None:
+    """Writes the output, whole or not at all; what is posekit's already is copied."""
+    if not _is_posekit(path):
+        _convert_foreign(path, model, output)
+        return
+    temporary = output.with_suffix(".tmp")
+    try:
+        shutil.copyfile(path, temporary)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _convert_foreign(path: Path, model: str, output: Path) -> None:
+    from safetensors import SafetensorError
+
+    from weights_convert import convert_file
+
+    try:
+        convert_file(path, model, output)
+    except SafetensorError as error:  # what it makes of a full disk
+        raise OSError(str(error)) from None
+
+
+def _is_posekit(path: Path) -> bool:
+    """True for safetensors that name the posekit model they are for, damaged or not."""
+    header = _read_header(path)
+    return header is not None and "model" in header[0]
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_file() and _read_header(path) is not None and _fault(path) is None
+
+
+def _fault(path: Path, digits: str | None = None) -> str | None:
+    """What is wrong with a file, None where nothing is.
+
+    Args:
+        path: any file; of safetensors, the size is compared with what the header announces.
+        digits: the first digits of its SHA-256.
+    """
+    if digits and not (found := _sha256(path)).startswith(digits.lower()):
+        return f"expected a SHA-256 of {digits[:16]}..., found {found[:16]}..."
+    if (header := _read_header(path)) and (size := path.stat().st_size) != header[1]:
+        return f"expected {header[1]} bytes, found {size}"
+    return None
+
+
+def _digits_in_name(name: str) -> str | None:
+    match = _DIGITS_IN_NAME.search(name)
+    return match[1] if match else None
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], int] | None:
+    """Metadata and whole size that safetensors announce; None for another kind of file."""
+    with path.open("rb") as file:
+        start = file.read(9)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:] != b"{" or length > 100_000_000:  # the format's own limit
+            return None
+        rest = file.read(length - 1)
+    try:
+        header = json.loads(b"{" + rest)
+        metadata = dict(header.pop("__metadata__", {}))
+        return metadata, 8 + length + max(
+            (e["data_offsets"][1] for e in header.values()), default=0
+        )
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    """An error's message without its line breaks, shortened."""
+    return textwrap.shorten(str(error) or type(error).__name__, 400, placeholder=" ...")

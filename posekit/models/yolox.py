@@ -1,0 +1,252 @@
+"""YOLOX: one-stage object detection without anchors, with a decoupled head.
+
+Architecture: YOLOX (arXiv 2107.08430), section 2; the backbone is CSPDarknet of YOLOv5 and the
+feature pyramid PANet (arXiv 1803.01534) with the same blocks.
+
+Images (N, 3, H, W), BGR, 0 to 255 -> class logits (N, num_classes, h, w), box offsets (N, 4, h, w)
+and objectness logits (N, 1, h, w), each a tuple of three levels (strides 8, 16 and 32). Offsets
+are (x, y) of the box's centre from the cell's top left corner and the logarithms of (w, h), in
+strides.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from posekit.models.layers import ConvBNAct, SpatialPyramidPooling, conv_block
+
+__all__ = ["YOLOX"]
+
+# Channels and blocks of the four stages at width 1 and depth 1, behind a stem of 64 channels.
+STEM_CHANNELS = 64
+STAGE_CHANNELS = (128, 256, 512, 1024)
+STAGE_BLOCKS = (3, 9, 9, 3)
+NECK_BLOCKS = 3
+HEAD_CHANNELS = 256
+STACKED_CONVS = 2
+# YOLOX was trained with its own batch norm settings throughout.
+BN_EPS = 1e-3
+BN_MOMENTUM = 0.03
+
+
+class Swish(nn.Module):
+    """`nn.SiLU` written out, as the weights were trained and their outputs measured with.
+
+    It rounds otherwise in the last bit, and the larger sizes amplify that ten-thousandfold.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+
+class Focus(nn.Module):
+    """Every 2x2 pixels become channels, then a convolution: half the size, nothing thrown away."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBNAct(4 * in_channels, out_channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Column by column: top left, bottom left, top right, bottom right.
+        pixels = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        out: Tensor = self.conv(torch.cat(pixels, dim=1))  # (N, 4C, H/2, W/2) -> (N, C', H/2, W/2)
+        return out
+
+
+class Bottleneck(nn.Module):
+    """A 1x1 and a 3x3 convolution, with an optional shortcut."""
+
+    def __init__(self, channels: int, *, shortcut: bool, depthwise: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvBNAct(channels, channels, 1)
+        self.conv2 = conv_block(channels, channels, 3, depthwise=depthwise)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv2(self.conv1(x))
+        return out + x if self.shortcut else out
+
+
+class CSPLayer(nn.Module):
+    """Cross-stage partial layer: blocks on one half of the channels, the other half untouched."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_blocks: int,
+        *,
+        shortcut: bool,
+        depthwise: bool,
+    ) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.main_conv = ConvBNAct(in_channels, half)
+        self.short_conv = ConvBNAct(in_channels, half)
+        self.blocks = nn.Sequential(
+            *(Bottleneck(half, shortcut=shortcut, depthwise=depthwise) for _ in range(num_blocks))
+        )
+        self.final_conv = ConvBNAct(2 * half, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.blocks(self.main_conv(x))
+        out: Tensor = self.final_conv(torch.cat([main, self.short_conv(x)], dim=1))
+        return out
+
+
+class CSPDarknet(nn.Module):
+    """The backbone: images (N, 3, H, W) to features at strides 8, 16 and 32."""
+
+    def __init__(self, *, deepen_factor: float, widen_factor: float, depthwise: bool) -> None:
+        super().__init__()
+        in_channels = int(STEM_CHANNELS * widen_factor)
+        self.stem = Focus(3, in_channels)
+        stages = []
+        for index, (base, blocks) in enumerate(zip(STAGE_CHANNELS, STAGE_BLOCKS, strict=True)):
+            channels = int(base * widen_factor)
+            is_last = index == len(STAGE_CHANNELS) - 1
+            layers = [conv_block(in_channels, channels, 3, 2, depthwise=depthwise)]
+            if is_last:
+                layers.append(SpatialPyramidPooling(channels))
+            layers.append(
+                CSPLayer(
+                    channels,
+                    channels,
+                    max(round(blocks * deepen_factor), 1),
+                    shortcut=not is_last,
+                    depthwise=depthwise,
+                )
+            )
+            stages.append(nn.Sequential(*layers))
+            in_channels = channels
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.stages[0](self.stem(x))  # (N, C2, H/4, W/4)
+        c3 = self.stages[1](x)  # (N, C3, H/8, W/8)
+        c4 = self.stages[2](c3)  # (N, C4, H/16, W/16)
+        c5 = self.stages[3](c4)  # (N, C5, H/32, W/32)
+        return c3, c4, c5
+
+
+class PAFPN(nn.Module):
+    """Mixes the three levels from coarse to fine and back, and gives all the same channels."""
+
+    def __init__(
+        self,
+        in_channels: tuple[int, int, int],
+        out_channels: int,
+        *,
+        num_blocks: int,
+        depthwise: bool,
+    ) -> None:
+        super().__init__()
+        c3, c4, c5 = in_channels
+
+        def csp(channels_in: int, channels_out: int) -> CSPLayer:
+            return CSPLayer(
+                channels_in, channels_out, num_blocks, shortcut=False, depthwise=depthwise
+            )
+
+        self.reduce_layers = nn.ModuleList([ConvBNAct(c5, c4), ConvBNAct(c4, c3)])
+        self.top_down_blocks = nn.ModuleList([csp(2 * c4, c4), csp(2 * c3, c3)])
+        self.downsamples = nn.ModuleList(
+            conv_block(channels, channels, 3, 2, depthwise=depthwise) for channels in (c3, c4)
+        )
+        self.bottom_up_blocks = nn.ModuleList([csp(2 * c3, c4), csp(2 * c4, c5)])
+        self.out_convs = nn.ModuleList(
+            ConvBNAct(channels, out_channels) for channels in in_channels
+        )
+
+    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
+        c3, c4, c5 = features
+        top = self.reduce_layers[0](c5)  # (N, C4, H/32, W/32)
+        middle = self.top_down_blocks[0](torch.cat([_upsample(top), c4], dim=1))
+        lateral = self.reduce_layers[1](middle)  # (N, C3, H/16, W/16)
+        p3 = self.top_down_blocks[1](torch.cat([_upsample(lateral), c3], dim=1))
+        p4 = self.bottom_up_blocks[0](torch.cat([self.downsamples[0](p3), lateral], dim=1))
+        p5 = self.bottom_up_blocks[1](torch.cat([self.downsamples[1](p4), top], dim=1))
+        return tuple(conv(level) for conv, level in zip(self.out_convs, (p3, p4, p5), strict=True))
+
+
+class DecoupledHead(nn.Module):
+    """One level's head: a tower for classes, a tower for boxes and objectness."""
+
+    def __init__(self, channels: int, *, num_classes: int, depthwise: bool) -> None:
+        super().__init__()
+
+        def tower() -> nn.Sequential:
+            return nn.Sequential(
+                *(
+                    conv_block(channels, channels, 3, depthwise=depthwise)
+                    for _ in range(STACKED_CONVS)
+                )
+            )
+
+        self.cls_tower = tower()
+        self.reg_tower = tower()
+        self.cls_pred = nn.Conv2d(channels, num_classes, 1)
+        self.reg_pred = nn.Conv2d(channels, 4, 1)
+        self.obj_pred = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        box_feature = self.reg_tower(x)
+        return (
+            self.cls_pred(self.cls_tower(x)),  # (N, num_classes, h, w)
+            self.reg_pred(box_feature),  # (N, 4, h, w)
+            self.obj_pred(box_feature),  # (N, 1, h, w)
+        )
+
+
+class YOLOX(nn.Module):
+    """YOLOX-nano, -tiny, -s, -m, -l and -x.
+
+    Args:
+        deepen_factor: multiplies the number of blocks of a stage (rounded, at least 1).
+        widen_factor: multiplies the channels.
+        num_classes: number of classes.
+        depthwise: depthwise-separable convolutions for the 3x3 ones (nano).
+    """
+
+    def __init__(
+        self,
+        *,
+        deepen_factor: float,
+        widen_factor: float,
+        num_classes: int,
+        depthwise: bool = False,
+    ) -> None:
+        super().__init__()
+        c3, c4, c5 = (int(channels * widen_factor) for channels in STAGE_CHANNELS[1:])
+        head_channels = int(HEAD_CHANNELS * widen_factor)
+        self.backbone = CSPDarknet(
+            deepen_factor=deepen_factor, widen_factor=widen_factor, depthwise=depthwise
+        )
+        self.neck = PAFPN(
+            (c3, c4, c5),
+            head_channels,
+            num_blocks=max(round(NECK_BLOCKS * deepen_factor), 1),
+            depthwise=depthwise,
+        )
+        self.heads = nn.ModuleList(
+            DecoupledHead(head_channels, num_classes=num_classes, depthwise=depthwise)
+            for _ in range(3)
+        )
+        for module in self.modules():
+            if isinstance(module, ConvBNAct):
+                module.act = Swish()
+                module.bn.eps, module.bn.momentum = BN_EPS, BN_MOMENTUM
+
+    def forward(
+        self, images: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """(N, 3, H, W), sides multiples of 32 -> classes, boxes, objectness, each per level."""
+        levels = self.neck(self.backbone(images))
+        outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
+        classes, boxes, objectness = zip(*outputs, strict=True)
+        return classes, boxes, objectness
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,184 @@
+"""A small HTTP server on the loopback: the Hub's download routes, and plain files with ranges.
+
+A real `huggingface_hub` client works with it. As the Hub does with large files, it answers
+`/<org>/<repo>/resolve/<revision>/<file>` with the commit, the SHA-256 and the size, and redirects
+to where the content lies. It can be told to drop connections in the middle of a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+COMMIT = "5" * 40  # of every repository
+
+
+@dataclass
+class File:
+    """What lies at a path, and how the server behaves for it.
+
+    Attributes:
+        content: the bytes.
+        etag: the header's value, quotes included; "" sends none.
+        ranges: answer a Range with that part; else with the whole file, as some servers do.
+        drops: one entry for each coming GET: the bytes of its answer after which the connection
+            is cut. GETs after these are answered in full.
+        statuses: one HTTP error for each coming GET, before any other behaviour.
+        hold: a GET waits for it.
+    """
+
+    content: bytes
+    etag: str = ""
+    ranges: bool = True
+    drops: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    hold: threading.Event | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and what was sent for it."""
+
+    method: str
+    path: str
+    range: str | None
+    if_range: str | None
+    status: int
+    sent: int  # bytes of the file
+
+
+class HubServer:
+    """Serves `files`, and keeps the `exchanges` in order."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.repositories: dict[tuple[str, str], dict[str, str]] = {}
+        self.exchanges: list[Exchange] = []
+        self.asked = threading.Event()  # a GET of a file has come in
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def add(self, path: str, content: bytes, **behaviour: object) -> str:
+        """Puts a file at a path; returns its URL."""
+        self.files[path] = File(content, **behaviour)  # type: ignore[arg-type]
+        return self.url + path
+
+    def publish(
+        self, repository: str, file: str, content: bytes, revision: str = "main"
+    ) -> tuple[str, File]:
+        """Puts a file into a repository of the Hub; returns its `hf://` location and itself."""
+        digest = hashlib.sha256(content).hexdigest()
+        self.add(f"/storage/{digest}", content, etag=f'"{digest}"')
+        for known in (revision, COMMIT):
+            self.repositories.setdefault((repository, known), {})[file] = digest
+        return f"hf://{repository}/{file}@{revision}", self.files[f"/storage/{digest}"]
+
+    def gets(self, part_of_path: str = "") -> list[Exchange]:
+        """The GETs so far, of paths that contain the text."""
+        return [e for e in self.exchanges if e.method == "GET" and part_of_path in e.path]
+
+    @contextmanager
+    def running(self) -> Iterator[HubServer]:
+        """Serves in a thread of its own for the time of the block."""
+        thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            self._http.server_close()
+            thread.join()
+
+
+def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.answer()
+
+        def do_GET(self) -> None:
+            self.answer()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+        def answer(self) -> None:
+            path = unquote(self.path.partition("?")[0])
+            route = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+            if route:
+                self.answer_as_hub(*route.groups())
+            elif path in server.files:
+                self.answer_with(server.files[path])
+            else:
+                self.finish_with(404)
+
+        def answer_as_hub(self, repository: str, revision: str, file: str) -> None:
+            files = server.repositories.get((repository, revision))
+            if files is None:
+                known = any(name == repository for name, _ in server.repositories)
+                self.finish_with(
+                    404, {"X-Error-Code": f"{'Revision' if known else 'Repo'}NotFound"}
+                )
+            elif file not in files:
+                self.finish_with(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+            else:
+                digest = files[file]
+                headers = {
+                    "Location": f"{server.url}/storage/{digest}",
+                    "X-Repo-Commit": COMMIT,
+                    "X-Linked-Etag": f'"{digest}"',
+                    "X-Linked-Size": str(len(server.files[f"/storage/{digest}"].content)),
+                }
+                self.finish_with(302, headers)
+
+        def answer_with(self, file: File) -> None:
+            if self.command == "GET":
+                server.asked.set()
+                if file.hold:
+                    file.hold.wait(20)
+                if file.statuses:
+                    self.finish_with(file.statuses.pop(0))
+                    return
+            status, start = 200, 0
+            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            if asked and file.ranges and self.headers.get("If-Range", file.etag) == file.etag:
+                status, start = 206, int(asked[1])
+                if start >= len(file.content):
+                    self.finish_with(416, {"Content-Range": f"bytes */{len(file.content)}"})
+                    return
+            headers = {"Content-Length": str(len(file.content) - start)}
+            if file.etag:
+                headers["ETag"] = file.etag
+            if status == 206:
+                last = len(file.content) - 1
+                headers["Content-Range"] = f"bytes {start}-{last}/{len(file.content)}"
+            body = b"" if self.command == "HEAD" else file.content[start:]
+            if self.command == "GET" and file.drops:
+                body = body[: file.drops.pop(0)]
+                self.close_connection = True
+            self.finish_with(status, headers, body)
+
+        def finish_with(
+            self, status: int, headers: dict[str, str] | None = None, body: bytes = b""
+        ) -> None:
+            server.exchanges.append(
+                Exchange(
+                    self.command,
+                    self.path,
+                    self.headers.get("Range"),
+                    self.headers.get("If-Range"),
+                    status,
+                    len(body),
+                )
+            )
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Handler

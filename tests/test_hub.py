@@ -1,0 +1,612 @@
+"""Finding, downloading, verifying, converting and caching weights, with a server on the loopback."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, safe_open, save
+
+from posekit import checkpoints, hub
+from posekit.build import build_network, load_weights
+from posekit.checkpoints import Checkpoint, Source
+from posekit.config import read_config
+from posekit.errors import DownloadError, InputError, WeightsError
+from tests.hub_server import COMMIT, HubServer
+from tests.networks import reference_state
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "rtmdet-nano_person-320"
+SEEDED = ROOT / "tests" / "data" / "detector" / "rtmdet_nano_320-8xb32_coco-person"
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer().running() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of posekit, and one of the Hub's client; none of the user's settings."""
+    for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "POSEKIT_HUB_NAMESPACE", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(hub, "PAUSES", (0, 0, 0))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets the table's sources of MODEL."""
+
+    def publish(*sources: str | Source) -> None:
+        row = Checkpoint(
+            name=MODEL,
+            task="detection",
+            config="",
+            sources=tuple(s if isinstance(s, Source) else Source(s) for s in sources),
+            metrics=(),
+            license="Apache-2.0",
+            training_data="",
+        )
+        monkeypatch.setattr(checkpoints, "CHECKPOINTS", (row,))
+
+    return publish
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A seeded checkpoint of MODEL in OpenMMLab's layout."""
+    path = tmp_path_factory.mktemp("foreign") / "checkpoint.pth"
+    torch.save({"meta": {"epoch": 300}, "state_dict": reference_state(SEEDED)}, path)
+    return path.read_bytes()
+
+
+def posekit_file(value: float = 1.0, entries: int = 5000) -> bytes:
+    """A small file in posekit's own layout, which is not converted again."""
+    return save({"weight": torch.full((entries,), value)}, metadata={"model": MODEL})
+
+
+def digits(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all files but locks, sorted."""
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
+
+
+# --- an official URL
+
+
+def test_official_checkpoint_is_downloaded_converted_and_cached(
+    server: HubServer, publish: Callable[..., None], cache: Path, foreign: bytes
+) -> None:
+    name = f"rtmdet_nano-{digits(foreign)}_20230504.pth"
+    publish(server.add(f"/detection/{name}", foreign))
+    path = hub.resolve_weights(MODEL)
+    assert path == cache / "models" / f"{MODEL}.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    assert metadata["model"] == MODEL
+    assert metadata["source"] == name
+    assert metadata["source_sha256"] == hashlib.sha256(foreign).hexdigest()
+    load_weights(build_network(read_config(MODEL)["net"]), path)
+    assert files_below(cache) == [path.name]  # the original is not kept
+
+
+def test_second_call_asks_nobody(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    first = hub.resolve_weights(MODEL)
+    server.exchanges.clear()
+    assert hub.resolve_weights(MODEL) == first
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.resolve_weights(MODEL) == first
+    assert server.exchanges == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rtmpose-m_simcc-body7_pt-body7_420e-256x192-e48f03d0_20230504.pth", "e48f03d0"),
+        ("rtmdet_m_8xb32-300e_coco_20220719_112220_13274d7c.pth", "13274d7c"),
+        ("rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e.pth", "05d8511e"),
+        ("rtmpose-x_simcc-ucoco_270e-384x288-74fb594_20230320.pth", "74fb594"),
+        ("dekr_hrnet-w32_8xb10-140e_coco-512x512_ac7c17bf-20221228.pth", "ac7c17bf"),
+        ("rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122.pth", None),
+        ("edpose_res50_coco_3rdparty.pth", None),
+        ("model.safetensors", None),
+    ],
+)
+def test_digits_in_official_names(name: str, expected: str | None) -> None:
+    assert hub._digits_in_name(name) == expected
+
+
+def test_digits_are_known_of_all_but_a_few_published_files() -> None:
+    names = [
+        source.location.rpartition("/")[2]
+        for row in checkpoints.CHECKPOINTS
+        for source in row.sources
+        if source.location.endswith(".pth") and source.sha256 is None
+    ]
+    without = {name for name in names if hub._digits_in_name(name) is None}
+    assert all(name.startswith("rtmw-dw-") for name in without), without
+
+
+# --- broken connections
+
+
+def test_dropped_connection_goes_on_where_it_broke(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    content = posekit_file()
+    publish(server.add("/a.pth", content, etag='"one"', drops=[7000, 4000]))
+    assert hub.resolve_weights(MODEL).read_bytes() == content
+    gets = server.gets()
+    assert [get.range for get in gets] == [None, "bytes=7000-", "bytes=11000-"]
+    assert [get.if_range for get in gets] == [None, '"one"', '"one"']
+    assert sum(get.sent for get in gets) == len(content)  # no byte twice
+
+
+def test_download_given_up_goes_on_at_the_next_call(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    content = posekit_file()
+    publish(server.add("/a.pth", content, etag='"one"', drops=[1000] * 4))
+    with pytest.raises(DownloadError, match=r"broke after 4000 of \d+ bytes, 4 times"):
+        hub.resolve_weights(MODEL)
+    assert hub.resolve_weights(MODEL).read_bytes() == content
+    assert server.gets()[-1].range == "bytes=4000-"
+    assert sum(get.sent for get in server.gets()) == len(content)
+
+
+def test_server_without_ranges_starts_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    content = posekit_file()
+    publish(server.add("/a.pth", content, ranges=False, drops=[7000]))
+    assert hub.resolve_weights(MODEL).read_bytes() == content
+    assert [get.status for get in server.gets()] == [200, 200]
+
+
+def test_file_that_changed_meanwhile_starts_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file(1), etag='"one"', drops=[1000] * 4))
+    with pytest.raises(DownloadError):
+        hub.resolve_weights(MODEL)
+    server.add("/a.pth", posekit_file(2), etag='"two"')
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
+
+
+def test_partial_file_that_is_too_long_starts_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file(entries=9000), drops=[8000] * 4))
+    with pytest.raises(DownloadError):
+        hub.resolve_weights(MODEL)
+    server.add("/a.pth", posekit_file())
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+    assert [get.status for get in server.gets()[-2:]] == [416, 200]
+
+
+def test_server_that_is_busy_is_asked_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file(), statuses=[503, 429]))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+
+
+# --- files that are not what they should be
+
+
+def test_wrong_hash_is_removed_and_named(
+    server: HubServer, publish: Callable[..., None], cache: Path
+) -> None:
+    publish(server.add("/net-0badc0de_20230504.pth", posekit_file()))
+    with pytest.raises(DownloadError) as raised:
+        hub.resolve_weights(MODEL)
+    assert "net-0badc0de_20230504.pth was removed: expected a SHA-256 of 0badc0de" in str(
+        raised.value
+    )
+    assert not [name for name in files_below(cache) if name.endswith((".pth", ".safetensors"))]
+
+
+def test_hash_of_the_table_is_checked(server: HubServer, publish: Callable[..., None]) -> None:
+    url = server.add("/net.pth", posekit_file())
+    publish(Source(url, "f" * 64))
+    with pytest.raises(DownloadError, match="was removed: expected a SHA-256 of ffff"):
+        hub.resolve_weights(MODEL)
+    publish(Source(url, hashlib.sha256(posekit_file()).hexdigest().upper()))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+
+
+@pytest.mark.parametrize("broken", ["half a checkpoint", "half of posekit's", "a page", "nothing"])
+def test_broken_download_is_removed_and_named(
+    server: HubServer, publish: Callable[..., None], cache: Path, foreign: bytes, broken: str
+) -> None:
+    content = {
+        "half a checkpoint": foreign[: len(foreign) // 2],
+        "half of posekit's": posekit_file()[:9000],
+        "a page": b"<html>Please log in</html>",
+        "nothing": b"",
+    }[broken]
+    publish(server.add("/net.pth", content))
+    with pytest.raises(DownloadError, match=r"net\.pth was removed: "):
+        hub.resolve_weights(MODEL)
+    assert "net.pth" not in files_below(cache)
+
+
+def test_next_source_is_tried(server: HubServer, publish: Callable[..., None]) -> None:
+    publish(
+        server.url + "/missing.pth",
+        server.add("/net-0badc0de.pth", posekit_file(1)),
+        server.add("/good.pth", posekit_file(2)),
+    )
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
+    assert [get.path for get in server.gets()] == ["/missing.pth", "/net-0badc0de.pth", "/good.pth"]
+
+
+def test_error_lists_every_source_and_what_to_do(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    closed = "http://127.0.0.1:1/net.pth"
+    server.publish("org/there", "other.pth", b"x")
+    sources = [
+        server.url + "/missing.pth",
+        closed,
+        "hf://org/nothing/net.pth",
+        "hf://org/there/net.pth",
+        "hf://org/there/other.pth@no-such-revision",
+    ]
+    publish(*sources)
+    with pytest.raises(DownloadError) as raised:
+        hub.resolve_weights(MODEL)
+    first, *lines, last = str(raised.value).splitlines()
+    assert first == f"no weights for {MODEL}. Tried:"
+    assert [line.split(": ")[0].strip() for line in lines] == sources
+    reasons = ["HTTP 404", "refused", "Repository Not Found", "Entry Not Found", "Revision Not Fou"]
+    assert all(reason in line for reason, line in zip(reasons, lines, strict=True)), lines
+    assert "weights=FILE" in last
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+
+
+def test_model_without_a_published_checkpoint(publish: Callable[..., None]) -> None:
+    publish()
+    with pytest.raises(DownloadError, match=r"no source is known[^$]*weights=FILE"):
+        hub.resolve_weights(MODEL)
+
+
+# --- the Hub
+
+
+def test_hub_source_is_fetched_at_its_revision(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch, foreign: bytes
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url + "/")
+    server.publish("org/nets", "sub/net.pth", b"what is on main now")
+    server.publish("org/nets", "sub/net.pth", foreign, revision=COMMIT)
+    publish(f"hf://org/nets/sub/net.pth@{COMMIT}")
+    path = hub.resolve_weights(MODEL)
+    load_weights(build_network(read_config(MODEL)["net"]), path)
+    assert server.exchanges[0].path == f"/org/nets/resolve/{COMMIT}/sub/net.pth"
+
+
+def test_mirror_comes_first(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("POSEKIT_HUB_NAMESPACE", "mirror")
+    server.publish(f"mirror/{MODEL}", "model.safetensors", posekit_file(2))
+    publish(server.add("/official.pth", posekit_file(1)))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
+    assert server.gets("official") == []
+
+
+def test_model_that_the_mirror_lacks_comes_from_the_table(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("POSEKIT_HUB_NAMESPACE", "mirror")
+    publish(server.add("/official.pth", posekit_file(1)))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
+    assert server.exchanges[0].path == f"/mirror/{MODEL}/resolve/main/model.safetensors"
+
+
+def test_hub_download_survives_a_dropped_connection(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    location, file = server.publish("org/nets", "net.safetensors", posekit_file())
+    file.drops.append(7000)
+    publish(location)
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+    assert server.gets("storage")[-1].range is not None
+
+
+def test_hub_file_with_a_wrong_hash_is_removed_named_and_fetched_anew(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, file = server.publish("org/nets", "net.safetensors", posekit_file(1))
+    publish(location)
+    file.content = posekit_file(2)  # as long, and not what the Hub announced
+    with pytest.raises(DownloadError, match=r"net\.safetensors was removed: expected a SHA-256"):
+        hub.resolve_weights(MODEL)
+    assert not list((tmp_path / "hf").rglob("blobs/*"))
+    file.content = posekit_file(1)
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
+
+
+def test_original_stays_in_the_cache_of_the_hub(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    publish(server.publish("org/nets", "net.safetensors", posekit_file())[0])
+    hub.resolve_weights(MODEL).unlink()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+    assert len(server.gets("storage")) == 1
+
+
+# --- offline
+
+
+def test_offline_asks_nobody_and_says_why(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    publish(
+        server.publish("org/nets", "net.safetensors", posekit_file())[0],
+        server.add("/net.pth", posekit_file()),
+    )
+    with pytest.raises(DownloadError) as raised:
+        hub.resolve_weights(MODEL)
+    sources = str(raised.value).splitlines()[1:3]
+    assert all("HF_HUB_OFFLINE is set" in line for line in sources)
+    assert server.exchanges == []
+
+
+# --- the cache
+
+
+def test_two_processes_download_once(server: HubServer, tmp_path: Path) -> None:
+    content = posekit_file()
+    _, file = server.publish(f"mirror/{MODEL}", "model.safetensors", content)
+    file.hold = threading.Event()
+    environment = os.environ | {
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "POSEKIT_HUB_NAMESPACE": "mirror",
+    }
+    program = (
+        "from posekit.hub import resolve_weights; print('asking', flush=True); "
+        f"print(resolve_weights({MODEL!r}))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asking\n"
+    assert server.asked.wait(20)
+    file.hold.set()
+    results = [process.communicate(timeout=30) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    paths = {Path(out.strip()) for out, _ in results}
+    assert [path.read_bytes() for path in paths] == [content]
+    assert len(server.gets("storage")) == 1
+
+
+def test_damaged_cache_entry_is_fetched_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    path = hub.resolve_weights(MODEL)
+    for damage in (posekit_file()[:9000], posekit_file()[:20], b"", b"\0" * 20000):
+        path.write_bytes(damage)
+        assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+
+
+def test_damaged_cache_entry_is_named_offline(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    path = hub.resolve_weights(MODEL)
+    path.write_bytes(posekit_file()[:9000])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DownloadError) as raised:
+        hub.resolve_weights(MODEL)
+    assert str(raised.value).startswith(f"{path} was damaged and is removed; no weights for")
+    assert not path.exists()
+
+
+def test_cache_that_cannot_be_written(
+    server: HubServer,
+    publish: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "cache"
+    monkeypatch.setenv("POSEKIT_CACHE", str(folder))
+    with pytest.raises(InputError) as raised:
+        hub.resolve_weights(MODEL)
+    assert f"cannot write to the cache {folder}: Not a directory" in str(raised.value)
+    assert "POSEKIT_CACHE" in str(raised.value)
+    assert server.exchanges == []
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 4_200_000], ids=["download", "conversion"])
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_disk_that_is_full_leaves_nothing_half_written(
+    server: HubServer, publish: Callable[..., None], cache: Path, foreign: bytes, limit: int
+) -> None:
+    import resource
+
+    publish(server.add("/a.pth", foreign))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(InputError, match="cannot write to the cache .*File too large"):
+            hub.resolve_weights(MODEL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_below(cache / "models") == []
+    hub.resolve_weights(MODEL)
+
+
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", "~/elsewhere")
+    assert hub.cache_dir() == Path.home() / "elsewhere"
+    monkeypatch.delenv("POSEKIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert hub.cache_dir() == Path("/xdg/posekit")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert hub.cache_dir() == Path.home() / ".cache" / "posekit"
+
+
+# --- weights that the user names
+
+
+def test_posekit_file_is_returned_as_it_is(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(posekit_file())
+    assert hub.resolve_weights(MODEL, path) == path
+    assert hub.resolve_weights(MODEL, str(path)) == path
+    assert not cache.exists()
+
+
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.safetensors").write_bytes(posekit_file())
+    assert hub.resolve_weights(MODEL, "~/mine.safetensors") == tmp_path / "mine.safetensors"
+
+
+def test_foreign_file_is_converted_once_for_its_content(
+    tmp_path: Path, cache: Path, foreign: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(foreign)
+    first = hub.resolve_weights(MODEL, path)
+    assert first.parent == cache / "models"
+    assert first.name.startswith(MODEL)
+    load_weights(build_network(read_config(MODEL)["net"]), first)
+    made = first.stat().st_mtime_ns
+    path.rename(tmp_path / "renamed.pth")
+    assert hub.resolve_weights(MODEL, tmp_path / "renamed.pth") == first
+    assert first.stat().st_mtime_ns == made
+
+    state = reference_state(SEEDED)
+    state["bbox_head.rtm_cls.0.bias"] += 1
+    torch.save(state, path)
+    second = hub.resolve_weights(MODEL, path)
+    assert second != first
+    assert path.exists()
+    bias = next(key for key in load_file(first) if key.endswith("cls.0.bias"))
+    assert torch.equal(load_file(second)[bias], load_file(first)[bias] + 1)
+
+
+def test_users_file_does_not_become_the_published_one(
+    tmp_path: Path, foreign: bytes, publish: Callable[..., None]
+) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(foreign)
+    hub.resolve_weights(MODEL, path)
+    publish()
+    with pytest.raises(DownloadError):
+        hub.resolve_weights(MODEL)
+
+
+@pytest.mark.parametrize("layout", ["foreign", "posekit"])
+def test_truncated_file_of_the_user_is_named_and_kept(
+    tmp_path: Path, cache: Path, foreign: bytes, layout: str
+) -> None:
+    path = tmp_path / "mine.weights"
+    path.write_bytes(foreign[:2_000_000] if layout == "foreign" else posekit_file()[:9000])
+    with pytest.raises(WeightsError) as raised:
+        hub.resolve_weights(MODEL, path)
+    assert str(path) in str(raised.value)
+    assert "damaged" in str(raised.value) or "truncated" in str(raised.value)
+    assert path.exists()
+    assert files_below(cache) == []
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="mine.pth: no such file"):
+        hub.resolve_weights(MODEL, tmp_path / "mine.pth")
+    with pytest.raises(WeightsError, match="a folder, not a file"):
+        hub.resolve_weights(MODEL, tmp_path)
+
+
+def test_url_of_the_user(server: HubServer, cache: Path) -> None:
+    content = posekit_file()
+    url = server.add(f"/my net-{digits(content)}.pth", content).replace(" ", "%20")
+    path = hub.resolve_weights(MODEL, url + "?download=true")
+    assert path.read_bytes() == content
+    assert path != cache / "models" / f"{MODEL}.safetensors"
+    assert hub.resolve_weights(MODEL, url + "?download=true") == path
+    assert len(server.gets()) == 1
+    assert files_below(cache) == [path.name]
+
+
+def test_url_of_the_user_is_verified(server: HubServer) -> None:
+    url = server.add("/net-0badc0de.pth", posekit_file())
+    with pytest.raises(DownloadError, match="was removed: expected a SHA-256 of 0badc0de"):
+        hub.resolve_weights(MODEL, url)
+
+
+def test_hub_location_of_the_user(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, _ = server.publish("me/nets", "a/net.safetensors", posekit_file(), revision="v1")
+    assert hub.resolve_weights(MODEL, location).read_bytes() == posekit_file()
+    assert server.exchanges[0].path == "/me/nets/resolve/v1/a/net.safetensors"
+
+
+@pytest.mark.parametrize("location", ["ftp://host/net.pth", "file:///etc/passwd", "hf://me/nets"])
+def test_location_of_another_kind(location: str) -> None:
+    with pytest.raises(InputError, match="expected .* found"):
+        hub.resolve_weights(MODEL, location)
+
+
+def test_download_is_silent_where_nobody_watches(
+    server: HubServer, publish: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    hub.resolve_weights(MODEL)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_real_checkpoint(
+    server: HubServer, publish: Callable[..., None], person_detector: Path
+) -> None:
+    content = person_detector.read_bytes()
+    publish(server.add(f"/person-{digits(content)}.pth", content, drops=[3_000_000]))
+    path = hub.resolve_weights(MODEL)
+    load_weights(build_network(read_config(MODEL)["net"]), path)
