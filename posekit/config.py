@@ -30,14 +30,16 @@ _PACKAGE = Path(__file__).resolve().parent
 # Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
-GROUPS = ("model", "detector")
+GROUPS = ("model", "detector", "lifter")
 
 # What a detector's subject is called where a detector is asked for.
 DETECTOR_ALIASES = {
     "human": "rtmdet-m_person-640",
     "body": "rtmdet-m_person-640",
     "person": "rtmdet-m_person-640",
+    "face": "yolox-s_face-640",
     "hand": "rtmdet-nano_hand-320",
+    "animal": "rtmdet-m_coco-640",
 }
 
 
@@ -148,7 +150,7 @@ def find_checkpoint(name: str) -> Checkpoint | None:
 
 def _official_names() -> dict[str, str]:
     """Aliases and official config names -> public names."""
-    names = {row.config: row.name for row in checkpoints.CHECKPOINTS}
+    names = {config: row.name for row in checkpoints.CHECKPOINTS for config in row.configs}
     names |= {alias: row.name for row in checkpoints.CHECKPOINTS for alias in row.aliases}
     return names
 

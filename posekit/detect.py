@@ -62,6 +62,7 @@ class Detector:
         self.classes: tuple[str, ...] = tuple(config["classes"])
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
         self.pad_value: int = preprocess["pad_value"]
+        self.keep_ratio: bool = preprocess.get("keep_ratio", True)
         self.nms_threshold: float = config["nms_threshold"]
         self.max_detections: int = config["max_detections"]
         self.normalize = Normalize(
@@ -91,7 +92,8 @@ class Detector:
         width, height = self.input_size
         batch = np.empty((len(images), height, width, 3), np.uint8)
         factors = [
-            letterbox(image, out, self.pad_value) for image, out in zip(images, batch, strict=True)
+            letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
+            for image, out in zip(images, batch, strict=True)
         ]
         boxes, scores = self.codec.decode(self.net(self.normalize(batch)))
         boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))

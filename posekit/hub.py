@@ -57,7 +57,8 @@ def resolve_weights(model: str, weights: str | Path | None = None) -> Path:
     Args:
         model: a public name.
         weights: a file in any layout that `weights_convert` reads, `https://...`, or
-            `hf://org/repo/file@revision`; None takes the published weights.
+            `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
+            None takes the published weights.
 
     Raises:
         WeightsError: no such file, a damaged one, or one that does not fit the model.
@@ -115,9 +116,9 @@ def _from_file(model: str, path: Path) -> Path:
 def _cached(stem: str, make: Callable[[Path], None]) -> Path:
     """A file of the cache, made by the first of all processes that ask for it."""
     path = cache_dir() / "models" / f"{stem}.safetensors"
-    if _is_whole(path):
-        return path
     try:
+        if _is_whole(path):
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not _is_whole(path):  # nor has another process made it meanwhile
@@ -143,9 +144,6 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
         if not damaged:
             raise
         raise DownloadError(f"{path} was damaged and is removed; {error}") from None
-
-
-# --- sources
 
 
 def _fetch_first(model: str, sources: list[Source], output: Path) -> None:
@@ -222,7 +220,9 @@ def _download_from_hub(location: str) -> Path:
         # Its exceptions, and those of the HTTP library beneath, differ from version to version.
         if offline:
             raise DownloadError("not in the Hub's cache, and HF_HUB_OFFLINE is set") from None
-        raise DownloadError(_one_line(error)) from None
+        # This kind says only that there was no connection; its cause says why.
+        cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+        raise DownloadError(_one_line(cause or error)) from None
 
 
 def _parse_hub(location: str) -> tuple[str, str, str | None]:
@@ -232,9 +232,6 @@ def _parse_hub(location: str) -> tuple[str, str, str | None]:
     if len(parts) != 3 or not all(parts):
         raise InputError(f"expected hf://organisation/repository/file, found '{location}'")
     return "/".join(parts[:2]), parts[2], revision or None
-
-
-# --- downloads from anywhere else
 
 
 def _download(url: str, path: Path) -> None:
@@ -265,27 +262,18 @@ def _download_rest(url: str, part: Path) -> None:
     """Asks for what `part` lacks and appends it."""
     have = part.stat().st_size if part.exists() else 0
     with _ask(url, part, have) as response:
-        if have and response.status != 206:  # the server starts again: no ranges, or a new file
+        if response.status != 206:  # from the start: the first time, no ranges, or a new file
             have = 0
-        if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            part.unlink()
-            raise ConnectionError("the server sent another part of the file than asked for")
-        if not have:
+            part.unlink(missing_ok=True)
             _tag_of(part).write_text(response.headers.get("ETag", ""))
         length = response.headers.get("Content-Length")
         total = None if length is None else have + int(length)
         with (
             part.open("ab" if have else "wb") as file,
-            tqdm(
-                # None: no bar where stderr is not a terminal
-                total=total,
-                initial=have,
-                unit="B",
-                unit_scale=True,
-                desc=part.stem,
-                disable=None,
-            ) as bar,
+            # No bar where stderr is not a terminal.
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
+            bar.set_description(part.stem, refresh=False)
             while block := response.read1(BLOCK):
                 file.write(block)
                 bar.update(len(block))
@@ -314,9 +302,6 @@ def _ask(url: str, part: Path, have: int) -> http.client.HTTPResponse:
 def _tag_of(part: Path) -> Path:
     """Where the ETag of a partial file is kept: it goes on only while the server's is the same."""
     return part.with_suffix(".etag")
-
-
-# --- files
 
 
 def _convert(path: Path, model: str, output: Path) -> None:
@@ -350,16 +335,14 @@ def _is_posekit(path: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    return path.is_file() and _read_header(path) is not None and _fault(path) is None
+    try:
+        return _read_header(path) is not None and _fault(path) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _fault(path: Path, digits: str | None = None) -> str | None:
-    """What is wrong with a file, None where nothing is.
-
-    Args:
-        path: any file; of safetensors, the size is compared with what the header announces.
-        digits: the first digits of its SHA-256.
-    """
+    """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
     if digits and not (found := _sha256(path)).startswith(digits.lower()):
         return f"expected a SHA-256 of {digits[:16]}..., found {found[:16]}..."
     if (header := _read_header(path)) and (size := path.stat().st_size) != header[1]:
@@ -398,6 +381,6 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     """An error's message without its line breaks, shortened."""
     return textwrap.shorten(str(error) or type(error).__name__, 400, placeholder=" ...")

@@ -2,7 +2,8 @@
 
 A real `huggingface_hub` client works with it. As the Hub does with large files, it answers
 `/<org>/<repo>/resolve/<revision>/<file>` with the commit, the SHA-256 and the size, and redirects
-to where the content lies. It can be told to drop connections in the middle of a file.
+to where the content lies, which is another host (here: another port), to which the client sends no
+token. The server can be told to drop connections in the middle of a file.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ class Exchange:
     sent: int  # bytes of the file
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing: a client that is gone before its answer is what some tests are about."""
+
+
 class HubServer:
     """Serves `files`, and keeps the `exchanges` in order."""
 
@@ -61,8 +67,10 @@ class HubServer:
         self.repositories: dict[tuple[str, str], dict[str, str]] = {}
         self.exchanges: list[Exchange] = []
         self.asked = threading.Event()  # a GET of a file has come in
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        hub, storage = (_Server(("127.0.0.1", 0), _handler(self)) for _ in range(2))
+        self.url = f"http://127.0.0.1:{hub.server_port}"
+        self.storage_url = f"http://127.0.0.1:{storage.server_port}"
+        self._servers = (hub, storage)
 
     def add(self, path: str, content: bytes, **behaviour: object) -> str:
         """Puts a file at a path; returns its URL."""
@@ -85,15 +93,20 @@ class HubServer:
 
     @contextmanager
     def running(self) -> Iterator[HubServer]:
-        """Serves in a thread of its own for the time of the block."""
-        thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
+        """Serves in threads of its own for the time of the block."""
+        threads = [
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+            for server in self._servers
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield self
         finally:
-            self._http.shutdown()
-            self._http.server_close()
-            thread.join()
+            for server, thread in zip(self._servers, threads, strict=True):
+                server.shutdown()
+                server.server_close()
+                thread.join()
 
 
 def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
@@ -128,7 +141,7 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
             else:
                 digest = files[file]
                 headers = {
-                    "Location": f"{server.url}/storage/{digest}",
+                    "Location": f"{server.storage_url}/storage/{digest}",
                     "X-Repo-Commit": COMMIT,
                     "X-Linked-Etag": f'"{digest}"',
                     "X-Linked-Size": str(len(server.files[f"/storage/{digest}"].content)),

@@ -6,7 +6,7 @@ import pytest
 
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
-from posekit.config import CONF_DIR, read_config, resolve_name
+from posekit.config import CONF_DIR, GROUPS, read_config, resolve_name
 from posekit.skeleton import load_skeleton
 from weights_convert.openmmlab import RULES
 
@@ -14,18 +14,18 @@ ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
 
 
 def test_every_yaml_has_a_row_and_every_row_a_yaml() -> None:
-    stems = {path.stem for group in ("model", "detector") for path in (CONF_DIR / group).iterdir()}
+    stems = {path.stem for group in GROUPS for path in (CONF_DIR / group).iterdir()}
     assert stems == {row.name for row in CHECKPOINTS}
 
 
 def test_names_are_unique() -> None:
-    names = [name for row in CHECKPOINTS for name in {row.name, row.config, *row.aliases}]
+    names = [name for row in CHECKPOINTS for name in {row.name, *row.configs, *row.aliases}]
     assert len(names) == len(set(names))
 
 
 @ROWS
 def test_every_name_of_a_row_resolves_to_it(row: Checkpoint) -> None:
-    for name in (row.name, row.config, *row.aliases):
+    for name in (row.name, *row.configs, *row.aliases):
         assert resolve_name(name) == row.name
 
 
@@ -41,13 +41,14 @@ def test_the_network_builds_and_can_be_converted(row: Checkpoint) -> None:
     else:
         skeleton = load_skeleton(config["keypoints"])
         assert config["net"]["num_keypoints"] == skeleton.num_keypoints
+    if row.task not in ("detection", "lifting"):
         assert config["codec"]["input_size"] == config["preprocess"]["input_size"]
 
 
 @ROWS
 def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkpoint) -> None:
     config = read_config(row.name)
-    if row.task == "detection":
+    if row.task in ("detection", "lifting"):
         return
     classes = read_config(config["detector"])["classes"]
     assert all(index < len(classes) for index in config.get("detector_categories", [0]))

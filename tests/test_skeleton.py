@@ -58,7 +58,8 @@ def test_a_packaged_skeleton_loads(name: str) -> None:
     assert skeleton.num_keypoints == len(skeleton.names) > 0
 
 
-@pytest.mark.parametrize("name", skeleton_names())
+# COCO and AI Challenger combined is not a data set of the reference's.
+@pytest.mark.parametrize("name", [name for name in skeleton_names() if name != "coco_aic"])
 def test_a_packaged_skeleton_equals_the_reference(shared: Path, name: str) -> None:
     path = shared / "reference" / "metainfo" / f"{name}.json"
     expected = json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from posekit.build import build_network
 from posekit.config import read_config, resolve_name
-from weights_convert import motionbert, openmmlab
+from weights_convert import motionbert, openmmlab, transformers, vitpose
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
 from weights_convert.reader import read_checkpoint
@@ -26,7 +26,17 @@ __all__ = ["CONVERTER_VERSION", "LAYOUTS", "convert_file", "convert_state_dict"]
 CONVERTER_VERSION = "1"
 
 # layout -> network class -> rules
-LAYOUTS = {"openmmlab": openmmlab.RULES, "motionbert": motionbert.RULES}
+LAYOUTS = {
+    "openmmlab": openmmlab.RULES,
+    "transformers": transformers.RULES,
+    "vitpose": vitpose.RULES,
+    "motionbert": motionbert.RULES,
+}
+# What renaming cannot do, done before it.
+PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
+    "transformers": transformers.prepare,
+    "vitpose": vitpose.prepare,
+}
 
 
 def convert_file(source: Path, model: str, output: Path) -> None:
@@ -97,6 +107,8 @@ def convert_state_dict(
         raise ConversionError(
             f"no rules convert layout '{layout}' to {family}; known ones: {known or 'none'}"
         ) from None
+    if layout in PREPARE:
+        state = PREPARE[layout](state)
     return apply_rules(state, rules, net)
 
 
@@ -158,7 +170,8 @@ def _likely_layout(state: Mapping[str, Tensor], net: nn.Module) -> str:
 
     def left_over(layout: str) -> int:
         rules = LAYOUTS[layout][type(net).__name__]
-        return sum(not _first_match(key, rules)[0] for key in state)
+        prepared = PREPARE[layout](state) if layout in PREPARE else state
+        return sum(not _first_match(key, rules)[0] for key in prepared)
 
     return min(_layouts_of(net), key=left_over, default="openmmlab")
 

@@ -36,6 +36,7 @@ from weights_convert.openmmlab import RULES
 
 __all__ = ["is_onnx", "open_onnx", "read_onnx"]
 
+FAMILIES = ("RTMDet", "RTMPose", "RTMW", "YOLOX")
 MAX_BYTES = 1 << 30  # of a graph in a zip; the largest published one has a quarter of it
 MAX_RATIO = 100  # of compression; weights hardly compress
 MAX_PLACEMENTS = 1024  # followed at once; the networks here need 16 at most
@@ -45,16 +46,7 @@ Source = frozenset[Any]  # of numbers of operations and of ("cat", one Source pe
 NOTHING: Source = frozenset()
 INPUT: Source = frozenset(["input"])
 
-
-# ONNX operations that read weights.
-READERS = {
-    "Conv": "conv",
-    "MatMul": "linear",
-    "Gemm": "linear",
-    "Mul": "mul",
-    "Add": "add",
-    "BatchNormalization": "norm",
-}
+READERS = ("Conv", "MatMul", "Gemm", "Mul", "Add", "Sub", "Div", "BatchNormalization")
 
 
 class Signature(NamedTuple):
@@ -79,6 +71,7 @@ class Operation:
     bias: Any = None
     norm: Any = None  # the batch norm behind a convolution; weight, bias, mean, variance, eps
     names: tuple[str, str] = ("", "")  # of node and weight, in the graph
+    factor: float = 1.0  # a number that a convolution's output is multiplied by
 
 
 # Each operation stands behind those it reads; what the outputs are computed from.
@@ -156,15 +149,19 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError:
         raise ConversionError(f'to read {path}: pip install "posekit[onnx]"') from None
-    data = open_onnx(path)
+    family, data = type(net).__name__, open_onnx(path)
+    if family not in FAMILIES:
+        raise ConversionError(
+            f"{path}: ONNX exports of {family} are not read, only of {', '.join(FAMILIES)}"
+        )
     network = _reduce_network(net)
     try:
         proto = onnx.load_model_from_string(data).graph
         graph = _reduce_graph(proto, onnx.numpy_helper.to_array)
         return _collect(net, list(zip(network[0], _place(network, graph), strict=True)))
     except ConversionError as error:
-        raise ConversionError(f"{path} cannot become {type(net).__name__}: {error}") from None
-    except (DecodeError, ValueError, TypeError, RuntimeError) as error:
+        raise ConversionError(f"{path} cannot become {family}: {error}") from None
+    except (DecodeError, ValueError, TypeError, RuntimeError, LookupError) as error:
         raise ConversionError(f"{path} is a damaged ONNX file, or cut short: {error}") from None
 
 
@@ -178,6 +175,7 @@ def _reduce_network(net: nn.Module) -> Reduced:
         source = NOTHING.union(*(sources[other] for other in inputs))
         parameters = [str(other.target) for other in inputs if other.op == "get_attr"]
         module = modules[node.target] if node.op == "call_module" else None
+        is_conv_output = bool(inputs) and isinstance(modules.get(inputs[0].target), nn.Conv2d)
         signature, name, bias = None, f"{node.target}.weight", None
         if node.op == "placeholder":
             source = INPUT
@@ -188,17 +186,19 @@ def _reduce_network(net: nn.Module) -> Reduced:
             signature = Signature("conv", tuple(module.weight.shape), (*sizes, module.groups))
             bias = None if module.bias is None else f"{node.target}.bias"
         elif isinstance(module, nn.Linear):
-            signature = Signature("linear", tuple(module.weight.shape))
-        elif isinstance(module, nn.BatchNorm2d):
-            if isinstance(modules.get(inputs[0].target), nn.Conv2d):
-                (number,) = source
-                layers[number] = replace(layers[number], norm=str(node.target))
+            signature = Signature("matmul", tuple(module.weight.shape))
+        elif isinstance(module, nn.BatchNorm2d) and is_conv_output:
+            (number,) = source
+            layers[number] = replace(layers[number], norm=str(node.target))
         elif parameters:
             (name,) = parameters
             kind = {operator.mul: "mul", operator.add: "add"}.get(node.target, str(node.target))
             signature = _elementwise(kind, net.get_parameter(name).shape)
         elif node.target is torch.cat:
             source = _joined(sources[part] for part in node.args[0])
+        elif node.target is operator.mul and is_conv_output and len(inputs) == 1:
+            (number,) = source
+            layers[number] = replace(layers[number], factor=float(node.args[1]))
         if signature is not None:
             layers.append(Operation(signature, source, name, bias))
             source = frozenset([len(layers) - 1])
@@ -265,12 +265,15 @@ def _reduce_graph(graph: Any, to_array: Any) -> Reduced:
                 (number,) = source
                 norm = (*values, attributes.get("epsilon", 1e-5))
                 steps[number] = replace(steps[number], norm=norm)
+            elif stored and (node.op_type, behind.op_type, values[0].numel()) == ("Mul", "Conv", 1):
+                (number,) = source
+                steps[number] = replace(steps[number], factor=float(values[0]))
             # A single number is a weight only where it is the gain behind a norm's division.
             elif stored and (
                 values[0].numel() > 1
                 or (behind.op_type == "Div" and all(map(sources.get, behind.input)))
             ):
-                signature, weight = _weight(READERS[node.op_type], values[0], attributes)
+                signature, weight = _weight(node.op_type, values[0], attributes)
                 # Exporters merge equal weights under the name of one of them.
                 label = fixed[0] if uses[fixed[0]] == 1 else ""
                 bias = values[1] if len(values) > 1 else None
@@ -281,13 +284,13 @@ def _reduce_graph(graph: Any, to_array: Any) -> Reduced:
     return steps, [sources.get(output.name, NOTHING) for output in graph.output]
 
 
-def _weight(kind: str, value: Tensor, attributes: dict[str, Any]) -> tuple[Signature, Tensor]:
+def _weight(operation: str, value: Tensor, attributes: Any) -> tuple[Signature, Tensor]:
     """A graph's weight in torch's layout, with its signature."""
-    if kind == "linear":
+    if operation in ("MatMul", "Gemm"):
         value = value if attributes.get("transB") else value.transpose(0, -1)
-        return Signature(kind, tuple(value.shape)), value * attributes.get("alpha", 1.0)
-    if kind != "conv":
-        return _elementwise(kind, value.shape), value
+        return Signature("matmul", tuple(value.shape)), value * attributes.get("alpha", 1.0)
+    if operation != "Conv":
+        return _elementwise(operation.lower(), value.shape), value
     # Padding that depends on the input's size (auto_pad) fits no network here.
     is_fixed = attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
     geometry = (
@@ -296,7 +299,7 @@ def _weight(kind: str, value: Tensor, attributes: dict[str, Any]) -> tuple[Signa
         *attributes.get("dilations", [1, 1]),
         attributes.get("group", 1),
     )
-    return Signature(kind, tuple(value.shape), geometry), value
+    return Signature("conv", tuple(value.shape), geometry), value
 
 
 def _place(network: Reduced, graph: Reduced) -> list[Operation]:
@@ -329,7 +332,7 @@ def _place(network: Reduced, graph: Reduced) -> list[Operation]:
     if len(placements) != 1:
         raise ConversionError(f"expected one way to assign the weights, found {len(placements)}")
     rest = [step for number, step in enumerate(steps) if number not in placements[0]]
-    if names := [s.names[0] for s in rest if s.signature.kind in ("conv", "linear")]:
+    if names := [s.names[0] for s in rest if s.signature.kind in ("conv", "matmul")]:
         raise ConversionError(f"expected no more weights, found {len(names)}, such as {names[0]}")
     return [steps[number] for number in placements[0]]
 
@@ -359,6 +362,12 @@ def _collect(net: nn.Module, pairs: list[tuple[Operation, Operation]]) -> dict[s
             node, label = step.names
             if _key_by_name(label, type(net).__name__, expected) not in (None, key):
                 raise ConversionError(f"expected {key} at {node}, found {label}")
+            if layer.factor != step.factor:
+                # Multiplied into the weight or left to the reader: nothing tells which.
+                raise ConversionError(
+                    f"expected {node} times {layer.factor}, found times {step.factor}; "
+                    "is there an export that no optimiser has changed?"
+                )
             one, zero = torch.ones_like(gain), torch.zeros_like(gain)
             bias = zero if step.bias is None else step.bias
             if layer.norm is not None:

@@ -160,7 +160,23 @@ _HRNET: tuple[Rule, ...] = (
     *_hrnet_stage(2),
 )
 
+_RESNET_POSE: tuple[Rule, ...] = (
+    *IGNORED,
+    *_HEATMAP_HEAD,
+    (r"backbone\.(.*)", r"backbone.\1"),
+)
+
+# mmpose 0.x calls the head `keypoint_head` here too.
+_INTERNET: tuple[Rule, ...] = (
+    *IGNORED,
+    (r"backbone\.(.*)", r"backbone.\1"),
+    (r"(?:keypoint_)?head\.(right|left)_hand_head\.(.*)", r"\1_head.\2"),
+    (r"(?:keypoint_)?head\.(root|hand_type)_head\.fc\.(.*)", r"\1_head.\2"),
+)
+
 RULES: dict[str, tuple[Rule, ...]] = {
+    "InterNet": _INTERNET,
+    "ResNetPose": _RESNET_POSE,
     "ViTPose": _VITPOSE,
     "HRNetPose": _HRNET,
     "MotionBERT": _MOTIONBERT,

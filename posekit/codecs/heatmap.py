@@ -25,8 +25,8 @@ class MSRAHeatmap:
         dark: refine by a Taylor step on the blurred map's logarithm (DARK); otherwise by a quarter
             of a cell towards the larger neighbour.
         blur_kernel_size: of the Gaussian before that step, in cells, odd.
-        shift_heatmap: move mirrored maps by one cell, which aligns them where the resolutions of
-            input and map do not fit the mirroring.
+        shift_heatmap: in the flip test, move mirrored maps right by one cell: a cell's place in
+            the input is not symmetric, so that mirroring misses by about that much.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class UDPHeatmap:
         combined: each keypoint has three maps, one of where it is and two of the offsets to it in
             x and y, which then refine it.
         radius_factor: the offsets' unit, in multiples of a map's longer side.
-        shift_heatmap: move mirrored maps by one cell.
+        shift_heatmap: as in `MSRAHeatmap`; UDP's own coordinates need none.
     """
 
     def __init__(
@@ -128,8 +128,8 @@ class UDPHeatmap:
             blurred = _blur_keeping_maximum(maps, self.blur_kernel_size)
             offsets = _udp_offsets(np.log(_around(blurred, cells, radius=1).clip(1e-3, 50)))
         peaks = cells.cpu().numpy() + offsets
-        # The reference divides by the last cell but multiplies by the whole size; its crops are
-        # mapped back to the image with the same sizes.
+        # The last cell lies at the input's whole size, not at its last pixel, as in the reference,
+        # which takes the whole size again to map keypoints back to the image.
         scale = np.divide(self.input_size, np.subtract(self.heatmap_size, 1))
         return (peaks * scale).astype(np.float32), scores.cpu().numpy()
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 __all__ = ["MotionBERTLift", "center_in_frame", "coco_to_h36m", "stand_up"]
 
+METRES_PER_PIXEL = 0.004
+
 # Human3.6M's joints that are joints of COCO as well, and those.
 H36M_JOINTS = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13, 14, 15, 16)
 COCO_JOINTS = (12, 14, 16, 11, 13, 15, 0, 5, 7, 9, 6, 8, 10)
@@ -26,7 +28,8 @@ class MotionBERTLift:
     """Normalises 2D keypoints by the image, and decodes what MotionBERT makes of them.
 
     Args:
-        root_relative: put the root joint (index 0) at the origin; otherwise only its depth is 0.
+        root_relative: the network was trained with the root joint (index 0) at the origin, so that
+            what it predicts for it means nothing; otherwise only the root's depth means nothing.
     """
 
     def __init__(self, *, root_relative: bool = True) -> None:
@@ -55,11 +58,13 @@ class MotionBERTLift:
     def decode(
         self, outputs: Tensor, *, image_size: Sequence[float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The network's output as keypoints.
+        """The network's output as keypoints relative to the root joint.
 
         Args:
             outputs: (N, T, K, 3).
-            image_size: (w, h), in pixels, to undo the normalisation; None leaves its units.
+            image_size: (w, h), in pixels, as for `encode`: the result is in metres then, a pixel
+                being taken for 4 mm, since nothing tells a person's size in one camera's image.
+                None leaves the network's units, half the image's width.
 
         Returns:
             Keypoints (N, T, K, 3), float32, and scores (N, T, K), all 1: the network gives none.
@@ -69,10 +74,9 @@ class MotionBERTLift:
             keypoints[..., 0, :] = 0
         else:
             keypoints[..., 0, 2] = 0
+            keypoints -= keypoints[..., :1, :].copy()
         if image_size is not None:
-            width, height = image_size
-            keypoints[..., :2] += np.array([1, height / width], np.float32)
-            keypoints *= np.float32(width / 2)
+            keypoints *= np.float32(image_size[0] / 2 * METRES_PER_PIXEL)
         return keypoints, np.ones(keypoints.shape[:-1], np.float32)
 
     def flip(self, coordinates: Tensor, flip_indices: Sequence[int]) -> Tensor:

@@ -36,7 +36,7 @@ def print_aliases() -> None:
 
 
 def _searchable(row: Checkpoint) -> str:
-    return " ".join((row.name, row.config, row.task, *row.aliases)).lower()
+    return " ".join((row.name, *row.configs, row.task, *row.aliases)).lower()
 
 
 def _cells(row: Checkpoint) -> tuple[str, ...]:
@@ -93,6 +93,8 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
 
 
 def _input_size(config: Mapping[str, Any]) -> str:
+    if "preprocess" not in config:
+        return f"{config['net']['max_frames']} frames"
     width, height = config["preprocess"]["input_size"]
     return f"{height}x{width}"
 

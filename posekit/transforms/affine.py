@@ -61,7 +61,13 @@ def crop_matrices(
     size = np.asarray(input_size, np.float32)
     middle = size * np.float32(0.5)
     left = np.array([-0.5, 0], np.float32)
-    target = np.stack([middle, middle + size[0] * left, middle + size[0] * np.float32([-0.5, 0.5])])
+    target = np.stack(
+        [
+            middle,
+            middle + size[0] * left,
+            middle + size[0] * (left + np.array([0, 0.5], np.float32)),
+        ]
+    )
     for center, scale, matrix in zip(centers, scales, matrices, strict=True):
         beside = center + scale[0] * left
         reach = center[0] - beside[0]  # half the width, as rounded

@@ -12,13 +12,16 @@ from torch import Tensor
 __all__ = ["Normalize", "letterbox"]
 
 
-def letterbox(image: np.ndarray, out: np.ndarray, pad_value: int) -> tuple[float, float]:
+def letterbox(
+    image: np.ndarray, out: np.ndarray, pad_value: int, *, keep_ratio: bool = True
+) -> tuple[float, float]:
     """Resizes an image to fit into `out` at its top left, keeping the aspect ratio.
 
     Args:
         image: (H, W, 3), uint8.
         out: (h, w, 3), uint8; it is written, the rest is filled with `pad_value`.
         pad_value: grey level of the border.
+        keep_ratio: False stretches the image to the whole of `out` instead.
 
     Returns:
         The factors (x, y) from image to `out` coordinates.
@@ -29,8 +32,10 @@ def letterbox(image: np.ndarray, out: np.ndarray, pad_value: int) -> tuple[float
         max(out_height, out_width) / max(height, width),
         min(out_height, out_width) / min(height, width),
     )
-    new_width = min(max(int(width * factor + 0.5), 1), out_width)
-    new_height = min(max(int(height * factor + 0.5), 1), out_height)
+    new_width, new_height = out_width, out_height
+    if keep_ratio:
+        new_width = min(max(int(width * factor + 0.5), 1), out_width)
+        new_height = min(max(int(height * factor + 0.5), 1), out_height)
     out[new_height:] = pad_value
     out[:new_height, new_width:] = pad_value
     out[:new_height, :new_width] = cv2.resize(

@@ -1,0 +1,106 @@
+"""ResNet, and the Simple Baseline pose network on top of it.
+
+Architecture: ResNet (arXiv 1512.03385) with the stride in a bottleneck's 3x3 convolution; Simple
+Baselines (arXiv 1804.06208) for the deconvolution head.
+
+`ResNet`: (N, 3, H, W) -> (N, 2048, H/32, W/32).
+`ResNetPose`: images (N, 3, H, W), RGB, normalised -> heat maps (N, K, H/4, W/4).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from posekit.models.heatmap_head import HeatmapHead
+
+__all__ = ["ResNet", "ResNetPose"]
+
+# Depth -> blocks of the four stages.
+STAGE_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+STAGE_WIDTHS = (64, 128, 256, 512)  # inside of a block
+EXPANSION = 4  # of a block's output
+
+
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution beside a shortcut: (N, C, H, W) -> (N, 4 * width, ...)."""
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_channels = width * EXPANSION
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = (
+            nn.Identity()
+            if stride == 1 and in_channels == out_channels
+            else nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        out: Tensor = self.relu(self.bn3(self.conv3(x)) + shortcut)
+        return out
+
+
+class ResNet(nn.Module):
+    """The backbone: images (N, 3, H, W) to the feature at stride 32.
+
+    Args:
+        depth: 50, 101 or 152.
+    """
+
+    out_channels = STAGE_WIDTHS[-1] * EXPANSION
+
+    def __init__(self, *, depth: int) -> None:
+        super().__init__()
+        if depth not in STAGE_BLOCKS:
+            raise ValueError(f"a ResNet's depth is one of {sorted(STAGE_BLOCKS)}, found {depth}")
+        in_channels = STAGE_WIDTHS[0]
+        self.conv1 = nn.Conv2d(3, in_channels, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        stages = []
+        for index, (width, num_blocks) in enumerate(
+            zip(STAGE_WIDTHS, STAGE_BLOCKS[depth], strict=True)
+        ):
+            blocks = []
+            for block in range(num_blocks):
+                blocks.append(Bottleneck(in_channels, width, 2 if index and block == 0 else 1))
+                in_channels = width * EXPANSION
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 64, H/4, W/4)
+        x = self.layer2(self.layer1(x))  # (N, 512, H/8, W/8)
+        out: Tensor = self.layer4(self.layer3(x))  # (N, 2048, H/32, W/32)
+        return out
+
+
+class ResNetPose(nn.Module):
+    """Simple Baseline with ResNet-50, -101 or -152.
+
+    Args:
+        depth: of the backbone.
+        num_keypoints: K.
+    """
+
+    def __init__(self, *, depth: int, num_keypoints: int) -> None:
+        super().__init__()
+        self.backbone = ResNet(depth=depth)
+        self.head = HeatmapHead(ResNet.out_channels, num_keypoints)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W), sides multiples of 32 -> heat maps (N, K, H/4, W/4)."""
+        out: Tensor = self.head(self.backbone(images))
+        return out

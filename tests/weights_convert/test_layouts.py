@@ -1,0 +1,69 @@
+"""Files as other programs write them, recognised by their content and converted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import posekit
+from tests.networks import reference_case, reference_state, relative_errors
+from weights_convert import ConversionError, convert_file
+
+
+def as_transformers(state: dict[str, Any], path: Path) -> None:
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def as_motionbert(state: dict[str, Any], path: Path) -> None:
+    wrapped = {f"module.{key}": value for key, value in state.items()}
+    torch.save({"epoch": 29, "lr": 1e-4, "optimizer": {"state": {}}, "model_pos": wrapped}, path)
+
+
+def as_vitpose(state: dict[str, Any], path: Path) -> None:
+    torch.save({"meta": {"epoch": 210}, "state_dict": state}, path)
+
+
+@pytest.mark.parametrize(
+    "folder, model, write",
+    [
+        (
+            "transformers/vitpose-base-simple",
+            "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
+            as_transformers,
+        ),
+        (
+            "transformers/vitpose-base",
+            "td-hm_ViTPose-base_8xb64-210e_coco-256x192",
+            as_transformers,
+        ),
+        ("vitpose/vitpose-b-coco", "td-hm_ViTPose-base_8xb64-210e_coco-256x192", as_vitpose),
+        ("motionbert/MB_ft_h36m", "human3d", as_motionbert),
+    ],
+)
+def test_a_file_of_another_program(
+    shared: Path,
+    tmp_path: Path,
+    folder: str,
+    model: str,
+    write: Callable[[dict[str, Any], Path], None],
+) -> None:
+    case = reference_case(shared / "reference" / "layouts" / folder)
+    # No suffix: the content decides.
+    source, output = tmp_path / "checkpoint", tmp_path / "out.safetensors"
+    write(case.state, source)
+    convert_file(source, model, output)
+    assert max(relative_errors(case, posekit.create_model(model, weights=output))) < 1e-3
+
+
+def test_weights_of_another_family_are_refused(shared: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.pth"
+    folder = shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m"
+    as_motionbert(reference_state(folder), source)
+    with pytest.raises(ConversionError, match="does not fit ViTPose"):
+        convert_file(source, "vitpose-b", tmp_path / "out.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
