@@ -94,13 +94,17 @@ def _openmmlab(
     *,
     aliases: tuple[str, ...] = (),
     older_configs: tuple[str, ...] = (),
+    hub: tuple[str, ...] = (),
 ) -> Checkpoint:
-    """A row whose weights OpenMMLab published, under its licence."""
+    """A row whose weights OpenMMLab published, under its licence.
+
+    `hub` names files of Hub repositories that hold them too, in another layout.
+    """
     return Checkpoint(
         name=name,
         task=task,
         config=config,
-        sources=(Source(url),),
+        sources=(Source(url), *(Source(f"hf://{file}") for file in hub)),
         metrics=tuple(Metric(*metric) for metric in metrics),
         license="Apache-2.0",
         training_data=training_data,
@@ -281,6 +285,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1 + "rtmpose-m_simcc-aic-coco_pt-aic-coco_420e-256x192-63eb25f7_20230126.pth",
         (("COCO", "AP", 0.758),),
         AIC_COCO,
+        hub=("michele-xilo/rtmpose-rs/rtmpose_m_simcc_aic_coco_256x192.onnx",),
     ),
     _openmmlab(
         "rtmpose-l_aic-coco-256x192",
@@ -289,6 +294,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1 + "rtmpose-l_simcc-aic-coco_pt-aic-coco_420e-256x192-f016ffe0_20230126.pth",
         (("COCO", "AP", 0.765),),
         AIC_COCO,
+        hub=("michele-xilo/rtmpose-rs/rtmpose_l_simcc_aic_coco_256x192.onnx",),
     ),
     _openmmlab(
         "rtmpose-m_aic-coco-384x288",
@@ -453,6 +459,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         (("COCO-WholeBody", "Whole AP", 0.582),),
         COCKTAIL14,
         aliases=("rtmw",),
+        hub=("michele-xilo/rtmpose-rs/rtmw_m_simcc_cocktail14_256x192.onnx",),
     ),
     _openmmlab(
         "rtmw-l_cocktail14-256x192",
@@ -461,6 +468,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         RTMW + "rtmw-dw-x-l_simcc-cocktail14_270e-256x192-20231122.pth",
         (("COCO-WholeBody", "Whole AP", 0.66),),
         COCKTAIL14,
+        hub=("michele-xilo/rtmpose-rs/rtmw_l_simcc_cocktail14_256x192.onnx",),
     ),
     _openmmlab(
         "rtmw-x_cocktail14-256x192",
@@ -773,6 +781,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         TOPDOWN_COCO + "td-hm_ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314.pth",
         (("COCO", "AP", 0.757),),
         "COCO",
+        hub=("usyd-community/vitpose-base/model.safetensors",),
     ),
     _openmmlab(
         "vitpose-l_coco-256x192",
@@ -810,6 +819,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
             "vitpose",
             "vitpose-b",
         ),
+        hub=("usyd-community/vitpose-base-simple/model.safetensors",),
     ),
     _openmmlab(
         "vitpose-l-simple_coco-256x192",
@@ -1147,6 +1157,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1_RTMPOSE + "rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e.pth",
         (),
         PERSON_BOXES,
+        hub=("michele-xilo/rtmpose-rs/rtmdet_nano_person.onnx",),
     ),
     _openmmlab(
         "rtmdet-m_person-640",
@@ -1268,6 +1279,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "Human3.6M, pre-trained on AMASS, Human3.6M, PoseTrack and InstaVariety",
         aliases=("human3d",),
         older_configs=("vid_pl_motionbert_8xb32-120e_h36m",),
+        hub=("walterzhu/MotionBERT/checkpoint/pose3d/FT_MB_release_MB_ft_h36m/best_epoch.bin",),
     ),
     _openmmlab(
         "motionbert_h36m",
@@ -1276,5 +1288,14 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1_BASE + "body_3d_keypoint/pose_lift/h36m/motionbert_h36m-f554954f_20230531.pth",
         (("Human3.6M", "MPJPE", 34.5), ("Human3.6M", "P-MPJPE", 27.1)),
         "Human3.6M",
+    ),
+    _openmmlab(
+        "internet-r50_interhand3d-256x256",
+        "hand 3d",
+        "internet_res50_4xb16-20e_interhand3d-256x256",
+        MMPOSE + "hand3d/internet/res50_intehand3dv1.0_all_256x256-42b7f2ac_20210702.pth",
+        (("InterHand2.6M (H+M)", "MPJPE-all", 11.86), ("InterHand2.6M (H+M)", "MRRPE", 29.27)),
+        "InterHand2.6M v1.0",
+        aliases=("hand3d",),
     ),
 )

@@ -68,9 +68,9 @@ def load(
     config = read_config(model, search)
     if "keypoints" not in config:
         raise InputError(f"{model} is a detector; name a pose model and pass detector='{model}'")
-    if "pose2d" in config:
+    if "pose2d" in config or config.get("keypoints_3d"):
         raise InputError(
-            f"{model} lifts 2D keypoints to 3D, which the predictor does not do yet; "
+            f"{model} gives 3D keypoints, which the predictor does not do yet; "
             f"posekit.create_model('{model}') is the network"
         )
     detector_name = config["detector"] if detector is None else detector

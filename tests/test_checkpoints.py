@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from posekit import checkpoints
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
+from posekit.commands.models import markdown_page
 from posekit.config import CONF_DIR, GROUPS, read_config, resolve_name
 from posekit.skeleton import load_skeleton
 from weights_convert.openmmlab import RULES
@@ -50,6 +55,8 @@ def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkp
     config = read_config(row.name)
     if row.task in ("detection", "lifting"):
         return
+    if config["detector"] == "whole_image":
+        return
     classes = read_config(config["detector"])["classes"]
     assert all(index < len(classes) for index in config.get("detector_categories", [0]))
 
@@ -58,3 +65,21 @@ def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkp
 def test_a_row_says_where_the_weights_are_and_what_they_may_be_used_for(row: Checkpoint) -> None:
     assert row.sources and row.license and row.training_data
     assert all(source.location.startswith(("https://", "hf://")) for source in row.sources)
+
+
+def test_the_page_of_models_is_the_table() -> None:
+    page = CONF_DIR.parent / "docs" / "models.md"
+    assert page.read_text(encoding="utf-8") == markdown_page(), (
+        "run: posekit models --markdown > docs/models.md"
+    )
+
+
+def test_the_documented_example_of_a_checkpoint_works(tmp_path: Path) -> None:
+    text = (CONF_DIR.parent / "docs" / "adding-a-checkpoint.md").read_text(encoding="utf-8")
+    row = eval(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], vars(checkpoints))
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "model" / f"{row.name}.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    config = read_config(row.name, [tmp_path])
+    assert build_network(config["net"])
+    assert config == read_config("rtmpose-s_coco-256x192")

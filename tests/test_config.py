@@ -33,6 +33,56 @@ def test_human_is_a_detector_where_one_is_asked_for() -> None:
     assert resolve_name("human", detector=True) == "rtmdet-m_person-640"
 
 
+# As the documentation of MMPose lists them.
+DOCUMENTED = {
+    "animal": "rtmpose-m_8xb64-210e_ap10k-256x256",
+    "human": "rtmpose-m_8xb256-420e_body8-256x192",
+    "body": "rtmpose-m_8xb256-420e_body8-256x192",
+    "body17": "rtmpose-m_8xb256-420e_body8-256x192",
+    "body26": "rtmpose-m_8xb512-700e_body8-halpe26-256x192",
+    "face": "rtmpose-m_8xb256-120e_face6-256x256",
+    "hand": "rtmpose-m_8xb256-210e_hand5-256x256",
+    "wholebody": "rtmpose-m_8xb64-270e_coco-wholebody-256x192",
+    "vitpose": "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
+    "vitpose-s": "td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192",
+    "vitpose-b": "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
+    "vitpose-l": "td-hm_ViTPose-large-simple_8xb64-210e_coco-256x192",
+    "vitpose-h": "td-hm_ViTPose-huge-simple_8xb64-210e_coco-256x192",
+    "human3d": "vid_pl_motionbert_8xb32-120e_h36m",
+    "hand3d": "internet_res50_4xb16-20e_interhand3d-256x256",
+    "rtmpose-l": "rtmpose-l_8xb256-420e_body8-384x288",
+    "rtmw": "rtmw-m_8xb1024-270e_cocktail14-256x192",
+}
+
+
+@pytest.mark.parametrize("alias, config", DOCUMENTED.items())
+def test_documented_aliases(alias: str, config: str) -> None:
+    assert resolve_name(alias) == resolve_name(config)
+
+
+@pytest.mark.parametrize(
+    "alias, detector",
+    [
+        ("human", "rtmdet_m_640-8xb32_coco-person"),
+        ("wholebody", "rtmdet_m_640-8xb32_coco-person"),
+        ("vitpose", "rtmdet_m_640-8xb32_coco-person"),
+        ("face", "yolox-s_8xb8-300e_coco-face"),
+        ("hand", "rtmdet_nano_320-8xb32_hand"),
+        ("animal", "rtmdet_m_8xb32-300e_coco"),
+    ],
+)
+def test_detectors_by_subject(alias: str, detector: str) -> None:
+    assert read_config(alias)["detector"] == resolve_name(detector)
+
+
+def test_animals_are_cocos() -> None:
+    config = read_config("animal")
+    classes = read_config(config["detector"])["classes"]
+    assert [classes[index] for index in config["detector_categories"]] == [
+        "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["rtmpose-q", "", "  ", "../predict", "model/human", "nothing.py"])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(UnknownModelError):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 __all__ = ["MotionBERTLift", "center_in_frame", "coco_to_h36m", "stand_up"]
 
+# Of the lifted keypoints, where neither the camera nor the person's size is known.
 METRES_PER_PIXEL = 0.004
 
 # Human3.6M's joints that are joints of COCO as well, and those.
@@ -36,13 +37,17 @@ class MotionBERTLift:
         self.root_relative = root_relative
 
     def encode(
-        self, keypoints: np.ndarray, scores: np.ndarray, *, image_size: Sequence[float]
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray | None = None,
+        *,
+        image_size: Sequence[float],
     ) -> Tensor:
         """The network's input.
 
         Args:
             keypoints: (N, T, K, 2), in pixels of the image.
-            scores: (N, T, K), confidences.
+            scores: (N, T, K), confidences from 0 to 1; None trusts every keypoint, as MMPose does.
             image_size: (w, h), in pixels.
 
         Returns:
@@ -52,7 +57,8 @@ class MotionBERTLift:
         width, height = image_size
         center = np.array([0.5 * width, 0.5 * height], np.float32)
         normalized = (keypoints.astype(np.float32) - center) / np.float32(0.5 * width)
-        packed = np.concatenate([normalized, scores[..., None]], axis=-1, dtype=np.float32)
+        confidences = np.ones(keypoints.shape[:-1]) if scores is None else scores
+        packed = np.concatenate([normalized, confidences[..., None]], axis=-1, dtype=np.float32)
         return torch.from_numpy(packed)
 
     def decode(

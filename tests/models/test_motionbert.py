@@ -1,0 +1,87 @@
+"""MotionBERT against the reference numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from posekit.errors import InputError
+from posekit.models.motionbert import MotionBERT
+from tests.networks import assert_matches, reference_case, relative_errors
+from tests.seeded import uniform
+from weights_convert import convert_state_dict
+
+NAME = "motionbert_dstformer-ft-243frm_8xb32-120e_h36m"
+
+
+def empty() -> MotionBERT:
+    with torch.device("meta"):
+        return MotionBERT()
+
+
+def small(*, adaptive_fusion: bool = True) -> MotionBERT:
+    torch.manual_seed(0)
+    return MotionBERT(
+        channels=16,
+        depth=2,
+        num_heads=2,
+        mlp_ratio=4,
+        representation_channels=8,
+        max_frames=9,
+        adaptive_fusion=adaptive_fusion,
+    ).eval()
+
+
+def test_full_sequence_matches(shared: Path) -> None:
+    net = empty()
+    assert_matches(shared / "reference" / "pose3d" / NAME, net)
+    assert not any(t.is_meta for t in [*net.parameters(), *net.buffers()])
+
+
+def test_single_frame_matches(shared: Path) -> None:
+    case = reference_case(shared / "reference" / "pose3d" / f"{NAME}@1")
+    # The input was seeded by the configuration's name, without what follows "@".
+    case = replace(case, inputs=torch.from_numpy(uniform("input:" + NAME, (2, 1, 17, 3))))
+    net = empty()
+    net.load_state_dict(convert_state_dict(case.state, net=net), assign=True)
+    assert max(relative_errors(case, net)) < 1e-3
+
+
+def test_original_layout_matches(shared: Path) -> None:
+    folder = shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m"
+    assert_matches(folder, empty(), layout="motionbert")
+
+
+def test_lite_has_16_million_parameters() -> None:
+    with torch.device("meta"):
+        net = MotionBERT(channels=256, mlp_ratio=4)
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(16.0, rel=0.02)
+
+
+@pytest.mark.parametrize("adaptive_fusion", [True, False])
+@pytest.mark.parametrize("frames", [1, 4, 9])
+def test_any_number_of_frames(frames: int, adaptive_fusion: bool) -> None:
+    net = small(adaptive_fusion=adaptive_fusion)
+    assert net(torch.zeros(2, frames, 17, 3)).shape == (2, frames, 17, 3)
+
+
+def test_too_many_frames_are_refused() -> None:
+    with pytest.raises(InputError, match="at most 9 frames, found 10"):
+        small()(torch.zeros(1, 10, 17, 3))
+
+
+def test_sequences_of_a_batch_do_not_mix() -> None:
+    net = small()
+    inputs = torch.randn(3, 5, 17, 3)
+    torch.testing.assert_close(net(inputs)[1:2], net(inputs[1:2]))
+
+
+def test_frames_see_each_other() -> None:
+    net = small()
+    inputs = torch.randn(1, 5, 17, 3)
+    moved = inputs.clone()
+    moved[:, 4] += 1
+    assert not torch.allclose(net(inputs)[:, 0], net(moved)[:, 0])
