@@ -63,6 +63,7 @@ class Detector:
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
         self.pad_value: int = preprocess["pad_value"]
         self.keep_ratio: bool = preprocess.get("keep_ratio", True)
+        self.clip_boxes: bool = config.get("clip_boxes", True)
         self.nms_threshold: float = config["nms_threshold"]
         self.max_detections: int = config["max_detections"]
         self.normalize = Normalize(
@@ -96,7 +97,10 @@ class Detector:
             for image, out in zip(images, batch, strict=True)
         ]
         boxes, scores = self.codec.decode(self.net(self.normalize(batch)))
-        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
+        if self.clip_boxes:
+            boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
+        has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
+        scores = scores.where(has_area, 0)
         found = []
         for image_boxes, image_scores, (x, y) in zip(boxes, scores, factors, strict=True):
             inverse = [1 / x, 1 / y, 1 / x, 1 / y]

@@ -307,7 +307,9 @@ def _tag_of(part: Path) -> Path:
 def _convert(path: Path, model: str, output: Path) -> None:
     """Writes the output, whole or not at all; what is posekit's already is copied."""
     if not _is_posekit(path):
-        _convert_foreign(path, model, output)
+        from weights_convert import convert_file
+
+        convert_file(path, model, output)
         return
     temporary = output.with_suffix(".tmp")
     try:
@@ -315,17 +317,6 @@ def _convert(path: Path, model: str, output: Path) -> None:
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _convert_foreign(path: Path, model: str, output: Path) -> None:
-    from safetensors import SafetensorError
-
-    from weights_convert import convert_file
-
-    try:
-        convert_file(path, model, output)
-    except SafetensorError as error:  # what it makes of a full disk
-        raise OSError(str(error)) from None
 
 
 def _is_posekit(path: Path) -> bool:

@@ -51,7 +51,8 @@ def reference_case(folder: Path) -> ReferenceCase:
         if "*58+116" in golden.get("input_note", ""):  # for networks that take 0 to 255
             batch = batch * np.float32(58) + np.float32(116)
     else:
-        batch = uniform("input:" + name, shape)
+        # A folder `name@frames` has the input of `name`, shorter.
+        batch = uniform("input:" + name.partition("@")[0], shape)
     with np.load(folder / "raw.npz") as raw:
         outputs = [raw[key].ravel() for key in raw.files]
     return ReferenceCase(

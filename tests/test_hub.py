@@ -20,7 +20,7 @@ from posekit import checkpoints, hub
 from posekit.build import build_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import read_config
-from posekit.errors import DownloadError, InputError, WeightsError
+from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
 
@@ -381,6 +381,16 @@ def test_original_stays_in_the_cache_of_the_hub(
     assert len(server.gets("storage")) == 1
 
 
+def test_hub_that_is_not_there(
+    publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
+    publish("hf://org/nets/net.safetensors")
+    with pytest.raises(DownloadError, match=r"hf://org/nets/net\.safetensors: .*refused"):
+        hub.resolve_weights(MODEL)
+
+
 # --- offline
 
 
@@ -481,23 +491,25 @@ def test_cache_that_cannot_be_written(
     assert server.exchanges == []
 
 
-@pytest.mark.parametrize("limit", [1_000_000, 4_200_000], ids=["download", "conversion"])
+@pytest.mark.parametrize("step", ["download", "conversion"])
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
-def test_disk_that_is_full_leaves_nothing_half_written(
-    server: HubServer, publish: Callable[..., None], cache: Path, foreign: bytes, limit: int
+def test_full_disk_leaves_nothing_half_written(
+    server: HubServer, tmp_path: Path, cache: Path, foreign: bytes, step: str
 ) -> None:
     import resource
 
-    publish(server.add("/a.pth", foreign))
+    path = tmp_path / "mine.pth"
+    path.write_bytes(foreign)
+    weights = server.add("/a.pth", foreign) if step == "download" else path
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
     try:
-        with pytest.raises(InputError, match=r"cannot write to the cache .*File too large"):
-            hub.resolve_weights(MODEL)
+        with pytest.raises(PosekitError, match=f"cannot write .*{cache}.*File too large"):
+            hub.resolve_weights(MODEL, weights)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert files_below(cache / "models") == []
-    hub.resolve_weights(MODEL)
+    hub.resolve_weights(MODEL, weights)  # now that there is room
 
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,13 @@ Architecture: RTMDet (arXiv 2212.07784), sections 3.1 and 3.2: cross-stage parti
 blocks end in a 5x5 depthwise convolution, each stage closed by channel attention.
 
 `CSPNeXt`: (N, 3, H, W) -> features at strides 8, 16 and 32.
-`CSPNeXtPAFPN`: those three -> three of the same sizes, mixed from coarse to fine and back.
+`cspnext_pafpn`: those three -> three of the same sizes, mixed from coarse to fine and back.
 """
 
 from __future__ import annotations
 
-import torch
+from functools import partial
+
 from torch import Tensor, nn
 
 from posekit.models.layers import (
@@ -19,8 +20,9 @@ from posekit.models.layers import (
     SpatialPyramidPooling,
     conv_block,
 )
+from posekit.models.pafpn import PAFPN, CSPLayer
 
-__all__ = ["CSPNeXt", "CSPNeXtPAFPN", "cspnext_channels"]
+__all__ = ["CSPNeXt", "cspnext_channels", "cspnext_pafpn"]
 
 # Channels and blocks of the four stages at width 1 and depth 1, behind a stem of 64 channels.
 STEM_CHANNELS = 64
@@ -48,32 +50,21 @@ class CSPNeXtBlock(nn.Module):
         return out + x if self.shortcut else out
 
 
-class CSPLayer(nn.Module):
-    """Cross-stage partial layer: blocks on one half of the channels, the other half untouched."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        num_blocks: int,
-        *,
-        shortcut: bool,
-        depthwise: bool,
-        attention: bool,
-    ) -> None:
-        super().__init__()
-        half = out_channels // 2
-        self.main_conv = ConvBNAct(in_channels, half)
-        self.short_conv = ConvBNAct(in_channels, half)
-        self.blocks = nn.Sequential(
-            *(CSPNeXtBlock(half, shortcut=shortcut, depthwise=depthwise) for _ in range(num_blocks))
-        )
-        self.attention = ChannelAttention(2 * half) if attention else nn.Identity()
-        self.final_conv = ConvBNAct(2 * half, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1)
-        return self.final_conv(self.attention(x))
+def _csp_layer(
+    in_channels: int,
+    out_channels: int,
+    num_blocks: int,
+    *,
+    shortcut: bool,
+    depthwise: bool,
+    attention: bool,
+) -> CSPLayer:
+    half = out_channels // 2
+    blocks = nn.Sequential(
+        *(CSPNeXtBlock(half, shortcut=shortcut, depthwise=depthwise) for _ in range(num_blocks))
+    )
+    gate = ChannelAttention(2 * half) if attention else None
+    return CSPLayer(in_channels, out_channels, blocks, attention=gate)
 
 
 class CSPNeXt(nn.Module):
@@ -105,7 +96,7 @@ class CSPNeXt(nn.Module):
             if is_last:
                 layers.append(SpatialPyramidPooling(channels))
             layers.append(
-                CSPLayer(
+                _csp_layer(
                     channels,
                     channels,
                     max(round(blocks * deepen_factor), 1),
@@ -126,8 +117,14 @@ class CSPNeXt(nn.Module):
         return c3, c4, c5
 
 
-class CSPNeXtPAFPN(nn.Module):
-    """Path-aggregation feature pyramid (PANet, arXiv 1803.01534) with CSPNeXt blocks.
+def cspnext_pafpn(
+    in_channels: tuple[int, int, int],
+    *,
+    num_blocks: int,
+    out_channels: int | None,
+    depthwise: bool = False,
+) -> PAFPN:
+    """The feature pyramid with CSPNeXt blocks.
 
     Args:
         in_channels: of the features at strides 8, 16 and 32.
@@ -137,56 +134,22 @@ class CSPNeXtPAFPN(nn.Module):
         depthwise: as in `CSPNeXt`.
     """
 
-    def __init__(
-        self,
-        in_channels: tuple[int, int, int],
-        *,
-        num_blocks: int,
-        out_channels: int | None,
-        depthwise: bool = False,
-    ) -> None:
-        super().__init__()
-        c3, c4, c5 = in_channels
-
-        def csp(channels_in: int, channels_out: int) -> CSPLayer:
-            return CSPLayer(
-                channels_in,
-                channels_out,
-                num_blocks,
-                shortcut=False,
-                depthwise=depthwise,
-                attention=False,
-            )
-
-        # Coarse to fine, then fine to coarse.
-        self.reduce_layers = nn.ModuleList([ConvBNAct(c5, c4), ConvBNAct(c4, c3)])
-        self.top_down_blocks = nn.ModuleList([csp(2 * c4, c4), csp(2 * c3, c3)])
-        self.downsamples = nn.ModuleList(
-            [
-                conv_block(c3, c3, 3, 2, depthwise=depthwise),
-                conv_block(c4, c4, 3, 2, depthwise=depthwise),
-            ]
-        )
-        self.bottom_up_blocks = nn.ModuleList([csp(2 * c3, c4), csp(2 * c4, c5)])
-        self.out_convs = nn.ModuleList(
-            conv_block(channels, out_channels, 3, depthwise=depthwise)
-            for channels in (in_channels if out_channels is not None else ())
-            if out_channels is not None
+    def csp(channels_in: int, channels_out: int) -> nn.Module:
+        return _csp_layer(
+            channels_in,
+            channels_out,
+            num_blocks,
+            shortcut=False,
+            depthwise=depthwise,
+            attention=False,
         )
 
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
-        c3, c4, c5 = features
-        top = self.reduce_layers[0](c5)  # (N, C4, H/32, W/32)
-        middle = self.top_down_blocks[0](torch.cat([_upsample(top), c4], dim=1))
-        lateral = self.reduce_layers[1](middle)  # (N, C3, H/16, W/16)
-        p3 = self.top_down_blocks[1](torch.cat([_upsample(lateral), c3], dim=1))
-        p4 = self.bottom_up_blocks[0](torch.cat([self.downsamples[0](p3), lateral], dim=1))
-        p5 = self.bottom_up_blocks[1](torch.cat([self.downsamples[1](p4), top], dim=1))
-        levels = (p3, p4, p5)
-        if not len(self.out_convs):
-            return levels
-        return tuple(conv(level) for conv, level in zip(self.out_convs, levels, strict=True))
+    def downsample(channels: int) -> nn.Module:
+        return conv_block(channels, channels, 3, 2, depthwise=depthwise)
 
-
-def _upsample(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    out_conv = None
+    if out_channels is not None:
+        out_conv = partial(
+            conv_block, out_channels=out_channels, kernel_size=3, depthwise=depthwise
+        )
+    return PAFPN(in_channels, csp=csp, downsample=downsample, out_conv=out_conv)

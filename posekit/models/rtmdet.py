@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, CSPNeXtPAFPN, cspnext_channels
+from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
 from posekit.models.layers import conv_block
 
 __all__ = ["RTMDet"]
@@ -129,7 +129,7 @@ class RTMDet(nn.Module):
         self.backbone = CSPNeXt(
             deepen_factor=deepen_factor, widen_factor=widen_factor, depthwise=depthwise
         )
-        self.neck = CSPNeXtPAFPN(
+        self.neck = cspnext_pafpn(
             cspnext_channels(widen_factor),
             num_blocks=neck_blocks,
             out_channels=neck_channels,

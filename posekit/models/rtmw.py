@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, CSPNeXtPAFPN, cspnext_channels
+from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
 from posekit.models.layers import ConvBNAct
 from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm
 
@@ -100,7 +100,7 @@ class RTMW(nn.Module):
         super().__init__()
         channels = cspnext_channels(widen_factor)
         self.backbone = CSPNeXt(deepen_factor=deepen_factor, widen_factor=widen_factor)
-        self.neck = CSPNeXtPAFPN(channels, num_blocks=neck_blocks, out_channels=None)
+        self.neck = cspnext_pafpn(channels, num_blocks=neck_blocks, out_channels=None)
         self.head = TwoScaleSimCCHead(
             channels[-1],
             num_keypoints=num_keypoints,

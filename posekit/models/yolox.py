@@ -11,10 +11,13 @@ strides.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from posekit.models.layers import ConvBNAct, SpatialPyramidPooling, conv_block
+from posekit.models.pafpn import PAFPN, CSPLayer
 
 __all__ = ["YOLOX"]
 
@@ -68,31 +71,12 @@ class Bottleneck(nn.Module):
         return out + x if self.shortcut else out
 
 
-class CSPLayer(nn.Module):
-    """Cross-stage partial layer: blocks on one half of the channels, the other half untouched."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        num_blocks: int,
-        *,
-        shortcut: bool,
-        depthwise: bool,
-    ) -> None:
-        super().__init__()
-        half = out_channels // 2
-        self.main_conv = ConvBNAct(in_channels, half)
-        self.short_conv = ConvBNAct(in_channels, half)
-        self.blocks = nn.Sequential(
-            *(Bottleneck(half, shortcut=shortcut, depthwise=depthwise) for _ in range(num_blocks))
-        )
-        self.final_conv = ConvBNAct(2 * half, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        main = self.blocks(self.main_conv(x))
-        out: Tensor = self.final_conv(torch.cat([main, self.short_conv(x)], dim=1))
-        return out
+def _csp_layer(
+    in_channels: int, out_channels: int, num_blocks: int, *, shortcut: bool, depthwise: bool
+) -> CSPLayer:
+    half = out_channels // 2
+    blocks = (Bottleneck(half, shortcut=shortcut, depthwise=depthwise) for _ in range(num_blocks))
+    return CSPLayer(in_channels, out_channels, nn.Sequential(*blocks))
 
 
 class CSPDarknet(nn.Module):
@@ -110,7 +94,7 @@ class CSPDarknet(nn.Module):
             if is_last:
                 layers.append(SpatialPyramidPooling(channels))
             layers.append(
-                CSPLayer(
+                _csp_layer(
                     channels,
                     channels,
                     max(round(blocks * deepen_factor), 1),
@@ -128,46 +112,6 @@ class CSPDarknet(nn.Module):
         c4 = self.stages[2](c3)  # (N, C4, H/16, W/16)
         c5 = self.stages[3](c4)  # (N, C5, H/32, W/32)
         return c3, c4, c5
-
-
-class PAFPN(nn.Module):
-    """Mixes the three levels from coarse to fine and back, and gives all the same channels."""
-
-    def __init__(
-        self,
-        in_channels: tuple[int, int, int],
-        out_channels: int,
-        *,
-        num_blocks: int,
-        depthwise: bool,
-    ) -> None:
-        super().__init__()
-        c3, c4, c5 = in_channels
-
-        def csp(channels_in: int, channels_out: int) -> CSPLayer:
-            return CSPLayer(
-                channels_in, channels_out, num_blocks, shortcut=False, depthwise=depthwise
-            )
-
-        self.reduce_layers = nn.ModuleList([ConvBNAct(c5, c4), ConvBNAct(c4, c3)])
-        self.top_down_blocks = nn.ModuleList([csp(2 * c4, c4), csp(2 * c3, c3)])
-        self.downsamples = nn.ModuleList(
-            conv_block(channels, channels, 3, 2, depthwise=depthwise) for channels in (c3, c4)
-        )
-        self.bottom_up_blocks = nn.ModuleList([csp(2 * c3, c4), csp(2 * c4, c5)])
-        self.out_convs = nn.ModuleList(
-            ConvBNAct(channels, out_channels) for channels in in_channels
-        )
-
-    def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
-        c3, c4, c5 = features
-        top = self.reduce_layers[0](c5)  # (N, C4, H/32, W/32)
-        middle = self.top_down_blocks[0](torch.cat([_upsample(top), c4], dim=1))
-        lateral = self.reduce_layers[1](middle)  # (N, C3, H/16, W/16)
-        p3 = self.top_down_blocks[1](torch.cat([_upsample(lateral), c3], dim=1))
-        p4 = self.bottom_up_blocks[0](torch.cat([self.downsamples[0](p3), lateral], dim=1))
-        p5 = self.bottom_up_blocks[1](torch.cat([self.downsamples[1](p4), top], dim=1))
-        return tuple(conv(level) for conv, level in zip(self.out_convs, (p3, p4, p5), strict=True))
 
 
 class DecoupledHead(nn.Module):
@@ -223,11 +167,21 @@ class YOLOX(nn.Module):
         self.backbone = CSPDarknet(
             deepen_factor=deepen_factor, widen_factor=widen_factor, depthwise=depthwise
         )
+        neck_blocks = max(round(NECK_BLOCKS * deepen_factor), 1)
+
+        def csp(channels_in: int, channels_out: int) -> nn.Module:
+            return _csp_layer(
+                channels_in, channels_out, neck_blocks, shortcut=False, depthwise=depthwise
+            )
+
+        def downsample(channels: int) -> nn.Module:
+            return conv_block(channels, channels, 3, 2, depthwise=depthwise)
+
         self.neck = PAFPN(
             (c3, c4, c5),
-            head_channels,
-            num_blocks=max(round(NECK_BLOCKS * deepen_factor), 1),
-            depthwise=depthwise,
+            csp=csp,
+            downsample=downsample,
+            out_conv=partial(ConvBNAct, out_channels=head_channels),
         )
         self.heads = nn.ModuleList(
             DecoupledHead(head_channels, num_classes=num_classes, depthwise=depthwise)
@@ -246,7 +200,3 @@ class YOLOX(nn.Module):
         outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
         classes, boxes, objectness = zip(*outputs, strict=True)
         return classes, boxes, objectness
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
