@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, safe_open, save
 from posekit import checkpoints, hub
 from posekit.build import build_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
-from posekit.config import read_config
+from posekit.config import find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
@@ -640,3 +641,50 @@ def test_real_checkpoint(
     publish(server.add(f"/person-{digits(content)}.pth", content, drops=[3_000_000]))
     path = hub.resolve_weights(MODEL)
     load_weights(build_network(read_config(MODEL)["net"]), path)
+
+
+# --- the table's own Hub repositories
+
+
+def as_onnx(shared: Path, path: Path) -> None:
+    path.write_bytes((shared / "weights" / "rtmdet-nano.onnx").read_bytes())
+
+
+def as_transformers(shared: Path, path: Path) -> None:
+    folder = shared / "reference" / "layouts" / "transformers" / "vitpose-base-simple"
+    path.write_bytes(save(reference_state(folder), metadata={"format": "pt"}))
+
+
+def as_motionbert(shared: Path, path: Path) -> None:
+    state = reference_state(shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m")
+    torch.save({"model_pos": {f"module.{key}": value for key, value in state.items()}}, path)
+
+
+@pytest.mark.parametrize(
+    "model, write",
+    [
+        ("rtmdet-nano_person-320", as_onnx),
+        ("vitpose-b-simple_coco-256x192", as_transformers),
+        ("motionbert-ft_h36m", as_motionbert),
+    ],
+)
+def test_repository_of_the_table_stands_in_for_the_official_host(
+    server: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: Path,
+    tmp_path: Path,
+    model: str,
+    write: Callable[[Path, Path], None],
+) -> None:
+    row = find_checkpoint(model)
+    assert row is not None
+    official, from_hub = row.sources
+    assert official.location.startswith("https://")
+    repository, file, _ = hub._parse_hub(from_hub.location)
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    write(shared, tmp_path / "file")
+    server.publish(repository, file, (tmp_path / "file").read_bytes())
+    gone = Source(f"{server.url}/gone.pth")  # answered with 404, as the host that is unreachable
+    row = dataclasses.replace(row, sources=(gone, from_hub))
+    monkeypatch.setattr(checkpoints, "CHECKPOINTS", (row,))
+    load_weights(build_network(read_config(model)["net"]), hub.resolve_weights(model))
