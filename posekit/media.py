@@ -8,6 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,47 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
     if channels != 3:
         raise InputError(f"an image must have 1, 3 or 4 channels, found {image.shape}")
     return np.ascontiguousarray(image)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A video, a stream or a camera that frames come from.
+
+    Attributes:
+        name: file name for what is written about it, such as `demo.mp4`.
+        source: path or URL, or `webcam:0`.
+        size: (w, h) of its frames as they are shown, in pixels.
+        fps: frames per second, on average.
+        num_frames: how many it says it has; None where it does not say, as a camera.
+        live: frames come as time passes; those that nobody takes in time are lost.
+    """
+
+    name: str
+    source: str
+    size: tuple[int, int]
+    fps: Fraction
+    num_frames: int | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image that was read.
+
+    Attributes:
+        image: (H, W, 3), BGR, uint8, upright.
+        index: its position in the inputs, from 0; every frame of a video counts.
+        name: file name for what is written about it; a clip's name for its frames.
+        source: path or URL; None for an array.
+        clip: what it is a frame of; None for an image.
+        frame_id: its number in its clip, from 0; None for an image.
+        time: seconds since the clip began; None for an image.
+    """
+
+    image: np.ndarray
+    index: int
+    name: str
+    source: str | None = None
+    clip: Clip | None = None
+    frame_id: int | None = None
+    time: float | None = None

@@ -9,7 +9,31 @@ import numpy as np
 
 from posekit.skeleton import Skeleton
 
-__all__ = ["PoseResult"]
+__all__ = ["Pose3D", "PoseResult"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pose3D:
+    """The third dimension of the n instances of an image.
+
+    Attributes:
+        keypoints: (n, K, 3), float32.
+        keypoint_scores: (n, K), float32.
+        skeleton: names and links of the K keypoints, which need not be those of the 2D ones.
+        unit: what the numbers are, in words, and which of them are not metric.
+        axes: where the three axes point and where the origin lies, in words.
+    """
+
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    skeleton: Skeleton
+    unit: str
+    axes: str
+
+    def __post_init__(self) -> None:
+        n, k = len(self.keypoints), self.skeleton.num_keypoints
+        _expect_shape("keypoints", self.keypoints, (n, k, 3), n)
+        _expect_shape("keypoint_scores", self.keypoint_scores, (n, k), n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +49,13 @@ class PoseResult:
         skeleton: names and links of the K keypoints.
         image_size: (w, h) of the image in pixels.
         name: the image's file name, or its number where it has none.
-        index: its position in the inputs, from 0.
+        index: its position in the inputs, from 0; every frame of a video counts.
         source: the path or URL it came from, None for an array.
+        frame_id: its number in its video, from 0; None for an image.
+        track_ids: (n,), int64, who is who over the frames; None where nobody is tracked.
+        interpolated: (n,), bool, instances that were not seen here but between two frames in which
+            they were; None where nothing was filled in.
+        pose3d: the third dimension, for the models that give it.
         visualization: the drawing (H, W, 3), BGR, uint8, where one was asked for.
     """
 
@@ -39,40 +68,49 @@ class PoseResult:
     name: str
     index: int
     source: str | None = None
+    frame_id: int | None = None
+    track_ids: np.ndarray | None = None
+    interpolated: np.ndarray | None = None
+    pose3d: Pose3D | None = None
     visualization: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.keypoints), self.skeleton.num_keypoints
-        for field, shape in (
-            ("keypoints", (n, k, 2)),
-            ("keypoint_scores", (n, k)),
-            ("boxes_xyxy", (n, 4)),
-            ("box_scores", (n,)),
-        ):
-            found = getattr(self, field).shape
-            if found != shape:
-                raise ValueError(f"{field} must be {shape} for {n} instances, found {found}")
+        _expect_shape("keypoints", self.keypoints, (n, k, 2), n)
+        _expect_shape("keypoint_scores", self.keypoint_scores, (n, k), n)
+        _expect_shape("boxes_xyxy", self.boxes_xyxy, (n, 4), n)
+        _expect_shape("box_scores", self.box_scores, (n,), n)
+        for field in ("track_ids", "interpolated"):
+            if (values := getattr(self, field)) is not None:
+                _expect_shape(field, values, (n,), n)
+        if self.pose3d is not None and len(self.pose3d.keypoints) != n:
+            raise ValueError(f"pose3d must be of {n} instances, found {len(self.pose3d.keypoints)}")
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def instances(self) -> list[dict[str, Any]]:
-        """One documented dict of plain Python values per instance."""
+        """One documented dict of plain Python values per instance.
+
+        With `pose3d`, `keypoints` are the 3D ones; those lifted from 2D come without a box, as
+        MMPose's do. `track_id` and `interpolated` are there where they are known.
+        """
+        pose = self if self.pose3d is None else self.pose3d
+        columns: dict[str, list[Any]] = {
+            "keypoints": pose.keypoints.tolist(),
+            "keypoint_scores": pose.keypoint_scores.tolist(),
+        }
+        if pose.skeleton is self.skeleton:
+            # The reference wraps the box in a tuple of one element.
+            columns["bbox"] = [(box,) for box in self.boxes_xyxy.tolist()]
+            columns["bbox_score"] = self.box_scores.tolist()
+        if self.track_ids is not None:
+            columns["track_id"] = self.track_ids.tolist()
+        if self.interpolated is not None:
+            columns["interpolated"] = self.interpolated.tolist()
         return [
-            {
-                "keypoints": keypoints,
-                "keypoint_scores": scores,
-                # The reference wraps the box in a tuple of one element.
-                "bbox": (box,),
-                "bbox_score": score,
-            }
-            for keypoints, scores, box, score in zip(
-                self.keypoints.tolist(),
-                self.keypoint_scores.tolist(),
-                self.boxes_xyxy.tolist(),
-                self.box_scores.tolist(),
-                strict=True,
-            )
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ]
 
     def to_mmpose(self) -> dict[str, list[Any]]:
@@ -81,3 +119,8 @@ class PoseResult:
             "visualization": [] if self.visualization is None else [self.visualization],
             "predictions": [self.instances()],
         }
+
+
+def _expect_shape(field: str, values: np.ndarray, shape: tuple[int, ...], n: int) -> None:
+    if values.shape != shape:
+        raise ValueError(f"{field} must be {shape} for {n} instances, found {values.shape}")
