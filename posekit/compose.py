@@ -1,9 +1,9 @@
 """Command-line overrides -> a composed configuration, as plain Python values.
 
-Hydra composes; three things are ours. Names after `model=` and `detector=` are resolved to YAML
-stems, and the detector follows the model unless it is named. Values that are literal (paths,
-URLs) never pass through Hydra's grammar, so that `clip(1).jpg`, `a,b.jpg` and `x=1.jpg` need no
-quoting. Mistakes become one line with the nearest valid key.
+Hydra composes; three things are ours. Names after `model=`, `pose2d=` and `detector=` are resolved
+to YAML stems, and what a model builds on follows it unless it is named. Values that are literal
+(paths, URLs) never pass through Hydra's grammar, so that `clip(1).jpg`, `a,b.jpg` and `x=1.jpg`
+need no quoting. Mistakes become one line with the nearest valid key.
 """
 
 from __future__ import annotations
@@ -24,9 +24,18 @@ from posekit.errors import InputError
 __all__ = ["compose_command"]
 
 LITERAL_KEYS = frozenset(
-    ("inputs", "weights", "detector_weights", "out_dir", "vis_out_dir", "pred_out_dir")
+    (
+        "inputs",
+        "include",
+        "weights",
+        "pose2d_weights",
+        "detector_weights",
+        "out_dir",
+        "vis_out_dir",
+        "pred_out_dir",
+    )
 )
-GROUPS = ("model", "detector")
+NAMED = ("model", "pose2d", "detector")
 NO_DETECTOR = ("whole_image", "none", "null")
 
 
@@ -41,8 +50,8 @@ def compose_command(
         config_dir: a folder with configurations of the user's own.
 
     Returns:
-        The composed values; under `names` the public names chosen for `model` and `detector`
-        (None for no detector).
+        The composed values; under `names` the public names chosen for `model`, `detector` and
+        `lifter` (None for none).
 
     Raises:
         InputError: something is not `key=value`, or a key or value that does not fit.
@@ -52,9 +61,11 @@ def compose_command(
     groups, literals, others = _sorted_out(overrides)
     # Restores a global Hydra state that was there before.
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        model = resolve_name(groups.get("model", "human"), search)
+        model, lifter = _chosen_model(groups, search)
         detector = _chosen_detector(groups.get("detector"), model, search)
         base = [f"model={model}", f"detector={detector}" if detector else "~detector"]
+        if lifter is not None:
+            base.append(f"lifter={lifter}")
         if search:
             base.append(
                 "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in search) + "]"
@@ -76,7 +87,7 @@ def compose_command(
     for key, value in values.items():
         if value == "???":
             raise InputError(f"{key} is missing: add {key}=... to the command")
-    values["names"] = {"model": model, "detector": detector}
+    values["names"] = {"model": model, "detector": detector, "lifter": lifter}
     return values
 
 
@@ -89,7 +100,7 @@ def _search_path(config_dir: Path | None) -> list[Path]:
 
 
 def _sorted_out(overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any], list[str]]:
-    """Choices of model and detector, literal values, and what goes to Hydra as it is."""
+    """Choices of models, literal values, and what goes to Hydra as it is."""
     groups: dict[str, str] = {}
     literals: dict[str, Any] = {}
     others = []
@@ -98,8 +109,10 @@ def _sorted_out(overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any
         if not equals and not key.startswith("~"):
             hint = f"; did you mean inputs={override}?" if Path(override).exists() else ""
             raise InputError(f"expected key=value, found '{override}'{hint}")
-        if key in GROUPS:
+        if key in NAMED:
             groups[key] = _unquoted(value)
+        elif key == "lifter":
+            raise InputError(f"name a lifter as the model: model={value}")
         elif key == "~detector":
             groups["detector"] = "none"
         elif key in LITERAL_KEYS:
@@ -127,6 +140,17 @@ def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
     return value
+
+
+def _chosen_model(groups: Mapping[str, str], search: Sequence[Path]) -> tuple[str, str | None]:
+    """The model that sees the image, and the lifter above it where one was named."""
+    model = resolve_name(groups.get("model", "human"), search)
+    config = read_config(model, search)
+    if "pose2d" in config:
+        return resolve_name(groups.get("pose2d", config["pose2d"]), search), model
+    if "pose2d" in groups:
+        raise InputError(f"pose2d applies to models that lift 2D poses; {model} does not")
+    return model, None
 
 
 def _chosen_detector(named: str | None, model: str, search: Sequence[Path]) -> str | None:

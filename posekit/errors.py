@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DownloadError", "InputError", "PosekitError", "UnknownModelError", "WeightsError"]
+__all__ = [
+    "DownloadError",
+    "InputError",
+    "OutputError",
+    "PosekitError",
+    "UnknownModelError",
+    "WeightsError",
+]
 
 
 class PosekitError(Exception):
@@ -26,3 +33,7 @@ class WeightsError(PosekitError, ValueError):
 
 class DownloadError(PosekitError, OSError):
     """No source gave the weights; the message lists each one tried and why it failed."""
+
+
+class OutputError(PosekitError, OSError):
+    """A result that cannot be written, as on a full disk; the message says what is there whole."""

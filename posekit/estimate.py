@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from posekit.draw import project_heatmaps
+from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
 from posekit.transforms.image import Normalize
 
-__all__ = ["PoseEstimator"]
+__all__ = ["Crops", "PoseEstimator", "Poses"]
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """n crops of images.
+
+    Attributes:
+        pixels: (n, h, w, 3), BGR, uint8.
+        centers: (n, 2), of the crops, in pixels of their images.
+        scales: (n, 2), their sizes, in pixels of their images.
+    """
+
+    pixels: np.ndarray
+    centers: np.ndarray
+    scales: np.ndarray
+
+    def to_image(self, keypoints: np.ndarray) -> np.ndarray:
+        """Keypoints (n, K, 2), in pixels of the crops, in those of their images."""
+        height, width = self.pixels.shape[1:3]
+        return to_image(keypoints, self.centers, self.scales, input_size=(width, height))
+
+
+class Poses(NamedTuple):
+    """The n instances of one image.
+
+    Attributes:
+        keypoints: (n, K, 2), float32, in pixels of the image.
+        scores: (n, K), float32.
+        pose3d: the third dimension, of a model that gives it.
+        heatmap: (H, W), float32, the highest value of all heat maps, where it was asked for.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    pose3d: Pose3D | None = None
+    heatmap: np.ndarray | None = None
 
 
 class PoseEstimator:
@@ -51,7 +91,8 @@ class PoseEstimator:
         *,
         flip_test: bool | None = None,
         batch_size: int = 64,
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        with_heatmap: bool = False,
+    ) -> list[Poses]:
         """Keypoints of every box of every image, through the network in common batches.
 
         Args:
@@ -59,28 +100,55 @@ class PoseEstimator:
             boxes_xyxy: per image (n, 4), in its pixels.
             flip_test: average with the mirrored crop; None does as the configuration says.
             batch_size: most crops that go through the network at once.
+            with_heatmap: give the heat maps too, laid over the image; the model must have them.
 
         Returns:
-            Per image keypoints (n, K, 2) in its pixels and scores (n, K), float32.
+            The poses of each image.
         """
-        counts = [len(boxes) for boxes in boxes_xyxy]
-        owners = np.repeat(np.arange(len(images)), counts)
+        k = self.skeleton.num_keypoints
+        keypoints, scores = [np.zeros((0, k, 2), np.float32)], [np.zeros((0, k), np.float32)]
+        heatmaps = _Heatmaps(self.heatmap_size, self.udp) if with_heatmap else None
+        for crops in self.crop_batches(images, boxes_xyxy, batch_size=batch_size):
+            outputs = self.forward(crops.pixels, flip_test=flip_test)
+            in_crop, found = self.codec.decode(outputs)
+            keypoints.append(crops.to_image(in_crop))
+            scores.append(found)
+            if heatmaps is not None:
+                heatmaps.add(crops, outputs[:, :: outputs.shape[1] // k])
+        ends = np.cumsum([len(boxes) for boxes in boxes_xyxy])[:-1]
+        poses = [
+            Poses(*of_image)
+            for of_image in zip(
+                np.split(np.concatenate(keypoints), ends),
+                np.split(np.concatenate(scores), ends),
+                strict=True,
+            )
+        ]
+        if heatmaps is None:
+            return poses
+        return [
+            pose._replace(heatmap=heatmap)
+            for pose, heatmap in zip(poses, heatmaps.of_images(images, ends), strict=True)
+        ]
+
+    @property
+    def heatmap_size(self) -> tuple[int, int] | None:
+        """(w, h) of the model's heat maps; None where it has none."""
+        return getattr(self.codec, "heatmap_size", None)
+
+    def crop_batches(
+        self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray], *, batch_size: int
+    ) -> Iterator[Crops]:
+        """The crops of every box of every image, in order, at most `batch_size` at once."""
+        owners = np.repeat(np.arange(len(images)), [len(boxes) for boxes in boxes_xyxy])
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *boxes_xyxy])
-        centers, scales = boxes_to_cs(boxes, input_size=self.input_size, padding=self.padding)
-        matrices = crop_matrices(centers, scales, input_size=self.input_size, udp=self.udp)
-        keypoints = np.empty((len(boxes), self.skeleton.num_keypoints, 2), np.float32)
-        scores = np.empty(keypoints.shape[:2], np.float32)
+        size = self.input_size
+        centers, scales = boxes_to_cs(boxes, input_size=size, padding=self.padding)
+        matrices = crop_matrices(centers, scales, input_size=size, udp=self.udp)
         for start in range(0, len(boxes), batch_size):
             part = slice(start, start + batch_size)
-            crops = self.crop(images, owners[part], matrices[part])
-            in_crop, scores[part] = self.estimate_crops(
-                crops, flip_test=self.flip_test if flip_test is None else flip_test
-            )
-            keypoints[part] = to_image(
-                in_crop, centers[part], scales[part], input_size=self.input_size
-            )
-        ends = np.cumsum(counts)[:-1]
-        return list(zip(np.split(keypoints, ends), np.split(scores, ends), strict=True))
+            pixels = self.crop(images, owners[part], matrices[part])
+            yield Crops(pixels, centers[part], scales[part])
 
     def crop(
         self, images: Sequence[np.ndarray], owners: np.ndarray, matrices: np.ndarray
@@ -93,17 +161,38 @@ class PoseEstimator:
         return crops
 
     @torch.inference_mode()
-    def estimate_crops(
-        self, crops: np.ndarray, *, flip_test: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Keypoints (n, K, 2) in pixels of the crops (n, h, w, 3), and scores (n, K)."""
+    def forward(self, crops: np.ndarray, *, flip_test: bool | None = None) -> Any:
+        """The network's raw outputs for crops (n, h, w, 3), BGR, uint8."""
         batch = self.normalize(crops)
         outputs = self.net(batch)
-        if flip_test:
+        if self.flip_test if flip_test is None else flip_test:
             mirrored = self.codec.flip(self.net(batch.flip(-1)), self.skeleton.flip_indices)
             outputs = _mean(outputs, mirrored)
-        keypoints, scores = self.codec.decode(outputs)
-        return keypoints, scores
+        return outputs
+
+
+class _Heatmaps:
+    """The heat maps of all crops, to be laid over their images."""
+
+    def __init__(self, size: tuple[int, int] | None, udp: bool) -> None:
+        assert size is not None
+        self.size = size
+        self.udp = udp
+        self.maps = [np.empty((0, 1, size[1], size[0]), np.float32)]
+        self.warps = [np.empty((0, 2, 3))]
+
+    def add(self, crops: Crops, maps: Tensor) -> None:
+        """Takes maps (n, K, h, w)."""
+        found = maps.float().cpu().numpy()
+        self.maps = [*(part for part in self.maps if len(part)), found]
+        from_image = crop_matrices(crops.centers, crops.scales, input_size=self.size, udp=self.udp)
+        self.warps.extend(cv2.invertAffineTransform(matrix)[None] for matrix in from_image)
+
+    def of_images(self, images: Sequence[np.ndarray], ends: np.ndarray) -> Iterator[np.ndarray]:
+        """(H, W) of each image, whose crops end at `ends`."""
+        parts = (np.split(np.concatenate(values), ends) for values in (self.maps, self.warps))
+        for image, maps, warps in zip(images, *parts, strict=True):
+            yield project_heatmaps(maps, warps, (image.shape[1], image.shape[0]))
 
 
 def _mean(first: Any, second: Any) -> Any:

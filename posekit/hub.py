@@ -13,6 +13,7 @@ Environment variables, read at each call:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.client
 import json
@@ -26,7 +27,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -40,6 +41,9 @@ __all__ = ["cache_dir", "resolve_weights"]
 
 log = logging.getLogger(__name__)
 
+# Writes a downloaded file (first path) as posekit weights (second path).
+Converter = Callable[[Path, Path], None]
+
 MIRROR_FILE = "model.safetensors"
 TIMEOUT = 30.0  # seconds without a byte
 PAUSES = (0.5, 2.0, 5.0)  # seconds before a broken download goes on; then it is given up
@@ -51,7 +55,9 @@ _DIGITS_IN_NAME = re.compile(r"[-_](?!20\d{6}\.)([0-9a-f]{7,8})(?:[-_]20\d{6})?\
 _DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
 
 
-def resolve_weights(model: str, weights: str | Path | None = None) -> Path:
+def resolve_weights(
+    model: str, weights: str | Path | None = None, *, search: Sequence[Path] = ()
+) -> Path:
     """The local posekit safetensors file of a model.
 
     Args:
@@ -59,17 +65,19 @@ def resolve_weights(model: str, weights: str | Path | None = None) -> Path:
         weights: a file in any layout that `weights_convert` reads, `https://...`, or
             `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
             None takes the published weights.
+        search: folders of configurations that come before the packaged ones.
 
     Raises:
         WeightsError: no such file, a damaged one, or one that does not fit the model.
         DownloadError: no source gave the weights; lists each one and why.
         InputError: the cache cannot be written, or `weights` is a URL of another kind.
     """
+    convert = functools.partial(_convert, model=model, search=search)
     if weights is None:
-        return _published(model)
+        return _published(model, convert)
     if "://" in (text := os.fspath(weights)):
-        return _from_url(model, text)
-    return _from_file(model, Path(text).expanduser())
+        return _from_url(model, text, convert)
+    return _from_file(model, Path(text).expanduser(), convert)
 
 
 def cache_dir() -> Path:
@@ -80,24 +88,25 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def _published(model: str) -> Path:
+def _published(model: str, convert: Converter) -> Path:
     row = find_checkpoint(model)
     sources = list(row.sources) if row else []
     if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
         sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
-    return _cached(model, lambda output: _fetch_first(model, sources, output))
+    return _cached(model, lambda output: _fetch_first(model, sources, output, convert))
 
 
-def _from_url(model: str, url: str) -> Path:
+def _from_url(model: str, url: str, convert: Converter) -> Path:
     if not url.startswith(("https://", "http://", "hf://")):
         raise InputError(f"expected weights from https://, http:// or hf://, found '{url}'")
     if url.startswith("hf://"):
         _parse_hub(url)
     key = hashlib.sha256(url.encode()).hexdigest()[:12]
-    return _cached(f"{model}-{key}", lambda output: _fetch_first(model, [Source(url)], output))
+    sources = [Source(url)]
+    return _cached(f"{model}-{key}", lambda output: _fetch_first(model, sources, output, convert))
 
 
-def _from_file(model: str, path: Path) -> Path:
+def _from_file(model: str, path: Path, convert: Converter) -> Path:
     """A posekit file as it is; any other is converted into the cache, once per content."""
     if not path.is_file():
         what = "a folder, not a file" if path.is_dir() else "no such file"
@@ -110,7 +119,7 @@ def _from_file(model: str, path: Path) -> Path:
         key = _sha256(path)[:12]
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
-    return _cached(f"{model}-{key}", lambda output: _convert(path, model, output))
+    return _cached(f"{model}-{key}", lambda output: convert(path, output))
 
 
 def _cached(stem: str, make: Callable[[Path], None]) -> Path:
@@ -146,16 +155,16 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
         raise DownloadError(f"{path} was damaged and is removed; {error}") from None
 
 
-def _fetch_first(model: str, sources: list[Source], output: Path) -> None:
+def _fetch_first(model: str, sources: list[Source], output: Path, convert: Converter) -> None:
     """Makes the output from the first source that works."""
     downloads = cache_dir() / "downloads" / output.stem
     failures = []
     for source in sources:
         try:
             if source.location.startswith("hf://"):
-                _fetch_from_hub(source, model, output)
+                _fetch_from_hub(source, output, convert)
             else:
-                _fetch_from_url(source, model, output, downloads)
+                _fetch_from_url(source, output, downloads, convert)
         except (DownloadError, WeightsError) as error:
             failures.append(f"  {source.location}: {_one_line(error)}")
         else:
@@ -168,7 +177,7 @@ def _fetch_first(model: str, sources: list[Source], output: Path) -> None:
     )
 
 
-def _fetch_from_hub(source: Source, model: str, output: Path) -> None:
+def _fetch_from_hub(source: Source, output: Path, convert: Converter) -> None:
     """Takes a file from the Hub's own cache, where it stays."""
     path = _download_from_hub(source.location)
     # There a large file lies under its SHA-256, and a link with its name leads to it.
@@ -178,10 +187,10 @@ def _fetch_from_hub(source: Source, model: str, output: Path) -> None:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
         raise WeightsError(f"{path} was removed: {fault}")
-    _convert(path, model, output)
+    convert(path, output)
 
 
-def _fetch_from_url(source: Source, model: str, output: Path, downloads: Path) -> None:
+def _fetch_from_url(source: Source, output: Path, downloads: Path, convert: Converter) -> None:
     if _is_offline():
         raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
     name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(source.location).path.rpartition("/")[2])
@@ -193,7 +202,7 @@ def _fetch_from_url(source: Source, model: str, output: Path, downloads: Path) -
     try:
         if fault := _fault(path, source.sha256 or _digits_in_name(path.name)):
             raise WeightsError(fault)
-        _convert(path, model, output)
+        convert(path, output)
     except WeightsError as error:
         path.unlink()
         raise WeightsError(f"{path} was removed: {error}") from None
@@ -304,12 +313,12 @@ def _tag_of(part: Path) -> Path:
     return part.with_suffix(".etag")
 
 
-def _convert(path: Path, model: str, output: Path) -> None:
+def _convert(path: Path, output: Path, *, model: str, search: Sequence[Path]) -> None:
     """Writes the output, whole or not at all; what is posekit's already is copied."""
     if not _is_posekit(path):
         from weights_convert import convert_file
 
-        convert_file(path, model, output)
+        convert_file(path, model, output, search=search)
         return
     temporary = output.with_suffix(".tmp")
     try:

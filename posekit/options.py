@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,77 +18,177 @@ __all__ = ["PredictOptions", "SkipHandler"]
 # Called with the name of an input that could not be used, and why.
 SkipHandler = Callable[[str, InputError], None]
 
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "empty": ("none", "whole_image"),
+    "pred_format": ("json", "jsonl"),
+    "skeleton_style": ("mmpose", "openpose"),
+    "smooth": (None, "one-euro", "savgol"),
+    "track": (None, "none", "iou", "oks"),
+}
+# The least that these may be; all are whole numbers.
+LEAST = {
+    "batch_size": 1,
+    "pose_batch_size": 1,
+    "radius": 1,
+    "thickness": 1,
+    "max_age": 0,
+    "det_interval": 1,
+}
+FRACTIONS = ("bbox_thr", "nms_thr", "tracking_thr")
+FLAGS = (
+    "black_background",
+    "disable_norm_pose_2d",
+    "disable_rebase_keypoint",
+    "draw_bbox",
+    "draw_heatmap",
+    "pose_based_nms",
+    "recursive",
+    "return_vis",
+    "show_progress",
+    "use_oks_tracking",
+)
+# Options that only mean something for some predictors.
+ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
+ONLY_3D = ("disable_rebase_keypoint", "num_instances")
+ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
     """The options of `Predictor.__call__` and `Predictor.stream`.
 
     Attributes:
-        bboxes: boxes that replace the detector's: per image (n, 4) or (n, 5), xyxy in pixels
-            with an optional score; for one image (n, 4) or (n, 5) itself.
+        recursive: of a folder, take its subfolders and its videos too.
+        include: of a folder, take the files that fit a pattern, such as "*.mp4".
+        bboxes: boxes that replace the detector's: per image or frame (n, 4) or (n, 5), xyxy in
+            pixels with an optional score; for one image (n, 4) or (n, 5) itself.
         bbox_thr: detections of a lower score are left out.
         nms_thr: of two detections with a larger IoU the worse is left out.
         det_cat_ids: the detector's classes to take; None for the model's own.
         empty: what to do where nobody is found: "none" gives no instance, "whole_image" takes
             the whole image as a box of score 1, as MMPose does.
         flip_test: average with the mirrored crop; None does as the model's configuration says.
-        batch_size: images read and detected at once.
+        pose_based_nms: of instances whose keypoints lie on each other keep the best.
+        batch_size: frames detected at once; a camera or a stream takes one at a time.
         pose_batch_size: most crops that go through the pose network at once.
+        track: who is who over the frames, by the overlap of boxes ("iou") or of poses ("oks");
+            "none" for no; None tracks where a lifter needs it, and keeps the ids to itself.
+        use_oks_tracking: MMPose's name for track="oks" that keeps the ids to itself.
+        tracking_thr: the least similarity of a person to a track.
+        max_age: frames that a track survives without being seen.
+        det_interval: detect in every n-th frame; tracks carry the boxes between.
+        smooth: of tracked keypoints over time: "one-euro" (no delay) or "savgol" (a few frames).
+        lift_window: frames of a video that are lifted to 3D together; None for as many as the
+            lifter takes (243), or 9 of the past for a camera; 1 lifts each frame by itself, as
+            MMPose does.
+        disable_norm_pose_2d: do not move people to the middle of the lifter's training data.
+        disable_rebase_keypoint: do not put the lowest 3D keypoint at height 0.
         out_dir: sets `vis_out_dir` to its `visualization/` and `pred_out_dir` to its
             `predictions/` where they are not given.
         vis_out_dir: folder of the drawings.
         pred_out_dir: folder of the predictions, as JSON.
+        pred_format: a video's predictions as one "json" list, or "jsonl", a line per frame.
         return_vis: put the drawing into the result.
+        show: open a window with the drawings; None does for a camera only.
+        wait_time: seconds that an image is shown; 0 waits for a key. A video's frames do not wait.
+        show_progress: a bar on the terminal.
         radius: of a keypoint's dot, in pixels.
         thickness: of a link's line, in pixels.
         kpt_thr: keypoints of a lower score are not drawn.
         draw_bbox: draw the boxes.
+        draw_heatmap: the heat maps below the drawing, for models that have them.
         black_background: draw on black.
         skeleton_style: "mmpose" or "openpose".
+        num_instances: 3D plots beside the picture; a negative number draws everybody.
         on_error: "raise", "skip" (a warning is logged), or a function that is called with the
             input's name and the error; the other inputs are done in both of these.
     """
 
+    recursive: bool = False
+    include: str | None = None
     bboxes: Any = None
     bbox_thr: float = 0.3
     nms_thr: float = 0.3
-    det_cat_ids: Sequence[int] | None = None
+    det_cat_ids: Sequence[int] | int | None = None
     empty: Literal["none", "whole_image"] = "none"
     flip_test: bool | None = None
+    pose_based_nms: bool = False
     batch_size: int = 1
     pose_batch_size: int = 64
+    track: Literal["none", "iou", "oks"] | None = None
+    use_oks_tracking: bool = False
+    tracking_thr: float = 0.3
+    max_age: int = 30
+    det_interval: int = 1
+    smooth: Literal["one-euro", "savgol"] | None = None
+    lift_window: int | None = None
+    disable_norm_pose_2d: bool = False
+    disable_rebase_keypoint: bool = False
     out_dir: str | os.PathLike[str] | None = None
     vis_out_dir: str | os.PathLike[str] | None = None
     pred_out_dir: str | os.PathLike[str] | None = None
+    pred_format: Literal["json", "jsonl"] = "json"
     return_vis: bool = False
+    show: bool | None = None
+    wait_time: float = 0
+    show_progress: bool = False
     radius: int = 3
     thickness: int = 1
     kpt_thr: float = 0.3
     draw_bbox: bool = False
+    draw_heatmap: bool = False
     black_background: bool = False
     skeleton_style: Literal["mmpose", "openpose"] = "mmpose"
+    num_instances: int = 1
     on_error: Literal["raise", "skip"] | SkipHandler = "raise"
 
     def __post_init__(self) -> None:
-        self._check_choice("empty", ("none", "whole_image"))
-        self._check_choice("skeleton_style", ("mmpose", "openpose"))
+        for field, choices in CHOICES.items():
+            self._check_choice(field, choices)
         if not callable(self.on_error):
             self._check_choice("on_error", ("raise", "skip"))
-        for field in ("batch_size", "pose_batch_size", "radius", "thickness"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{field} must be a whole number of at least 1, found {value!r}")
-        for field in ("bbox_thr", "nms_thr"):
+        for field, least in LEAST.items():
+            self._check_whole(field, least)
+        if self.lift_window is not None:
+            self._check_whole("lift_window", 1)
+        count = self.num_instances
+        if isinstance(count, bool) or not isinstance(count, int) or not count:
+            raise InputError(
+                f"num_instances must be at least 1, or negative for everybody, found {count!r}"
+            )
+        for field in FRACTIONS:
             value = getattr(self, field)
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise InputError(f"{field} must be between 0 and 1, found {value!r}")
-        if isinstance(self.kpt_thr, bool) or not isinstance(self.kpt_thr, int | float):
+        for field in FLAGS:
+            if not isinstance(getattr(self, field), bool):
+                raise InputError(f"{field} must be true or false, found {getattr(self, field)!r}")
+        if not _is_number(self.kpt_thr):
             raise InputError(f"kpt_thr must be a number, found {self.kpt_thr!r}")
+        if not _is_number(self.wait_time) or self.wait_time < 0:
+            raise InputError(f"wait_time must be seconds, 0 or more, found {self.wait_time!r}")
+        self._check_tracking()
 
-    def _check_choice(self, field: str, choices: Sequence[str]) -> None:
+    def _check_tracking(self) -> None:
+        if self.use_oks_tracking and self.track not in (None, "oks"):
+            raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
+        if self.track == "none":
+            for field, off in (("det_interval", 1), ("smooth", None)):
+                if getattr(self, field) != off:
+                    raise InputError(f"{field} needs tracks, but track is 'none'")
+        if self.det_interval > 1 and self.bboxes is not None:
+            raise InputError("det_interval does not apply where bboxes are given")
+
+    def _check_choice(self, field: str, choices: Sequence[Any]) -> None:
         value = getattr(self, field)
         if value not in choices:
-            raise InputError(f"{field} must be one of {', '.join(choices)}, found {value!r}")
+            names = ", ".join(choice for choice in choices if choice is not None)
+            raise InputError(f"{field} must be one of {names}, found {value!r}")
+
+    def _check_whole(self, field: str, least: int) -> None:
+        value = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{field} must be a whole number of at least {least}, found {value!r}")
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> PredictOptions:
@@ -104,6 +205,37 @@ class PredictOptions:
                 raise InputError(f"unknown option '{name}'; {hint}")
         return cls(**keywords)
 
+    def check_applies(self, *, pose3d: bool, lifted: bool) -> None:
+        """Refuses what would have no effect.
+
+        Args:
+            pose3d: the predictor gives 3D keypoints.
+            lifted: it lifts them from 2D ones.
+
+        Raises:
+            InputError: names the option.
+        """
+        if pose3d:
+            self._refuse(ONLY_2D, "applies to 2D models only")
+        else:
+            self._refuse(ONLY_3D, "applies to 3D models only")
+        if not lifted:
+            self._refuse(ONLY_LIFTED, "applies to models that lift 2D poses only")
+
+    def _refuse(self, names: Sequence[str], why: str) -> None:
+        for field in dataclasses.fields(self):
+            if field.name in names and getattr(self, field.name) != field.default:
+                raise InputError(f"{field.name}={getattr(self, field.name)!r} {why}; leave it out")
+
+    @property
+    def similarity(self) -> Literal["iou", "oks"] | None:
+        """How people are tracked where ids are asked for or needed; None for not."""
+        if self.use_oks_tracking or self.track == "oks":
+            return "oks"
+        if self.track == "iou":
+            return "iou"
+        return "iou" if self.det_interval > 1 or self.smooth is not None else None
+
     @property
     def predictions_dir(self) -> Path | None:
         """Where predictions are written, None for nowhere."""
@@ -119,7 +251,6 @@ class PredictOptions:
             return Path(own)
         return None if self.out_dir is None else Path(self.out_dir) / name
 
-    @property
-    def wants_drawing(self) -> bool:
-        """True where something will be drawn."""
-        return self.return_vis or self.visualization_dir is not None
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)

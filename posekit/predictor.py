@@ -1,32 +1,44 @@
-"""Images in, poses out: reads, detects, crops, estimates, draws and writes, as a stream."""
+"""Images and videos in, poses out: frames -> boxes -> keypoints -> tracks -> 3D, as a stream."""
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import functools
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from posekit.build import build_network, load_weights, select_device
 from posekit.config import read_config, resolve_name
 from posekit.detect import Detector
-from posekit.draw import draw_pose
+from posekit.draw import draw_heatmap, draw_pose
+from posekit.draw3d import Limits, beside, draw_pose3d, fit_limits
 from posekit.errors import InputError
-from posekit.estimate import PoseEstimator
+from posekit.estimate import PoseEstimator, Poses
+from posekit.hand3d import HandEstimator
 from posekit.hub import resolve_weights
-from posekit.media import ImageSource, iter_sources
+from posekit.lift import Lifter, check_liftable, lift_stream
+from posekit.media import Clip, Frame, is_webcam, read_frames
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
+from posekit.show import Window
 from posekit.skeleton import load_skeleton
+from posekit.smooth import smooth_one_euro, smooth_savgol
+from posekit.track import Tracker
+from posekit.transforms.nms import nearby_joints_nms
+from posekit.video import VideoReader
 from posekit.write import ResultWriter
 
-__all__ = ["Predictor", "load"]
+__all__ = ["Part", "Predictor", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +49,23 @@ def load(
     name: str,
     *,
     weights: str | Path | None = None,
+    pose2d: str | None = None,
+    pose2d_weights: str | Path | None = None,
     detector: str | None = None,
     detector_weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     config_dir: str | Path | None = None,
 ) -> Predictor:
-    """A predictor with its networks, ready for images.
+    """A predictor with its networks, ready for images and videos.
 
     Args:
         name: a model's public name, alias, official config name or path of such a config.
         weights: a local file in any layout that `weights_convert` reads, or a URL; None takes
             the published ones, from the local cache where they are there.
+        pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
+            lifter's own.
+        pose2d_weights: as `weights`, for `pose2d`.
         detector: a detector's name, or "whole_image" for none; None takes the model's own, whose
             weights are fetched when the first image without `bboxes=` comes.
         detector_weights: as `weights`, for the detector.
@@ -68,18 +85,25 @@ def load(
     config = read_config(model, search)
     if "keypoints" not in config:
         raise InputError(f"{model} is a detector; name a pose model and pass detector='{model}'")
-    if "pose2d" in config or config.get("keypoints_3d"):
-        raise InputError(
-            f"{model} gives 3D keypoints, which the predictor does not do yet; "
-            f"posekit.create_model('{model}') is the network"
-        )
-    detector_name = config["detector"] if detector is None else detector
-    return Predictor.from_config(
-        model,
-        config,
-        weights=weights,
-        detector=detector_name,
-        detector_weights=detector_weights,
+    lifter = None
+    if "pose2d" in config:
+        lifter = Part(model, config, weights)
+        model = resolve_name(pose2d or config["pose2d"], search)
+        config, weights = read_config(model, search), pose2d_weights
+    elif pose2d is not None or pose2d_weights is not None:
+        raise InputError(f"pose2d applies to models that lift 2D poses; {model} does not")
+    chosen = None
+    if detector is None or detector != WHOLE_IMAGE:
+        found = config["detector"] if detector is None else detector
+        if found != WHOLE_IMAGE:
+            found = resolve_name(found, search, detector=True)
+            chosen = Part(found, read_config(found, search), detector_weights)
+    if chosen is None and detector_weights is not None:
+        raise InputError("detector_weights are given, but no detector to load them into")
+    return Predictor.from_parts(
+        Part(model, config, weights),
+        detector=chosen,
+        lifter=lifter,
         lazy_detector=detector is None and detector_weights is None,
         device=device,
         dtype=dtype,
@@ -87,8 +111,22 @@ def load(
     )
 
 
+class Part(NamedTuple):
+    """One network of a predictor, not loaded yet.
+
+    Attributes:
+        name: its public name.
+        config: its YAML.
+        weights: file or URL; None for the published ones.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    weights: str | Path | None = None
+
+
 class Predictor:
-    """Finds poses in images. `posekit.load` makes one.
+    """Finds poses in images and videos. `posekit.load` makes one.
 
     Calling it gives MMPose's documented dict per image; `stream` gives a typed `PoseResult`.
 
@@ -96,65 +134,68 @@ class Predictor:
         estimator: boxes -> keypoints.
         detector: images -> boxes, or a function that makes it when it is first needed; None takes
             each image as one box.
+        lifter: 2D keypoints over time -> 3D ones.
         det_cat_ids: the detector's classes that the model is for.
     """
 
     def __init__(
         self,
-        estimator: PoseEstimator,
+        estimator: PoseEstimator | HandEstimator,
         detector: Detector | Callable[[], Detector] | None = None,
         *,
+        lifter: Lifter | None = None,
         det_cat_ids: Sequence[int] = (0,),
     ) -> None:
         self.estimator = estimator
+        self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
         self._detector = detector
 
     @classmethod
-    def from_config(
+    def from_parts(
         cls,
-        name: str,
-        config: Mapping[str, Any],
+        model: Part,
         *,
-        weights: str | Path | None = None,
-        detector: str | None = None,
-        detector_config: Mapping[str, Any] | None = None,
-        detector_weights: str | Path | None = None,
+        detector: Part | None = None,
+        lifter: Part | None = None,
         lazy_detector: bool = False,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         search: Sequence[Path] = (),
     ) -> Predictor:
-        """A predictor of a composed configuration; see `load` for the arguments.
+        """A predictor of composed configurations; see `load` for what is not told here.
 
         Args:
-            config: a model's YAML.
-            detector_config: the detector's YAML; None reads that of `detector`.
+            model: the 2D pose model, or one that gives 3D poses from the image itself.
+            detector: None takes each image as one box.
+            lifter: makes 3D poses of the model's.
             lazy_detector: load the detector when it is first needed.
             search: folders of configurations that come before the packaged ones.
         """
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
-        skeleton = load_skeleton(config["keypoints"], search=search)
+        skeleton = load_skeleton(model.config["keypoints"], search=search)
         find: Callable[[], Detector] | None = None
-        if detector not in (None, WHOLE_IMAGE):
-            chosen = resolve_name(str(detector), search, detector=True)
-            described = detector_config or read_config(chosen, search)
-            if "classes" not in described:
-                raise InputError(f"{chosen} is not a detector")
+        if detector is not None:
+            part = detector
+            if "classes" not in part.config:
+                raise InputError(f"{part.name} is not a detector")
 
             def find() -> Detector:
-                net = _load_network(chosen, described, detector_weights, place, number)
-                return Detector(net, described)
+                return Detector(_load_network(part, place, number, search), part.config)
 
-        elif detector_weights is not None:
-            raise InputError("detector_weights are given, but no detector to load them into")
-        net = _load_network(name, config, weights, place, number)
+        lift = None
+        if lifter is not None:
+            check_liftable(skeleton)
+            lifted = load_skeleton(lifter.config["keypoints"], search=search)
+            lift = Lifter(_load_network(lifter, place, number, search), lifter.config, lifted)
+        kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
         return cls(
-            PoseEstimator(net, config, skeleton),
+            kind(_load_network(model, place, number, search), model.config, skeleton),
             find if find is None or lazy_detector else find(),
-            det_cat_ids=config.get("detector_categories", (0,)),
+            lifter=lift,
+            det_cat_ids=model.config.get("detector_categories", (0,)),
         )
 
     @property
@@ -164,47 +205,150 @@ class Predictor:
             self._detector = self._detector()
         return self._detector
 
+    @property
+    def _has_heatmaps(self) -> bool:
+        return isinstance(self.estimator, PoseEstimator) and self.estimator.heatmap_size is not None
+
     def __call__(self, inputs: Any, **options: Any) -> Iterator[dict[str, list[Any]]]:
-        """MMPose's documented dict of each image, lazily.
+        """MMPose's documented dict of each image or frame, lazily.
 
         Args:
-            inputs: the path or URL of an image, a folder, an image (H, W, 3), BGR, uint8, or an
-                iterable of these.
+            inputs: the path or URL of an image or a video, a folder, a glob, "webcam",
+                "webcam:1", the URL of a stream, an image (H, W, 3), BGR, uint8, or an iterable
+                of these.
             options: see `PredictOptions`.
 
         Raises:
             InputError: an unknown option or a folder that cannot be written, at once; an input
                 that cannot be read, when its turn comes.
+            OutputError: a result cannot be written.
         """
         return (result.to_mmpose() for result in self.stream(inputs, **options))
 
     def stream(self, inputs: Any, **options: Any) -> Iterator[PoseResult]:
-        """As a call of the predictor, as typed results."""
+        """As a call of the predictor, as typed results.
+
+        The files of an image are there when its result is. Those of a video grow with it, and are
+        closed when the stream has ended or was left.
+        """
         chosen = PredictOptions.from_keywords(options)
-        writer = ResultWriter(chosen.predictions_dir, chosen.visualization_dir)
-        return self._stream(iter_sources(inputs), chosen, writer)
+        chosen.check_applies(
+            pose3d=self.lifter is not None or isinstance(self.estimator, HandEstimator),
+            lifted=self.lifter is not None,
+        )
+        if chosen.draw_heatmap and not self._has_heatmaps:
+            log.warning("draw_heatmap has no effect: this model has no heat maps")
+        writer = ResultWriter(
+            chosen.predictions_dir, chosen.visualization_dir, pred_format=chosen.pred_format
+        )
+        show = is_webcam(inputs) if chosen.show is None else chosen.show
+        window = Window("posekit") if show else None
+        return self._stream(inputs, chosen, writer, window)
 
     def _stream(
-        self, sources: Iterator[ImageSource], options: PredictOptions, writer: ResultWriter
+        self, inputs: Any, options: PredictOptions, writer: ResultWriter, window: Window | None
     ) -> Iterator[PoseResult]:
-        frames = _read(sources, options)
-        boxes = _GivenBoxes(options.bboxes)
-        while chunk := list(itertools.islice(frames, options.batch_size)):
-            images = [frame.image for frame in chunk]
-            if options.bboxes is None:
-                found = self._detect(images, options)
-            else:
-                found = [boxes.of(frame.index) for frame in chunk]
-            poses = self.estimator(
-                images,
-                [box[:, :4] for box in found],
-                flip_test=options.flip_test,
-                batch_size=options.pose_batch_size,
+        with contextlib.ExitStack() as opened:
+            if window is not None:
+                opened.callback(window.close)
+            # Left in the opposite order: the writer's last drawings need the drawer.
+            drawer = opened.enter_context(_Drawer(options))
+            opened.enter_context(writer)
+            reader = opened.enter_context(
+                read_frames(
+                    inputs,
+                    on_error=options.on_error,
+                    recursive=options.recursive,
+                    include=options.include,
+                )
             )
-            for frame, box, (keypoints, scores) in zip(chunk, found, poses, strict=True):
+            bar = opened.enter_context(
+                tqdm(unit="frame", file=sys.stderr, disable=not options.show_progress)
+            )
+            failure: list[InputError] = []
+            under_way: collections.deque[_UnderWay] = collections.deque()
+            for result in self._results(_until_error(reader, failure), options, under_way):
+                source = under_way.popleft()
+                draw = functools.partial(drawer.draw, source, result)
+                drawing = draw() if options.return_vis or window is not None else None
+                result = dataclasses.replace(result, visualization=drawing)
+                writer.write(result, clip=source.clip, time=source.time, draw=draw)
+                if source.clip is None:
+                    writer.flush()
+                bar.update()
+                if window is not None and drawing is not None:
+                    wait = options.wait_time if source.clip is None else None
+                    if not window.show(drawing, wait):
+                        return
+                    if not options.return_vis:
+                        result = dataclasses.replace(result, visualization=None)
+                yield result
+            if failure:
+                # Only now: what had been read before it was still under way.
+                raise failure[0]
+
+    def _results(
+        self,
+        frames: Iterator[Frame],
+        options: PredictOptions,
+        under_way: collections.deque[_UnderWay],
+    ) -> Iterator[PoseResult]:
+        """A result per frame, in order; what it is a result of waits in `under_way`."""
+        first = next(frames, None)
+        if first is None:
+            return
+        frames = itertools.chain((first,), frames)
+        live = first.clip is not None and first.clip.live
+        in_windows = self.lifter is not None and options.lift_window != 1
+        similarity = options.similarity or ("iou" if in_windows else None)
+        # Images are not kept for as long as a window of a lifter is filled.
+        keep_images = not in_windows or live
+        results = self._estimate(frames, options, similarity, under_way, keep_images)
+        if options.smooth == "one-euro":
+            results = smooth_one_euro(results, time_of=lambda _: under_way[-1].time or 0.0)
+        elif options.smooth == "savgol":
+            results = smooth_savgol(results)
+        if self.lifter is not None:
+            results = lift_stream(
+                results,
+                self.lifter,
+                window=options.lift_window,
+                live=live,
+                flip_test=options.flip_test,
+                disable_norm_pose_2d=options.disable_norm_pose_2d,
+                disable_rebase_keypoint=options.disable_rebase_keypoint,
+            )
+        for result in results:
+            ids_asked_for = options.track in ("iou", "oks")
+            yield result if ids_asked_for else dataclasses.replace(result, track_ids=None)
+
+    def _estimate(
+        self,
+        frames: Iterator[Frame],
+        options: PredictOptions,
+        similarity: Literal["iou", "oks"] | None,
+        under_way: collections.deque[_UnderWay],
+        keep_images: bool,
+    ) -> Iterator[PoseResult]:
+        """The 2D poses of each frame, and who is who."""
+        given = None if options.bboxes is None else _GivenBoxes(options.bboxes)
+        tracks = None if similarity is None else _Tracks(self.estimator, similarity, options)
+        # Where tracks carry boxes, a frame's depend on the poses of the one before.
+        chunk_size = options.batch_size if options.det_interval == 1 else 1
+        for chunk in _chunks(frames, chunk_size):
+            images = [frame.image for frame in chunk]
+            carried = tracks.carried(chunk[0]) if tracks is not None else None
+            if given is not None:
+                boxes = [given.of(frame.index) for frame in chunk]
+            elif carried is not None:
+                boxes = [carried]
+            else:
+                boxes = self._detect(images, options)
+            poses = self._poses(images, [box[:, :4] for box in boxes], options)
+            for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = PoseResult(
-                    keypoints=keypoints,
-                    keypoint_scores=scores,
+                    keypoints=pose.keypoints,
+                    keypoint_scores=pose.scores,
                     boxes_xyxy=box[:, :4],
                     box_scores=box[:, 4],
                     skeleton=self.estimator.skeleton,
@@ -212,11 +356,15 @@ class Predictor:
                     name=frame.name,
                     index=frame.index,
                     source=frame.source,
+                    frame_id=frame.frame_id,
+                    pose3d=pose.pose3d,
                 )
-                if options.wants_drawing:
-                    drawing = _draw(frame.image, result, options)
-                    result = dataclasses.replace(result, visualization=drawing)
-                writer.write(result)
+                if options.pose_based_nms:
+                    result = result[_without_doubles(result)]
+                if tracks is not None:
+                    result = tracks.named(frame, result)
+                image = frame.image if keep_images or frame.clip is None else None
+                under_way.append(_UnderWay(frame.clip, frame.time, image, pose.heatmap))
                 yield result
 
     def _detect(self, images: list[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
@@ -229,7 +377,9 @@ class Predictor:
             images, self.detector(images, score_threshold=options.bbox_thr), strict=True
         ):
             chosen = detections.select(
-                categories, score_threshold=options.bbox_thr, nms_threshold=options.nms_thr
+                [categories] if isinstance(categories, int) else categories,
+                score_threshold=options.bbox_thr,
+                nms_threshold=options.nms_thr,
             )
             boxes = np.column_stack([chosen.boxes_xyxy, chosen.scores])
             if not len(boxes) and options.empty == WHOLE_IMAGE:
@@ -237,31 +387,182 @@ class Predictor:
             found.append(boxes)
         return found
 
+    def _poses(
+        self, images: list[np.ndarray], boxes: list[np.ndarray], options: PredictOptions
+    ) -> list[Poses]:
+        if isinstance(self.estimator, HandEstimator):
+            return self.estimator(
+                images,
+                boxes,
+                flip_test=options.flip_test,
+                batch_size=options.pose_batch_size,
+                on_ground=not options.disable_rebase_keypoint,
+            )
+        return self.estimator(
+            images,
+            boxes,
+            flip_test=options.flip_test,
+            batch_size=options.pose_batch_size,
+            with_heatmap=options.draw_heatmap and self._has_heatmaps,
+        )
 
-@dataclass(frozen=True)
-class Frame:
-    """An image that was read: (H, W, 3), BGR, uint8."""
 
-    image: np.ndarray
-    name: str
-    index: int
-    source: str | None
+class _UnderWay(NamedTuple):
+    """The frame of a result that is not out yet, as far as drawing and writing need it.
+
+    Attributes:
+        clip: as the frame's.
+        time: as the frame's.
+        image: the frame's; None where it would be kept too long and is read once more.
+        heatmap: (H, W), its heat maps, where they are drawn.
+    """
+
+    clip: Clip | None
+    time: float | None
+    image: np.ndarray | None
+    heatmap: np.ndarray | None
 
 
-def _read(sources: Iterator[ImageSource], options: PredictOptions) -> Iterator[Frame]:
-    """The images that can be read; the others go to the error policy."""
-    for index, source in enumerate(sources):
-        try:
-            image = source.load()
-        except InputError as error:
-            if options.on_error == "raise":
-                raise
-            if callable(options.on_error):
-                options.on_error(source.source or source.name, error)
-            else:
-                log.warning("skipped: %s", error)
-            continue
-        yield Frame(image, source.name, index, source.source)
+def _until_error(frames: Iterator[Frame], failure: list[InputError]) -> Iterator[Frame]:
+    """The frames up to an error, which goes to `failure`."""
+    try:
+        yield from frames
+    except InputError as error:
+        failure.append(error)
+
+
+def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Lists of `size` frames; those of a camera one by one, for nothing may wait there."""
+    chunk: list[Frame] = []
+    for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == size or (frame.clip is not None and frame.clip.live):
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class _Tracks:
+    """Trackers: one for all images, and a new one for each clip."""
+
+    def __init__(
+        self,
+        estimator: PoseEstimator | HandEstimator,
+        similarity: Literal["iou", "oks"],
+        options: PredictOptions,
+    ) -> None:
+        self._interval = options.det_interval
+        self._new = functools.partial(
+            Tracker,
+            similarity=similarity,
+            threshold=options.tracking_thr,
+            max_age=options.max_age,
+            sigmas=estimator.skeleton.sigmas or None,
+        )
+        self._clip: Clip | None = None
+        self._tracker = self._new()
+        self._carried: np.ndarray | None = None
+
+    def carried(self, frame: Frame) -> np.ndarray | None:
+        """Boxes with scores (n, 5) from the frame before; None where the detector has its turn."""
+        self._carried = None
+        if frame.clip is None or frame.frame_id is None or frame.frame_id % self._interval == 0:
+            return None
+        if frame.clip is not self._clip:
+            return None
+        height, width = frame.image.shape[:2]
+        boxes, scores, self._carried = self._tracker.carry((width, height))
+        return np.column_stack([boxes, scores]).astype(np.float32)
+
+    def named(self, frame: Frame, result: PoseResult) -> PoseResult:
+        """The result with the ids of its people; carried ones that were lost are left out."""
+        if frame.clip is not self._clip:
+            self._clip, self._tracker = frame.clip, self._new()
+        poses = (result.keypoints, result.keypoint_scores)
+        if self._carried is None:
+            ids = self._tracker.update(result.boxes_xyxy, result.box_scores, *poses)
+            return dataclasses.replace(result, track_ids=ids)
+        kept = self._tracker.follow(self._carried, *poses)
+        return dataclasses.replace(result, track_ids=self._carried)[kept]
+
+
+class _Drawer:
+    """Draws results in their order, each once.
+
+    Images of a clip that were not kept are read once more from its file, behind the results.
+    """
+
+    def __init__(self, options: PredictOptions) -> None:
+        self.options = options
+        self._clip: Clip | None = None
+        self._limits: Limits | None = None
+        self._reader: VideoReader | None = None
+        self._images: Iterator[tuple[np.ndarray, float]] = iter(())
+
+    def draw(self, source: _UnderWay, result: PoseResult) -> np.ndarray:
+        """The drawing (H, W, 3), BGR; heat maps go below the picture and 3D plots beside it."""
+        if source.clip is None or source.clip is not self._clip:
+            self.close()
+            self._clip, self._limits = source.clip, None
+        image = self._next_image() if source.image is None else source.image
+        options = self.options
+        drawing = draw_pose(
+            image,
+            result.keypoints,
+            result.keypoint_scores,
+            result.skeleton,
+            boxes=result.boxes_xyxy,
+            radius=options.radius,
+            thickness=options.thickness,
+            kpt_thr=options.kpt_thr,
+            style=options.skeleton_style,
+            draw_bbox=options.draw_bbox,
+            black_background=options.black_background,
+        )
+        if source.heatmap is not None:
+            drawing = np.concatenate([drawing, draw_heatmap(image, source.heatmap)])
+        if result.pose3d is None:
+            return drawing
+        # One scale for a whole clip, so that nobody shrinks and grows.
+        self._limits = fit_limits(result.pose3d, self._limits, kpt_thr=options.kpt_thr)
+        height = result.image_size[1]
+        plots = draw_pose3d(
+            result.pose3d,
+            size_wh=(height * max(1, options.num_instances), height),
+            num_instances=options.num_instances,
+            limits=self._limits,
+            track_ids=result.track_ids,
+            kpt_thr=options.kpt_thr,
+            radius=options.radius,
+            thickness=options.thickness,
+        )
+        return beside(drawing, plots)
+
+    def _next_image(self) -> np.ndarray:
+        if self._reader is None:
+            assert self._clip is not None
+            self._reader = VideoReader(self._clip.source)
+            self._images = iter(self._reader)
+        return next(self._images)[0]
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __enter__(self) -> _Drawer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _without_doubles(result: PoseResult) -> np.ndarray:
+    """Which instances to keep: not those whose keypoints lie on a better one's."""
+    return nearby_joints_nms(
+        result.keypoints, result.box_scores, num_nearby=result.keypoints.shape[1] // 3
+    )
 
 
 class _GivenBoxes:
@@ -311,31 +612,12 @@ def _whole(image: np.ndarray) -> np.ndarray:
     return np.array([[0, 0, width, height, 1]], np.float32)
 
 
-def _draw(image: np.ndarray, result: PoseResult, options: PredictOptions) -> np.ndarray:
-    return draw_pose(
-        image,
-        result.keypoints,
-        result.keypoint_scores,
-        result.skeleton,
-        boxes=result.boxes_xyxy,
-        radius=options.radius,
-        thickness=options.thickness,
-        kpt_thr=options.kpt_thr,
-        style=options.skeleton_style,
-        draw_bbox=options.draw_bbox,
-        black_background=options.black_background,
-    )
-
-
 def _load_network(
-    name: str,
-    config: Mapping[str, Any],
-    weights: str | Path | None,
-    device: torch.device,
-    dtype: torch.dtype,
+    part: Part, device: torch.device, dtype: torch.dtype, search: Sequence[Path]
 ) -> torch.nn.Module:
-    net = build_network(config["net"])
-    return load_weights(net, resolve_weights(name, weights), device=device, dtype=dtype)
+    net = build_network(part.config["net"])
+    weights = resolve_weights(part.name, part.weights, search=search)
+    return load_weights(net, weights, device=device, dtype=dtype)
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,26 @@ class PoseResult:
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> PoseResult:
+        """Some of the instances: a mask (n,), indices or a slice. The drawing stays as it is."""
+        pose3d = self.pose3d
+        if pose3d is not None:
+            pose3d = dataclasses.replace(
+                pose3d,
+                keypoints=pose3d.keypoints[chosen],
+                keypoint_scores=pose3d.keypoint_scores[chosen],
+            )
+        return dataclasses.replace(
+            self,
+            keypoints=self.keypoints[chosen],
+            keypoint_scores=self.keypoint_scores[chosen],
+            boxes_xyxy=self.boxes_xyxy[chosen],
+            box_scores=self.box_scores[chosen],
+            track_ids=None if self.track_ids is None else self.track_ids[chosen],
+            interpolated=None if self.interpolated is None else self.interpolated[chosen],
+            pose3d=pose3d,
+        )
 
     def instances(self) -> list[dict[str, Any]]:
         """One documented dict of plain Python values per instance.

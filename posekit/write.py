@@ -1,19 +1,34 @@
-"""Results -> files, each whole or not at all."""
+"""Results -> files, in a thread of their own: whole or not at all, a clip's as they come."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
+import queue
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from posekit.errors import InputError
+from posekit.errors import InputError, OutputError, PosekitError
+from posekit.media import Clip
 from posekit.result import PoseResult
+from posekit.video import VideoWriter
 
 __all__ = ["ResultWriter", "write_atomically"]
+
+log = logging.getLogger(__name__)
+
+# Results that wait to be written, at most: they hold images.
+QUEUE_SIZE = 8
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -38,34 +53,181 @@ def _umask() -> int:
     return mask
 
 
+@dataclass(frozen=True)
+class _Job:
+    result: PoseResult
+    clip: Clip | None
+    time: float | None
+    draw: Callable[[], np.ndarray] | None
+
+
 class ResultWriter:
-    """Writes predictions as JSON and drawings as pictures, named after their images.
+    """Writes predictions as JSON and drawings as pictures or videos, named after their inputs.
+
+    An image has a file of each, written whole or not at all. A clip has one JSON and one video,
+    which grow with it and can be read at any time: after every frame the JSON is complete, and the
+    video plays as far as it goes. Leaving the context waits for everything and closes the files.
 
     Args:
         predictions: folder of the JSON files, None for none.
         visualizations: folder of the pictures, None for none.
+        pred_format: a clip's predictions as one "json" list or as "jsonl", a line per frame.
 
     Raises:
         InputError: a folder cannot be made or written to.
     """
 
-    def __init__(self, predictions: Path | None, visualizations: Path | None) -> None:
+    def __init__(
+        self,
+        predictions: Path | None,
+        visualizations: Path | None,
+        *,
+        pred_format: Literal["json", "jsonl"] = "json",
+    ) -> None:
         self.predictions = predictions
         self.visualizations = visualizations
+        self.pred_format = pred_format
         self._taken: set[str] = set()
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
+        self._thread: threading.Thread | None = None
+        self._error: PosekitError | None = None
+        self._clip_files: _ClipFiles | None = None
         for folder in (predictions, visualizations):
             if folder is not None:
                 _check_writable(folder)
 
-    def write(self, result: PoseResult) -> None:
-        """Writes what was asked for of one image."""
+    def write(
+        self,
+        result: PoseResult,
+        *,
+        clip: Clip | None = None,
+        time: float | None = None,
+        draw: Callable[[], np.ndarray] | None = None,
+    ) -> None:
+        """Takes a result to be written; waits where too many are waiting.
+
+        Args:
+            result: of an image, or of the next frame of a clip.
+            clip: what it is a frame of.
+            time: seconds since the clip began.
+            draw: makes the drawing (H, W, 3), where the result has none yet.
+
+        Raises:
+            OutputError: an earlier result could not be written.
+        """
+        if self.predictions is None and self.visualizations is None:
+            return
+        self._raise_error()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="posekit-write", daemon=True)
+            self._thread.start()
+        self._jobs.put(_Job(result, clip, time, draw))
+
+    def flush(self) -> None:
+        """Waits until everything that was taken is written.
+
+        Raises:
+            OutputError: something could not be written.
+        """
+        if self._thread is not None:
+            self._jobs.join()
+        self._raise_error()
+
+    def close(self) -> None:
+        """Writes what is left and closes the files.
+
+        Raises:
+            OutputError: something could not be written.
+        """
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+        self._raise_error()
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except PosekitError as late:
+            if kind is None:
+                raise
+            if late is not error:
+                log.error("%s", late)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        """The thread. After an error it only empties the queue, so that nobody waits for ever."""
+        while (job := self._jobs.get()) is not None:
+            if self._error is None:
+                with self._errors_kept():
+                    self._write(job)
+            self._jobs.task_done()
+        with self._errors_kept():
+            self._end_clip()
+        self._jobs.task_done()
+
+    @contextlib.contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except PosekitError as error:
+            self._error = self._error or error
+        except Exception as error:  # a bug, or a drawing that failed: told to the caller
+            self._error = self._error or OutputError(f"cannot write the results: {error!r}")
+            self._error.__cause__ = error
+        else:
+            return
+        with contextlib.suppress(PosekitError):
+            self._end_clip()
+
+    def _write(self, job: _Job) -> None:
+        drawing = None
+        if self.visualizations is not None:
+            drawing = job.result.visualization
+            if drawing is None and job.draw is not None:
+                drawing = job.draw()
+        if self._clip_files is not None and job.clip is not self._clip_files.clip:
+            self._end_clip()
+        if job.clip is None:
+            self._write_image(job.result, drawing)
+            return
+        if self._clip_files is None:
+            name = Path(self._unique_name(job.clip.name)).stem
+            self._clip_files = _ClipFiles(
+                job.clip,
+                self.predictions and self.predictions / f"{name}.{self.pred_format}",
+                self.visualizations and self.visualizations / f"{name}.mp4",
+            )
+        self._clip_files.write(job.result, drawing, job.time)
+
+    def _write_image(self, result: PoseResult, drawing: np.ndarray | None) -> None:
         name = self._unique_name(result.name)
         if self.predictions is not None:
+            path = self.predictions / f"{Path(name).stem}.json"
             text = json.dumps(result.instances(), allow_nan=False)
-            write_atomically(self.predictions / f"{Path(name).stem}.json", text.encode())
-        if self.visualizations is not None and result.visualization is not None:
-            file_name, data = _encode(name, result.visualization)
-            write_atomically(self.visualizations / file_name, data)
+            with _disk_errors(path):
+                write_atomically(path, text.encode())
+        if self.visualizations is not None and drawing is not None:
+            file_name, data = _encode(name, drawing)
+            path = self.visualizations / file_name
+            with _disk_errors(path):
+                write_atomically(path, data)
+
+    def _end_clip(self) -> None:
+        files, self._clip_files = self._clip_files, None
+        if files is not None:
+            files.close()
 
     def _unique_name(self, name: str) -> str:
         """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
@@ -82,6 +244,101 @@ class ResultWriter:
         return candidate + suffix
 
 
+class _ClipFiles:
+    """The growing files of one clip.
+
+    Args:
+        clip: the clip.
+        predictions: path of the JSON, None for none.
+        drawing: path of the video, None for none.
+    """
+
+    def __init__(self, clip: Clip, predictions: Path | None, drawing: Path | None) -> None:
+        self.clip = clip
+        self._drawing = drawing
+        self._video: VideoWriter | None = None
+        self._frames: _FrameFile | None = None
+        if predictions is not None:
+            self._frames = _FrameFile(predictions, lines=predictions.suffix == ".jsonl")
+
+    def write(self, result: PoseResult, drawing: np.ndarray | None, time: float | None) -> None:
+        if self._frames is not None:
+            record = {"frame_id": result.frame_id, "instances": result.instances()}
+            self._frames.write(json.dumps(record, allow_nan=False).encode())
+        if drawing is not None and self._drawing is not None:
+            if self._video is None:
+                # Its size is the first drawing's: 3D plots and heat maps widen the picture.
+                size = (drawing.shape[1], drawing.shape[0])
+                self._video = VideoWriter(self._drawing, fps=self.clip.fps, size=size)
+            self._video.write(drawing, time)
+
+    def close(self) -> None:
+        with contextlib.ExitStack() as files:
+            if self._frames is not None:
+                files.callback(self._frames.close)
+            if self._video is not None:
+                files.callback(self._video.close)
+
+
+class _FrameFile:
+    """The predictions of a clip: a file that is complete after every frame.
+
+    Args:
+        path: the file.
+        lines: a line per frame instead of one JSON list.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+
+    def __init__(self, path: Path, *, lines: bool) -> None:
+        self.path = path
+        self.frames_written = 0
+        self._lines = lines
+        self._closing = b"" if lines else b"\n]\n"
+        self._end = 0 if lines else 1  # where the next frame goes, over the closing
+        with _disk_errors(path):
+            self._file = path.open("wb", buffering=0)
+            self._put(0, (b"" if lines else b"[") + self._closing)
+
+    def write(self, record: bytes) -> None:
+        """Appends one frame.
+
+        Raises:
+            OutputError: the disk is full; the file has the frames before this one.
+        """
+        separator = b"\n" if self.frames_written == 0 else b",\n"
+        data = record + b"\n" if self._lines else separator + record
+        with _disk_errors(self.path, f"{self.frames_written} frames are in it"):
+            try:
+                self._put(self._end, data + self._closing)
+            except OSError:
+                # What the cut frees is room enough for the closing.
+                self._file.truncate(self._end)
+                self._put(self._end, self._closing)
+                raise
+        self._end += len(data)
+        self.frames_written += 1
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _put(self, position: int, data: bytes) -> None:
+        self._file.seek(position)
+        rest = memoryview(data)
+        while rest:  # a nearly full disk takes a part
+            rest = rest[self._file.write(rest) :]
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot write {path}: {reason}{state and f'; {state}'}") from None
+
+
 def _encode(name: str, image: np.ndarray) -> tuple[str, bytes]:
     """A picture in the format of its name, or as PNG where OpenCV cannot write that."""
     path = Path(name)
@@ -90,7 +347,7 @@ def _encode(name: str, image: np.ndarray) -> tuple[str, bytes]:
         suffix, path = ".png", path.with_suffix(".png")
     done, data = cv2.imencode(suffix, image)
     if not done:
-        raise InputError(f"cannot encode the drawing of {name} as {suffix}")
+        raise OutputError(f"cannot encode the drawing of {name} as {suffix}")
     return path.name, data.tobytes()
 
 

@@ -131,8 +131,8 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["model=humann", "inputs=a.png"], "unknown model 'humann'; did you mean human"),
         (["inputs=a.png", "kpt_th=1"], "unknown key 'kpt_th'; did you mean kpt_thr"),
         (["inputs=a.png", "batch_size=0"], "batch_size must be"),
-        (["inputs=a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
-        (["inputs=a.png", "weights=none.pth"], "none.pth"),
+        (["inputs=sub/a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
+        (["inputs=sub/a.png", "weights=none.pth"], "none.pth"),
         (["a.png"], "expected key=value, found 'a.png'"),
         (["model=human"], "inputs is missing"),
     ],
@@ -145,7 +145,9 @@ def test_mistakes_are_one_line(
     arguments: list[str],
     message: str,
 ) -> None:
-    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "sub"):
+        (tmp_path / folder).mkdir()
+    picture(tmp_path / "sub" / "a.png")
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))

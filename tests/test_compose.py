@@ -20,6 +20,7 @@ def test_the_model_is_resolved_and_the_detector_follows_it() -> None:
     assert config["names"] == {
         "model": "rtmpose-m_hand5-256x256",
         "detector": "rtmdet-nano_hand-320",
+        "lifter": None,
     }
     assert config["model"]["net"]["num_keypoints"] == 21
     assert config["detector"]["classes"] == ["hand"]
@@ -111,7 +112,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     )
     config = compose("model=mine", "inputs=a.jpg", config_dir=tmp_path)
     assert config["model"]["net"] == {"_target_": "torch.nn.Identity"}
-    assert config["names"] == {"model": "mine", "detector": None}
+    assert config["names"] == {"model": "mine", "detector": None, "lifter": None}
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
@@ -122,3 +123,28 @@ def test_no_such_folder(tmp_path: Path) -> None:
 def test_hydras_global_state_is_left_alone() -> None:
     compose("inputs=a.jpg")
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_a_lifter_brings_its_2d_model() -> None:
+    config = compose("model=human3d", "inputs=a.mp4")
+    assert config["names"] == {
+        "model": "rtmpose-m_body8-256x192",
+        "detector": "rtmdet-m_person-640",
+        "lifter": "motionbert-ft_h36m",
+    }
+    assert config["lifter"]["keypoints"] == "h36m"
+    other = compose("model=human3d", "pose2d=vitpose-s", "inputs=a.mp4", "lifter.flip_test=false")
+    assert other["names"]["model"] == "vitpose-s-simple_coco-256x192"
+    assert other["lifter"]["flip_test"] is False
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["pose2d=vitpose-s"], "applies to models that lift 2D poses"),
+        (["lifter=human3d"], "name a lifter as the model: model=human3d"),
+    ],
+)
+def test_a_lifter_is_named_as_the_model(overrides: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compose(*overrides, "inputs=a.jpg")

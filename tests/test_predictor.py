@@ -67,8 +67,9 @@ def test_flip_test_averages_with_the_mirrored_crop(small: posekit.Predictor) -> 
 
     def asymmetry(flip_test: bool) -> float:
         """How far the scores change when the crop is mirrored."""
-        _, scores = small.estimator.estimate_crops(crops, flip_test=flip_test)
-        _, other = small.estimator.estimate_crops(mirrored, flip_test=flip_test)
+        estimator = small.estimator
+        _, scores = estimator.codec.decode(estimator.forward(crops, flip_test=flip_test))
+        _, other = estimator.codec.decode(estimator.forward(mirrored, flip_test=flip_test))
         return float(np.abs(scores - other[:, order]).max())
 
     assert asymmetry(True) < 1e-4
@@ -115,14 +116,15 @@ def test_it_is_lazy(small: posekit.Predictor) -> None:
     taken = []
 
     def images() -> Iterator[np.ndarray]:
-        for number in range(3):
+        for number in range(1000):
             taken.append(number)
             yield np.zeros((32, 32, 3), np.uint8)
 
     results = small(images())
     assert taken == []
     next(results)
-    assert taken == [0]
+    results.close()
+    assert len(taken) < 20  # some are read ahead
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -39,7 +39,7 @@ PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
 }
 
 
-def convert_file(source: Path, model: str, output: Path) -> None:
+def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Path] = ()) -> None:
     """Writes a foreign checkpoint as posekit safetensors.
 
     Args:
@@ -47,14 +47,15 @@ def convert_file(source: Path, model: str, output: Path) -> None:
             export; its content decides what it is.
         model: any name of the model that the weights are for.
         output: the file to write. It appears whole or not at all.
+        search: folders of configurations that come before the packaged ones.
 
     Raises:
         UnknownModelError: no such model.
         ConversionError: the source cannot be read or does not fit the model, the output cannot be
             written or is the source.
     """
-    name = resolve_name(model)
-    net = build_network(read_config(name)["net"])
+    name = resolve_name(model, search)
+    net = build_network(read_config(name, search)["net"])
     digest = _sha256(source)
     if output.exists() and output.samefile(source):
         raise ConversionError(f"the output {output} is the source: name another file")

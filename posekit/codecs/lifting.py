@@ -11,10 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["MotionBERTLift", "center_in_frame", "coco_to_h36m", "stand_up"]
+__all__ = [
+    "METRES_PER_PIXEL",
+    "MotionBERTLift",
+    "center_in_frame",
+    "coco_to_h36m",
+    "put_on_ground",
+    "stand_up",
+]
 
 # Of the lifted keypoints, where neither the camera nor the person's size is known.
 METRES_PER_PIXEL = 0.004
+MIN_BOX_SIZE = 1.0  # pixels: a box without area does not divide by zero
 
 # Human3.6M's joints that are joints of COCO as well, and those.
 H36M_JOINTS = (1, 2, 3, 4, 5, 6, 9, 11, 12, 13, 14, 15, 16)
@@ -129,15 +137,21 @@ def center_in_frame(
 ) -> np.ndarray:
     """Moves each person to where the training data had people, and scales them to that size.
 
+    A sequence is moved and scaled as a whole, by its boxes' mean centre and their median size, so
+    that boxes that jitter do not make the person move.
+
     Args:
-        keypoints: (N, K, 2), in pixels of the image.
-        boxes_xyxy: (N, 4), the people's boxes.
+        keypoints: (N, K, 2), in pixels of the image, or sequences (N, T, K, 2).
+        boxes_xyxy: the people's boxes (N, 4), or (N, T, 4).
         center: (x, y), the mean centre of the training data's boxes, in pixels.
         scale: the mean of their longer sides, in pixels.
     """
-    sizes = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)[:, None, None]
-    centers = ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2)[:, None]
-    return (keypoints - centers) / sizes * scale + np.asarray(center, keypoints.dtype)
+    sizes = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).max(axis=-1)
+    centers = (boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2
+    if keypoints.ndim == 4:
+        sizes, centers = np.median(sizes, axis=1)[:, None], centers.mean(axis=1)[:, None]
+    sizes = np.maximum(sizes, MIN_BOX_SIZE)[..., None, None]
+    return (keypoints - centers[..., None, :]) / sizes * scale + np.asarray(center, keypoints.dtype)
 
 
 def stand_up(keypoints: np.ndarray, *, on_ground: bool = True) -> np.ndarray:
@@ -149,6 +163,11 @@ def stand_up(keypoints: np.ndarray, *, on_ground: bool = True) -> np.ndarray:
     """
     x, y, z = keypoints[..., 0], keypoints[..., 1], keypoints[..., 2]
     standing = np.stack([-x, z, -y], axis=-1)
-    if on_ground:
-        standing[..., 2] -= standing[..., 2].min(axis=-1, keepdims=True)
-    return standing
+    return put_on_ground(standing) if on_ground else standing
+
+
+def put_on_ground(keypoints: np.ndarray) -> np.ndarray:
+    """Keypoints (..., K, 3) with z up, each person shifted so that the lowest has height 0."""
+    shifted = keypoints.copy()
+    shifted[..., 2] -= keypoints[..., 2].min(axis=-1, keepdims=True)
+    return shifted

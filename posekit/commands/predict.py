@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from tqdm import tqdm
 from posekit.commands.table import format_table
 from posekit.compose import compose_command
 from posekit.errors import InputError
-from posekit.media import ImageSource, iter_sources
+from posekit.media import check_inputs
 from posekit.options import PredictOptions
+from posekit.result import PoseResult
 
 __all__ = ["predict"]
 
@@ -42,16 +44,43 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     options = _options(config)
     # Everything that can be wrong without a network is checked before torch is imported.
     PredictOptions.from_keywords(options)
-    sources = list(iter_sources(config["inputs"]))
-    if not sources:
-        raise InputError("inputs is empty: name an image or a folder")
+    inputs = config["inputs"]
+    if inputs is None or inputs == []:
+        raise InputError("inputs is empty: name an image, a video or a folder")
+    if config["on_error"] == "raise" or isinstance(inputs, str):
+        check_inputs(inputs, recursive=config["recursive"], include=config["include"])
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
     search = [] if config_dir is None else [config_dir.resolve()]
-    rows = _run(config, sources, options, failures, search)
-    _report(rows, failures, options)
+    rows: dict[tuple[str, str | int | None], _Row] = {}
+    try:
+        _run(config, options, rows, search)
+    finally:
+        # After an interruption and an error too: what was done is there.
+        _report(list(rows.values()), failures, options)
     return 1 if failures else 0
+
+
+@dataclass
+class _Row:
+    """What the table says of an image or a video."""
+
+    name: str
+    size: str
+    frames: int = 0
+    instances: int = 0
+    score: float = 0.0
+
+    def add(self, result: PoseResult) -> None:
+        self.frames += 1
+        self.instances += len(result)
+        if len(result):
+            self.score += float(result.keypoint_scores.mean(axis=1).sum())
+
+    def cells(self) -> tuple[str, ...]:
+        score = f"{self.score / self.instances:.2f}" if self.instances else ""
+        return (self.name, self.size, str(self.frames), str(self.instances), score)
 
 
 def _names(overrides: Sequence[str], key: str) -> bool:
@@ -66,47 +95,51 @@ def _options(config: dict[str, Any]) -> dict[str, Any]:
 
 def _run(
     config: dict[str, Any],
-    sources: list[ImageSource],
     options: dict[str, Any],
-    failures: dict[str, InputError],
+    rows: dict[tuple[str, str | int | None], _Row],
     search: Sequence[Path],
-) -> list[tuple[str, ...]]:
-    """A row of the table per image."""
-    from posekit.predictor import Predictor
+) -> None:
+    """Fills in a row of the table per image and per video."""
+    from posekit.predictor import Part, Predictor
 
     names = config["names"]
-    predictor = Predictor.from_config(
-        names["model"],
-        config["model"],
-        weights=config["weights"],
-        detector=names["detector"],
-        detector_config=config.get("detector"),
-        detector_weights=config["detector_weights"],
+    lifter = None
+    weights, pose2d_weights = config["weights"], config["pose2d_weights"]
+    if names["lifter"] is not None:
+        lifter = Part(names["lifter"], config["lifter"], weights)
+        weights = pose2d_weights
+    elif pose2d_weights is not None:
+        raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
+    detector = None
+    if names["detector"] is not None:
+        detector = Part(names["detector"], config["detector"], config["detector_weights"])
+    elif config["detector_weights"] is not None:
+        raise InputError("detector_weights are given, but no detector to load them into")
+    predictor = Predictor.from_parts(
+        Part(names["model"], config["model"], weights),
+        detector=detector,
+        lifter=lifter,
         lazy_detector=config["bboxes"] is not None,
         device=config["device"],
         dtype=config["dtype"],
         search=search,
     )
-    rows: list[tuple[str, ...]] = []
-    with tqdm(total=len(sources), unit="image", file=sys.stderr, disable=None) as bar:
-        for result in predictor.stream(sources, **options):
+    with tqdm(unit="frame", file=sys.stderr, disable=None) as bar:
+        for result in predictor.stream(config["inputs"], **options):
             width, height = result.image_size
-            score = f"{result.keypoint_scores.mean():.2f}" if len(result) else ""
-            rows.append((result.name, f"{width}x{height}", str(len(result)), score))
-            bar.update(len(rows) + len(failures) - bar.n)
-    return rows
+            key = (result.name, result.source if result.frame_id is not None else result.index)
+            rows.setdefault(key, _Row(result.name, f"{width}x{height}")).add(result)
+            bar.update()
 
 
-def _report(
-    rows: list[tuple[str, ...]], failures: dict[str, InputError], options: dict[str, Any]
-) -> None:
+def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str, Any]) -> None:
     if rows:
-        header = ("image", "size", "instances", "mean keypoint score")
-        print(format_table(header, rows[:MAX_TABLE_ROWS]))
+        header = ("input", "size", "frames", "instances", "mean keypoint score")
+        print(format_table(header, [row.cells() for row in rows[:MAX_TABLE_ROWS]]))
         if len(rows) > MAX_TABLE_ROWS:
             print(f"... and {len(rows) - MAX_TABLE_ROWS} more")
-        total = sum(int(row[2]) for row in rows)
-        print(f"{total} instances in {len(rows)} images")
+        instances, frames = sum(row.instances for row in rows), sum(row.frames for row in rows)
+        print(f"{instances} instances in {frames} images")
     chosen = PredictOptions.from_keywords(options)
     for what, folder in (
         ("predictions", chosen.predictions_dir),

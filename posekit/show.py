@@ -1,0 +1,165 @@
+"""Windows with pictures. Where none can be opened, that is an error at once, never a hang."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from posekit.errors import InputError
+
+__all__ = ["Window", "check_display", "show_image"]
+
+CONNECT_TIMEOUT = 1.0  # seconds
+POLL = 20  # milliseconds between looks at the keyboard and at whether the window is still there
+QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 is Escape
+LARGEST = (1600, 900)  # (w, h) that a new window has at most
+
+
+def check_display() -> None:
+    """Raises where no window can be opened.
+
+    OpenCV's own answer to a missing display is to end the process.
+
+    Raises:
+        InputError: OpenCV without windows, no display, or an X server that does not answer.
+    """
+    gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
+    problem = None
+    if gui is None or gui[1].upper() in ("NONE", "NO"):
+        problem = "this OpenCV is built without windows (opencv-python-headless)"
+    elif sys.platform.startswith("linux"):
+        problem = _display_problem()
+    if problem is not None:
+        raise InputError(
+            f"cannot open a window: {problem}; leave out show, and write the drawings with out_dir "
+            "or vis_out_dir instead"
+        )
+
+
+class Window:
+    """A window that pictures are shown in, one after the other.
+
+    Args:
+        title: what its bar says.
+
+    Raises:
+        InputError: no window can be opened here.
+    """
+
+    def __init__(self, title: str) -> None:
+        check_display()
+        self.title = title
+        self._open = False
+
+    def show(self, image: np.ndarray, wait_time: float | None = None) -> bool:
+        """Shows a picture.
+
+        Args:
+            image: (H, W, 3), BGR, uint8.
+            wait_time: seconds to wait for a key; 0 waits for as long as it takes, None (for the
+                frames of a video) not at all.
+
+        Returns:
+            False when the user closed the window or pressed q or Escape.
+        """
+        if not self._open:
+            cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            height, width = image.shape[:2]
+            factor = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
+            cv2.resizeWindow(
+                self.title, max(1, round(width * factor)), max(1, round(height * factor))
+            )
+            self._open = True
+        elif self._closed_by_user():
+            return False
+        cv2.imshow(self.title, image)
+        if wait_time is None:
+            return cv2.waitKey(1) & 0xFF not in QUIT_KEYS
+        end = time.monotonic() + wait_time if wait_time > 0 else None
+        while end is None or time.monotonic() < end:
+            key = cv2.waitKey(POLL)
+            if key != -1:
+                return key & 0xFF not in QUIT_KEYS
+            if self._closed_by_user():
+                return False
+        return True
+
+    def close(self) -> None:
+        """Closes the window; once is enough."""
+        if self._open and not self._closed_by_user():
+            cv2.destroyWindow(self.title)
+            cv2.waitKey(1)  # lets it go
+        self._open = False
+
+    def _closed_by_user(self) -> bool:
+        try:
+            return bool(cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1)
+        except cv2.error:
+            return True
+
+
+def show_image(image: np.ndarray, title: str, wait_time: float = 0) -> bool:
+    """Shows one picture (H, W, 3), BGR, for `wait_time` seconds; 0 waits for a key.
+
+    Returns:
+        False when the user closed the window or pressed q or Escape.
+
+    Raises:
+        InputError: no window can be opened here.
+    """
+    window = Window(title)
+    try:
+        return window.show(image, wait_time)
+    finally:
+        window.close()
+
+
+def _display_problem() -> str | None:
+    """Why Linux has no display for us; None where it has."""
+    display = os.environ.get("DISPLAY")
+    if display:
+        return _x_server_problem(display)
+    if not os.environ.get("WAYLAND_DISPLAY"):
+        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+    plugins = Path(cv2.__file__).parent / "qt" / "plugins" / "platforms"
+    if plugins.is_dir() and not list(plugins.glob("*wayland*")):
+        return "this OpenCV cannot use Wayland by itself: start Xwayland and set DISPLAY"
+    return None
+
+
+def _x_server_problem(display: str) -> str | None:
+    """Tries to connect to where DISPLAY (`:0`, `unix:0`, `host:10.0`) says an X server is."""
+    found = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
+    if found is None:
+        return f"DISPLAY is '{display}', expected such as ':0'"
+    host, number = found["host"], int(found["number"])
+    if host in ("", "unix"):
+        path = f"/tmp/.X11-unix/X{number}"
+        # The socket in the file system, then Linux's one without a file.
+        places = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+        if any(_answers(family, place) for family, place in places):
+            return None
+    elif number <= 59535 and _answers_tcp(host.strip("[]"), 6000 + number):
+        return None
+    return f"no X server answers at DISPLAY '{display}'"
+
+
+def _answers(family: int, place: str) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(CONNECT_TIMEOUT)
+        return client.connect_ex(place) == 0
+
+
+def _answers_tcp(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT).close()
+    except (OSError, UnicodeError):
+        return False
+    return True

@@ -1,0 +1,410 @@
+"""Steadier keypoints: each track of a clip is smoothed over time, live or with a short delay.
+
+Both ways take results as they come and give as many, in the same order. Still images (no
+`frame_id`) pass through untouched; what is remembered ends with its clip. Keypoints that are far
+less sure than their person's others pass through as well, and count for no other frame.
+
+Sources: One Euro filter (Casiez et al., CHI 2012, "1€ Filter: A Simple Speed-based Low-pass Filter
+for Noisy Input in Interactive Systems"); Savitzky and Golay, Analytical Chemistry 36 (1964).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from posekit.errors import InputError
+from posekit.result import Pose3D, PoseResult
+
+__all__ = ["OneEuroFilter", "smooth_one_euro", "smooth_savgol"]
+
+Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
+
+# A keypoint is trusted where its score is at least this share of its person's mean: scores of
+# SimCC models have no fixed scale.
+TRUSTED_SHARE = 0.25
+# A keypoint or a track that was away longer than this starts anew, in seconds.
+LONGEST_GAP = 0.5
+# Between two frames, in seconds.
+SHORTEST_INTERVAL = 1e-3
+
+
+class OneEuroFilter:
+    """A low-pass filter of K points that follows fast movements closely and holds slow ones still.
+
+    Speeds are measured in sizes of the figure per second, so that the same parameters fit every
+    resolution and distance; each point has one speed over all of its coordinates.
+
+    Args:
+        min_cutoff: cutoff frequency of a point at rest, in Hz; lower is steadier.
+        beta: by how many Hz the cutoff grows per size of the figure per second; higher lags less.
+        d_cutoff: cutoff frequency of the speed, in Hz.
+
+    Raises:
+        InputError: a parameter that is not finite and in its range.
+    """
+
+    def __init__(
+        self, *, min_cutoff: float = 1.0, beta: float = 30.0, d_cutoff: float = 2.0
+    ) -> None:
+        _check_number("min_cutoff", min_cutoff, above=0)
+        _check_number("beta", beta, least=0)
+        _check_number("d_cutoff", d_cutoff, above=0)
+        self.min_cutoff = min_cutoff
+        self.beta = beta
+        self.d_cutoff = d_cutoff
+        self._points: Floats | None = None  # (K, D), filtered
+        self._velocities = np.zeros((0, 0))  # (K, D), filtered, sizes per second
+        self._times = np.zeros(0)  # (K,), when each point was last trusted; -inf for never
+
+    def __call__(
+        self,
+        points: npt.ArrayLike,
+        time: float,
+        *,
+        size: float = 1.0,
+        trusted: npt.ArrayLike | None = None,
+    ) -> Floats:
+        """The next positions, smoothed.
+
+        Args:
+            points: (K, D), in any unit.
+            time: when, in seconds; later than at the call before. Intervals may vary.
+            size: of the figure, in the unit of the points.
+            trusted: (K,), bool: the others come back as they are and change nothing; None trusts
+                every one.
+
+        Returns:
+            (K, D), float64.
+
+        Raises:
+            InputError: other shapes than before, or a time that is not later.
+        """
+        found = np.asarray(points, dtype=np.float64)
+        good: Bools = np.logical_and.reduce(np.isfinite(found), axis=-1)
+        if trusted is not None:
+            good &= np.asarray(trusted, dtype=np.bool_)
+        if self._points is None:
+            self._points = found.copy()
+            self._velocities = np.zeros_like(found)
+            self._times = np.full(len(found), -np.inf)
+        if found.shape != self._points.shape or not math.isfinite(time):
+            raise InputError(
+                f"expected points {self._points.shape} as before and a finite time, "
+                f"found {found.shape} and {time}"
+            )
+        if len(found) and time <= self._times.max():
+            raise InputError(
+                f"expected a time after {self._times.max()} s, found {time} s; "
+                "another clip takes another filter"
+            )
+        interval = (time - self._times)[:, None]  # (K, 1)
+        known: Bools = np.logical_and(good, interval[:, 0] <= LONGEST_GAP)
+        started: Bools = np.logical_and(good, ~known)
+        self._points[started] = found[started]
+        self._velocities[started] = 0
+        self._advance(known, found[known], interval[known], size)
+        self._times[good] = time
+        return np.where(good[:, None], self._points, found)
+
+    def _advance(self, rows: Bools, found: Floats, interval: Floats, size: float) -> None:
+        assert self._points is not None
+        before, speed_before = self._points[rows], self._velocities[rows]
+        velocity = (found - before) / (interval * (size if 0 < size < math.inf else 1.0))
+        velocity = speed_before + _gain(self.d_cutoff, interval) * (velocity - speed_before)
+        speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+        gain = _gain(self.min_cutoff + self.beta * speed, interval)
+        self._points[rows] = before + gain * (found - before)
+        self._velocities[rows] = velocity
+
+
+def smooth_one_euro(
+    results: Iterable[PoseResult],
+    *,
+    fps: float = 30.0,
+    time_of: Callable[[PoseResult], float] | None = None,
+    min_cutoff: float = 1.0,
+    beta: float = 30.0,
+    d_cutoff: float = 2.0,
+) -> Iterator[PoseResult]:
+    """Results with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
+
+    Keypoints are measured by the longer side of their box, those in 3D by the figure's extent. A
+    track that was away for more than half a second starts anew.
+
+    Args:
+        results: of one or several clips, with track ids.
+        fps: frames per second, by which `frame_id` tells the time.
+        time_of: tells the time of a frame in seconds instead, for a varying frame rate.
+
+    Raises:
+        InputError: a parameter out of range, at once; people without track ids, when they come.
+    """
+    _check_number("fps", fps, above=0)
+    parameters = {"min_cutoff": min_cutoff, "beta": beta, "d_cutoff": d_cutoff}
+    OneEuroFilter(**parameters)  # complains about them here and not in the first frame
+
+    def clock(result: PoseResult) -> float:
+        if time_of is not None:
+            return time_of(result)
+        assert result.frame_id is not None
+        return result.frame_id / fps
+
+    return _one_euro(results, clock, lambda: OneEuroFilter(**parameters))
+
+
+def smooth_savgol(
+    results: Iterable[PoseResult], *, window: int = 9, order: int = 2
+) -> Iterator[PoseResult]:
+    """Results with smoothed keypoints, each half a window later than it comes.
+
+    Each keypoint gets the value, at its frame, of the polynomial that fits its trusted positions in
+    the window best. At the ends of a track the window is cut off, and a missed frame is left out of
+    the fit; where fewer frames are there than the polynomial has coefficients, its order is lower.
+
+    Args:
+        results: of one or several clips, with track ids.
+        window: frames, odd; `window // 2` results are waited for.
+        order: of the polynomial, lower than `window`.
+
+    Raises:
+        InputError: a parameter out of range, at once; people without track ids, when they come.
+    """
+    for name, value in (("window", window), ("order", order)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(f"expected {name} as a whole number, found {value!r}")
+    if window < 1 or window % 2 == 0 or window > 1001:
+        raise InputError(f"expected window as an odd number of frames up to 1001, found {window}")
+    if not 0 <= order < min(window, 10):
+        raise InputError(
+            f"expected order from 0 to below the window and 10, found {order} for {window} frames"
+        )
+    return _savgol(results, window // 2, order)
+
+
+@dataclass
+class _Track:
+    """What is remembered of one person: when they were last seen, and the filters."""
+
+    last_seen: float
+    flat: OneEuroFilter
+    solid: OneEuroFilter
+
+
+def _one_euro(
+    results: Iterable[PoseResult],
+    time_of: Callable[[PoseResult], float],
+    new_filter: Callable[[], OneEuroFilter],
+) -> Iterator[PoseResult]:
+    tracks: dict[int, _Track] = {}
+    before: PoseResult | None = None
+    time = -math.inf
+    for result in results:
+        if before is None or not _continues(before, result):
+            tracks.clear()
+            time = -math.inf
+        before = result
+        if result.frame_id is None:
+            yield result
+            continue
+        # Damaged videos repeat time stamps.
+        time = max(float(time_of(result)), time + SHORTEST_INTERVAL)
+        ids = _track_ids(result)
+        tracks = {i: track for i, track in tracks.items() if time - track.last_seen <= LONGEST_GAP}
+        for i in ids:
+            track = tracks.setdefault(i, _Track(time, new_filter(), new_filter()))
+            track.last_seen = time
+        yield _filtered(result, [tracks[i] for i in ids], time)
+
+
+def _filtered(result: PoseResult, tracks: list[_Track], time: float) -> PoseResult:
+    if not tracks:
+        return result
+    keypoints = result.keypoints.copy()
+    trusted = _trusted(result.keypoint_scores)
+    sizes = (result.boxes_xyxy[:, 2:] - result.boxes_xyxy[:, :2]).max(axis=1)
+    for row, track in enumerate(tracks):
+        keypoints[row] = track.flat(
+            keypoints[row], time, size=float(sizes[row]), trusted=trusted[row]
+        )
+    pose3d = result.pose3d
+    if pose3d is not None:
+        solid = pose3d.keypoints.copy()
+        trusted = _trusted(pose3d.keypoint_scores)
+        for row, track in enumerate(tracks):
+            size = _extent(solid[row], trusted[row])
+            solid[row] = track.solid(solid[row], time, size=size, trusted=trusted[row])
+        pose3d = dataclasses.replace(pose3d, keypoints=solid)
+    return dataclasses.replace(result, keypoints=keypoints, pose3d=pose3d)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A result in the window, which row each track is, and which keypoints count (n, K)."""
+
+    result: PoseResult
+    frame_id: int
+    rows: dict[int, int]
+    trusted: Bools
+    trusted3d: Bools
+
+
+def _savgol(results: Iterable[PoseResult], half: int, order: int) -> Iterator[PoseResult]:
+    frames: deque[_Waiting] = deque()  # half a window behind the next result to give, and ahead
+    ahead = 0  # of these, how many have not been given yet
+    before: PoseResult | None = None
+    for result in results:
+        if before is None or not _continues(before, result):
+            yield from _flush(frames, ahead, half, order)
+            frames.clear()
+            ahead = 0
+        before = result
+        if result.frame_id is None:
+            yield result
+            continue
+        frames.append(_waiting(result, result.frame_id))
+        ahead += 1
+        if ahead > half:
+            yield _fitted(frames, len(frames) - ahead, order)
+            ahead -= 1
+        if len(frames) - ahead > half:
+            frames.popleft()
+    yield from _flush(frames, ahead, half, order)
+
+
+def _flush(frames: deque[_Waiting], ahead: int, half: int, order: int) -> Iterator[PoseResult]:
+    """What is left of a clip that has ended."""
+    for left in range(ahead, 0, -1):
+        while len(frames) - left > half:
+            frames.popleft()
+        yield _fitted(frames, len(frames) - left, order)
+
+
+def _waiting(result: PoseResult, frame_id: int) -> _Waiting:
+    rows = {track: row for row, track in enumerate(_track_ids(result))}
+    pose3d = result.pose3d
+    trusted = _trusted(result.keypoint_scores) & np.isfinite(result.keypoints).all(axis=-1)
+    trusted3d = np.zeros((0, 0), np.bool_)
+    if pose3d is not None:
+        trusted3d = _trusted(pose3d.keypoint_scores) & np.isfinite(pose3d.keypoints).all(axis=-1)
+    return _Waiting(result, frame_id, rows, trusted, trusted3d)
+
+
+def _fitted(frames: deque[_Waiting], index: int, order: int) -> PoseResult:
+    """The result of frames[index], fitted to all frames."""
+    now = frames[index]
+    if not now.rows:
+        return now.result
+    keypoints = now.result.keypoints.copy()
+    pose3d = now.result.pose3d
+    solid = None if pose3d is None else pose3d.keypoints.copy()
+    for track, row in now.rows.items():
+        seen = [(frame, frame.rows[track]) for frame in frames if track in frame.rows]
+        offsets = [frame.frame_id - now.frame_id for frame, _ in seen]
+        points = np.stack([frame.result.keypoints[at] for frame, at in seen])
+        trusted = np.stack([frame.trusted[at] for frame, at in seen])
+        keypoints[row] = _fit(points, trusted, offsets, order)
+        if solid is not None:
+            seen = [(frame, at) for frame, at in seen if frame.result.pose3d is not None]
+            offsets = [frame.frame_id - now.frame_id for frame, _ in seen]
+            points = np.stack([_pose3d(frame).keypoints[at] for frame, at in seen])
+            trusted = np.stack([frame.trusted3d[at] for frame, at in seen])
+            solid[row] = _fit(points, trusted, offsets, order)
+    if pose3d is not None and solid is not None:
+        pose3d = dataclasses.replace(pose3d, keypoints=solid)
+    return dataclasses.replace(now.result, keypoints=keypoints, pose3d=pose3d)
+
+
+def _fit(points: Floats, trusted: Bools, offsets: list[int], order: int) -> Floats:
+    """Points (K, D) at offset 0 of polynomials through points (T, K, D) that are trusted (T, K)."""
+    now = offsets.index(0)
+    smoothed = points[now].copy()
+    if trusted.all():
+        return np.tensordot(_weights(tuple(offsets), order), points, axes=1)
+    # Keypoints mostly share their pattern of frames in which they are trusted.
+    patterns, which = np.unique(trusted, axis=1, return_inverse=True)
+    for i, pattern in enumerate(patterns.T):
+        if pattern[now]:
+            chosen = which.reshape(-1) == i
+            weights = _weights(tuple(np.asarray(offsets)[pattern].tolist()), order)
+            smoothed[chosen] = np.tensordot(weights, points[pattern][:, chosen], axes=1)
+    return smoothed
+
+
+@lru_cache(maxsize=4096)
+def _weights(offsets: tuple[int, ...], order: int) -> Floats:
+    """(T,): what each sample weighs in the value at 0 of the fitted polynomial.
+
+    Where the offsets are -h..h these are Savitzky and Golay's.
+    """
+    positions = np.asarray(offsets, dtype=np.float64) / max(1, *map(abs, offsets))
+    powers = np.vander(positions, min(order, len(offsets) - 1) + 1, increasing=True)
+    weights: Floats = np.linalg.pinv(powers)[0]
+    return weights
+
+
+def _continues(before: PoseResult, result: PoseResult) -> bool:
+    """Whether a result is of a later frame of the same clip."""
+    return (
+        before.frame_id is not None
+        and result.frame_id is not None
+        and result.frame_id > before.frame_id
+        and (result.name, result.source) == (before.name, before.source)
+        and result.skeleton.num_keypoints == before.skeleton.num_keypoints
+    )
+
+
+def _track_ids(result: PoseResult) -> list[int]:
+    if result.track_ids is None:
+        if len(result):
+            raise InputError(
+                f"smoothing needs to know who is who, but frame {result.frame_id} of "
+                f"{result.name} has no track ids; switch tracking on"
+            )
+        return []
+    ids: list[int] = result.track_ids.tolist()
+    return ids
+
+
+def _pose3d(frame: _Waiting) -> Pose3D:
+    assert frame.result.pose3d is not None
+    return frame.result.pose3d
+
+
+def _trusted(scores: Floats) -> Bools:
+    """Which keypoints (n, K) are not far less sure than their person's others."""
+    level = np.maximum(np.nan_to_num(scores), 0).mean(axis=1, keepdims=True)
+    trusted: Bools = np.logical_and(scores > 0, scores >= TRUSTED_SHARE * level)
+    return trusted
+
+
+def _gain(cutoff: float | Floats, interval: Floats) -> Floats:
+    """What a first-order low-pass filter takes of a new value."""
+    turn = 2 * math.pi * cutoff * interval
+    gain: Floats = turn / (turn + 1)
+    return gain
+
+
+def _extent(points: Floats, trusted: Bools) -> float:
+    """The longest side of the trusted points' bounding box."""
+    return float(np.ptp(points[trusted], axis=0).max()) if trusted.any() else 0.0
+
+
+def _check_number(
+    name: str, value: float, *, above: float = -math.inf, least: float = -math.inf
+) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"expected {name} as a finite number, found {value!r}")
+    if value <= above:
+        raise InputError(f"expected {name} above {above:g}, found {value:g}")
+    if value < least:
+        raise InputError(f"expected {name} of at least {least:g}, found {value:g}")

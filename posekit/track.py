@@ -1,0 +1,486 @@
+"""Who is who over the frames of a clip: instances of each frame -> stable ids.
+
+Two steps, on arrays. Each track is carried to the next frame at constant velocity by an
+alpha-beta filter whose gains start as those of a line fitted to all sightings (growing-memory
+filter, see Brookner, "Tracking and Kalman Filtering Made Easy", 1998). Then one optimal assignment
+of all tracks to all instances, by IoU of the boxes or by COCO's object keypoint similarity.
+
+    tracker = Tracker()
+    ids = tracker.update(boxes, box_scores, keypoints, keypoint_scores)  # a frame with detection
+
+    boxes, box_scores, ids = tracker.carry(image_size)  # a frame without: crop from these boxes
+    kept = tracker.follow(ids, keypoints, keypoint_scores)  # and say what was found in them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from posekit.errors import InputError
+
+__all__ = ["Similarity", "Tracker"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Similarity = Literal["iou", "oks"]
+
+# About the mean of COCO's 17, for skeletons without sigmas.
+DEFAULT_SIGMA = 0.06
+# Of the filter once it has seen enough: what it then trusts a new sighting.
+LOWEST_ALPHA, LOWEST_BETA = 0.6, 0.2
+# A track that was away for max_age frames counts this much less than one that was just seen.
+ABSENCE_DISCOUNT = 0.5
+# A keypoint counts where its score is at least this share of its person's mean: scores of SimCC
+# models have no fixed scale.
+RELIABLE_SHARE = 0.5
+# A carried person is lost where the mean score falls below this share of that at the last
+# detection, where less than this share of the box lies in the image, or where the pose is another
+# person's to this OKS.
+LOST_SCORE_SHARE = 0.5
+LOST_INSIDE_SHARE = 0.25
+SAME_POSE_OKS = 0.9
+# A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
+# a neighbour does not take the box along.
+SIDE_CHANGE = 1.25
+
+
+class Tracker:
+    """Gives the instances of one clip ids, frame by frame; a new clip takes a new tracker.
+
+    Ids count up from 0 in the order in which people appear and are never given again.
+
+    Args:
+        similarity: "iou" of boxes, or "oks", COCO's object keypoint similarity: the mean of
+            exp(-d^2 / (2 (2 sigma)^2 area)) over the keypoints, with the track's box as area. Only
+            keypoints whose score is at least half their person's mean in both count.
+        threshold: 0 to 1; an instance less similar than this to a track is never that track.
+        max_age: frames that a track may be missed and still get its id back.
+        sigmas: (K,), the skeleton's, for "oks"; None or none at all takes 0.06 for each.
+
+    Raises:
+        InputError: an argument of the wrong type or range.
+    """
+
+    def __init__(
+        self,
+        *,
+        similarity: Similarity = "iou",
+        threshold: float = 0.3,
+        max_age: int = 30,
+        sigmas: npt.ArrayLike | None = None,
+    ) -> None:
+        if similarity not in get_args(Similarity):
+            raise InputError(f"expected similarity 'iou' or 'oks', found {similarity!r}")
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+            raise InputError(f"expected threshold as a number, found {threshold!r}")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"expected threshold between 0 and 1, found {threshold}")
+        if isinstance(max_age, bool) or not isinstance(max_age, int) or max_age < 0:
+            raise InputError(f"expected max_age as a number of frames from 0, found {max_age!r}")
+        self.similarity = similarity
+        self.threshold = threshold
+        self.max_age = max_age
+        self._sigmas = _check_sigmas(sigmas)
+        self._tracks = _no_tracks(0)
+        self._next_id = 0
+
+    def update(
+        self,
+        boxes_xyxy: npt.ArrayLike,
+        box_scores: npt.ArrayLike,
+        keypoints: npt.ArrayLike,
+        keypoint_scores: npt.ArrayLike,
+    ) -> Ints:
+        """Takes the instances that were detected in the next frame.
+
+        Args:
+            boxes_xyxy: (n, 4), in pixels.
+            box_scores: (n,).
+            keypoints: (n, K, 2), in pixels.
+            keypoint_scores: (n, K), of any scale.
+
+        Returns:
+            (n,), int64, the id of each instance.
+
+        Raises:
+            InputError: wrong shapes, or boxes that are not finite.
+        """
+        boxes, scores = _check_boxes(boxes_xyxy, box_scores)
+        points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(boxes))
+        if not len(self._tracks):
+            self._tracks = _no_tracks(points.shape[1])
+        rows, columns = self._assign(boxes, points, confidences)
+        self._tracks.missed += 1
+        self._see(rows, boxes[columns], points[columns], confidences[columns])
+        self._anchor(rows, scores[columns])
+
+        ids = np.full(len(boxes), -1, np.int64)
+        ids[columns] = self._tracks.ids[rows]
+        new = np.flatnonzero(ids < 0)
+        ids[new] = self._next_id + np.arange(len(new))
+        self._next_id += len(new)
+        born = _new_tracks(ids[new], boxes[new], scores[new], points[new], confidences[new])
+        self._tracks = self._tracks.joined(born)
+        self._forget()
+        return ids
+
+    def predicted_boxes(self) -> tuple[Floats, Ints]:
+        """Where all live tracks are expected in the next frame: boxes (m, 4) and ids (m,).
+
+        Those that were missed lately are among them.
+        """
+        return self._tracks.predicted_boxes(), self._tracks.ids.copy()
+
+    def carry(self, image_size: tuple[int, int] | None = None) -> tuple[Floats, Floats, Ints]:
+        """The people to look for in the next frame where no detector runs.
+
+        Those that were seen in the last frame, without the ones of whose box less than a quarter
+        lies in the image. Changes nothing: `follow` is told what was found.
+
+        Args:
+            image_size: (w, h), in pixels; None keeps people who have left the image.
+
+        Returns:
+            Boxes (m, 4) to crop from, their scores (m,) at the last detection, and ids (m,).
+        """
+        boxes = self._tracks.predicted_boxes()
+        carried = self._tracks.missed == 0
+        if image_size is not None:
+            carried &= _share_inside(boxes, image_size) >= LOST_INSIDE_SHARE
+        return boxes[carried], self._tracks.box_scores[carried], self._tracks.ids[carried]
+
+    def follow(
+        self, ids: npt.ArrayLike, keypoints: npt.ArrayLike, keypoint_scores: npt.ArrayLike
+    ) -> Bools:
+        """Takes the poses that were found in carried boxes as the next frame.
+
+        Each box becomes that round the keypoints, with the margins that it had at the last
+        detection, scaled by how much the person has grown. A person is lost whose mean score
+        falls below half of that at the last detection, or whose pose is another carried person's
+        (the one that had to jump is dropped). Lost people, and those not named, count as missed.
+
+        Args:
+            ids: (m,), as `carry` gave them, or some of them.
+            keypoints: (m, K, 2), in pixels.
+            keypoint_scores: (m, K).
+
+        Returns:
+            (m,), bool, who is still there; the others are not to be reported.
+
+        Raises:
+            InputError: wrong shapes, or an id that is not a live track's.
+        """
+        rows = self._rows(ids)
+        points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
+        tracks = self._tracks[rows]
+        boxes, found = _move_boxes(tracks, points, confidences)
+        needed = LOST_SCORE_SHARE * _mean_scores(tracks.anchor_scores)
+        kept = found & (_mean_scores(confidences) >= needed)
+        kept[kept] = ~self._doubled(tracks[kept], boxes[kept], points[kept], confidences[kept])
+        self._tracks.missed += 1
+        self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
+        self._forget()
+        return kept
+
+    def _assign(self, boxes: Floats, points: Floats, scores: Floats) -> tuple[Ints, Ints]:
+        """Rows of tracks and of instances that belong together."""
+        tracks = self._tracks
+        predicted = tracks.predicted_boxes()
+        similar = self._similarity(predicted, boxes, points, scores)
+        away = np.flatnonzero(tracks.missed)
+        if len(away):
+            # Who was away goes on where they were heading, or where they were.
+            still = self._similarity(tracks.boxes, boxes, points, scores, away)
+            similar[away] = np.maximum(similar[away], still)
+        allowed = (similar >= self.threshold) & (similar > 0)
+        # Worth nothing, a forbidden pair is as good as none: what is maximised is allowed pairs.
+        discount = ABSENCE_DISCOUNT * tracks.missed / (self.max_age + 1)
+        gain = np.where(allowed, similar * (1 - discount[:, None]), 0)
+        rows, columns = linear_sum_assignment(gain, maximize=True)
+        chosen = allowed[rows, columns]
+        return rows[chosen].astype(np.int64), columns[chosen].astype(np.int64)
+
+    def _similarity(
+        self,
+        track_boxes: Floats,
+        boxes: Floats,
+        points: Floats,
+        scores: Floats,
+        rows: Ints | None = None,
+    ) -> Floats:
+        """(m, n) of tracks (all, or some rows), were they at `track_boxes`, and instances."""
+        tracks = self._tracks if rows is None else self._tracks[rows]
+        track_boxes = track_boxes if rows is None else track_boxes[rows]
+        if self.similarity == "iou":
+            return _iou(track_boxes, boxes)
+        shift = _centers(track_boxes) - _centers(tracks.boxes)
+        return _oks(
+            (track_boxes, tracks.keypoints + shift[:, None], tracks.keypoint_scores),
+            (boxes, points, scores),
+            self._sigmas,
+        )
+
+    def _see(self, rows: Ints, boxes: Floats, points: Floats, scores: Floats) -> None:
+        """Corrects tracks by where they were seen, `missed` frames after the last time."""
+        tracks = self._tracks
+        n = tracks.sightings[rows]
+        alpha = np.maximum(2 * (2 * n + 1) / ((n + 1) * (n + 2)), LOWEST_ALPHA)[:, None]
+        beta = np.maximum(6 / ((n + 1) * (n + 2)), LOWEST_BETA)[:, None]
+        frames = tracks.missed[rows, None]
+        expected = tracks.centers[rows] + tracks.velocities[rows] * frames
+        error = _centers(boxes) - expected
+        tracks.centers[rows] = expected + alpha * error
+        tracks.velocities[rows] += beta * error / frames
+        tracks.sightings[rows] += 1
+        tracks.missed[rows] = 0
+        tracks.boxes[rows] = boxes
+        tracks.keypoints[rows] = points
+        tracks.keypoint_scores[rows] = scores
+
+    def _anchor(self, rows: Ints, box_scores: Floats) -> None:
+        """What carried boxes are measured by: box and pose as a detection gave them."""
+        tracks = self._tracks
+        tracks.box_scores[rows] = box_scores
+        tracks.anchor_boxes[rows] = tracks.boxes[rows]
+        tracks.anchor_keypoints[rows] = tracks.keypoints[rows]
+        tracks.anchor_scores[rows] = tracks.keypoint_scores[rows]
+
+    def _doubled(self, tracks: _Tracks, boxes: Floats, points: Floats, scores: Floats) -> Bools:
+        """Which of these people have somebody else's pose, found by jumping away from their own."""
+        doubled = np.zeros(len(boxes), np.bool_)
+        if len(boxes) > 1:
+            people = (boxes, points, scores)
+            same = np.triu(_oks(people, people, self._sigmas) >= SAME_POSE_OKS, 1)
+            loyalty = _iou_rowwise(tracks.predicted_boxes(), boxes)
+            for one, other in np.argwhere(same).tolist():
+                doubled[other if loyalty[one] >= loyalty[other] else one] = True
+        return doubled
+
+    def _forget(self) -> None:
+        self._tracks = self._tracks[self._tracks.missed <= self.max_age]
+
+    def _rows(self, ids: npt.ArrayLike) -> Ints:
+        wanted = np.asarray(ids)
+        if not wanted.size:
+            return np.zeros(0, np.int64)
+        if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
+            raise InputError(
+                f"expected ids (m,) of integers, found {wanted.shape} of {wanted.dtype}"
+            )
+        row_of = {track: row for row, track in enumerate(self._tracks.ids.tolist())}
+        rows = [row_of.get(track, -1) for track in wanted.tolist()]
+        if -1 in rows or len(set(rows)) < len(rows):
+            raise InputError(
+                f"expected each id once, of the live tracks {sorted(row_of)}, "
+                f"found {wanted.tolist()}; give those that carry() gave"
+            )
+        return np.array(rows, np.int64)
+
+    def _check_keypoints(
+        self, keypoints: npt.ArrayLike, scores: npt.ArrayLike, people: int
+    ) -> tuple[Floats, Floats]:
+        """Keypoints (n, K, 2) and scores (n, K); what is not finite gets score 0."""
+        points = np.asarray(keypoints, dtype=np.float64)
+        confidences = np.asarray(scores, dtype=np.float64)
+        known = self._tracks.keypoints.shape[1] if len(self._tracks) else len(self._sigmas)
+        if not people and not points.size:
+            count = known or (points.shape[1] if points.ndim == 3 else 0)
+            return np.zeros((0, count, 2)), np.zeros((0, count))
+        if points.ndim != 3 or len(points) != people or points.shape[2] != 2:
+            raise InputError(
+                f"expected keypoints ({people}, K, 2) for {people} boxes or ids, "
+                f"found {points.shape}"
+            )
+        if known and points.shape[1] != known:
+            raise InputError(
+                f"expected {known} keypoints, as many as sigmas and as in earlier frames, "
+                f"found {points.shape[1]}; another skeleton takes another tracker"
+            )
+        if confidences.shape != points.shape[:2]:
+            raise InputError(
+                f"expected keypoint_scores {points.shape[:2]}, found {confidences.shape}"
+            )
+        good = np.isfinite(points).all(axis=-1) & np.isfinite(confidences)
+        return np.where(good[..., None], points, 0), np.where(good, confidences, 0)
+
+
+@dataclass
+class _Tracks:
+    """m tracks, the oldest first. Centres and velocities are the filter's."""
+
+    ids: Ints  # (m,)
+    boxes: Floats  # (m, 4), as last seen
+    box_scores: Floats  # (m,), as last detected
+    keypoints: Floats  # (m, K, 2), as last seen
+    keypoint_scores: Floats  # (m, K)
+    anchor_boxes: Floats  # (m, 4), as last detected
+    anchor_keypoints: Floats  # (m, K, 2)
+    anchor_scores: Floats  # (m, K)
+    centers: Floats  # (m, 2), pixels
+    velocities: Floats  # (m, 2), pixels per frame
+    sightings: Ints  # (m,)
+    missed: Ints  # (m,), frames since it was last seen
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: Any) -> _Tracks:
+        return _Tracks(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+    def joined(self, others: _Tracks) -> _Tracks:
+        names = [field.name for field in dataclasses.fields(self)]
+        return _Tracks(*(np.concatenate([getattr(self, x), getattr(others, x)]) for x in names))
+
+    def predicted_boxes(self) -> Floats:
+        """(m, 4), one frame on: the centre moves, the size stays."""
+        centers = self.centers + self.velocities * (self.missed[:, None] + 1)
+        half = (self.boxes[:, 2:] - self.boxes[:, :2]) / 2
+        return np.concatenate([centers - half, centers + half], axis=1)
+
+
+def _no_tracks(num_keypoints: int) -> _Tracks:
+    points = np.zeros((0, num_keypoints, 2))
+    return _new_tracks(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0), points, points[..., 0])
+
+
+def _new_tracks(
+    ids: Ints, boxes: Floats, box_scores: Floats, points: Floats, scores: Floats
+) -> _Tracks:
+    centers = _centers(boxes)
+    return _Tracks(
+        ids=ids.copy(),
+        boxes=boxes,
+        box_scores=box_scores,
+        keypoints=points,
+        keypoint_scores=scores,
+        anchor_boxes=boxes.copy(),
+        anchor_keypoints=points.copy(),
+        anchor_scores=scores.copy(),
+        centers=centers,
+        velocities=np.zeros_like(centers),
+        sightings=np.ones(len(ids), np.int64),
+        missed=np.zeros(len(ids), np.int64),
+    )
+
+
+def _move_boxes(tracks: _Tracks, points: Floats, scores: Floats) -> tuple[Floats, Bools]:
+    """Boxes (m, 4) round the keypoints, margins as at the last detection, and which there are."""
+    common: Bools = np.logical_and(_reliable(tracks.anchor_scores), _reliable(scores))  # (m, K)
+    found: Bools = np.logical_or.reduce(common, axis=1)
+    low_then, high_then = _extent(tracks.anchor_keypoints, common)
+    low_now, high_now = _extent(points, common)
+    size_then = np.linalg.norm(high_then - low_then, axis=1, keepdims=True)
+    size_now = np.linalg.norm(high_now - low_now, axis=1, keepdims=True)
+    growth = np.where(size_then > 0, size_now / np.maximum(size_then, 1e-9), 1).clip(0.5, 2)
+    low = low_now - growth * (low_then - tracks.anchor_boxes[:, :2])
+    high = high_now + growth * (tracks.anchor_boxes[:, 2:] - high_then)
+    sides = tracks.boxes[:, 2:] - tracks.boxes[:, :2]
+    half = np.clip(high - low, sides / SIDE_CHANGE, sides * SIDE_CHANGE) / 2
+    center = (low + high) / 2
+    return np.concatenate([center - half, center + half], axis=1), found
+
+
+def _extent(points: Floats, chosen: Bools) -> tuple[Floats, Floats]:
+    """Lowest and highest coordinates (m, 2) of the chosen keypoints; 0 where there are none."""
+    some = chosen.any(axis=1, keepdims=True)
+    low = np.where(chosen[..., None], points, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(chosen[..., None], points, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(some, low, 0), np.where(some, high, 0)
+
+
+def _reliable(scores: Floats) -> Bools:
+    """Which keypoints (m, K) are as sure as their person's others."""
+    return (scores > 0) & (scores >= RELIABLE_SHARE * _mean_scores(scores)[:, None])
+
+
+def _mean_scores(scores: Floats) -> Floats:
+    return np.maximum(scores, 0).sum(axis=1) / max(scores.shape[1], 1)
+
+
+def _iou(boxes: Floats, others: Floats) -> Floats:
+    """(m, n) of boxes (m, 4) and (n, 4)."""
+    return _iou_rowwise(boxes[:, None], others[None])
+
+
+def _iou_rowwise(boxes: Floats, others: Floats) -> Floats:
+    """Of boxes (..., 4), broadcast against each other; 0 where neither has an area."""
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    overlap = np.maximum(high - low, 0).prod(axis=-1)
+    union = _areas(boxes) + _areas(others) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def _oks(
+    tracks: tuple[Floats, Floats, Floats],
+    people: tuple[Floats, Floats, Floats],
+    sigmas: Floats,
+) -> Floats:
+    """(m, n) of boxes (m, 4), keypoints (m, K, 2), scores (m, K) and the same of n people.
+
+    Of pairs that have a body's width between them it is 0 in any case, so only the others are
+    looked at.
+    """
+    boxes, points, scores = tracks
+    other_boxes, other_points, other_scores = people
+    near = _iou(_doubled_boxes(boxes), _doubled_boxes(other_boxes)) > 0
+    rows, columns = np.nonzero(near)
+    counted = _reliable(scores)[rows] & _reliable(other_scores)[columns]  # (pairs, K)
+    squared = ((points[rows] - other_points[columns]) ** 2).sum(axis=-1)
+    spread = 2 * (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2
+    area = np.maximum(_areas(boxes)[rows], 1e-9)
+    likeness = np.exp(-squared / (spread * area[:, None])) * counted
+    similar = np.zeros(near.shape)
+    similar[rows, columns] = likeness.sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+    return similar
+
+
+def _doubled_boxes(boxes: Floats) -> Floats:
+    half = boxes[:, 2:] - boxes[:, :2]
+    return np.concatenate([_centers(boxes) - half, _centers(boxes) + half], axis=1)
+
+
+def _share_inside(boxes: Floats, image_size: tuple[int, int]) -> Floats:
+    size = np.array(image_size, np.float64)
+    if size.shape != (2,) or not (size > 0).all():
+        raise InputError(f"expected image_size as (w, h) in pixels, found {image_size!r}")
+    inside = np.maximum(np.minimum(boxes[:, 2:], size) - np.maximum(boxes[:, :2], 0), 0)
+    return inside.prod(axis=1) / np.maximum(_areas(boxes), 1e-9)
+
+
+def _areas(boxes: Floats) -> Floats:
+    return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
+
+
+def _centers(boxes: Floats) -> Floats:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def _check_boxes(boxes_xyxy: npt.ArrayLike, box_scores: npt.ArrayLike) -> tuple[Floats, Floats]:
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    scores = np.asarray(box_scores, dtype=np.float64)
+    boxes = boxes.reshape(0, 4) if not boxes.size else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"expected boxes_xyxy (n, 4), found {boxes.shape}")
+    if scores.shape != (len(boxes),):
+        raise InputError(f"expected box_scores ({len(boxes)},), found {scores.shape}")
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+        raise InputError(
+            "expected boxes_xyxy as finite x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, "
+            f"found {boxes.tolist()}"
+        )
+    return boxes, scores
+
+
+def _check_sigmas(sigmas: npt.ArrayLike | None) -> Floats:
+    spreads = np.asarray(() if sigmas is None else sigmas, dtype=np.float64)
+    if spreads.ndim != 1 or not np.isfinite(spreads).all() or not (spreads > 0).all():
+        raise InputError(f"expected sigmas (K,), positive and finite, found {sigmas!r}")
+    return spreads
