@@ -13,20 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from posekit.codecs.targets import drawn_and_weights, gaussians, keypoint_tensors
+
 __all__ = ["MSRAHeatmap", "UDPHeatmap"]
 
 
 class MSRAHeatmap:
-    """Decodes maps whose cell (x, y) lies at (x, y) * input_size / heatmap_size.
+    """Maps whose cell (x, y) lies at (x, y) * input_size / heatmap_size.
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
         heatmap_size: (w, h) of a map, in cells.
-        dark: refine by a Taylor step on the blurred map's logarithm (DARK); otherwise by a quarter
-            of a cell towards the larger neighbour.
+        dark: refine by a Taylor step on the blurred map's logarithm (DARK), and centre targets on
+            the keypoint itself; otherwise refine by a quarter of a cell towards the larger
+            neighbour, and centre targets on the nearest cell.
         blur_kernel_size: of the Gaussian before that step, in cells, odd.
         shift_heatmap: in the flip test, move mirrored maps right by one cell: a cell's place in
             the input is not symmetric, so that mirroring misses by about that much.
+        sigma: of the Gaussian targets, in cells; None follows the published configurations: a 32nd
+            of the longer side.
     """
 
     def __init__(
@@ -37,12 +42,41 @@ class MSRAHeatmap:
         dark: bool = False,
         blur_kernel_size: int = 11,
         shift_heatmap: bool = False,
+        sigma: float | None = None,
     ) -> None:
         self.input_size = tuple(input_size)
         self.heatmap_size = tuple(heatmap_size)
         self.dark = dark
         self.blur_kernel_size = blur_kernel_size
         self.shift_heatmap = shift_heatmap
+        self.sigma = max(heatmap_size) / 32 if sigma is None else sigma
+
+    def encode(
+        self, keypoints: Tensor | np.ndarray, visible: Tensor | np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Gaussians of height 1, cut off at three sigma unless `dark`.
+
+        Args:
+            keypoints: (N, K, 2), in pixels of the input.
+            visible: (N, K), 0 to 1; below 0.5 a keypoint's map is zero.
+
+        Returns:
+            Maps (N, K, h, w), shaped as the network's output, and weights (N, K): `visible`, but
+            0 for a keypoint more than three sigma outside of the maps. float32, on the keypoints'
+            device.
+
+        Raises:
+            InputError: shapes that do not fit each other.
+        """
+        keypoints, visible = keypoint_tensors(keypoints, visible)
+        scale = keypoints.new_tensor(np.divide(self.heatmap_size, self.input_size).tolist())
+        cells = keypoints * scale
+        nearest = (cells + 0.5).trunc()
+        reach = 3 * self.sigma
+        centers, window = (cells, None) if self.dark else (nearest, nearest)
+        drawn, weights = drawn_and_weights(centers, visible, self.heatmap_size, [reach, reach])
+        maps = _gaussian_maps(centers, self.heatmap_size, self.sigma, window=window)
+        return maps.where(drawn[..., None, None], 0.0), weights
 
     def decode(self, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """The maximum of each map.
@@ -75,7 +109,7 @@ class MSRAHeatmap:
 
 
 class UDPHeatmap:
-    """Decodes maps whose outermost cells lie on the borders of the input (UDP).
+    """Maps whose outermost cells lie on the borders of the input (UDP).
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
@@ -85,6 +119,7 @@ class UDPHeatmap:
             x and y, which then refine it.
         radius_factor: the offsets' unit, in multiples of a map's longer side.
         shift_heatmap: as in `MSRAHeatmap`; UDP's own coordinates need none.
+        sigma: as in `MSRAHeatmap`.
     """
 
     def __init__(
@@ -96,6 +131,7 @@ class UDPHeatmap:
         combined: bool = False,
         radius_factor: float = 0.0546875,
         shift_heatmap: bool = False,
+        sigma: float | None = None,
     ) -> None:
         self.input_size = tuple(input_size)
         self.heatmap_size = tuple(heatmap_size)
@@ -103,6 +139,39 @@ class UDPHeatmap:
         self.combined = combined
         self.radius_factor = radius_factor
         self.shift_heatmap = shift_heatmap
+        self.sigma = max(heatmap_size) / 32 if sigma is None else sigma
+
+    def encode(
+        self, keypoints: Tensor | np.ndarray, visible: Tensor | np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Gaussians of height 1 around the keypoints, cut off at three sigma; or, if combined,
+        discs and the offsets to their centres.
+
+        Args:
+            keypoints: (N, K, 2), in pixels of the input.
+            visible: (N, K), 0 to 1; below 0.5 a keypoint's map is zero.
+
+        Returns:
+            Maps (N, K, h, w), or (N, 3 * K, h, w) if combined, shaped as
+            the network's output, and weights (N, K): `visible`, but 0 for a keypoint more than
+            three sigma outside of the maps (not if combined). float32, on the keypoints' device.
+
+        Raises:
+            InputError: shapes that do not fit each other.
+        """
+        keypoints, visible = keypoint_tensors(keypoints, visible)
+        steps = np.subtract(self.heatmap_size, 1) / np.subtract(self.input_size, 1)
+        cells = keypoints * keypoints.new_tensor(steps.tolist())
+        if self.combined:
+            radius = self.radius_factor * max(self.heatmap_size)
+            maps = _offset_maps(cells, self.heatmap_size, radius)  # (N, K, 3, h, w)
+            seen = (visible >= 0.5)[..., None, None, None]
+            return maps.where(seen, 0.0).flatten(1, 2), visible.clone()
+        nearest = (cells + 0.5).trunc()
+        reach = 3 * self.sigma
+        drawn, weights = drawn_and_weights(nearest, visible, self.heatmap_size, [reach, reach])
+        maps = _gaussian_maps(cells, self.heatmap_size, self.sigma, window=nearest)
+        return maps.where(drawn[..., None, None], 0.0), weights
 
     def decode(self, outputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """The maximum of each map.
@@ -141,6 +210,37 @@ class UDPHeatmap:
         groups = outputs.unflatten(1, (-1, 3))[:, order]  # (N, K, 3, h, w)
         signs = groups.new_tensor([1, -1, 1]).view(3, 1, 1)  # an offset in x changes sides
         return _mirror((groups * signs).flatten(1, 2), shift=self.shift_heatmap)
+
+
+def _gaussian_maps(
+    centers: Tensor, size: tuple[int, ...], sigma: float, *, window: Tensor | None
+) -> Tensor:
+    """(N, K, 2) -> (N, K, h, w), zero more than three sigma from `window` (N, K, 2) in x or y."""
+    x, y = (
+        gaussians(
+            centers[..., axis],
+            size[axis],
+            sigma,
+            window=None if window is None else window[..., axis],
+            reach=3 * sigma,
+        )
+        for axis in (0, 1)
+    )
+    return y[..., :, None] * x[..., None, :]
+
+
+def _offset_maps(centers: Tensor, size: tuple[int, ...], radius: float) -> Tensor:
+    """A disc of 1 around each centre, and the steps to it in x and y in radii.
+
+    (N, K, 2) -> (N, K, 3, h, w)
+    """
+    width, height = size
+    columns = torch.arange(width, device=centers.device)
+    rows = torch.arange(height, device=centers.device)[:, None]
+    dx = (centers[..., 0, None, None] - columns) / radius  # (N, K, 1, w)
+    dy = (centers[..., 1, None, None] - rows) / radius  # (N, K, h, 1)
+    disc = (dx**2 + dy**2 <= 1).to(dx)
+    return torch.stack([disc, dx.expand_as(disc), dy.expand_as(disc)], dim=2)
 
 
 def _checked(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:

@@ -1,6 +1,6 @@
 """SimCC: a keypoint as two classifications, one over x bins and one over y bins.
 
-Source: SimCC (arXiv 2107.03332).
+Source: SimCC (arXiv 2107.03332); Gaussian targets as RTMPose has them (arXiv 2303.07399).
 """
 
 from __future__ import annotations
@@ -11,20 +11,60 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from posekit.codecs.targets import drawn_and_weights, gaussians, keypoint_tensors
+
 __all__ = ["SimCC"]
 
 
 class SimCC:
-    """Decodes x and y logits.
+    """Decodes x and y logits, and makes the targets to learn them from.
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
         split_ratio: bins per pixel.
+        sigma: (x, y) of the Gaussian targets, in bins; None follows the published configurations,
+            where its square is a sixteenth of the bins.
     """
 
-    def __init__(self, *, input_size: Sequence[int], split_ratio: float = 2.0) -> None:
+    def __init__(
+        self,
+        *,
+        input_size: Sequence[int],
+        split_ratio: float = 2.0,
+        sigma: Sequence[float] | None = None,
+    ) -> None:
         self.input_size = tuple(input_size)
         self.split_ratio = split_ratio
+        if sigma is None:
+            sigma = [round((side * split_ratio / 16) ** 0.5, 2) for side in input_size]
+        self.sigma = tuple(sigma)
+
+    def encode(
+        self, keypoints: Tensor | np.ndarray, visible: Tensor | np.ndarray
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Gaussians of height 1 around each keypoint's nearest bins.
+
+        Args:
+            keypoints: (N, K, 2), in pixels of the input.
+            visible: (N, K), 0 to 1; below 0.5 a keypoint has no target.
+
+        Returns:
+            Targets ((N, K, w * split_ratio), (N, K, h * split_ratio)), shaped as the network's
+            outputs, and weights (N, K): `visible`, but 0 for a keypoint more than three sigma
+            outside of the input. float32, on the keypoints' device.
+
+        Raises:
+            InputError: shapes that do not fit each other.
+        """
+        keypoints, visible = keypoint_tensors(keypoints, visible)
+        bins = (keypoints * self.split_ratio).round()  # (N, K, 2)
+        counts = [round(side * self.split_ratio) for side in self.input_size]
+        drawn, weights = drawn_and_weights(bins, visible, counts, [3 * s for s in self.sigma])
+        x, y = (
+            gaussians(bins[..., axis], counts[axis], self.sigma[axis]).where(drawn[..., None], 0.0)
+            for axis in (0, 1)
+        )
+        return (x, y), weights
 
     def decode(self, outputs: tuple[Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray]:
         """The bin of the largest logit along each axis.

@@ -1,4 +1,4 @@
-"""Heat maps -> keypoints."""
+"""Heat maps <-> keypoints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from posekit.codecs.heatmap import MSRAHeatmap, UDPHeatmap, _gaussian_blur
+from posekit.errors import InputError
 from tests.seeded import uniform
 
 COCO = {"input_size": (192, 256), "heatmap_size": (48, 64)}
@@ -168,3 +169,75 @@ def test_flip_of_offset_maps_turns_x_around() -> None:
 def test_maps_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected heat maps \(N, K, 16, 12\), found .*64, 48"):
         MSRAHeatmap(**SMALL).decode(torch.zeros(1, 3, 64, 48))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_targets_are_the_references(shared: Path, name: str) -> None:
+    with np.load(shared / "reference" / "training" / "codecs.npz") as numbers:
+        maps, weights = CODECS[name].encode(numbers["keypoints"], numbers["visible"])
+        np.testing.assert_allclose(maps[0], numbers[f"{name}/heatmaps"], rtol=1e-4, atol=1e-30)
+        np.testing.assert_array_equal(weights, numbers[f"{name}/keypoint_weights"])
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_udp_targets_decode_to_the_keypoints(combined: bool) -> None:
+    codec = UDPHeatmap(**COCO, combined=combined)
+    # Decoding has the last cell at the whole size, encoding at the last pixel, as published.
+    keypoints = 30 + (uniform("k", (3, 5, 2)) + 1) / 2 * [130, 190]
+    maps, _ = codec.encode(keypoints, np.ones((3, 5)))
+    found, _ = codec.decode(maps)
+    expected = keypoints * np.array([192 / 191, 256 / 255])
+    np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+def test_dark_targets_decode_to_the_keypoints_and_others_to_the_cells() -> None:
+    keypoints = 30 + (uniform("k", (3, 5, 2)) + 1) / 2 * [130, 190]
+    for codec, tolerance in ((CODECS["msra_unbiased"], 0.1), (CODECS["msra"], 2.01)):
+        maps, _ = codec.encode(keypoints, np.ones((3, 5)))
+        assert maps.shape == (3, 5, 64, 48)
+        found, _ = codec.decode(maps)
+        np.testing.assert_allclose(found, keypoints, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_targets_of_a_person_do_not_depend_on_the_others(name: str) -> None:
+    keypoints = torch.from_numpy(uniform("k", (3, 4, 2)) + 1) * 100
+    visible = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0.0]])
+    maps, weights = CODECS[name].encode(keypoints, visible)
+    for person in range(3):
+        alone = CODECS[name].encode(keypoints[person : person + 1], visible[person : person + 1])
+        assert torch.equal(maps[person], alone[0][0])
+        assert torch.equal(weights[person], alone[1][0])
+    assert (maps[visible == 0] == 0).all()
+
+
+@pytest.mark.parametrize("codec", [*CODECS.values(), UDPHeatmap(**COCO, combined=True)])
+def test_invisible_keypoints_may_lie_at_nan(codec: MSRAHeatmap | UDPHeatmap) -> None:
+    maps, weights = codec.encode(torch.full((1, 2, 2), torch.nan), torch.zeros(1, 2))
+    assert (maps == 0).all()
+    assert (weights == 0).all()
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_keypoints_far_outside_have_no_target_and_those_near_have(name: str) -> None:
+    cells = torch.tensor([[[-5.0, 30.0], [-9.0, 30.0], [52.0, 30.0], [56.0, 30.0]]])
+    maps, weights = CODECS[name].encode(cells * 4, torch.ones(1, 4))
+    assert weights.tolist() == [[1, 0, 1, 0]]
+    assert maps.amax((2, 3)).gt(0).tolist() == [[True, False, True, False]]
+
+
+@pytest.mark.parametrize(("size", "sigma"), [((48, 64), 2), ((72, 96), 3), ((64, 64), 2)])
+def test_sigma_follows_the_published_configurations(size: tuple, sigma: int) -> None:
+    assert MSRAHeatmap(input_size=(192, 256), heatmap_size=size).sigma == sigma
+    assert UDPHeatmap(input_size=(192, 256), heatmap_size=size).sigma == sigma
+
+
+def test_nobody_has_no_maps() -> None:
+    for codec, maps in ((CODECS["udp"], 17), (UDPHeatmap(**COCO, combined=True), 51)):
+        found, weights = codec.encode(np.zeros((0, 17, 2)), np.zeros((0, 17)))
+        assert (found.shape, weights.shape) == ((0, maps, 64, 48), (0, 17))
+
+
+def test_keypoints_and_visibility_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match=r"found \(1, 17, 2\) and \(17,\)"):
+        MSRAHeatmap(**SMALL).encode(np.zeros((1, 17, 2)), np.zeros(17))

@@ -1,0 +1,432 @@
+"""Average precision of people's keypoints (OKS) and of boxes (IoU), as COCO measures it.
+
+Source: COCO (arXiv 1405.0312) through its own pycocotools; CrowdPose (arXiv 1812.00324) and
+COCO-WholeBody (arXiv 2007.11858) as the published tables have them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.transforms.nms import oks_nms
+
+__all__ = ["WHOLEBODY_PARTS", "BoxAP", "KeypointAP", "Part", "rescored"]
+
+
+class Part(NamedTuple):
+    """Keypoints that are evaluated by themselves.
+
+    Attributes:
+        name: it precedes the metrics' names.
+        fields: of an annotation, whose keypoints follow each other.
+        start: the first of them among a person's keypoints.
+        stop: one past the last.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    start: int
+    stop: int
+
+
+WHOLEBODY_PARTS = (
+    Part("body/", ("keypoints",), 0, 17),
+    Part("foot/", ("foot_kpts",), 17, 23),
+    Part("face/", ("face_kpts",), 23, 91),
+    Part("lefthand/", ("lefthand_kpts",), 91, 112),
+    Part("righthand/", ("righthand_kpts",), 112, 133),
+    Part("", ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts"), 0, 133),
+)
+
+# CrowdPose's published splits by crowd index are not the paper's own 0.1 and 0.8, but these.
+CROWD_LEVELS = (("AP(E)", -np.inf, 0.2), ("AP(M)", 0.2, 0.8), ("AP(H)", 0.8, np.inf))
+
+
+class KeypointAP:
+    """AP and AR over object keypoint similarity; it keeps the predictions.
+
+    Args:
+        annotations: COCO-style, a file or its content.
+        sigmas: (K,), the keypoints' sigmas as COCO defines them.
+        protocol: "coco"; "crowdpose", which takes areas from boxes, has no area ranges but the
+            images' crowd index, and trusts the annotations' `num_keypoints`; or "wholebody", which
+            evaluates `WHOLEBODY_PARTS`.
+        box_area: take 0.53 of the box's area for the person's, where annotations have none (AIC).
+        nms_threshold: people of an image that resemble a better one by more go; None keeps all.
+        keypoint_threshold: as in `rescored`; None takes the boxes' scores.
+
+    Raises:
+        InputError: annotations that lack what the protocol needs.
+    """
+
+    def __init__(
+        self,
+        annotations: str | Path | Mapping[str, Any],
+        *,
+        sigmas: Sequence[float] | np.ndarray,
+        protocol: str = "coco",
+        box_area: bool = False,
+        nms_threshold: float | None = 0.9,
+        keypoint_threshold: float | None = 0.2,
+    ) -> None:
+        if protocol not in ("coco", "crowdpose", "wholebody"):
+            raise InputError(
+                f"protocol must be 'coco', 'crowdpose' or 'wholebody', found '{protocol}'"
+            )
+        self.sigmas = np.asarray(sigmas, np.float64)
+        self.protocol = protocol
+        self.nms_threshold = nms_threshold
+        self.keypoint_threshold = keypoint_threshold
+        self.parts: tuple[Part, ...] = (Part("", ("keypoints",), 0, len(self.sigmas)),)
+        if protocol == "wholebody":
+            self.parts = WHOLEBODY_PARTS
+        if len(self.sigmas) != max(part.stop for part in self.parts):
+            raise InputError(f"expected 133 sigmas for wholebody, found {len(self.sigmas)}")
+        self._dataset = _read(annotations)
+        self._box_area = box_area or protocol == "crowdpose"
+        self._images = {image["id"] for image in self._dataset["images"]}
+        self._categories = [category["id"] for category in self._dataset["categories"]]
+        if protocol == "crowdpose" and not all("crowdIndex" in i for i in self._dataset["images"]):
+            raise InputError("CrowdPose's protocol needs every image's 'crowdIndex'")
+        self._truths = [self._truth(part) for part in self.parts]
+        self._batches: list[tuple[np.ndarray, ...]] = []
+
+    def update(
+        self,
+        image_ids: Sequence[int] | np.ndarray,
+        keypoints: np.ndarray,
+        keypoint_scores: np.ndarray,
+        box_scores: np.ndarray,
+        areas: np.ndarray,
+        category_ids: np.ndarray | None = None,
+    ) -> None:
+        """Takes people, of one image or of several, each once.
+
+        Args:
+            image_ids: (n,), of the annotations.
+            keypoints: (n, K, 2), in pixels of the image.
+            keypoint_scores: (n, K).
+            box_scores: (n,).
+            areas: (n,), in pixels squared, for the NMS; published tables take those of the
+                crops, which are larger than the boxes.
+            category_ids: (n,), of the annotations; None where they have one category alone.
+
+        Raises:
+            InputError: shapes that do not fit each other, or ids that the annotations lack.
+        """
+        ids = np.asarray(image_ids, np.int64).reshape(-1)
+        _check_ids(ids, self._images, "image ids")
+        if category_ids is None:
+            if len(self._categories) != 1:
+                raise InputError(
+                    f"the annotations have {len(self._categories)} categories: give category_ids"
+                )
+            category_ids = np.full(len(ids), self._categories[0])
+        _check_ids(np.asarray(category_ids), set(self._categories), "category ids")
+        batch = (ids, keypoints, keypoint_scores, box_scores, areas, category_ids)
+        count, joints = len(ids), len(self.sigmas)
+        shapes = ((count,), (count, joints, 2), (count, joints), *[(count,)] * 3)
+        for values, shape in zip(batch, shapes, strict=True):
+            if np.shape(values) != shape:
+                raise InputError(
+                    f"expected {count} people of {joints} keypoints: image_ids (n,), keypoints "
+                    "(n, K, 2), keypoint_scores (n, K), box_scores, areas, category_ids (n,), "
+                    f"found a {np.shape(values)} where {shape} belongs"
+                )
+        self._batches.append(tuple(np.array(values) for values in batch))
+
+    def compute(self) -> dict[str, float]:
+        """AP, AP50, AP75, AP(M), AP(L) and the same of AR, 0 to 1, NaN where nothing counts.
+
+        "crowdpose" has AP(E), AP(M), AP(H) for easy, medium and hard images instead of the ranges
+        of areas; "wholebody" has all of these for all keypoints, and after "body/", "foot/",
+        "face/", "lefthand/" and "righthand/".
+        """
+        people = self._people()
+        metrics = {}
+        for part, truth in zip(self.parts, self._truths, strict=True):
+            found = [self._detection(person, part) for person in people]
+            sigmas = self.sigmas[part.start : part.stop]
+            if self.protocol == "crowdpose":
+                metrics.update(_evaluate_crowd(truth, found, sigmas))
+                continue
+            evaluation = _evaluate(truth, found, "keypoints", sigmas=sigmas)
+            for name, value in _summary(evaluation, ("M", "L")).items():
+                metrics[part.name + name] = value
+        return metrics
+
+    def _truth(self, part: Part) -> dict[str, Any]:
+        """The annotations as COCO's evaluation wants them for one part."""
+        annotations = []
+        for source in self._dataset["annotations"]:
+            annotation = {key: source[key] for key in ("id", "image_id", "category_id", "bbox")}
+            values = [value for field in part.fields for value in source.get(field, ())]
+            if len(values) != 3 * (part.stop - part.start):
+                raise InputError(
+                    f"expected {part.stop - part.start} keypoints (x, y, visibility) in "
+                    f"{' + '.join(part.fields)} of annotation {source['id']}, found "
+                    f"{len(values) / 3:g}: do the sigmas belong to this data set?"
+                )
+            if not self._box_area and "area" not in source:
+                raise InputError(f"annotation {source['id']} has no 'area': give box_area=True")
+            box_area = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
+            annotation["area"] = box_area if self._box_area else source["area"]
+            annotation["keypoints"] = values
+            labelled = int(np.count_nonzero(np.array(values[2::3]) > 0))
+            if self.protocol == "crowdpose":
+                labelled = source.get("num_keypoints", labelled)
+            annotation["num_keypoints"] = labelled
+            annotation["iscrowd"] = source.get("iscrowd", 0)
+            annotations.append(annotation)
+        return {**self._dataset, "annotations": annotations}
+
+    def _people(self) -> list[tuple[Any, ...]]:
+        """(image id, keypoints, keypoint scores, score, category id) of those that NMS leaves."""
+        if not self._batches:
+            return []
+        columns = [np.concatenate(column) for column in zip(*self._batches, strict=True)]
+        ids, keypoints, keypoint_scores, scores, areas, categories = columns
+        if self.keypoint_threshold is not None:
+            scores = rescored(scores, keypoint_scores, threshold=self.keypoint_threshold)
+        order = np.argsort(ids, kind="stable")
+        kept = []
+        for people in np.split(order, np.flatnonzero(np.diff(ids[order])) + 1):
+            if self.nms_threshold is not None:
+                best = oks_nms(
+                    keypoints[people],
+                    scores[people],
+                    areas[people],
+                    self.nms_threshold,
+                    sigmas=self.sigmas,
+                )
+                people = people[best]
+            kept.extend(people.tolist())
+        return [
+            (int(ids[i]), keypoints[i], keypoint_scores[i], float(scores[i]), int(categories[i]))
+            for i in kept
+        ]
+
+    def _detection(self, person: tuple[Any, ...], part: Part) -> dict[str, Any]:
+        image_id, keypoints, keypoint_scores, score, category_id = person
+        # The body's extent, whichever part it is, tells which range of areas a person is of.
+        body = keypoints[: self.parts[0].stop]
+        low, size = body.min(axis=0), np.ptp(body, axis=0)
+        rows = np.column_stack([keypoints, keypoint_scores])[part.start : part.stop]
+        return {
+            "image_id": image_id,
+            "category_id": category_id,
+            "score": score,
+            "keypoints": rows.ravel().tolist(),
+            "bbox": [*low.tolist(), *size.tolist()],
+            "area": float(size.prod()),
+        }
+
+
+class BoxAP:
+    """mAP and AR of boxes; it keeps the predictions.
+
+    Args:
+        annotations: COCO-style, a file or its content.
+        category_ids: evaluate these alone; None takes all that the annotations have.
+
+    Raises:
+        InputError: not COCO-style annotations, or categories that they lack.
+    """
+
+    def __init__(
+        self,
+        annotations: str | Path | Mapping[str, Any],
+        *,
+        category_ids: Sequence[int] | None = None,
+    ) -> None:
+        dataset = _read(annotations)
+        self._images = {image["id"] for image in dataset["images"]}
+        self._categories = {category["id"] for category in dataset["categories"]}
+        self.category_ids = sorted(self._categories if category_ids is None else category_ids)
+        _check_ids(np.asarray(self.category_ids), self._categories, "category ids")
+        self._truth = {
+            **dataset,
+            "annotations": [
+                {"iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3], **a}
+                for a in dataset["annotations"]
+            ],
+        }
+        self._found: list[dict[str, Any]] = []
+
+    def update(
+        self,
+        image_ids: Sequence[int] | np.ndarray,
+        boxes_xyxy: np.ndarray,
+        scores: np.ndarray,
+        category_ids: Sequence[int] | np.ndarray,
+    ) -> None:
+        """Takes boxes, of one image or of several.
+
+        Args:
+            image_ids: (n,), of the annotations.
+            boxes_xyxy: (n, 4), in pixels of the image.
+            scores: (n,).
+            category_ids: (n,), of the annotations.
+
+        Raises:
+            InputError: shapes that do not fit each other, or ids that the annotations lack.
+        """
+        ids, categories = np.asarray(image_ids), np.asarray(category_ids)
+        boxes = np.asarray(boxes_xyxy, np.float64)
+        if boxes.shape != (len(ids), 4) or not len(ids) == len(scores) == len(categories):
+            raise InputError(
+                "expected image_ids (n,), boxes (n, 4), scores (n,) and category_ids (n,), found "
+                f"{ids.shape}, {boxes.shape}, {np.shape(scores)} and {categories.shape}"
+            )
+        _check_ids(ids, self._images, "image ids")
+        _check_ids(categories, self._categories, "category ids")
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        for row in zip(ids, categories, scores, boxes, sizes, strict=True):
+            image_id, category_id, score, box, size = row
+            self._found.append(
+                {
+                    "image_id": int(image_id),
+                    "category_id": int(category_id),
+                    "score": float(score),
+                    "bbox": [*box[:2].tolist(), *size.tolist()],
+                    "area": float(size.prod()),
+                }
+            )
+
+    def compute(self) -> dict[str, float]:
+        """AP, AP50, AP75, AP(S), AP(M), AP(L) and the same of AR, 0 to 1; NaN: nothing counts."""
+        evaluation = _evaluate(self._truth, self._found, "bbox", category_ids=self.category_ids)
+        return _summary(evaluation, ("S", "M", "L"))
+
+
+def rescored(
+    box_scores: np.ndarray, keypoint_scores: np.ndarray, *, threshold: float = 0.2
+) -> np.ndarray:
+    """A person's score: the box's times the mean of its keypoints' scores above a threshold.
+
+    Args:
+        box_scores: (n,).
+        keypoint_scores: (n, K).
+        threshold: keypoints of lower scores do not count.
+
+    Returns:
+        (n,); 0 for a person none of whose keypoints counts.
+    """
+    counts = keypoint_scores > threshold
+    sums = np.where(counts, keypoint_scores, 0).sum(axis=1)
+    scores: np.ndarray = box_scores * sums / np.maximum(counts.sum(axis=1), 1)
+    return scores
+
+
+def _evaluate_crowd(
+    truth: dict[str, Any], found: list[dict[str, Any]], sigmas: np.ndarray
+) -> dict[str, float]:
+    metrics = _summary(_evaluate(truth, found, "keypoints", sigmas=sigmas), ())
+    for name, low, high in CROWD_LEVELS:
+        ids = [i["id"] for i in truth["images"] if low <= i["crowdIndex"] < high]
+        metrics[name] = float("nan")
+        if ids:
+            level = _evaluate(truth, found, "keypoints", sigmas=sigmas, image_ids=ids)
+            metrics[name] = _summary(level, ())["AP"]
+    return metrics
+
+
+def _evaluate(
+    truth: dict[str, Any],
+    found: list[dict[str, Any]],
+    kind: str,
+    *,
+    sigmas: np.ndarray | None = None,
+    image_ids: list[int] | None = None,
+    category_ids: list[int] | None = None,
+) -> Any:
+    """pycocotools' evaluation object, accumulated; what it prints is dropped."""
+    coco, cocoeval = _pycocotools()
+    detections = [
+        {**detection, "id": number, "iscrowd": 0} for number, detection in enumerate(found, 1)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        sides = []
+        for annotations in (truth["annotations"], detections):
+            side = coco.COCO()
+            # It writes into annotations, which are ours to keep.
+            side.dataset = {**truth, "annotations": [dict(a) for a in annotations]}
+            side.createIndex()
+            sides.append(side)
+        evaluation = cocoeval.COCOeval(*sides, kind)
+        if sigmas is not None:
+            evaluation.params.kpt_oks_sigmas = sigmas
+        if image_ids is not None:
+            evaluation.params.imgIds = image_ids
+        if category_ids is not None:
+            evaluation.params.catIds = category_ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def _summary(evaluation: Any, ranges: Sequence[str]) -> dict[str, float]:
+    """AP and AR for the most detections: over all, at two thresholds, and in ranges of areas."""
+    precision = evaluation.eval["precision"][..., -1]  # (threshold, recall, category, area)
+    recall = evaluation.eval["recall"][..., -1]  # (threshold, category, area)
+    labels = [label[0].upper() for label in evaluation.params.areaRngLbl]
+    metrics = {}
+    for name, values in (("AP", precision), ("AR", recall)):
+        metrics[name] = _mean(values[..., 0])
+        metrics[f"{name}50"] = _mean(values[0, ..., 0])
+        metrics[f"{name}75"] = _mean(values[5, ..., 0])
+        for area in ranges:
+            metrics[f"{name}({area})"] = _mean(values[..., labels.index(area)])
+    return metrics
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are defined: pycocotools has -1 where there is no truth."""
+    defined = values[values > -1]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+def _read(annotations: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    where, content = "the annotations", annotations
+    if isinstance(annotations, (str, Path)):
+        where = str(annotations)
+        try:
+            content = json.loads(Path(annotations).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{where}: expected COCO-style annotations (JSON): {error}") from error
+    dataset = dict(content) if isinstance(content, Mapping) else {}
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(dataset.get(key), list):
+            raise InputError(
+                f"{where}: expected COCO-style annotations with lists of images, annotations and "
+                f"categories, found no '{key}'"
+            )
+    return dataset
+
+
+def _check_ids(ids: np.ndarray, known: set[int], what: str) -> None:
+    unknown = sorted(set(ids.tolist()) - known)
+    if unknown:
+        raise InputError(
+            f"expected {what} of the annotations, found {unknown[:5]}: do the predictions belong "
+            "to another file?"
+        )
+
+
+def _pycocotools() -> tuple[ModuleType, ModuleType]:
+    """Imported late: predicting needs none of it."""
+    try:
+        coco = importlib.import_module("pycocotools.coco")
+        return coco, importlib.import_module("pycocotools.cocoeval")
+    except ImportError as error:
+        raise InputError("average precision needs pycocotools: pip install pycocotools") from error

@@ -1,0 +1,197 @@
+"""Checks of a data set before the first step: every problem at once, by file and id.
+
+No image is decoded: files are looked up in threads, and the headers of a sample of them read.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from posekit.errors import InputError
+from posekit.skeleton import Skeleton
+from posekit.training.annotations import (
+    Dataset,
+    DetectionLabels,
+    PoseLabels,
+    Problem,
+    Source,
+    dataset_skeleton,
+    parse_dataset,
+    read_detection_labels,
+    read_pose_labels,
+)
+
+__all__ = ["Report", "validate"]
+
+# So many images have their header read, evenly spaced: all of a small set, a sample of a large one.
+MOST_HEADERS = 2000
+THREADS = 16
+# Values from 5 on turn the image by a quarter; OpenCV does so while it reads.
+EXIF_ORIENTATION = 274
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is wrong with a data set.
+
+    Attributes:
+        errors: training would fail or learn nonsense; it must not start.
+        warnings: what is left out, or looks odd.
+        instances: labelled instances (or boxes) that can be used, of all sources.
+        images: images in all sources.
+    """
+
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    instances: int
+    images: int
+
+    def __str__(self) -> str:
+        lines = [f"{self.instances} instances on {self.images} images"]
+        lines += [f"error: {problem}" for problem in self.errors]
+        lines += [f"warning: {problem}" for problem in self.warnings]
+        return "\n".join(lines)
+
+    def raise_errors(self) -> None:
+        """Raises InputError with every error, one per line, if there is any."""
+        if self.errors:
+            listed = "\n".join(f"  {problem}" for problem in self.errors)
+            raise InputError(
+                f"the data set cannot be used, {len(self.errors)} kinds of problems:\n{listed}\n"
+                "Correct them, or leave the broken entries out with skip_bad: true"
+            )
+
+
+def validate(
+    config: Any, *, skeleton: Skeleton | None = None, classes: Sequence[str] | None = None
+) -> Report:
+    """Checks every source of a data set.
+
+    Args:
+        config: what `posekit.training.annotations.parse_dataset` takes, or its result.
+        skeleton: the one to train; None takes the data set's.
+        classes: of a detector; given, boxes are checked instead of keypoints.
+
+    Raises:
+        InputError: the configuration itself is wrong. Problems of files are in the report.
+    """
+    dataset = config if isinstance(config, Dataset) else parse_dataset(config)
+    problems: list[Problem] = []
+    instances = images = 0
+    if classes is None and skeleton is None:
+        try:
+            skeleton = dataset_skeleton(dataset)
+        except InputError as error:
+            return Report((_of_error(dataset.train[0], error),), (), 0, 0)
+    for source in _distinct((*dataset.train, *dataset.val)):
+        if source.boxes is not None and source in dataset.train:
+            what = "detected boxes have no keypoints to learn: use 'boxes' under dataset.val only"
+            problems.append(Problem(source.annotations, what))
+            continue
+        try:
+            labels, found = _read(source, skeleton, classes)
+        except InputError as error:
+            problems.append(_of_error(source, error))
+            continue
+        problems += found
+        problems += _check_files(source, labels)
+        instances += len(labels.boxes_xyxy)
+        images += len(labels.image_ids)
+    return Report(
+        errors=tuple(problem for problem in problems if problem.fatal),
+        warnings=tuple(problem for problem in problems if not problem.fatal),
+        instances=instances,
+        images=images,
+    )
+
+
+def _read(
+    source: Source, skeleton: Skeleton | None, classes: Sequence[str] | None
+) -> tuple[PoseLabels | DetectionLabels, list[Problem]]:
+    if classes is not None:
+        return read_detection_labels(source, classes, keep_empty=True)
+    assert skeleton is not None
+    return read_pose_labels(source, skeleton)
+
+
+def _of_error(source: Source, error: InputError) -> Problem:
+    """Messages of the reader begin with the file already."""
+    file, colon, what = str(error).partition(": ")
+    return Problem(file, what) if colon else Problem(source.annotations, str(error))
+
+
+def _distinct(sources: Iterable[Source]) -> list[Source]:
+    distinct: list[Source] = []
+    for source in sources:  # a mapping inside makes them unhashable
+        if source not in distinct:
+            distinct.append(source)
+    return distinct
+
+
+def _check_files(source: Source, labels: PoseLabels | DetectionLabels) -> list[Problem]:
+    """Missing, empty and unreadable images; sizes other than the JSON's."""
+    count = len(labels.image_ids)
+    with ThreadPoolExecutor(THREADS) as pool:
+        chunks = np.array_split(labels.image_paths, max(count // 500, 1))  # a task per file is slow
+        lengths = [length for part in pool.map(_lengths, chunks) for length in part]
+        present = np.flatnonzero(np.array(lengths, np.int64) > 0)
+        sample = present[:: max(-(-len(present) // MOST_HEADERS), 1)]
+        sizes = list(pool.map(_header_size, labels.image_paths[sample]))
+
+    def name(row: int) -> str:
+        return f"{labels.image_paths[row]} (image {labels.image_ids[row]})"
+
+    missing = [name(row) for row in range(count) if lengths[row] < 0]
+    empty = [name(row) for row in range(count) if lengths[row] == 0]
+    unreadable, differing = [], []
+    for row, size in zip(sample, sizes, strict=True):
+        stated = tuple(int(side) for side in labels.image_sizes[row])
+        if size is None:
+            unreadable.append(name(row))
+        elif any(stated) and stated != size:
+            differing.append(
+                f"{name(row)} is {size[0]}x{size[1]}, the JSON says {stated[0]}x{stated[1]}"
+            )
+    found = [
+        # With skip_bad the reader left these two out and said so.
+        ("missing image files", [] if source.skip_bad else missing, True),
+        ("empty image files", [] if source.skip_bad else empty, True),
+        ("image files that are not readable images", unreadable, True),
+        ("images of another size than stated", differing, False),
+    ]
+    return [
+        Problem(source.annotations, what, tuple(places), fatal)
+        for what, places, fatal in found
+        if places
+    ]
+
+
+def _lengths(paths: Iterable[str]) -> list[int]:
+    """Bytes of each file; -1 where there is none."""
+    lengths = []
+    for path in paths:
+        try:
+            status = Path(path).stat()
+        except (OSError, ValueError):
+            lengths.append(-1)
+        else:
+            lengths.append(status.st_size if stat.S_ISREG(status.st_mode) else -1)
+    return lengths
+
+
+def _header_size(path: str) -> tuple[int, int] | None:
+    """(w, h) by the file's header, as the image is shown; None where it is no image."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
