@@ -1,0 +1,535 @@
+"""The interfaces of `mmpose.apis` on posekit: change the import, keep the program.
+
+    from posekit.apis import MMPoseInferencer, inference_topdown, init_model, visualize
+
+What differs on purpose is listed in docs/migrating.md. torch is imported when a model is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from posekit.config import nearest, read_config
+from posekit.errors import InputError, UnknownModelError
+from posekit.options import PredictOptions
+from posekit.show import check_display
+from posekit.skeleton import Skeleton
+from posekit.structures import InstanceData, PixelData, PoseDataSample, merge_data_samples
+from posekit.transforms.affine import boxes_to_cs
+from posekit.visualizer import VISUALIZERS, PoseLocalVisualizer, dataset_meta, imread, visualize
+
+if TYPE_CHECKING:
+    import torch
+
+    from posekit.estimate import PoseEstimator
+    from posekit.result import PoseResult
+
+__all__ = [
+    "VISUALIZERS",
+    "MMPoseInferencer",
+    "PoseLocalVisualizer",
+    "TopdownModel",
+    "check_applies",
+    "check_dimension",
+    "dataset_meta",
+    "detector_categories",
+    "imread",
+    "inference_topdown",
+    "init_model",
+    "merge_data_samples",
+    "visualize",
+    "without_defaults",
+]
+
+log = logging.getLogger(__name__)
+
+# The documented arguments of a call and their defaults; those with their default are not passed on.
+CALL_DEFAULTS: dict[str, Any] = {
+    "wait_time": 0,
+    "radius": 3,
+    "thickness": 1,
+    "kpt_thr": 0.3,
+    "draw_bbox": False,
+    "draw_heatmap": False,
+    "black_background": False,
+    "skeleton_style": "mmpose",
+    "use_oks_tracking": False,
+    "tracking_thr": 0.3,
+    "disable_norm_pose_2d": False,
+    "disable_rebase_keypoint": False,
+    "num_instances": 1,
+    "return_vis": False,
+    "vis_out_dir": "",
+    "pred_out_dir": "",
+    "bbox_thr": 0.3,
+    "nms_thr": 0.3,
+    "bboxes": None,
+    "pose_based_nms": False,
+}
+OWN_ARGUMENTS = ("return_datasamples", "batch_size", "out_dir", "show")
+ONLY_2D = ("draw_heatmap", "black_background", "skeleton_style")
+ONLY_3D = (
+    "use_oks_tracking",
+    "tracking_thr",
+    "disable_norm_pose_2d",
+    "disable_rebase_keypoint",
+    "num_instances",
+)
+
+
+class MMPoseInferencer:
+    """MMPose's inferencer: a call gives a generator of `visualization` and `predictions`.
+
+    The reference's habits are kept here: where nobody is found the whole image is one instance
+    (`empty="none"` in a call ends that), a video is lifted frame by frame (`lift_window=243` lifts
+    it in windows), and drawings are RGB.
+
+    Args:
+        pose2d: an alias (`human`), a name, an official config name or its path, which is looked up
+            and not read; or the path `<folder>/model/<name>.yaml` of a posekit model of your own.
+        pose2d_weights: file or URL; None takes the published weights.
+        pose3d: as `pose2d`, a 3D model; `pose2d` then names the 2D model it builds on.
+        pose3d_weights: as `pose2d_weights`.
+        device: "cpu", "cuda:1", ...; None takes the best there is.
+        scope: accepted and ignored; posekit has no registries.
+        det_model: an alias (`human`, `hand`, `face`, `animal`), a detector's name, official config
+            name or path, or `whole_image`; None takes the pose model's own.
+        det_weights: as `pose2d_weights`.
+        det_cat_ids: the detector's classes to take; None takes those that fit.
+        show_progress: a progress bar in every call.
+
+    Raises:
+        UnknownModelError: no such model or detector.
+        WeightsError: weights that do not fit, or a damaged file.
+        DownloadError: no source gave the weights.
+        InputError: neither pose2d nor pose3d, or arguments that contradict each other.
+    """
+
+    def __init__(
+        self,
+        pose2d: str | Path | None = None,
+        pose2d_weights: str | Path | None = None,
+        pose3d: str | Path | None = None,
+        pose3d_weights: str | Path | None = None,
+        device: str | torch.device | None = None,
+        scope: str | None = "mmpose",
+        det_model: str | Path | None = None,
+        det_weights: str | Path | None = None,
+        det_cat_ids: int | Sequence[int] | None = None,
+        show_progress: bool = False,
+    ) -> None:
+        if pose2d is None and pose3d is None:
+            raise InputError(
+                "name a model: MMPoseInferencer('human') or MMPoseInferencer(pose3d='human3d')"
+            )
+        if pose3d is None and pose3d_weights is not None:
+            raise InputError("pose3d_weights are given, but no pose3d to load them into")
+        log.debug("scope %r is ignored: posekit has no registries", scope)
+        chosen, config_dir = _own_config(pose2d if pose3d is None else pose3d)
+        search = () if config_dir is None else (config_dir,)
+        config = check_dimension(chosen, three_d=pose3d is not None, search=search)
+        self.lifts = "pose2d" in config
+        self.gives_3d = pose3d is not None
+        self.det_cat_ids = (
+            detector_categories(det_model) if det_cat_ids is None else _categories(det_cat_ids)
+        )
+        self.show_progress = show_progress
+        seen = config
+        if self.lifts:
+            seen = read_config(_text(pose2d) or config["pose2d"], search)
+        self._preprocess: Mapping[str, Any] = seen["preprocess"]
+        named: dict[str, Any] = {
+            "weights": pose2d_weights if pose3d is None else pose3d_weights,
+            "pose2d": None if pose3d is None else _text(pose2d),
+            "pose2d_weights": None if pose3d is None else pose2d_weights,
+            "detector": _text(det_model),
+            "detector_weights": det_weights,
+            "device": device,
+            "config_dir": config_dir,
+        }
+        from posekit.predictor import load
+
+        self.predictor = load(
+            chosen, **{name: value for name, value in named.items() if value is not None}
+        )
+
+    def __call__(
+        self,
+        inputs: Any,
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        out_dir: str | Path | None = None,
+        **options: Any,
+    ) -> Iterator[dict[str, list[Any]]]:
+        """Results, lazily: one dict for every `batch_size` images or frames.
+
+        Args:
+            inputs: path or URL of an image or a video, a folder, `webcam`, `webcam:1`, an image
+                (H, W, 3), BGR, uint8, or a list of these.
+            return_datasamples: give a `PoseDataSample` per image instead of a list of instances.
+            batch_size: images that are detected at once and come in one dict.
+            out_dir: gets `visualization/` and `predictions/`.
+            options: show, wait_time, radius, thickness, kpt_thr, draw_bbox, return_vis,
+                vis_out_dir, pred_out_dir, bbox_thr, nms_thr, bboxes, pose_based_nms; of 2D models
+                draw_heatmap, black_background, skeleton_style; of 3D models use_oks_tracking,
+                tracking_thr, disable_norm_pose_2d, disable_rebase_keypoint, num_instances; and
+                what `PredictOptions` has beyond these.
+
+        Raises:
+            InputError: an unknown option, or one that has no effect for this model, at once; an
+                input that cannot be read, when its turn comes.
+        """
+        given = self._options(options)
+        if out_dir not in (None, ""):
+            given["out_dir"] = out_dir
+        if given.get("show"):
+            check_display()
+        results = self.predictor.stream(inputs, batch_size=batch_size, **given)
+        return self._packed(
+            results, batch_size, bool(options.get("return_vis", False)), return_datasamples
+        )
+
+    def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What the predictor is told."""
+        known = {*CALL_DEFAULTS, *OWN_ARGUMENTS}
+        known.update(field.name for field in dataclasses.fields(PredictOptions))
+        for name in options:
+            if name not in known:
+                close = nearest(name, sorted(known))
+                hint = f"did you mean {' or '.join(close)}?" if close else f"known: {sorted(known)}"
+                raise InputError(f"unknown argument '{name}'; {hint}")
+        given = without_defaults(options)
+        check_applies(given, three_d=self.gives_3d)
+        quirks: dict[str, Any] = {"empty": "whole_image"}
+        if self.lifts:
+            quirks["lift_window"] = 1
+        if self.show_progress:
+            quirks["show_progress"] = True
+        if self.det_cat_ids is not None:
+            quirks["det_cat_ids"] = self.det_cat_ids
+        return quirks | given
+
+    def _packed(
+        self,
+        results: Iterator[PoseResult],
+        batch_size: int,
+        return_vis: bool,
+        return_datasamples: bool,
+    ) -> Iterator[dict[str, list[Any]]]:
+        while batch := list(itertools.islice(results, batch_size)):
+            yield {
+                "visualization": [
+                    # MMPose's drawings are RGB.
+                    np.ascontiguousarray(result.visualization[..., ::-1])
+                    for result in batch
+                    if return_vis and result.visualization is not None
+                ],
+                "predictions": [
+                    self._sample(result) if return_datasamples else result.instances()
+                    for result in batch
+                ],
+            }
+
+    def _sample(self, result: PoseResult) -> PoseDataSample:
+        pose = result if result.pose3d is None else result.pose3d
+        width, height = result.image_size
+        return _data_sample(
+            pose.keypoints,
+            pose.keypoint_scores,
+            np.column_stack([result.boxes_xyxy, result.box_scores]),
+            image_shape=(height, width),
+            image_path=result.source if result.frame_id is None else None,
+            skeleton=pose.skeleton,
+            preprocess=self._preprocess,
+        )
+
+
+@dataclass
+class TopdownModel:
+    """A 2D pose model for `inference_topdown`; `init_model` makes one.
+
+    Attributes:
+        cfg: its configuration, with attribute access. Two parts are read when they are used:
+            `cfg.model.test_cfg` (`flip_test`, `output_heatmaps`) and `cfg.visualizer`.
+        dataset_meta: what its keypoints are, as MMPose names it.
+        estimator: boxes -> keypoints.
+    """
+
+    cfg: Any
+    dataset_meta: dict[str, Any]
+    estimator: PoseEstimator
+
+
+def init_model(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> TopdownModel:
+    """A 2D pose model.
+
+    Args:
+        config: any name of a model, see `MMPoseInferencer`.
+        checkpoint: file or URL; None takes the published weights.
+        device: None takes the best there is.
+        cfg_options: `{"model": {"test_cfg": {"flip_test": False, "output_heatmaps": True}}}` or
+            `{"model.test_cfg.flip_test": False}`.
+
+    Raises:
+        InputError: a 3D model or a detector, a device that is not there, another cfg_options.
+        UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
+    """
+    name, config_dir = _own_config(config)
+    search = () if config_dir is None else (config_dir,)
+    described = check_dimension(name, three_d=False, search=search)
+    test_cfg = {"flip_test": described["flip_test"], "output_heatmaps": False}
+    test_cfg |= _test_options(cfg_options or {})
+
+    from omegaconf import OmegaConf
+
+    from posekit.estimate import PoseEstimator
+    from posekit.predictor import load
+
+    predictor = load(
+        name, weights=checkpoint, detector="whole_image", device=device, config_dir=config_dir
+    )
+    assert isinstance(predictor.estimator, PoseEstimator)
+    visualizer = {"type": "PoseLocalVisualizer", "name": "visualizer", "vis_backends": []}
+    cfg = {**described, "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
+    return TopdownModel(
+        cfg=OmegaConf.create(cfg),
+        dataset_meta=dataset_meta(predictor.estimator.skeleton),
+        estimator=predictor.estimator,
+    )
+
+
+def inference_topdown(
+    model: TopdownModel,
+    img: str | Path | np.ndarray,
+    bboxes: Any = None,
+    bbox_format: Literal["xyxy", "xywh"] = "xyxy",
+) -> list[PoseDataSample]:
+    """The pose in each box of an image.
+
+    Args:
+        model: from `init_model`.
+        img: path, URL, or an image (H, W, 3), BGR, uint8.
+        bboxes: (n, 4), or (n, 5) with scores, in pixels; None or no box takes the whole image.
+        bbox_format: "xyxy" (corners) or "xywh" (left, top, width, height).
+
+    Returns:
+        One sample per box: `pred_instances` has `keypoints` (1, K, 2), float64, in pixels,
+        `keypoint_scores` and `keypoints_visible` (1, K), `bboxes` (1, 4), `bbox_scores` (1,).
+
+    Raises:
+        InputError: an image that cannot be read, boxes of another shape.
+    """
+    image = imread(img)
+    height, width = image.shape[:2]
+    boxes = _boxes(bboxes, bbox_format)
+    if not len(boxes):
+        boxes = np.array([[0, 0, width, height, 1]], np.float32)
+    test_cfg = model.cfg.model.test_cfg
+    with_heatmap = bool(test_cfg.output_heatmaps) and model.estimator.heatmap_size is not None
+    # An image per box: every box gets its own heat map; crops still share their batches.
+    poses = model.estimator(
+        [image] * len(boxes),
+        [box[None, :4] for box in boxes],
+        flip_test=bool(test_cfg.flip_test),
+        with_heatmap=with_heatmap,
+    )
+    samples = []
+    for box, pose in zip(boxes, poses, strict=True):
+        sample = _data_sample(
+            pose.keypoints,
+            pose.scores,
+            box[None],
+            image_shape=(height, width),
+            image_path=None if isinstance(img, np.ndarray) else os.fspath(img),
+            skeleton=model.estimator.skeleton,
+            preprocess=model.cfg.preprocess,
+        )
+        if pose.heatmap is not None:
+            sample.pred_fields = PixelData(heatmaps=pose.heatmap[None])
+        samples.append(sample)
+    return samples
+
+
+def check_dimension(name: str, *, three_d: bool, search: Sequence[Path] = ()) -> dict[str, Any]:
+    """The configuration of a pose model that has to be 3D, or must not be.
+
+    Raises:
+        UnknownModelError: no such model; says what to do with a configuration of one's own.
+        InputError: the other kind of model, or a detector.
+    """
+    try:
+        config = read_config(name, search)
+    except UnknownModelError as error:
+        if not name.endswith(".py"):
+            raise
+        raise UnknownModelError(
+            f"{error}. A .py is looked up by its name and never run: describe a model of your own "
+            "in <folder>/model/<name>.yaml (docs/migrating.md) and give that path"
+        ) from None
+    if "keypoints" not in config:
+        raise InputError(f"{name} is a detector: pass it as det_model")
+    if three_d != ("pose2d" in config or bool(config.get("keypoints_3d"))):
+        kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
+        raise InputError(f"{name} is {kind}")
+    return config
+
+
+def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a call that say something else than the documented default."""
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in CALL_DEFAULTS or not _is_default(name, value)
+    }
+
+
+def check_applies(given: Mapping[str, Any], *, three_d: bool) -> None:
+    """Refuses documented options that have no effect with a model.
+
+    Raises:
+        InputError: names the option.
+    """
+    refused, kind = (ONLY_2D, "2D") if three_d else (ONLY_3D, "3D")
+    for name in refused:
+        if name in given:
+            raise InputError(f"{name} applies to {kind} models only; leave it out")
+
+
+def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
+    """The classes that a detector's alias stands for; None leaves them to the pose model."""
+    if det_model == "animal":
+        return tuple(read_config("animal")["detector_categories"])
+    return (0,) if det_model in ("human", "hand", "face") else None
+
+
+def _own_config(name: str | Path | None) -> tuple[str, Path | None]:
+    """A model's name, and the folder of configurations where a YAML's path was given."""
+    path = Path(os.fspath(name or ""))
+    if path.suffix not in (".yaml", ".yml"):
+        return os.fspath(name or ""), None
+    if not path.is_file() or path.parent.name not in ("model", "lifter"):
+        raise InputError(
+            f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
+        )
+    return path.stem, path.resolve().parent.parent
+
+
+def _text(name: str | Path | None) -> str | None:
+    return None if name is None else os.fspath(name)
+
+
+def _categories(ids: int | Sequence[int]) -> tuple[int, ...]:
+    chosen = (ids,) if isinstance(ids, int) else tuple(ids)
+    if not chosen or any(isinstance(i, bool) or not isinstance(i, int) for i in chosen):
+        raise InputError(f"det_cat_ids must be class numbers, such as [0], found {ids!r}")
+    return chosen
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """True also for MMPose's other ways to say nothing: None, and no boxes."""
+    if value is None:
+        return True
+    if name == "bboxes":
+        return isinstance(value, Sequence | np.ndarray) and len(value) == 0
+    return isinstance(value, str | int | float) and value == CALL_DEFAULTS[name]
+
+
+def _test_options(cfg_options: Mapping[str, Any]) -> dict[str, bool]:
+    """`model.test_cfg.<name>` of MMPose's nested or dotted options."""
+    flat: dict[str, Any] = {}
+
+    def flatten(values: Mapping[str, Any], prefix: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                flatten(value, f"{prefix}{key}.")
+            else:
+                flat[f"{prefix}{key}"] = value
+
+    flatten(cfg_options, "")
+    known = {f"model.test_cfg.{name}": name for name in ("flip_test", "output_heatmaps")}
+    for key, value in flat.items():
+        if key not in known or not isinstance(value, bool):
+            raise InputError(
+                f"cfg_options: expected {' or '.join(known)} as True or False, "
+                f"found {key}={value!r}; other settings belong into a YAML of your own"
+            )
+    return {known[key]: value for key, value in flat.items()}
+
+
+def _boxes(bboxes: Any, bbox_format: str) -> np.ndarray:
+    """Corners and scores (n, 5), float32."""
+    if bbox_format not in ("xyxy", "xywh"):
+        raise InputError(f"bbox_format must be 'xyxy' or 'xywh', found {bbox_format!r}")
+    if bboxes is None or not len(bboxes):
+        return np.zeros((0, 5), np.float32)
+    try:
+        boxes = np.array(bboxes, np.float32)
+    except (TypeError, ValueError):
+        raise InputError("bboxes must be numbers (n, 4) or (n, 5)") from None
+    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+        raise InputError(f"bboxes must be (n, 4) or (n, 5), found {boxes.shape}")
+    if bbox_format == "xywh":
+        boxes[:, 2:4] += boxes[:, :2]
+    if not np.isfinite(boxes).all() or (boxes[:, 2:4] < boxes[:, :2]).any():
+        raise InputError(
+            f"bboxes must be finite, with x1 <= x2 and y1 <= y2, found {boxes.tolist()}; "
+            "is bbox_format the right one?"
+        )
+    if boxes.shape[1] == 4:
+        boxes = np.column_stack([boxes, np.ones(len(boxes), np.float32)])
+    return boxes
+
+
+def _data_sample(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    image_shape: tuple[int, int],
+    image_path: str | None,
+    skeleton: Skeleton,
+    preprocess: Mapping[str, Any],
+) -> PoseDataSample:
+    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K), boxes (n, 5)."""
+    corners, box_scores = boxes[:, :4].astype(np.float32), boxes[:, 4].astype(np.float32)
+    width, height = preprocess["input_size"]
+    centers, scales = boxes_to_cs(
+        corners, input_size=(width, height), padding=preprocess["padding"]
+    )
+    return PoseDataSample(
+        metainfo={
+            "ori_shape": image_shape,
+            "img_path": image_path,
+            "input_size": (width, height),
+            "flip_indices": list(skeleton.flip_indices),
+            "img_shape": image_shape,
+        },
+        gt_instances=InstanceData(
+            bboxes=corners,
+            bbox_centers=centers,
+            bbox_scales=scales,
+            bbox_scores=box_scores,
+        ),
+        gt_instance_labels=InstanceData(),
+        pred_instances=InstanceData(
+            keypoints=keypoints.astype(np.float64),
+            bbox_scores=box_scores.copy(),
+            bboxes=corners.copy(),
+            keypoint_scores=scores,
+            keypoints_visible=scores.copy(),
+        ),
+    )
