@@ -1,7 +1,8 @@
-"""The README's commands and snippets run as they stand, in a folder with a `photo.jpg`."""
+"""The README's commands and snippets run as they stand, beside a photo.jpg and a clip.mp4."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from posekit.video import VideoReader, VideoWriter
 from tests.networks import save_seeded_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,11 +37,19 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder, with seeded weights in the cache where the published ones would be."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copy(shared / "images" / "000000000785.jpg", folder / "photo.jpg")
+    # Two frames are enough: an untrained detector finds a hundred people in each.
+    with (
+        VideoReader(shared / "video" / "demo.mp4") as video,
+        VideoWriter(folder / "clip.mp4", fps=video.fps, size=video.size) as clip,
+    ):
+        for image, time in itertools.islice(video, 2):
+            clip.write(image, time)
     models = folder / "cache" / "models"
     models.mkdir(parents=True)
     for group, source, name in (
         ("pose2d", "rtmpose-m_8xb256-420e_body8-256x192", "rtmpose-m_body8-256x192"),
         ("detector", "rtmdet_m_640-8xb32_coco-person", "rtmdet-m_person-640"),
+        ("pose3d", "motionbert_dstformer-ft-243frm_8xb32-120e_h36m", "motionbert-ft_h36m"),
     ):
         save_seeded_weights(
             shared / "reference" / group / source, name, models / f"{name}.safetensors"

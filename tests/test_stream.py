@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -415,3 +417,168 @@ def test_a_failed_write_ends_the_stream(
     (tmp_path / "predictions" / "noise.json").mkdir()
     with pytest.raises(OutputError, match=r"noise\.json"):
         list(stream)
+
+
+def test_a_camera_that_disappears_keeps_what_it_gave(
+    small: posekit.Predictor, tmp_path: Path
+) -> None:
+    shots: queue.Queue[bytes | None] = queue.Queue()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=shot")
+            self.end_headers()
+            while (data := shots.get()) is not None:
+                head = f"--shot\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server.daemon_threads = True
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    shot = cv2.imencode(".jpg", np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))[1].tobytes()
+    results = []
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}/camera"
+        stream = small.stream(url, out_dir=tmp_path, flip_test=False, batch_size=4)
+        with pytest.raises(InputError, match="ended after"):
+            for _ in range(3):  # each is there before the next one is taken
+                shots.put(shot)
+                shots.put(shot)
+                results.append(next(stream))
+            shots.put(None)
+            results.extend(stream)
+    finally:
+        shots.put(None)
+        server.shutdown()
+        serving.join()
+        server.server_close()
+    assert len(results) >= 3
+    (predictions,) = (tmp_path / "predictions").iterdir()
+    (drawing,) = (tmp_path / "visualization").iterdir()
+    assert len(json.loads(predictions.read_text())) == len(results)
+    assert len(decoded(drawing)) == len(results)
+
+
+@pytest.fixture(scope="module")
+def skiers(shared: Path) -> Path:
+    return shared / "images" / "000000197388.jpg"
+
+
+@pytest.fixture(scope="module")
+def plain(small: posekit.Predictor, skiers: Path) -> np.ndarray:
+    """The drawing that no option changes."""
+    (result,) = small.stream(skiers, return_vis=True, flip_test=False)
+    assert result.visualization is not None
+    return result.visualization
+
+
+class TestEffects:
+    """Each option changes something."""
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"radius": 9},
+            {"thickness": 5},
+            {"kpt_thr": 50.0},
+            {"draw_bbox": True},
+            {"black_background": True},
+            {"skeleton_style": "openpose"},
+        ],
+        ids=lambda option: next(iter(option)),
+    )
+    def test_of_a_drawing(
+        self,
+        small: posekit.Predictor,
+        skiers: Path,
+        plain: np.ndarray,
+        option: dict[str, Any],
+    ) -> None:
+        (result,) = small.stream(skiers, return_vis=True, flip_test=False, **option)
+        assert result.visualization is not None
+        assert result.visualization.shape == plain.shape
+        assert (result.visualization != plain).any()
+
+    def test_of_the_detector(self, human: posekit.Predictor, skiers: Path) -> None:
+        def boxes(**options: Any) -> int:
+            (result,) = human.stream(skiers, flip_test=False, **options)
+            return len(result)
+
+        usual = boxes()
+        assert boxes(bbox_thr=0.9) < usual < boxes(bbox_thr=0.1)
+        assert boxes(nms_thr=0.01) <= usual <= boxes(nms_thr=1.0)
+        assert boxes(nms_thr=0.01, bbox_thr=0.05) < boxes(nms_thr=1.0, bbox_thr=0.05)
+        assert boxes(det_cat_ids=0) == boxes(det_cat_ids=[0]) == usual
+        assert boxes(det_cat_ids=[7]) == 0
+        assert boxes(det_cat_ids=[7], empty="whole_image") == 1
+
+    def test_of_tracking(self, small: posekit.Predictor, video: Path) -> None:
+        moving = box(12, 8)
+        gap = [*moving[:3], [], [], [], *moving[6:]]
+
+        def ids(boxes: Any, **options: Any) -> int:
+            """How many different people there were."""
+            found = small.stream(video, bboxes=boxes, flip_test=False, **options)
+            return len({int(i) for result in found for i in result.track_ids})
+
+        assert ids(moving, track="iou") == 1
+        assert ids(moving, track="iou", tracking_thr=1.0) == 12
+        assert ids(gap, track="iou") == 1
+        assert ids(gap, track="iou", max_age=1) == 2
+        # Untrained keypoints jump while the box does not.
+        assert ids(moving, track="oks", tracking_thr=0.9) > 1
+
+    def test_of_lifting(self, lifted: posekit.Predictor, video: Path) -> None:
+        def heights(**options: Any) -> np.ndarray:
+            found = lifted.stream(video, bboxes=box(12), flip_test=False, lift_window=1, **options)
+            return np.stack([r.pose3d.keypoints[0, :, 2] for r in found if r.pose3d is not None])
+
+        usual = heights()
+        assert np.allclose(usual.min(axis=1), 0)
+        assert (heights(disable_rebase_keypoint=True)[:, 0] == 0).all()
+        assert np.abs(heights(disable_norm_pose_2d=True) - usual).max() > 1e-2
+
+    def test_of_plots(self, lifted: posekit.Predictor, skiers: Path) -> None:
+        widths = []
+        for number in (1, 3):
+            (result,) = lifted.stream(
+                skiers, return_vis=True, flip_test=False, num_instances=number
+            )
+            assert result.visualization is not None
+            widths.append(result.visualization.shape[1])
+        assert widths[1] > widths[0] + 100
+
+    def test_of_oks_for_windows(self, lifted: posekit.Predictor, video: Path) -> None:
+        def poses(**options: Any) -> list[np.ndarray]:
+            found = lifted.stream(video, bboxes=box(12, 8), flip_test=False, **options)
+            return [r.pose3d.keypoints for r in found if r.pose3d is not None]
+
+        # To the eyes of OKS, untrained keypoints are somebody else in every frame.
+        usual, other = poses(), poses(use_oks_tracking=True, tracking_thr=0.9)
+        assert any(not np.allclose(a, b) for a, b in zip(usual, other, strict=True))
+
+    def test_of_a_progress_bar(
+        self, small: posekit.Predictor, video: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert len(list(small.stream(video, flip_test=False))) == 12
+        assert capsys.readouterr().err == ""
+        assert len(list(small.stream(video, flip_test=False, show_progress=True))) == 12
+        assert "12frame" in capsys.readouterr().err
+
+    def test_of_folders(self, small: posekit.Predictor, video: Path, tmp_path: Path) -> None:
+        (tmp_path / "sub").mkdir()
+        for name in ("a.png", "sub/b.png", "c.png"):
+            cv2.imwrite(str(tmp_path / name), np.zeros((32, 32, 3), np.uint8))
+        (tmp_path / "noise.mp4").write_bytes(video.read_bytes())
+
+        def taken(**options: Any) -> list[str]:
+            return [r.name for r in small.stream(tmp_path, flip_test=False, **options)]
+
+        assert taken() == ["a.png", "c.png"]
+        assert taken(include="*.mp4") == ["noise.mp4"] * 12
+        assert set(taken(recursive=True)) == {"a.png", "b.png", "c.png", "noise.mp4"}
