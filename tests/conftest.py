@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import posekit
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -43,3 +45,27 @@ def rtmpose_t(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def person_detector(shared: Path) -> Path:
     """Real weights of the detector `rtmdet-nano_person-320`, in OpenMMLab's layout."""
     return shared / "weights" / "rtmdet_nano_person.pth"
+
+
+@pytest.fixture(scope="session")
+def small(rtmpose_t: Path) -> posekit.Predictor:
+    """The smallest model, on whole images."""
+    return posekit.load(
+        "rtmpose-t_body8-256x192", weights=rtmpose_t, detector="whole_image", device="cpu"
+    )
+
+
+@pytest.fixture(scope="session")
+def human(
+    rtmpose_m: Path, person_detector: Path, tmp_path_factory: pytest.TempPathFactory
+) -> posekit.Predictor:
+    """`human` with the weights and the detector that the reference's results were made with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return posekit.load(
+            "human",
+            weights=rtmpose_m,
+            detector="rtmdet-nano_person-320",
+            detector_weights=person_detector,
+            device="cpu",
+        )

@@ -27,26 +27,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def human(rtmpose_m: Path, person_detector: Path) -> posekit.Predictor:
-    """`human` with the weights and the detector that the reference's results were made with."""
-    return posekit.load(
-        "human",
-        weights=rtmpose_m,
-        detector="rtmdet-nano_person-320",
-        detector_weights=person_detector,
-        device="cpu",
-    )
-
-
-@pytest.fixture(scope="module")
-def small(rtmpose_t: Path) -> posekit.Predictor:
-    """The smallest model, on whole images."""
-    return posekit.load(
-        "rtmpose-t_body8-256x192", weights=rtmpose_t, detector="whole_image", device="cpu"
-    )
-
-
 def test_results_do_not_depend_on_batch_sizes(human: posekit.Predictor, shared: Path) -> None:
     images = [shared / "images" / f"{image}.jpg" for image in IMAGES]
     first, *others = (

@@ -39,25 +39,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def small(rtmpose_t: Path) -> posekit.Predictor:
-    """The smallest model, on whole images."""
-    return posekit.load(
-        "rtmpose-t_body8-256x192", weights=rtmpose_t, detector="whole_image", device="cpu"
-    )
-
-
-@pytest.fixture(scope="module")
-def human(rtmpose_m: Path, person_detector: Path) -> posekit.Predictor:
-    return posekit.load(
-        "human",
-        weights=rtmpose_m,
-        detector="rtmdet-nano_person-320",
-        detector_weights=person_detector,
-        device="cpu",
-    )
-
-
-@pytest.fixture(scope="module")
 def lifted(
     shared: Path, rtmpose_t: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> posekit.Predictor:
