@@ -47,15 +47,16 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     inputs = config["inputs"]
     if inputs is None or inputs == []:
         raise InputError("inputs is empty: name an image, a video or a folder")
+    total = None
     if config["on_error"] == "raise" or isinstance(inputs, str):
-        check_inputs(inputs, recursive=config["recursive"], include=config["include"])
+        total = check_inputs(inputs, recursive=config["recursive"], include=config["include"])
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
     search = [] if config_dir is None else [config_dir.resolve()]
     rows: dict[tuple[str, str | int | None], _Row] = {}
     try:
-        _run(config, options, rows, search)
+        _run(config, options, rows, search, total)
     finally:
         # After an interruption and an error too: what was done is there.
         _report(list(rows.values()), failures, options)
@@ -98,6 +99,7 @@ def _run(
     options: dict[str, Any],
     rows: dict[tuple[str, str | int | None], _Row],
     search: Sequence[Path],
+    total: int | None,
 ) -> None:
     """Fills in a row of the table per image and per video."""
     from posekit.predictor import Part, Predictor
@@ -124,7 +126,7 @@ def _run(
         dtype=config["dtype"],
         search=search,
     )
-    with tqdm(unit="frame", file=sys.stderr, disable=None) as bar:
+    with tqdm(total=total, unit="frame", file=sys.stderr, disable=None) as bar:
         for result in predictor.stream(config["inputs"], **options):
             width, height = result.image_size
             key = (result.name, result.source if result.frame_id is not None else result.index)
