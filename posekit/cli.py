@@ -27,6 +27,16 @@ out_dir gets visualization/ (drawings) and predictions/ (JSON). `posekit predict
 key with its value; key=value sets it. The exit status is 1 where an input could not be used.
 """
 
+EXPORT_HELP = """\
+Write a network as a file for another engine, checked against the network itself.
+
+  posekit export model=human format=onnx output=human.onnx inputs=photos/
+  posekit export model=rtmdet-nano_person-320 format=openvino dtype=float16
+
+Beside the file, <file>.json says how much its keypoints differ, in pixels. A file that would
+differ by more than 0.1 (0.5 for float16) is not written, and the exit status is 1.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
@@ -60,9 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         description=PREDICT_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    predict.add_argument("overrides", nargs="*", metavar="key=value")
-    predict.add_argument("--config-dir", type=Path, help="a folder with configurations of your own")
-    predict.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+    _take_overrides(predict)
     predict.set_defaults(run=_predict)
 
     models = commands.add_parser("models", help="list the models")
@@ -70,7 +78,38 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
     models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
+
+    export = commands.add_parser(
+        "export",
+        help="write a network as a file for other engines",
+        description=EXPORT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _take_overrides(export)
+    export.set_defaults(run=_export)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
+    doctor.add_argument("--device", help="the device to report on")
+    doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _take_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--config-dir", type=Path, help="a folder with configurations of your own")
+    parser.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from posekit.commands.export import export
+
+    return export(arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from posekit.commands.doctor import doctor
+
+    return doctor(device=arguments.device)
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ LITERAL_KEYS = frozenset(
     (
         "inputs",
         "include",
+        "output",
         "weights",
         "pose2d_weights",
         "detector_weights",

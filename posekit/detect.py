@@ -11,6 +11,7 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
+from posekit.backends import Backend
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
 
@@ -52,12 +53,16 @@ class Detector:
     Args:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `nms_threshold`, `max_detections`, `classes`.
+        backend: what runs the network; None for PyTorch as it is.
     """
 
-    def __init__(self, net: nn.Module, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, net: nn.Module, config: Mapping[str, Any], *, backend: Backend | None = None
+    ) -> None:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
         self.net = net
+        self.run: Backend = backend or net
         self.codec = instantiate(config["codec"], _convert_="all")
         self.classes: tuple[str, ...] = tuple(config["classes"])
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
@@ -96,7 +101,7 @@ class Detector:
             letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
             for image, out in zip(images, batch, strict=True)
         ]
-        boxes, scores = self.codec.decode(self.net(self.normalize(batch)))
+        boxes, scores = self.codec.decode(self.run(self.normalize(batch)))
         if self.clip_boxes:
             boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)

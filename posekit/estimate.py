@@ -12,6 +12,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from posekit.backends import Backend
 from posekit.draw import project_heatmaps
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
@@ -64,12 +65,21 @@ class PoseEstimator:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `flip_test`.
         skeleton: the keypoints that the network finds.
+        backend: what runs the network; None for PyTorch as it is.
     """
 
-    def __init__(self, net: nn.Module, config: Mapping[str, Any], skeleton: Skeleton) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        config: Mapping[str, Any],
+        skeleton: Skeleton,
+        *,
+        backend: Backend | None = None,
+    ) -> None:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
         self.net = net
+        self.run: Backend = backend or net
         self.skeleton = skeleton
         self.codec = instantiate(config["codec"], _convert_="all")
         self.flip_test: bool = config["flip_test"]
@@ -164,9 +174,9 @@ class PoseEstimator:
     def forward(self, crops: np.ndarray, *, flip_test: bool | None = None) -> Any:
         """The network's raw outputs for crops (n, h, w, 3), BGR, uint8."""
         batch = self.normalize(crops)
-        outputs = self.net(batch)
+        outputs = self.run(batch)
         if self.flip_test if flip_test is None else flip_test:
-            mirrored = self.codec.flip(self.net(batch.flip(-1)), self.skeleton.flip_indices)
+            mirrored = self.codec.flip(self.run(batch.flip(-1)), self.skeleton.flip_indices)
             outputs = _mean(outputs, mirrored)
         return outputs
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from posekit.backends import Backend, make_backend, why_unavailable
 from posekit.build import build_network, load_weights, select_device
 from posekit.config import read_config, resolve_name
 from posekit.detect import Detector
@@ -55,6 +56,7 @@ def load(
     detector_weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    backend: str | None = None,
     config_dir: str | Path | None = None,
 ) -> Predictor:
     """A predictor with its networks, ready for images and videos.
@@ -71,6 +73,9 @@ def load(
         detector_weights: as `weights`, for the detector.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
+        backend: what runs the 2D networks: "torch", "compile", "onnxruntime", "openvino",
+            "tensorrt", or "auto" for the fastest on this machine, which is measured once; None
+            for PyTorch without changes.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
 
@@ -78,7 +83,7 @@ def load(
         UnknownModelError: no such model or detector.
         WeightsError: weights that do not fit, or a damaged file.
         DownloadError: no source gave the weights.
-        InputError: a device or a type that cannot be used here.
+        InputError: a device, a type or a backend that cannot be used here.
     """
     search = () if config_dir is None else (Path(config_dir),)
     model = resolve_name(name, search)
@@ -107,6 +112,7 @@ def load(
         lazy_detector=detector is None and detector_weights is None,
         device=device,
         dtype=dtype,
+        backend=backend,
         search=search,
     )
 
@@ -161,6 +167,7 @@ class Predictor:
         lazy_detector: bool = False,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        backend: str | None = None,
         search: Sequence[Path] = (),
     ) -> Predictor:
         """A predictor of composed configurations; see `load` for what is not told here.
@@ -175,6 +182,8 @@ class Predictor:
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
+        if backend is not None and (reason := why_unavailable(backend, place)):
+            raise InputError(f"backend={backend} cannot run on {place.type} here: {reason}")
         skeleton = load_skeleton(model.config["keypoints"], search=search)
         find: Callable[[], Detector] | None = None
         if detector is not None:
@@ -183,16 +192,23 @@ class Predictor:
                 raise InputError(f"{part.name} is not a detector")
 
             def find() -> Detector:
-                return Detector(_load_network(part, place, number, search), part.config)
+                net = _load_network(part, place, number, search)
+                return Detector(net, part.config, backend=_backend(net, part.config, backend))
 
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
             lifted = load_skeleton(lifter.config["keypoints"], search=search)
             lift = Lifter(_load_network(lifter, place, number, search), lifter.config, lifted)
-        kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
+        net = _load_network(model, place, number, search)
+        estimator: PoseEstimator | HandEstimator
+        if model.config.get("keypoints_3d"):
+            estimator = HandEstimator(net, model.config, skeleton)
+        else:
+            chosen = _backend(net, model.config, backend)
+            estimator = PoseEstimator(net, model.config, skeleton, backend=chosen)
         return cls(
-            kind(_load_network(model, place, number, search), model.config, skeleton),
+            estimator,
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=model.config.get("detector_categories", (0,)),
@@ -618,6 +634,13 @@ def _load_network(
     net = build_network(part.config["net"])
     weights = resolve_weights(part.name, part.weights, search=search)
     return load_weights(net, weights, device=device, dtype=dtype)
+
+
+def _backend(net: torch.nn.Module, config: Mapping[str, Any], kind: str | None) -> Backend | None:
+    if kind is None:
+        return None
+    width, height = config["preprocess"]["input_size"]
+    return make_backend(net, kind, input_size=(width, height))
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:

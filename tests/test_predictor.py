@@ -197,6 +197,28 @@ def test_half_precision(rtmpose_t: Path) -> None:
     assert result.keypoints.dtype == np.float32
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_a_backend_finds_the_same_keypoints(
+    small: posekit.Predictor, rtmpose_t: Path, shared: Path, backend: str
+) -> None:
+    if backend == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    faster = posekit.load(
+        "rtmpose-t_body8-256x192",
+        weights=rtmpose_t,
+        detector="whole_image",
+        device="cpu",
+        backend=backend,
+    )
+    images = [shared / "images" / f"{image}.jpg" for image in IMAGES]
+    found, expected = (
+        np.concatenate([result.keypoints for result in predictor.stream(images)])
+        for predictor in (faster, small)
+    )
+    assert faster.estimator is not small.estimator
+    assert np.quantile(np.linalg.norm(found - expected, axis=-1), 0.99) <= 0.1
+
+
 class TestLoad:
     """What `load` refuses, and when."""
 
@@ -241,6 +263,16 @@ class TestLoad:
     def test_no_such_device(self, rtmpose_t: Path, device: str) -> None:
         with pytest.raises(InputError, match="cannot be used here"):
             posekit.load("rtmpose-t_body8-256x192", weights=rtmpose_t, device=device)
+
+    @pytest.mark.parametrize(
+        "backend, message",
+        [("tensorrt", "it is for NVIDIA GPUs"), ("onnx", "did you mean onnxruntime")],
+    )
+    def test_no_such_backend(self, rtmpose_t: Path, backend: str, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            posekit.load(
+                "rtmpose-t_body8-256x192", weights=rtmpose_t, device="cpu", backend=backend
+            )
 
     @pytest.mark.parametrize("dtype", ["int8", torch.int32, "half-float"])
     def test_no_such_type(self, rtmpose_t: Path, dtype: Any) -> None:

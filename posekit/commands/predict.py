@@ -124,6 +124,7 @@ def _run(
         lazy_detector=config["bboxes"] is not None,
         device=config["device"],
         dtype=config["dtype"],
+        backend=config["backend"],
         search=search,
     )
     with tqdm(total=total, unit="frame", file=sys.stderr, disable=None) as bar:

@@ -1,0 +1,149 @@
+"""Engines that run a network: the same call and the same raw outputs, at different speeds."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posekit.config import nearest
+from posekit.errors import InputError
+from posekit.hub import cache_dir as default_cache_dir
+
+__all__ = ["KINDS", "Backend", "make_backend", "why_unavailable"]
+
+# Normalised images (n, 3, h, w) -> raw outputs, nested as those of the network itself.
+Backend = Callable[[Tensor], Any]
+
+KINDS = ("auto", "torch", "compile", "onnxruntime", "openvino", "tensorrt")
+
+
+def make_backend(
+    net: nn.Module,
+    kind: str = "auto",
+    *,
+    input_size: tuple[int, int],
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    cache_dir: Path | None = None,
+) -> Backend:
+    """What runs a network in place of calling it; batches of any size, also of none.
+
+    Args:
+        net: in eval mode; it is left as it is.
+        kind: "torch" (as it is, batch norms folded), "compile" (AOTInductor), "onnxruntime",
+            "openvino", "tensorrt", or "auto" for the fastest of those that need no compiling,
+            measured once per machine and kind of network.
+        input_size: (w, h) in pixels.
+        device: where to run it; None for where it is.
+        dtype: of the outputs, and of the arithmetic where the engine has it; None for the net's.
+        cache_dir: what was compiled or measured is kept in its folder `backends`; None for
+            posekit's cache.
+
+    Raises:
+        InputError: the engine cannot run here; the message says what is missing.
+    """
+    from posekit.backends import engines
+
+    parameter = next(net.parameters())
+    device = parameter.device if device is None else device
+    dtype = parameter.dtype if dtype is None else dtype
+    folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
+    if reason := why_unavailable(kind, device):
+        raise InputError(f"backend={kind} cannot run on {device.type} here: {reason}")
+    if kind == "auto":
+        from posekit.backends.auto import AutoBackend
+
+        return AutoBackend(net, input_size=input_size, device=device, dtype=dtype, folder=folder)
+    if kind == "torch":
+        return engines.TorchBackend(net, input_size=input_size, device=device, dtype=dtype)
+    if kind == "compile":
+        return engines.CompiledBackend(
+            net, input_size=input_size, device=device, dtype=dtype, folder=folder
+        )
+    if kind == "openvino":
+        return engines.OpenVinoBackend(
+            net, input_size=input_size, device=device, dtype=dtype, folder=folder
+        )
+    return engines.OnnxRuntimeBackend(
+        net,
+        input_size=input_size,
+        device=device,
+        dtype=dtype,
+        folder=folder,
+        tensorrt=kind == "tensorrt",
+    )
+
+
+def why_unavailable(kind: str, device: torch.device) -> str | None:
+    """Why an engine cannot run on a device of this machine, in a few words; None where it can.
+
+    Raises:
+        InputError: no engine of that name.
+    """
+    if kind not in KINDS:
+        close = nearest(kind, KINDS) if isinstance(kind, str) else []
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"backend must be one of {', '.join(KINDS)}, found '{kind}'{hint}")
+    checks = {
+        "compile": _without_compiler,
+        "onnxruntime": _without_onnxruntime,
+        "openvino": _without_openvino,
+        "tensorrt": _without_tensorrt,
+    }
+    return checks[kind](device) if kind in checks else None
+
+
+def _without_compiler(device: torch.device) -> str | None:
+    if not hasattr(torch._inductor, "aoti_compile_and_package"):
+        return f"it needs torch 2.6 or newer, found {torch.__version__}"
+    if device.type == "mps":
+        return "it is for the CPU and CUDA"
+    named = os.environ.get("CXX")
+    if not any(shutil.which(name) for name in ([named] if named else ["g++", "clang++", "cl"])):
+        return f"no C++ compiler {named or 'g++ or clang++'} is installed"
+    return None
+
+
+def _without_onnxruntime(device: torch.device) -> str | None:
+    if reason := _without_package("onnxruntime") or _without_package("onnx", "onnxruntime"):
+        return reason
+    if device.type == "cuda":
+        return _without_provider("CUDAExecutionProvider")
+    return None if device.type == "cpu" else "it is for the CPU and CUDA"
+
+
+def _without_openvino(device: torch.device) -> str | None:
+    if reason := _without_package("openvino"):
+        return reason
+    return None if device.type == "cpu" else "it is for the CPU; take device=cpu"
+
+
+def _without_tensorrt(device: torch.device) -> str | None:
+    if device.type != "cuda":
+        return "it is for NVIDIA GPUs; take device=cuda"
+    if reason := _without_package("onnxruntime") or _without_package("onnx", "onnxruntime"):
+        return reason
+    return _without_provider("TensorrtExecutionProvider")
+
+
+def _without_package(name: str, extra: str | None = None) -> str | None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        return f'{error}; pip install "posekit[{extra or name}]"'
+    return None
+
+
+def _without_provider(name: str) -> str | None:
+    import onnxruntime
+
+    if name in onnxruntime.get_available_providers():
+        return None
+    return f"the installed onnxruntime has no {name}; pip install onnxruntime-gpu in its place"

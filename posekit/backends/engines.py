@@ -1,0 +1,296 @@
+"""One small class per engine: images in, the network's raw outputs out."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posekit.backends.artifacts import fingerprint, load_artifact
+from posekit.backends.batches import run_in_batches
+from posekit.backends.graphs import OPSET, to_onnx, to_openvino
+from posekit.backends.outputs import describe_outputs, flatten, nest, output_names
+from posekit.errors import InputError
+from posekit.models.fuse import fold_batch_norms
+
+__all__ = ["CompiledBackend", "OnnxRuntimeBackend", "OpenVinoBackend", "TorchBackend"]
+
+
+class TorchBackend:
+    """PyTorch as it is, with batch norms folded and, where that helps, channels last.
+
+    Args:
+        net: in eval mode.
+        device: where it runs.
+        dtype: of its parameters and inputs.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        input_size: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.net = _placed(fold_batch_norms(net), device, dtype)
+        self.layout = torch.channels_last if _prefers_channels_last(net) else None
+        if self.layout is not None:
+            # The rearranged weights must not be the ones that `net` still has.
+            self.net = copy.deepcopy(self.net).to(memory_format=self.layout)
+        self.input_size, self.device, self.dtype = input_size, device, dtype
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Any:
+        if not len(images):
+            return _nothing(describe_outputs(self.net, self.input_size), self.device)
+        images = images.to(self.device, self.dtype)
+        if self.layout is not None:
+            images = images.contiguous(memory_format=self.layout)
+        return self.net(images)
+
+
+class CompiledBackend:
+    """Code that torch.export and AOTInductor make of the network, with its weights inside.
+
+    Compiling takes about a minute per size of batch, at the first batch of that size; a later
+    process loads what it left in the cache in less than a second.
+
+    Args:
+        net: in eval mode.
+        input_size: (w, h) in pixels.
+        device: where it runs.
+        dtype: of its parameters and inputs.
+        folder: where compiled code is kept.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        input_size: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        folder: Path,
+    ) -> None:
+        self.net = _placed(fold_batch_norms(net), device, dtype)
+        self.template = describe_outputs(net, input_size)
+        self.input_size, self.device, self.dtype, self.folder = input_size, device, dtype, folder
+        flags = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else _gpu(device)
+        self.name = fingerprint(net, "aoti", input_size, device.type, dtype, flags)
+        self._loaded: dict[int, Callable[[Tensor], Any]] = {}
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Any:
+        if not len(images):
+            return _nothing(self.template, self.device)
+        images = images.to(self.device, self.dtype).contiguous()
+        return nest(run_in_batches(self._run, images), self.template)
+
+    def _run(self, images: Tensor) -> list[Tensor]:
+        size = len(images)
+        if size not in self._loaded:
+            self._loaded[size] = load_artifact(
+                self.folder,
+                f"compile-{self.name}-{size}",
+                make=lambda folder: self._compile(folder / "model.pt2", size),
+                load=lambda folder: torch._inductor.aoti_load_package(str(folder / "model.pt2")),
+            )
+        return flatten(self._loaded[size](images))
+
+    def _compile(self, path: Path, size: int) -> None:
+        width, height = self.input_size
+        example = torch.zeros(size, 3, height, width, device=self.device, dtype=self.dtype)
+        with torch.inference_mode(False), torch.no_grad():
+            exported = torch.export.export(self.net, (example.clone(),))
+            torch._inductor.aoti_compile_and_package(
+                exported,
+                package_path=str(path),
+                # The weights become constants, in the layout that each operation wants.
+                inductor_configs={"freezing": True},
+            )
+
+
+class OnnxRuntimeBackend:
+    """ONNX Runtime on an ONNX export of the network, on the CPU, CUDA or TensorRT.
+
+    Args:
+        net: in eval mode.
+        input_size: (w, h) in pixels.
+        device: where it runs; inputs and outputs go through the host's memory.
+        dtype: of the outputs.
+        folder: where the export and TensorRT's engines are kept.
+        tensorrt: use NVIDIA TensorRT.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        input_size: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        folder: Path,
+        tensorrt: bool = False,
+    ) -> None:
+        import onnxruntime
+
+        if dtype != torch.float32 and not tensorrt:
+            raise InputError(f"onnxruntime runs in float32, found {dtype}; take another backend")
+        self.template = describe_outputs(net, input_size)
+        self.device, self.dtype = device, dtype
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if device.type == "cuda":
+            place = {"device_id": device.index or 0}
+            providers.insert(0, ("CUDAExecutionProvider", place))
+            if tensorrt:
+                providers.insert(0, ("TensorrtExecutionProvider", _tensorrt(folder, dtype) | place))
+
+        def export(made: Path) -> None:
+            to_onnx(
+                _for_export(net),
+                _example(input_size),
+                made / "model.onnx",
+                names=output_names(self.template),
+            )
+
+        self.session = load_artifact(
+            folder,
+            f"onnx-{fingerprint(net, 'onnx', OPSET, input_size)}",
+            make=export,
+            load=lambda made: onnxruntime.InferenceSession(
+                str(made / "model.onnx"), options, providers=providers
+            ),
+        )
+        wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+        if self.session.get_providers()[0] != wanted:
+            raise InputError(
+                f"onnxruntime cannot use {wanted} here, only {self.session.get_providers()}; "
+                "install its libraries (CUDA, cuDNN, TensorRT) or take device=cpu"
+            )
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Any:
+        if not len(images):
+            return _nothing(self.template, self.device)
+        array = images.float().contiguous().cpu().numpy()
+        outputs = self.session.run(None, {"input": array})
+        tensors = [torch.from_numpy(out).to(self.device, self.dtype) for out in outputs]
+        return nest(tensors, self.template)
+
+
+class OpenVinoBackend:
+    """OpenVINO on the CPU, converted from PyTorch without ONNX in between.
+
+    Args:
+        net: in eval mode.
+        input_size: (w, h) in pixels.
+        device: the CPU.
+        dtype: float32 computes in it; float16 and bfloat16 where the processor has them.
+        folder: where the converted network is kept.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        input_size: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        folder: Path,
+    ) -> None:
+        import openvino
+
+        self.template = describe_outputs(net, input_size)
+        self.dtype = dtype
+        # Its own choice would be bfloat16 wherever the processor has it.
+        self.options = {
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self.core = openvino.Core()
+
+        def convert(made: Path) -> None:
+            names = output_names(self.template)
+            model = to_openvino(_for_export(net), _example(input_size), names=names)
+            openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
+
+        self.model = load_artifact(
+            folder,
+            f"openvino-{fingerprint(net, 'openvino', openvino.__version__, input_size)}",
+            make=convert,
+            load=lambda made: self.core.read_model(made / "model.xml"),
+        )
+        self._requests: dict[int, Any] = {}
+        self._lock = threading.Lock()  # a request computes one batch at a time
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Any:
+        if not len(images):
+            return _nothing(self.template, torch.device("cpu"))
+        with self._lock:
+            return nest(run_in_batches(self._run, images.float().contiguous()), self.template)
+
+    def _run(self, images: Tensor) -> list[Tensor]:
+        size = len(images)
+        if size not in self._requests:
+            model = self.model.clone()
+            # A fixed size is faster than any size, by a third for small networks.
+            model.reshape([size, *images.shape[1:]])
+            compiled = self.core.compile_model(model, "CPU", self.options)
+            self._requests[size] = compiled.create_infer_request()
+        results = self._requests[size].infer([images.numpy()], share_inputs=True)
+        return [torch.from_numpy(array).to(self.dtype) for array in results.values()]
+
+
+_PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
+
+
+def _prefers_channels_last(net: nn.Module) -> bool:
+    """Convolutional networks do, on every device measured; transformers have other layouts."""
+    return not any(isinstance(module, nn.LayerNorm) for module in net.modules())
+
+
+def _nothing(template: Any, device: torch.device) -> Any:
+    """The outputs for no images."""
+    empty = [torch.empty(0, *t.shape[1:], dtype=t.dtype, device=device) for t in flatten(template)]
+    return nest(empty, template)
+
+
+def _placed(net: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network there, of that type: `net` itself where it is that already, else a copy."""
+    parameter = next(net.parameters())
+    if parameter.device == device and parameter.dtype == dtype:
+        return net
+    return copy.deepcopy(net).to(device, dtype)
+
+
+def _for_export(net: nn.Module) -> nn.Module:
+    return _placed(net, torch.device("cpu"), torch.float32)
+
+
+def _example(input_size: Sequence[int]) -> Tensor:
+    width, height = input_size
+    return torch.zeros(2, 3, height, width)
+
+
+def _gpu(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _tensorrt(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    return {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(folder / "tensorrt"),
+        "trt_timing_cache_enable": True,
+        "trt_fp16_enable": dtype == torch.float16,
+    }

@@ -1,0 +1,71 @@
+"""A network's raw outputs, which nest tuples of tensors, as a flat list and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["describe_outputs", "flatten", "nest", "output_names"]
+
+
+def describe_outputs(net: nn.Module, input_size: tuple[int, int], batch: int = 1) -> Any:
+    """The outputs for images (batch, 3, h, w) as tensors on `meta`: shapes without numbers.
+
+    Args:
+        net: the network; it is not run on its device.
+        input_size: (w, h) in pixels.
+        batch: number of images.
+    """
+    width, height = input_size
+    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    on_meta = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    dtype = next(net.parameters()).dtype
+    with torch.no_grad():
+        images = torch.empty(batch, 3, height, width, device="meta", dtype=dtype)
+        return torch.func.functional_call(net, on_meta, (images,))
+
+
+def flatten(outputs: Any) -> list[Tensor]:
+    """The tensors of nested tuples or lists, in order."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    return [tensor for item in outputs for tensor in flatten(item)]
+
+
+def nest(tensors: Sequence[Tensor], template: Any) -> Any:
+    """The inverse of `flatten`: tensors nested as `template`, such as `describe_outputs` gives."""
+    rest = iter(tensors)
+    nested = _filled(template, rest)
+    if next(rest, None) is not None:
+        raise ValueError(f"expected {len(flatten(template))} tensors, found {len(tensors)}")
+    return nested
+
+
+def _filled(template: Any, tensors: Iterator[Tensor]) -> Any:
+    if isinstance(template, Tensor):
+        return next(tensors)
+    return type(template)(_filled(item, tensors) for item in template)
+
+
+def output_names(template: Any) -> list[str]:
+    """Names for the tensors of an exported graph, in order.
+
+    `simcc_x`, `simcc_y`; `heatmap`; `cls_0`, `cls_1`, ..., `reg_0`, ..., `obj_0`, ...;
+    `heatmap`, `root_depth`, `hand_type` of InterNet.
+    """
+    if isinstance(template, Tensor):
+        return ["heatmap"]
+    if all(isinstance(item, Tensor) for item in template):
+        return ["simcc_x", "simcc_y"] if len(template) == 2 else _INTERNET_NAMES[: len(template)]
+    kinds = ("cls", "reg", "obj")
+    return [
+        f"{kind}_{level}"
+        for kind, levels in zip(kinds, template, strict=False)
+        for level in range(len(levels))
+    ]
+
+
+_INTERNET_NAMES = ["heatmap", "root_depth", "hand_type"]

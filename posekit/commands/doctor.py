@@ -1,0 +1,129 @@
+"""`posekit doctor`: what this machine has, and which engines can run on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from posekit.commands.table import format_table
+from posekit.hub import cache_dir
+from posekit.version import __version__
+
+__all__ = ["doctor"]
+
+PACKAGES = (
+    "torch", "timm", "numpy", "opencv-python", "av", "safetensors", "huggingface_hub", "onnx",
+    "onnxruntime", "onnxruntime-gpu", "openvino",
+)  # fmt: skip
+MATRIX_SIZE = 1536
+ROUNDS = 5
+
+
+def doctor(*, device: str | None = None) -> int:
+    """Prints versions, devices, threads, engines, what `auto` has chosen and the machine's speed.
+
+    Args:
+        device: the one to report on; None for the one that posekit would take.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    import torch
+
+    from posekit.backends import KINDS, why_unavailable
+    from posekit.backends.auto import read_choices
+    from posekit.build import select_device
+
+    place = select_device(device)
+    python = f"{platform.python_version()}, {sys.executable}"
+    _section("versions", [("posekit", __version__), ("python", python), *_packages()])
+    _section(
+        "device",
+        [
+            ("used", f"{place}{'' if device else ', as none was named'}"),
+            ("cpu", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"),
+            ("cuda", _cuda()),
+            ("mps", "available" if torch.backends.mps.is_available() else "no"),
+            ("threads", f"{torch.get_num_threads()} of {_usable_processors()} processors"),
+            ("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set")),
+        ],
+    )
+    reasons = [(kind, why_unavailable(kind, place) or "available") for kind in KINDS]
+    _section(f"backends on {place.type}", reasons)
+    path = cache_dir() / "backends" / "auto.json"
+    choices = [
+        (
+            f"{choice.get('network')}, batch of {choice.get('batch')}",
+            f"{choice.get('kind')} {_milliseconds(choice.get('milliseconds'))}",
+        )
+        for choice in read_choices(path).values()
+    ]
+    _section(f"chosen by auto ({path})", choices or [("nothing yet", "")])
+    _section("speed", [("float32 matrix product", f"{_matmul_rate(place):.0f} GFLOP/s")])
+    return 0
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    table = format_table(("", ""), rows).splitlines()[2:]
+    print("\n".join([title, *(f"  {line}" for line in table), ""]))
+
+
+def _packages() -> list[tuple[str, str]]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, "not installed"))
+    return found
+
+
+def _cuda() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        return f"no GPU is usable (torch is built for CUDA {built})" if built else "not in torch"
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return f"{', '.join(names)} (CUDA {torch.version.cuda})"
+
+
+def _processor() -> str:
+    from posekit.backends.auto import processor_name
+
+    return processor_name()
+
+
+def _usable_processors() -> int:
+    """Those that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _milliseconds(times: object) -> str:
+    if not isinstance(times, dict):
+        return ""
+    return "(" + ", ".join(f"{kind} {value} ms" for kind, value in times.items()) + ")"
+
+
+def _matmul_rate(device: object) -> float:
+    """Median rate of a large product, in GFLOP/s."""
+    import torch
+
+    place = torch.device(str(device))
+    a, b = torch.rand(2, MATRIX_SIZE, MATRIX_SIZE, device=place)
+    taken = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        (a @ b)[0, 0].item()  # waits for a GPU
+        taken.append(time.perf_counter() - start)
+    return 2 * MATRIX_SIZE**3 / statistics.median(taken[1:]) / 1e9

@@ -1,0 +1,85 @@
+"""`auto` measures once, remembers, and survives what it remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from posekit.backends import make_backend
+from posekit.backends.auto import CANDIDATES, read_choices
+
+
+@pytest.fixture
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU()).eval().requires_grad_(False)
+
+
+def run(net: nn.Module, folder: Path, number: int = 1) -> dict[str, dict]:
+    """What is remembered after a batch."""
+    make_backend(net, "auto", input_size=(8, 8), cache_dir=folder)(torch.zeros(number, 3, 8, 8))
+    return read_choices(folder / "backends" / "auto.json")
+
+
+def test_what_was_measured_is_used_again(net: nn.Module, tmp_path: Path) -> None:
+    first = run(net, tmp_path)
+    (choice,) = first.values()
+    assert choice["kind"] in CANDIDATES
+    assert choice["kind"] == min(choice["milliseconds"], key=choice["milliseconds"].get)
+    file = tmp_path / "backends" / "auto.json"
+    written = file.stat().st_mtime_ns
+    assert run(net, tmp_path) == first
+    assert file.stat().st_mtime_ns == written
+
+
+def test_larger_batches_are_measured_on_their_own(net: nn.Module, tmp_path: Path) -> None:
+    run(net, tmp_path, 1)
+    assert sorted(c["batch"] for c in run(net, tmp_path, 5).values()) == ["many", "one"]
+
+
+def test_a_choice_is_followed_and_other_weights_share_it(net: nn.Module, tmp_path: Path) -> None:
+    file = tmp_path / "backends" / "auto.json"
+    ((key, choice),) = run(net, tmp_path).items()
+    file.write_text(json.dumps({key: {**choice, "kind": "torch", "note": "kept"}}))
+    with torch.no_grad():
+        net[0].weight.add_(1)
+    assert run(net, tmp_path)[key]["note"] == "kept"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', "\x00"])
+def test_a_broken_file_is_ignored_with_a_warning(
+    content: str, net: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "backends" / "auto.json"
+    file.parent.mkdir()
+    file.write_text(content)
+    with caplog.at_level(logging.WARNING):
+        choices = run(net, tmp_path)
+    assert "is ignored" in caplog.text
+    assert len(choices) == 1
+
+
+def test_a_remembered_engine_of_no_known_name_is_measured_anew(
+    net: nn.Module, tmp_path: Path
+) -> None:
+    file = tmp_path / "backends" / "auto.json"
+    ((key, choice),) = run(net, tmp_path).items()
+    file.write_text(json.dumps({key: {**choice, "kind": "abacus"}}))
+    assert run(net, tmp_path)[key]["kind"] in CANDIDATES
+
+
+def test_a_cache_that_cannot_be_written_costs_the_memory_only(
+    net: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "backends").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        outputs = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)(
+            torch.zeros(1, 3, 8, 8)
+        )
+    assert outputs.shape == (1, 4, 6, 6)
+    assert "measures again" in caplog.text

@@ -1,0 +1,223 @@
+"""Every engine gives the network's own outputs, for batches of any size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from posekit.backends import KINDS, make_backend, why_unavailable
+from posekit.backends.outputs import flatten
+from posekit.build import create_model
+from posekit.config import read_config
+from posekit.detect import Detector
+from posekit.errors import InputError
+from posekit.estimate import PoseEstimator
+from posekit.skeleton import load_skeleton
+from posekit.transforms.affine import boxes_to_cs, crop_matrices
+
+CPU = torch.device("cpu")
+# Starting the compiler takes ten seconds, for the smallest network too.
+SLOW_COMPILE = pytest.param("compile", marks=pytest.mark.slow)
+MODEL = "rtmpose-t_body8-256x192"
+DETECTOR = "rtmdet-nano_person-320"
+ENGINES = ("torch", "onnxruntime", "openvino")
+
+
+class Tiny(nn.Module):
+    """Outputs nested as a detector's are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.cls, self.reg = nn.Conv2d(4, 1, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        x = nn.functional.silu(self.norm(self.conv(x)))
+        half = nn.functional.avg_pool2d(x, 2)
+        return (self.cls(x), self.cls(half)), (self.reg(x), self.reg(half))
+
+
+@pytest.fixture
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    net = Tiny().eval().requires_grad_(False)
+    net.norm.running_mean.uniform_(-0.5, 0.5)
+    return net
+
+
+def skip_unavailable(kind: str) -> None:
+    if reason := why_unavailable(kind, CPU):
+        pytest.skip(f"{kind}: {reason}")
+
+
+def images_of(number: int, size: int = 16) -> Tensor:
+    return torch.randn(number, 3, size, size, generator=torch.Generator().manual_seed(number))
+
+
+@pytest.mark.parametrize("kind", [*ENGINES, "auto", SLOW_COMPILE])
+def test_outputs_equal_the_networks_for_any_batch(
+    kind: str, tiny: nn.Module, tmp_path: Path
+) -> None:
+    skip_unavailable(kind)
+    backend = make_backend(tiny, kind, input_size=(16, 16), cache_dir=tmp_path)
+    for number in (0, 1, 3, 9):
+        with torch.inference_mode():
+            expected = tiny(images_of(number))
+        found = backend(images_of(number))
+        assert [len(part) for part in found] == [2, 2]
+        for a, b in zip(flatten(expected), flatten(found), strict=True):
+            assert b.dtype == torch.float32
+            torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_first_outputs_outlive_a_second_call(
+    kind: str, tiny: nn.Module, tmp_path: Path
+) -> None:
+    # A flip test holds both.
+    skip_unavailable(kind)
+    backend = make_backend(tiny, kind, input_size=(16, 16), cache_dir=tmp_path)
+    first = flatten(backend(images_of(1)))
+    before = [tensor.clone() for tensor in first]
+    backend(images_of(1) + 1)
+    assert all(a.equal(b) for a, b in zip(first, before, strict=True))
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_keypoints_stay_on_photographs(
+    kind: str, shared: Path, rtmpose_t: Path, tmp_path: Path
+) -> None:
+    skip_unavailable(kind)
+    config = read_config(MODEL)
+    net = create_model(MODEL, weights=rtmpose_t)
+    estimator = PoseEstimator(net, config, load_skeleton(config["keypoints"]))
+    crops = []
+    for path in sorted((shared / "images").glob("0*.jpg"))[:4]:
+        image = cv2.imread(str(path))
+        height, width = image.shape[:2]
+        boxes = np.array([[0, 0, width, height], [0, 0, width / 2, height]], np.float32)
+        centers, scales = boxes_to_cs(boxes, input_size=estimator.input_size)
+        matrices = crop_matrices(centers, scales, input_size=estimator.input_size)
+        crops.append(estimator.crop([image], np.zeros(2, int), matrices))
+    batch = estimator.normalize(np.concatenate(crops))
+    backend = make_backend(net, kind, input_size=estimator.input_size, cache_dir=tmp_path)
+    with torch.inference_mode():
+        expected = estimator.codec.decode(net(batch))[0]
+    found = estimator.codec.decode(backend(batch))[0]
+    away = np.linalg.norm(found - expected, axis=-1)
+    assert np.percentile(away, 99) <= 0.1
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_detections_stay_on_photographs(
+    kind: str, shared: Path, person_detector: Path, tmp_path: Path
+) -> None:
+    skip_unavailable(kind)
+    net = create_model(DETECTOR, weights=person_detector)
+    detector = Detector(net, read_config(DETECTOR))
+    image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
+    (expected,) = detector([image], score_threshold=0.3)
+    backend = make_backend(net, kind, input_size=detector.input_size, cache_dir=tmp_path)
+    detector.net = backend
+    (found,) = detector([image], score_threshold=0.3)
+    assert len(expected) > 0
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.1)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def test_an_engine_leaves_the_network_as_it_was(tiny: nn.Module, tmp_path: Path) -> None:
+    before = {key: value.clone() for key, value in tiny.state_dict().items()}
+    backend = make_backend(tiny, "torch", input_size=(16, 16), dtype=torch.float64)
+    assert flatten(backend(images_of(2)))[0].dtype == torch.float64
+    after = tiny.state_dict()
+    assert all(value.equal(after[key]) for key, value in before.items())
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("onnx", "onnxruntime"), ("opnvino", "openvino")])
+def test_unknown_engines_are_named_with_the_nearest(kind: str, hint: str, tiny: nn.Module) -> None:
+    with pytest.raises(InputError, match=f"backend must be one of .* found '{kind}'; .*{hint}"):
+        make_backend(tiny, kind, input_size=(16, 16))
+
+
+def test_tensorrt_is_refused_on_the_cpu(tiny: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"backend=tensorrt cannot run on cpu here: .*device=cuda"):
+        make_backend(tiny, "tensorrt", input_size=(16, 16))
+
+
+def test_types_that_onnx_runtime_has_not_are_refused(tiny: nn.Module, tmp_path: Path) -> None:
+    skip_unavailable("onnxruntime")
+    with pytest.raises(InputError, match=r"float32, found torch\.bfloat16"):
+        make_backend(
+            tiny,
+            "onnxruntime",
+            input_size=(16, 16),
+            dtype=torch.bfloat16,
+            cache_dir=tmp_path,
+        )
+
+
+def test_a_cache_that_cannot_be_written_is_named(tiny: nn.Module, tmp_path: Path) -> None:
+    skip_unavailable("openvino")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(InputError, match=r"cannot write to the cache .*POSEKIT_CACHE"):
+        make_backend(tiny, "openvino", input_size=(16, 16), cache_dir=blocked)
+
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from pathlib import Path
+from torch import nn
+from posekit.backends import make_backend
+from posekit.errors import InputError
+net = nn.Conv2d(3, 4, 1).eval()
+assert make_backend(net, "torch", input_size=(8, 8)) is not None
+try:
+    make_backend(net, sys.argv[2], input_size=(8, 8), cache_dir=Path(sys.argv[3]))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "kind", "extra"),
+    [
+        ("openvino", "openvino", "openvino"),
+        ("onnxruntime", "onnxruntime", "onnxruntime"),
+        ("onnx", "onnxruntime", "onnxruntime"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    package: str, kind: str, extra: str, tmp_path: Path
+) -> None:
+    skip_unavailable(kind)
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, package, kind, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"No module named '{package}'" in done.stdout
+    assert f'pip install "posekit[{extra}]"' in done.stdout
+
+
+def test_every_kind_says_whether_it_can_run() -> None:
+    reasons = {kind: why_unavailable(kind, CPU) for kind in KINDS}
+    assert reasons["torch"] is None
+    assert reasons["auto"] is None
+    assert "NVIDIA" in (reasons["tensorrt"] or "")

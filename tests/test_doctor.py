@@ -1,0 +1,71 @@
+"""`posekit doctor` says what is there, in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posekit.backends.auto import CANDIDATES
+from posekit.commands.doctor import doctor
+from posekit.errors import InputError
+from posekit.version import __version__
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_versions_device_engines_and_speed_are_printed(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor(device="cpu") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert f"posekit {__version__}" in lines
+    assert "used cpu" in lines
+    assert "torch available" in lines
+    assert any(line.startswith("tensorrt it is for NVIDIA GPUs") for line in lines)
+    assert "nothing yet" in lines
+    (rate,) = [line.split()[-2] for line in lines if line.endswith("GFLOP/s")]
+    assert float(rate) > 0
+
+
+def test_what_auto_chose_is_printed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    choice = {"kind": "openvino", "network": "RTMPose", "batch": "one"}
+    (cache / "backends").mkdir()
+    (cache / "backends" / "auto.json").write_text(
+        json.dumps({"key": {**choice, "milliseconds": {"torch": 50.0, "openvino": 22.5}}})
+    )
+    doctor(device="cpu")
+    expected = r"RTMPose, batch of one openvino (torch 50.0 ms, openvino 22.5 ms)"
+    assert expected in " ".join(capsys.readouterr().out.split())
+    assert "openvino" in CANDIDATES
+
+
+def test_a_device_that_is_not_there_is_an_error(cache: Path) -> None:
+    with pytest.raises(InputError, match="device 'cuda:99' cannot be used here"):
+        doctor(device="cuda:99")
+
+
+def test_threads_and_missing_packages_are_those_of_the_process(cache: Path) -> None:
+    program = (
+        "import sys; sys.modules['openvino'] = None\n"
+        "from posekit.commands.doctor import doctor\n"
+        "sys.exit(doctor(device='cpu'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = " ".join(done.stdout.split())
+    assert "threads 1 of" in text
+    assert 'pip install "posekit[openvino]"' in text
