@@ -1,4 +1,4 @@
-"""The command line: `posekit <command>`; `predict` takes Hydra overrides.
+"""The command line: `posekit <command>`; most commands take Hydra overrides.
 
 Only what a command needs is imported, so that `--help` and `models` answer at once.
 """
@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from posekit.errors import PosekitError
@@ -17,9 +18,10 @@ from posekit.version import __version__
 __all__ = ["main"]
 
 PREDICT_HELP = """\
-Find poses in images.
+Find poses in images and videos.
 
   posekit predict model=human inputs=photo.jpg out_dir=out
+  posekit predict model=human3d inputs=clip.mp4 out_dir=out
   posekit predict model=wholebody inputs=folder/ out_dir=out model.flip_test=false
   posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
 
@@ -36,6 +38,26 @@ Write a network as a file for another engine, checked against the network itself
 Beside the file, <file>.json says how much its keypoints differ, in pixels. A file that would
 differ by more than 0.1 (0.5 for float16) is not written, and the exit status is 1.
 """
+
+EVALUATE_HELP = """\
+Measure a model on a labelled data set, as published tables do.
+
+  posekit evaluate model=rtmpose-m_coco-256x192 dataset=coco dataset.root=/data/coco \\
+      detections=COCO_val2017_detections_AP_H_56_person.json
+  posekit evaluate model=human dataset=custom dataset.val=mine.json out=results.json
+  posekit evaluate model=rtmdet-m_coco-640 dataset=coco_boxes dataset.root=/data/coco
+  posekit evaluate model=motionbert_h36m sequences=h36m_test.npz
+
+Boxes are the labelled ones, those of detections=FILE, or of detector=NAME. `posekit evaluate --cfg`
+prints every key with its value; key=value sets it. See docs/evaluation.md.
+"""
+
+# Commands that take overrides: name, one line, all of it.
+COMPOSED = (
+    ("predict", "find poses in images and videos", PREDICT_HELP),
+    ("evaluate", "measure a model on a labelled data set", EVALUATE_HELP),
+    ("export", "write a network as a file for other engines", EXPORT_HELP),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,15 +85,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="posekit", description="Pose estimation in pure PyTorch.")
     parser.add_argument("--version", action="version", version=f"posekit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-
-    predict = commands.add_parser(
-        "predict",
-        help="find poses in images",
-        description=PREDICT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _take_overrides(predict)
-    predict.set_defaults(run=_predict)
+    for name, help_line, description in COMPOSED:
+        composed = commands.add_parser(
+            name,
+            help=help_line,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        composed.add_argument("overrides", nargs="*", metavar="key=value")
+        composed.add_argument(
+            "--config-dir", type=Path, help="a folder with configurations of your own"
+        )
+        composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+        composed.set_defaults(run=_composed)
 
     models = commands.add_parser("models", help="list the models")
     models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
@@ -79,43 +105,25 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
 
-    export = commands.add_parser(
-        "export",
-        help="write a network as a file for other engines",
-        description=EXPORT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _take_overrides(export)
-    export.set_defaults(run=_export)
-
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
     doctor.add_argument("--device", help="the device to report on")
     doctor.set_defaults(run=_doctor)
     return parser
 
 
-def _take_overrides(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    parser.add_argument("--config-dir", type=Path, help="a folder with configurations of your own")
-    parser.add_argument("--cfg", action="store_true", help="print the configuration and stop")
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    from posekit.commands.export import export
-
-    return export(arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg)
+def _composed(arguments: argparse.Namespace) -> int:
+    """A command whose configuration Hydra composes: `posekit.commands.<name>.<name>`."""
+    module = import_module(f"posekit.commands.{arguments.command}")
+    status: int = getattr(module, arguments.command)(
+        arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg
+    )
+    return status
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from posekit.commands.doctor import doctor
 
     return doctor(device=arguments.device)
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from posekit.commands.predict import predict
-
-    return predict(arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg)
 
 
 def _models(arguments: argparse.Namespace) -> int:

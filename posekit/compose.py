@@ -34,6 +34,10 @@ LITERAL_KEYS = frozenset(
         "out_dir",
         "vis_out_dir",
         "pred_out_dir",
+        "detections",
+        "sequences",
+        "out",
+        "out_predictions",
     )
 )
 NAMED = ("model", "pose2d", "detector")
@@ -62,11 +66,15 @@ def compose_command(
     groups, literals, others = _sorted_out(overrides)
     # Restores a global Hydra state that was there before.
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        model, lifter = _chosen_model(groups, search)
-        detector = _chosen_detector(groups.get("detector"), model, search)
-        base = [f"model={model}", f"detector={detector}" if detector else "~detector"]
-        if lifter is not None:
-            base.append(f"lifter={lifter}")
+        if command == "evaluate":
+            names, base = _evaluated(groups, others, search)
+        else:
+            model, lifter = _chosen_model(groups, search)
+            detector = _chosen_detector(groups.get("detector"), model, search)
+            names = {"model": model, "detector": detector, "lifter": lifter}
+            base = [f"model={model}", f"detector={detector}" if detector else "~detector"]
+            if lifter is not None:
+                base.append(f"lifter={lifter}")
         if search:
             base.append(
                 "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in search) + "]"
@@ -88,7 +96,7 @@ def compose_command(
     for key, value in values.items():
         if value == "???":
             raise InputError(f"{key} is missing: add {key}=... to the command")
-    values["names"] = {"model": model, "detector": detector, "lifter": lifter}
+    values["names"] = names
     return values
 
 
@@ -161,6 +169,38 @@ def _chosen_detector(named: str | None, model: str, search: Sequence[Path]) -> s
     return resolve_name(name, search, detector=True)
 
 
+def _evaluated(
+    groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
+) -> tuple[dict[str, str | None], list[str]]:
+    """The one network that is evaluated, of any kind, and a detector where one was named."""
+    if "pose2d" in groups:
+        raise InputError("pose2d does not apply: lifters are evaluated on 2D poses of a file")
+    name = resolve_name(groups.get("model", "human"), search)
+    config = read_config(name, search)
+    chosen = next((override for override in others if override.startswith("dataset=")), None)
+    names = {"model": None, "detector": None, "lifter": None, "dataset": "coco"}
+    if "classes" in config or "pose2d" in config:
+        group = "detector" if "classes" in config else "lifter"
+        if groups.get("detector", "none") not in NO_DETECTOR:
+            raise InputError(f"detector gives boxes to pose models; {name} is a {group}")
+        names |= {group: name, "dataset": "coco_boxes" if group == "detector" else None}
+        base = ["~model", f"{group}={name}"]
+        if group == "lifter":
+            base.append("~dataset")
+        elif chosen is None:
+            base.append("dataset=coco_boxes")
+    else:
+        detector = groups.get("detector", "none")
+        names["model"] = name
+        base = [f"model={name}"]
+        if detector not in NO_DETECTOR:
+            names["detector"] = resolve_name(detector, search, detector=True)
+            base.append(f"detector={names['detector']}")
+    if chosen is not None:
+        names["dataset"] = _unquoted(chosen.partition("=")[2])
+    return names, base
+
+
 def _refuse_unparsable(overrides: Sequence[str]) -> None:
     """Names the override that Hydra's grammar chokes on, if one is to blame."""
     parser = OverridesParser.create()
@@ -187,7 +227,7 @@ def _explain(error: Exception, overrides: Sequence[str], valid: Any) -> str:
 def _unknown_key(key: str, valid: Mapping[Any, Any]) -> str:
     close = nearest(key, sorted(_flat_keys(valid)))
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"unknown key '{key}'{hint} `posekit predict --cfg` prints all of them"
+    return f"unknown key '{key}'{hint} `--cfg` prints all of them"
 
 
 def _flat_keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

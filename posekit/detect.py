@@ -124,5 +124,6 @@ class Detector:
         boxes = detections.boxes_xyxy
         extent = boxes.max(initial=0.0) + 1
         moved = boxes + (detections.labels * extent).astype(np.float32)[:, None]
-        kept = nms(moved, detections.scores, self.nms_threshold)
-        return detections[kept[: self.max_detections]]
+        return detections[
+            nms(moved, detections.scores, self.nms_threshold, max_kept=self.max_detections)
+        ]

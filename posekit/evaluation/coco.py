@@ -92,6 +92,7 @@ class KeypointAP:
             self.parts = WHOLEBODY_PARTS
         if len(self.sigmas) != max(part.stop for part in self.parts):
             raise InputError(f"expected 133 sigmas for wholebody, found {len(self.sigmas)}")
+        _pycocotools()  # not when all predictions are there
         self._dataset = _read(annotations)
         self._box_area = box_area or protocol == "crowdpose"
         self._images = {image["id"] for image in self._dataset["images"]}
@@ -164,6 +165,18 @@ class KeypointAP:
             for name, value in _summary(evaluation, ("M", "L")).items():
                 metrics[part.name + name] = value
         return metrics
+
+    def results(self) -> list[dict[str, Any]]:
+        """What `compute` counts as COCO results, with the fields of each part's keypoints."""
+        found = []
+        for image_id, keypoints, keypoint_scores, score, category_id in self._people():
+            rows = np.column_stack([keypoints, keypoint_scores])
+            result = {"image_id": image_id, "category_id": category_id, "score": score}
+            for part in self.parts:
+                if len(part.fields) == 1:
+                    result[part.fields[0]] = rows[part.start : part.stop].ravel().tolist()
+            found.append(result)
+        return found
 
     def _truth(self, part: Part) -> dict[str, Any]:
         """The annotations as COCO's evaluation wants them for one part."""
@@ -249,6 +262,7 @@ class BoxAP:
         *,
         category_ids: Sequence[int] | None = None,
     ) -> None:
+        _pycocotools()  # not when all predictions are there
         dataset = _read(annotations)
         self._images = {image["id"] for image in dataset["images"]}
         self._categories = {category["id"] for category in dataset["categories"]}
@@ -307,6 +321,11 @@ class BoxAP:
         """AP, AP50, AP75, AP(S), AP(M), AP(L) and the same of AR, 0 to 1; NaN: nothing counts."""
         evaluation = _evaluate(self._truth, self._found, "bbox", category_ids=self.category_ids)
         return _summary(evaluation, ("S", "M", "L"))
+
+    def results(self) -> list[dict[str, Any]]:
+        """All boxes so far as COCO results."""
+        fields = ("image_id", "category_id", "bbox", "score")
+        return [{field: box[field] for field in fields} for box in self._found]
 
 
 def rescored(
@@ -429,4 +448,6 @@ def _pycocotools() -> tuple[ModuleType, ModuleType]:
         coco = importlib.import_module("pycocotools.coco")
         return coco, importlib.import_module("pycocotools.cocoeval")
     except ImportError as error:
-        raise InputError("average precision needs pycocotools: pip install pycocotools") from error
+        raise InputError(
+            'average precision needs pycocotools: pip install "posekit[train]"'
+        ) from error

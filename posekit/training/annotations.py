@@ -81,11 +81,13 @@ class Dataset:
         skeleton: the skeleton to train, by name or YAML; None takes the first source's.
         train: sources of the training samples.
         val: sources of the evaluation samples; may be empty.
+        metrics: what is measured on them; empty takes what is published for such keypoints.
     """
 
     skeleton: str | None
     train: tuple[Source, ...]
     val: tuple[Source, ...]
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class DetectionLabels:
 
 
 def parse_dataset(config: Any) -> Dataset:
-    """A `dataset` configuration: `skeleton`, `root`, `train` and `val`.
+    """A `dataset` configuration: `skeleton`, `root`, `train`, `val` and `metrics`.
 
     Args:
         config: a mapping; relative paths start from its `root`. Or the path of one JSON.
@@ -183,14 +185,16 @@ def parse_dataset(config: Any) -> Dataset:
         config = {"train": config}
     if not isinstance(config, Mapping):
         raise InputError(f"dataset: expected a mapping with 'train', found {config!r}")
-    _refuse_unknown("dataset", config, ("skeleton", "root", "train", "val"))
+    _refuse_unknown("dataset", config, ("skeleton", "root", "train", "val", "metrics"))
     if not config.get("train"):
         raise InputError("dataset.train is missing: name a COCO-style JSON, dataset.train=FILE")
     root = config.get("root")
+    metrics = config.get("metrics") or ()
     return Dataset(
         skeleton=config.get("skeleton"),
         train=parse_sources(config["train"], "dataset.train", root),
         val=parse_sources(config.get("val") or [], "dataset.val", root),
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
     )
 
 

@@ -106,6 +106,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         self.final_augment = final_augment
         self.final_epoch = final_epoch
         self.seed = seed
+        self.sources = tuple(sources)
         self.labels: list[PoseLabels] = []
         for source in sources:
             labels, problems = read_pose_labels(source, skeleton)
@@ -232,6 +233,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         self.final_augment = final_augment
         self.final_epoch = final_epoch
         self.seed = seed
+        self.sources = tuple(sources)
         self.labels: list[DetectionLabels] = []
         for source in sources:
             labels, problems = read_detection_labels(source, classes, keep_empty=augment is None)

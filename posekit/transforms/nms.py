@@ -14,7 +14,12 @@ __all__ = ["nearby_joints_nms", "nms", "oks_nms", "soft_oks_nms"]
 
 
 def nms(
-    boxes_xyxy: np.ndarray, scores: np.ndarray, threshold: float, *, pixel_offset: float = 0.0
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    *,
+    pixel_offset: float = 0.0,
+    max_kept: int | None = None,
 ) -> np.ndarray:
     """Greedy suppression of boxes that overlap a better one.
 
@@ -24,6 +29,7 @@ def nms(
         threshold: boxes whose IoU with a kept one is larger go.
         pixel_offset: 1 counts both border pixels into a side's length, as older evaluation code
             does; 0 measures it.
+        max_kept: stop with so many, the best ones; None keeps all.
 
     Returns:
         Indices of the boxes kept, best first; ties keep the input's order.
@@ -31,8 +37,8 @@ def nms(
     order = np.argsort(-scores, kind="stable")
     low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
     areas = (high - low + pixel_offset).prod(axis=1)
-    kept = []
-    while order.size:
+    kept: list[int] = []
+    while order.size and (max_kept is None or len(kept) < max_kept):
         best, rest = order[0], order[1:]
         kept.append(best)
         sides = np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest])

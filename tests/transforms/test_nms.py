@@ -119,3 +119,14 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         oks_nms(keypoints, scores, areas, 0.9, sigmas=SIGMAS[:5])
     with pytest.raises(InputError, match=r"expected areas \(12,\)"):
         soft_oks_nms(keypoints, scores, areas[:3], 0.9, sigmas=SIGMAS)
+
+
+def test_a_limit_keeps_the_best() -> None:
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 100, (200, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(5, 30, (200, 2))])
+    scores = rng.uniform(size=200)
+    everything = nms(boxes, scores, 0.5)
+    assert len(everything) > 20
+    np.testing.assert_array_equal(nms(boxes, scores, 0.5, max_kept=7), everything[:7])
+    assert len(nms(boxes, scores, 0.5, max_kept=0)) == 0

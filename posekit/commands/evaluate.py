@@ -1,0 +1,482 @@
+"""`posekit evaluate`: a model and a labelled data set in, metrics beside the published ones out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from tqdm import tqdm
+
+from posekit.checkpoints import Metric
+from posekit.commands.table import format_table
+from posekit.compose import compose_command
+from posekit.config import find_checkpoint
+from posekit.errors import InputError, OutputError
+from posekit.version import __version__
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from posekit.detect import Detector
+
+__all__ = ["evaluate"]
+
+# A data set of conf/dataset -> its name in the table of checkpoints, and the boxes that the
+# published figures were measured on.
+_COCO_BOXES = "COCO_val2017_detections_AP_H_56_person.json"
+PUBLISHED = {
+    "300w": ("300W", "labelled"),
+    "aflw": ("AFLW", "labelled"),
+    "ap10k": ("AP-10K", "labelled"),
+    "coco": ("COCO", _COCO_BOXES),
+    "coco_boxes": ("COCO", ""),
+    "coco_detected": ("COCO", _COCO_BOXES),
+    "coco_wholebody": ("COCO-WholeBody", _COCO_BOXES),
+    "cofw": ("COFW", "labelled"),
+    "crowdpose": ("CrowdPose", "det_for_crowd_test_0.1_0.5.json"),
+    "onehand10k": ("OneHand10K", "labelled"),
+    "rhd2d": ("RHD", "labelled"),
+    "wflw": ("WFLW", "labelled"),
+}
+# A metric's name in the table -> the one here.
+PUBLISHED_METRICS = {
+    "AP": "AP",
+    "box AP": "AP",
+    "Whole AP": "AP",
+    "NME": "NME",
+    "NME full": "NME",
+    "NME test": "NME",
+    "PCK@0.2": "PCK@0.2",
+    "AUC": "AUC",
+    "EPE": "EPE",
+    "MPJPE": "MPJPE",
+    "P-MPJPE": "P-MPJPE",
+}
+# So few that starting processes takes longer than reading the images.
+FEW_PEOPLE = 500
+
+
+def evaluate(
+    overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False
+) -> int:
+    """Runs the command.
+
+    Args:
+        overrides: `key=value` each.
+        config_dir: a folder with configurations of the user's own.
+        show: print the composed configuration and stop.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        PosekitError: something that cannot be used; no file has been written then.
+    """
+    config = compose_command("evaluate", overrides, config_dir=config_dir)
+    if show:
+        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        return 0
+    _check(config)
+    search = () if config_dir is None else (config_dir.resolve(),)
+    names = config["names"]
+    if names["lifter"] is not None:
+        outcome = _evaluate_lifter(config, search)
+    elif names["model"] is None:
+        outcome = _evaluate_detector(config, search)
+    else:
+        outcome = _evaluate_pose(config, search)
+    figures = {}
+    if not any(override.lstrip("+").startswith("dataset.val") for override in overrides):
+        figures = _published(config)
+    if figures and names["model"] is not None:
+        outcome.settings["published with boxes"] = PUBLISHED[names["dataset"]][1]
+    _write(config, outcome, figures)
+    _print(outcome, figures)
+    return 0
+
+
+@dataclass
+class _Outcome:
+    """What was measured, and how.
+
+    Attributes:
+        metrics: by name.
+        settings: what they depend on.
+        predictions: COCO results, where they were asked for.
+    """
+
+    metrics: dict[str, float]
+    settings: dict[str, Any]
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """What can be wrong without a network, before torch is imported."""
+    names = config["names"]
+    for key in ("out", "out_predictions"):
+        path = config[key]
+        if path is not None and not isinstance(path, str):
+            raise InputError(f"{key}: expected one file, found {path!r}")
+        if path is not None and Path(path).is_dir():
+            raise InputError(f"{key}: expected a file such as results.json, found a folder: {path}")
+        if path is not None and not os.access(Path(path).parent, os.W_OK):
+            raise InputError(f"{key}: cannot write to the folder {Path(path).parent}")
+    batch_size, workers = config["batch_size"], config["workers"]
+    if not _is_count(batch_size) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of at least 1, found {batch_size!r}")
+    if workers is not None and not _is_count(workers):
+        raise InputError(f"workers must be a whole number of at least 0, found {workers!r}")
+    for key in ("bbox_thr", "nms_thr", "oks_nms", "rescore"):
+        value = config[key]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 <= value <= 1):
+            raise InputError(f"{key} must be a number from 0 to 1, or null, found {value!r}")
+    if names["model"] is None:
+        kind = "a detector" if names["lifter"] is None else "a lifter"
+        for key in ("detections", "detector_weights", "metrics"):
+            if config[key] is not None:
+                name = names["detector"] or names["lifter"]
+                hint = "; use weights" if key == "detector_weights" else ""
+                raise InputError(f"{key} applies to pose models; {name} is {kind}{hint}")
+    elif config["detections"] is not None and names["detector"] is not None:
+        raise InputError("expected detections=FILE or detector=NAME, found both: leave one out")
+    elif config["detector_weights"] is not None and names["detector"] is None:
+        raise InputError("detector_weights are given, but no detector to load them into")
+    if (config["sequences"] is None) == (names["lifter"] is not None):
+        what = "name the NPZ files of a lifter" if names["lifter"] else "applies to lifters alone"
+        raise InputError(f"sequences: {what}, sequences=FILE")
+    if names["lifter"] is not None and config["out_predictions"] is not None:
+        raise InputError("out_predictions: lifters have no COCO results; leave it out")
+    if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, found {config['dtype']!r}")
+    if isinstance(config["detections"], list):
+        raise InputError("detections: expected one file, found a list")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _val(config: Mapping[str, Any]) -> Any:
+    """The data set of the configuration, each instance once."""
+    from posekit.training.annotations import Dataset, parse_dataset
+
+    raw = dict(config["dataset"])
+    if raw.get("train") in (None, "???"):
+        raw["train"] = raw.get("val")  # not used
+    if not raw.get("val"):
+        raise InputError("dataset.val is missing: name a COCO-style JSON, dataset.val=FILE")
+    dataset: Dataset = parse_dataset(raw)
+    sources = tuple(dataclasses.replace(source, repeat=1.0) for source in dataset.val)
+    return dataclasses.replace(dataset, train=sources, val=sources)
+
+
+def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+    from posekit.estimate import PoseEstimator
+    from posekit.evaluation.evaluate import (
+        PoseMetrics,
+        coco_results,
+        common_skeleton,
+        default_metrics,
+        predict_dataset,
+    )
+    from posekit.skeleton import load_skeleton
+    from posekit.training.annotations import dataset_skeleton
+    from posekit.training.datasets import PoseDataset
+
+    name, model = config["names"]["model"], config["model"]
+    if model.get("keypoints_3d"):
+        raise InputError(f"{name} gives 3D poses from images: there is no evaluation of these here")
+    wanted = config["out_predictions"] is not None
+    dataset = _val(config)
+    if wanted and len(dataset.val) > 1:
+        raise InputError("out_predictions: expected one annotation file in dataset.val")
+    skeleton = load_skeleton(model["keypoints"], search=search)
+    labelled = dataset_skeleton(dataset)
+    common = common_skeleton(skeleton, labelled)
+    metrics = config["metrics"] or dataset.metrics or default_metrics(common)
+    options = {
+        "input_size": model["preprocess"]["input_size"],
+        "padding": model["preprocess"]["padding"],
+        "udp": model["preprocess"]["udp"],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        sources, boxes = _boxes(config, dataset.val, labelled, Path(folder), search)
+        samples = PoseDataset(sources, labelled, **options)
+        found = PoseMetrics(
+            samples,
+            skeleton,
+            metrics,
+            nms_threshold=config["oks_nms"],
+            keypoint_threshold=config["rescore"],
+        )
+        _check_images(path for part in samples.labels for path in part.image_paths[part.image_rows])
+        net = _network(config, name, model, config["weights"], search)
+        estimator = PoseEstimator(net, model, skeleton)
+        workers = config["workers"]
+        if workers is None:
+            workers = 2 if len(samples) >= FEW_PEOPLE else 0
+        predictions: list[dict[str, Any]] = []
+        with _bar(len(samples), "person") as bar:
+            for batch in predict_dataset(
+                estimator,
+                samples,
+                batch_size=config["batch_size"],
+                flip_test=config["flip_test"],
+                workers=workers,
+            ):
+                found.update(batch)
+                if wanted and found.protocol is None:
+                    predictions += coco_results(batch, keypoint_threshold=config["rescore"])
+                bar.update(len(batch.keypoints))
+        if wanted and found.protocol is not None:
+            predictions = found.results()
+        flip = model["flip_test"] if config["flip_test"] is None else config["flip_test"]
+        settings = {
+            "model": name,
+            "weights": config["weights"] or "published",
+            "data set": config["names"]["dataset"],
+            "annotations": [source.annotations for source in dataset.val],
+            "images": sum(len(part.image_ids) for part in samples.labels),
+            "people": found.people,
+            "keypoints": f"{found.skeleton.num_keypoints} of {found.skeleton.name}",
+            "boxes": boxes,
+            "flip test": flip,
+        }
+        if found.protocol is not None:
+            settings |= {
+                "protocol": found.protocol,
+                "OKS-NMS": config["oks_nms"],
+                "rescoring by keypoints above": config["rescore"],
+            }
+        return _Outcome(found.compute(), settings | _environment(config), predictions)
+
+
+def _boxes(
+    config: Mapping[str, Any],
+    sources: Sequence[Any],
+    skeleton: Any,
+    folder: Path,
+    search: Sequence[Path],
+) -> tuple[list[Any], str]:
+    """The sources with the boxes to evaluate on, and what these are."""
+    threshold = config["bbox_thr"]
+    name = config["names"]["detector"]
+    if config["detections"] is not None:
+        if len(sources) > 1:
+            raise InputError("detections: expected one annotation file in dataset.val")
+        sources = [dataclasses.replace(sources[0], boxes=config["detections"])]
+    if name is None:
+        if threshold is not None:
+            sources = [dataclasses.replace(source, box_threshold=threshold) for source in sources]
+        files = sorted({source.boxes for source in sources if source.boxes is not None})
+        described = ", ".join(files) or "labelled"
+        if files:
+            described += f", score {max(source.box_threshold for source in sources):g} or more"
+        return list(sources), described
+    from posekit.evaluation.evaluate import detect_boxes
+    from posekit.training.annotations import read_pose_labels
+
+    least = 0.05 if threshold is None else threshold
+    detector = _detector(config, config["detector_weights"], search)
+    detected = []
+    for number, source in enumerate(sources):
+        source = dataclasses.replace(source, boxes=None)
+        labels, _ = read_pose_labels(source, skeleton)
+        _check_images(labels.image_paths)
+        with _bar(len(labels.image_ids), "image") as bar:
+            found = detect_boxes(
+                detector,
+                source,
+                skeleton,
+                classes=config["model"].get("detector_categories", (0,)),
+                score_threshold=least,
+                nms_threshold=config["nms_thr"],
+                on_image=bar.update,
+            )
+        if not found:
+            raise InputError(f"{name} found nobody of score {least:g} or more on the images")
+        path = folder / f"{number}.json"
+        path.write_text(json.dumps(found), encoding="utf-8")
+        detected.append(dataclasses.replace(source, boxes=str(path)))
+    return detected, f"{name}, score {least:g} or more"
+
+
+def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+    from posekit.evaluation.evaluate import box_metric, predict_boxes
+    from posekit.training.datasets import DetectionDataset
+
+    name = config["names"]["detector"]
+    model = config["detector"]
+    dataset = _val(config)
+    samples = DetectionDataset(
+        dataset.val, model["classes"], input_size=model["preprocess"]["input_size"]
+    )
+    metric = box_metric(samples)
+    _check_images(path for labels in samples.labels for path in labels.image_paths)
+    detector = _detector(config, config["weights"], search)
+    count = sum(len(labels.image_ids) for labels in samples.labels)
+    with _bar(count, "image") as bar:
+        for found in predict_boxes(detector, samples):
+            metric.update(*found)
+            bar.update()
+    settings = {
+        "model": name,
+        "weights": config["weights"] or "published",
+        "data set": config["names"]["dataset"],
+        "annotations": [source.annotations for source in dataset.val],
+        "images": count,
+        "classes": len(metric.category_ids),
+        "score": "0.001 or more",
+        "NMS": detector.nms_threshold,
+        "boxes per image": f"at most {detector.max_detections}",
+    }
+    wanted = config["out_predictions"] is not None
+    predictions = metric.results() if wanted else []
+    return _Outcome(metric.compute(), settings | _environment(config), predictions)
+
+
+def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+    from posekit.evaluation.evaluate import evaluate_lifter
+    from posekit.lift import Lifter
+    from posekit.skeleton import load_skeleton
+
+    name, model = config["names"]["lifter"], config["lifter"]
+    files = [config["sequences"]] if isinstance(config["sequences"], str) else config["sequences"]
+    for file in files:
+        if not Path(file).is_file():
+            raise InputError(f"sequences: no such file: {file}")
+    net = _network(config, name, model, config["weights"], search)
+    lifter = Lifter(net, model, load_skeleton(model["keypoints"], search=search))
+    metrics = evaluate_lifter(
+        lifter, files, flip_test=config["flip_test"], batch_size=max(config["batch_size"] // 16, 1)
+    )
+    settings = {
+        "model": name,
+        "weights": config["weights"] or "published",
+        "sequences": files,
+        "window": lifter.max_frames,
+        "flip test": lifter.flip_test if config["flip_test"] is None else config["flip_test"],
+    }
+    return _Outcome(metrics, settings | _environment(config))
+
+
+def _detector(config: Mapping[str, Any], weights: str | None, search: Sequence[Path]) -> Detector:
+    from posekit.detect import Detector
+
+    name, part = config["names"]["detector"], config["detector"]
+    return Detector(_network(config, name, part, weights, search), part)
+
+
+def _network(
+    config: Mapping[str, Any],
+    name: str,
+    part: Mapping[str, Any],
+    weights: str | None,
+    search: Sequence[Path],
+) -> nn.Module:
+    import torch
+
+    from posekit.build import build_network, load_weights, select_device
+    from posekit.hub import resolve_weights
+
+    device = select_device(config["device"])
+    return load_weights(
+        build_network(part["net"]),
+        resolve_weights(name, weights, search=search),
+        device=device,
+        dtype=getattr(torch, config["dtype"] or "float32"),
+    )
+
+
+def _check_images(paths: Iterable[str]) -> None:
+    """Before hours of work, not in the middle of it."""
+    missing = [path for path in dict.fromkeys(map(str, paths)) if not Path(path).is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} images are missing, such as {missing[0]}; name their folder with "
+            "dataset.root or 'images', or leave them out with skip_bad: true"
+        )
+
+
+def _bar(total: int, unit: str) -> tqdm[Any]:
+    return tqdm(total=total, unit=unit, file=sys.stderr, disable=None)
+
+
+def _environment(config: Mapping[str, Any]) -> dict[str, Any]:
+    from posekit.build import select_device
+
+    device = str(select_device(config["device"]))
+    return {"device": device, "dtype": config["dtype"] or "float32", "posekit": __version__}
+
+
+def _published(config: Mapping[str, Any]) -> dict[str, float]:
+    """The table's figures for this model and data set, by the metrics' names here."""
+    names = config["names"]
+    name = names["model"] or names["lifter"] or names["detector"]
+    dataset, _ = PUBLISHED.get(names["dataset"], ("", ""))
+    if names["lifter"]:
+        dataset = "Human3.6M"
+    checkpoint = find_checkpoint(name)
+    if checkpoint is None:
+        return {}
+    return {
+        PUBLISHED_METRICS[metric.name]: _fraction(metric)
+        for metric in checkpoint.metrics
+        if metric.dataset == dataset
+        and metric.name in PUBLISHED_METRICS
+        and (metric.name == "box AP") == (names["model"] is None and names["lifter"] is None)
+    }
+
+
+def _fraction(metric: Metric) -> float:
+    """Box AP and most NME are published in percent."""
+    percent = metric.name == "box AP" or metric.name.startswith("NME")
+    return round(metric.value / 100, 6) if percent and metric.value >= 1 else metric.value
+
+
+def _write(config: Mapping[str, Any], outcome: _Outcome, published: Mapping[str, float]) -> None:
+    from posekit.write import write_atomically
+
+    metrics = {name: _or_null(value) for name, value in outcome.metrics.items()}
+    report = {"metrics": metrics, "published": dict(published), "settings": outcome.settings}
+    for key, content in (("out_predictions", outcome.predictions), ("out", report)):
+        if config[key] is None:
+            continue
+        text = json.dumps(content, indent=None if content is outcome.predictions else 2)
+        try:
+            write_atomically(Path(config[key]), f"{text}\n".encode())
+        except OSError as error:
+            raise OutputError(f"cannot write {config[key]}: {error.strerror or error}") from None
+
+
+def _or_null(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
+
+
+def _print(outcome: _Outcome, published: Mapping[str, float]) -> None:
+    for name, value in outcome.settings.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{name}: {'none' if value is None else shown}")
+    print()
+    rows = [
+        (name, _shown(value), f"{published[name]:g}" if name in published else "")
+        for name, value in outcome.metrics.items()
+    ]
+    print(format_table(("metric", "value", "published"), rows))
+
+
+def _shown(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"

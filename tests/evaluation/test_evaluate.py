@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor, nn
+
+from posekit.build import build_network, load_weights
+from posekit.config import read_config
+from posekit.detect import Detector
+from posekit.errors import InputError
+from posekit.estimate import PoseEstimator
+from posekit.evaluation.evaluate import (
+    PoseMetrics,
+    common_skeleton,
+    default_metrics,
+    detect_boxes,
+    evaluate_detector,
+    evaluate_lifter,
+    evaluate_pose,
+    predict_dataset,
+)
+from posekit.hub import resolve_weights
+from posekit.lift import Lifter
+from posekit.predictor import Part, Predictor
+from posekit.skeleton import Skeleton, load_skeleton
+from posekit.training.annotations import Source, source_skeleton
+from posekit.training.datasets import DetectionDataset, PoseDataset
+from tests.training.sets import coco, save
+
+CONFIG = read_config("rtmpose-t_body8-256x192")
+WIDTH, HEIGHT = CONFIG["preprocess"]["input_size"]
+WHOLEBODY_FIELDS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+
+
+class Oracle(nn.Module):
+    """Knows the labels of a data set's crops; gives them as SimCC, moved by some pixels."""
+
+    def __init__(self, shifts: Sequence[float] = (0.0,)) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+        self.shifts = shifts
+        self.answers: dict[bytes, np.ndarray] = {}
+        self.was_training: list[bool] = []
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        self.was_training.append(self.training)
+        points = np.stack([self.answers[crop.numpy().tobytes()] for crop in batch])
+        return tuple(  # type: ignore[return-value]
+            self._simcc(points[..., axis], size) for axis, size in ((0, WIDTH), (1, HEIGHT))
+        )
+
+    def _simcc(self, places: np.ndarray, size: int) -> Tensor:
+        bins = np.clip(np.rint(places * 2), 0, 2 * size - 1).astype(np.int64)
+        return nn.functional.one_hot(torch.from_numpy(bins), 2 * size).float()
+
+
+def oracle(
+    dataset: PoseDataset,
+    model: Skeleton | None = None,
+    *,
+    shifts: Sequence[float] = (0.0,),
+) -> PoseEstimator:
+    """An estimator that knows the answers; person i is off by `shifts[i % len(shifts)]` pixels."""
+    model = model or dataset.skeleton
+    net = Oracle()
+    estimator = PoseEstimator(net, {**CONFIG, "flip_test": False}, model)
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        places = {name: k for k, name in enumerate(dataset.skeleton.names)}
+        points = np.full((model.num_keypoints, 2), 7.0)
+        for k, name in enumerate(model.names):
+            if name in places:
+                points[k] = sample["keypoints"][places[name]] + shifts[i % len(shifts)]
+        key = estimator.normalize(sample["crop"][None])[0].numpy().tobytes()
+        net.answers[key] = points
+    return estimator
+
+
+def samples(skeleton: Skeleton, *sources: Source, **options: Any) -> PoseDataset:
+    return PoseDataset(list(sources), skeleton, **{"input_size": (WIDTH, HEIGHT), **options})
+
+
+def real(shared: Path, name: str, **more: Any) -> Source:
+    path = shared / "annotations" / f"test_{name}.json"
+    return Source(annotations=str(path), images=str(shared / "images"), **more)
+
+
+def drawn(folder: Path, **options: Any) -> tuple[Source, Skeleton]:
+    data = coco(**options)
+    source = Source(annotations=save(folder, data))
+    return source, source_skeleton(source, data)
+
+
+def by_hand(annotations: str, results: list[dict[str, Any]], folder: Path) -> np.ndarray:
+    """The ten numbers of pycocotools for a results file."""
+    path = folder / "results.json"
+    path.write_text(json.dumps(results))
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(annotations)
+        evaluation = COCOeval(truth, truth.loadRes(str(path)), "keypoints")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def test_labels_as_predictions_are_perfect(shared: Path) -> None:
+    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
+    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap", "pck", "auc", "epe", "nme"])
+    assert found["AP"] == found["AR"] == found["AP(M)"] == found["AP(L)"] == 1
+    assert found["PCK@0.2"] == 1
+    assert found["AUC"] > 0.9
+    assert found["EPE"] < 1
+
+
+def test_predictions_that_are_off_are_worse(shared: Path) -> None:
+    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
+    found = evaluate_pose(oracle(dataset, shifts=[0, 8]), dataset, metrics=["ap", "epe"])
+    assert 0.1 < found["AP"] < 0.9
+    assert found["EPE"] > 2
+
+
+def test_ap_is_what_pycocotools_says_of_the_results(shared: Path, tmp_path: Path) -> None:
+    source = real(shared, "coco")
+    dataset = samples(load_skeleton("coco"), source)
+    estimator = oracle(dataset, shifts=[0, 2, 4, 8])
+    metrics = PoseMetrics(dataset, estimator.skeleton, ["ap"])
+    for batch in predict_dataset(estimator, dataset, batch_size=5):
+        metrics.update(batch)
+    found = metrics.compute()
+    stats = by_hand(source.annotations, metrics.results(), tmp_path)
+    names = ["AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR", "AR50", "AR75", "AR(M)", "AR(L)"]
+    np.testing.assert_allclose([found[name] for name in names], stats, atol=1e-12)
+    assert 0.2 < found["AP"] < 0.95
+
+
+def test_keypoints_are_those_of_the_predictor(shared: Path, rtmpose_t: Path) -> None:
+    source = real(shared, "coco")
+    dataset = samples(load_skeleton("coco"), source)
+    predictor = Predictor.from_parts(
+        Part("rtmpose-t_body8-256x192", CONFIG, rtmpose_t), device="cpu"
+    )
+    assert isinstance(predictor.estimator, PoseEstimator)
+    found = list(predict_dataset(predictor.estimator, dataset))
+    keypoints = np.concatenate([batch.keypoints for batch in found])
+    scores = np.concatenate([batch.scores for batch in found])
+    boxes = np.concatenate([batch.samples["bbox"] for batch in found])
+    ids = np.concatenate([batch.samples["image_id"] for batch in found])
+    assert len(keypoints) == 12
+    for number in np.unique(ids):
+        image = str(shared / "images" / f"{number:012d}.jpg")
+        result = next(predictor.stream(image, bboxes=boxes[ids == number]))
+        np.testing.assert_array_equal(keypoints[ids == number], result.keypoints)
+        np.testing.assert_allclose(scores[ids == number], result.keypoint_scores, rtol=1e-5)
+
+
+def test_workers_and_batches_change_nothing(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=3, per_image=2)
+    dataset = samples(skeleton, source)
+    estimator = oracle(dataset, shifts=[0, 6])
+    one, other = (
+        np.concatenate([batch.keypoints for batch in predict_dataset(estimator, dataset, **how)])
+        for how in ({"batch_size": 64}, {"batch_size": 2, "workers": 1})
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_detected_boxes_miss_people_and_have_scores(shared: Path) -> None:
+    boxes = str(shared / "annotations" / "test_coco_det_AP_H_56.json")
+    labelled = samples(load_skeleton("coco"), real(shared, "coco"))
+    detected = samples(load_skeleton("coco"), real(shared, "coco", boxes=boxes))
+    metrics = PoseMetrics(detected, detected.skeleton, ["ap"])
+    for batch in predict_dataset(oracle(labelled), labelled):
+        # Half of the people, as if found in detected boxes of a score.
+        chosen = slice(0, None, 2)
+        rows = {key: value[chosen] for key, value in batch.samples.items()}
+        rows["bbox_score"] = np.full_like(rows["bbox_score"], 0.5)
+        metrics.update(type(batch)(rows, batch.keypoints[chosen], batch.scores[chosen]))
+    assert metrics.compute()["AR"] == pytest.approx(0.5)
+    assert {result["score"] for result in metrics.results()} == {0.5}
+
+
+def test_wholebody_has_its_parts(shared: Path) -> None:
+    source = real(shared, "coco_wholebody", skeleton="coco_wholebody", fields=WHOLEBODY_FIELDS)
+    dataset = samples(load_skeleton("coco_wholebody"), source)
+    metrics = PoseMetrics(dataset, dataset.skeleton, ["ap"])
+    for batch in predict_dataset(oracle(dataset), dataset):
+        metrics.update(batch)
+    found = metrics.compute()
+    assert metrics.protocol == "wholebody"
+    assert found["body/AP"] == 1
+    assert found["AP"] > 0.8  # half a pixel of a crop is much for a finger far away
+    assert [len(metrics.results()[0][field]) // 3 for field in WHOLEBODY_FIELDS] == [
+        17,
+        6,
+        68,
+        21,
+        21,
+    ]
+
+
+def test_a_model_with_more_keypoints_is_measured_on_the_labelled_ones(shared: Path) -> None:
+    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
+    estimator = oracle(dataset, load_skeleton("halpe26"))
+    metrics = PoseMetrics(dataset, estimator.skeleton, ["ap"])
+    for batch in predict_dataset(estimator, dataset):
+        metrics.update(batch)
+    assert metrics.skeleton.names == load_skeleton("coco").names
+    assert metrics.compute()["AP"] == 1
+
+
+def test_a_model_with_fewer_keypoints_is_measured_on_its_own(shared: Path) -> None:
+    source = real(shared, "coco_wholebody", skeleton="coco_wholebody", fields=WHOLEBODY_FIELDS)
+    dataset = samples(load_skeleton("coco_wholebody"), source)
+    found = evaluate_pose(oracle(dataset, load_skeleton("coco")), dataset, metrics=["ap"])
+    assert found["AP"] == 1
+
+
+def test_keypoints_of_other_names_are_refused() -> None:
+    with pytest.raises(InputError, match=r"17 keypoints of 'coco'.*21 of 'onehand10k'"):
+        common_skeleton(load_skeleton("coco"), load_skeleton("onehand10k"))
+
+
+def test_categories_of_animals_are_kept_apart(shared: Path) -> None:
+    source = real(shared, "ap10k", skeleton="ap10k", skip_bad=True)
+    dataset = samples(load_skeleton("ap10k"), source)
+    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap"])
+    assert found["AP"] == pytest.approx(1)
+
+
+def test_faces_are_measured_by_the_eyes_distance(shared: Path) -> None:
+    dataset = samples(load_skeleton("cofw"), real(shared, "cofw", skeleton="cofw", skip_bad=True))
+    near = evaluate_pose(oracle(dataset), dataset, metrics=["nme"])["NME"]
+    far = evaluate_pose(oracle(dataset, shifts=[9]), dataset, metrics=["nme"])["NME"]
+    assert near < 0.02 < 0.1 < far
+
+
+def test_pckh_divides_by_the_head(tmp_path: Path) -> None:
+    data = coco(count=2)
+    for annotation in data["annotations"]:
+        annotation["head_box"] = [0, 0, 30, 40]  # 0.6 of the diagonal is 30 pixels
+    source = Source(annotations=save(tmp_path, data))
+    dataset = samples(source_skeleton(source, data), source)
+    # A pixel of the crop is about one of the image here: sqrt(2) * 8 is between 3 and 15.
+    found = evaluate_pose(oracle(dataset, shifts=[8]), dataset, metrics=["pckh"])
+    assert found == {"PCKh@0.5": 1.0, "PCKh@0.1": 0.0}
+
+
+def test_pckh_without_heads_says_what_is_missing(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=1)
+    dataset = samples(skeleton, source)
+    with pytest.raises(InputError, match=r"annotation 100: expected \[x, y, w, h\] as 'head_box'"):
+        evaluate_pose(oracle(dataset), dataset, metrics=["pckh"])
+
+
+def test_files_with_the_same_ids_are_one_set(tmp_path: Path) -> None:
+    sources = []
+    for name in ("a", "b"):
+        data = coco(count=2, size_wh=(320, 240) if name == "a" else (300, 200))
+        sources.append(Source(annotations=save(tmp_path / name, data), skeleton=None))
+    skeleton = dataclasses.replace(source_skeleton(sources[0], coco()), sigmas=(0.05,) * 5)
+    dataset = samples(skeleton, *sources)
+    metrics = PoseMetrics(dataset, skeleton, ["ap"])
+    for batch in predict_dataset(oracle(dataset), dataset):
+        metrics.update(batch)
+    assert metrics.people == 4
+    assert metrics.compute()["AP"] == 1
+    with pytest.raises(InputError, match="one annotation file"):
+        metrics.results()
+
+
+def test_a_network_in_training_goes_on_with_it(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=1)
+    dataset = samples(skeleton, source)
+    estimator = oracle(dataset)
+    estimator.net.train()
+    evaluate_pose(estimator, dataset, metrics=["epe"])
+    assert isinstance(estimator.net, Oracle)
+    assert estimator.net.was_training == [False]
+    assert estimator.net.training
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics"),
+    [
+        ("coco", ("ap",)),
+        ("mpii", ("pckh",)),
+        ("wflw", ("nme",)),
+        ("onehand10k", ("pck", "auc", "epe")),
+        ("h36m", ("pck", "epe")),
+    ],
+)
+def test_each_kind_of_keypoints_has_its_metrics(name: str, metrics: tuple[str, ...]) -> None:
+    assert default_metrics(load_skeleton(name)) == metrics
+
+
+def test_a_data_set_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=1)
+    dataset = samples(skeleton, source)
+    estimator = oracle(dataset)
+    with pytest.raises(InputError, match="unknown metric 'apk'; did you mean ap"):
+        evaluate_pose(estimator, dataset, metrics=["apk"])
+    with pytest.raises(InputError, match="no metric to measure"):
+        evaluate_pose(estimator, dataset, metrics=[])
+    with pytest.raises(InputError, match="'ap' needs the keypoints' sigmas"):
+        evaluate_pose(estimator, dataset, metrics=["ap"])
+    with pytest.raises(InputError, match=r"expected input_size \(192, 256\), found \(64, 64\)"):
+        evaluate_pose(estimator, samples(skeleton, source, input_size=(64, 64)), metrics=["epe"])
+    twice = Source(annotations=source.annotations, repeat=2)
+    with pytest.raises(InputError, match="every instance once"):
+        evaluate_pose(estimator, samples(skeleton, twice), metrics=["epe"])
+
+
+def test_distances_need_labelled_boxes(shared: Path) -> None:
+    boxes = str(shared / "annotations" / "test_coco_det_AP_H_56.json")
+    dataset = samples(load_skeleton("coco"), real(shared, "coco", boxes=boxes))
+    with pytest.raises(InputError, match="pck: measured on labelled boxes"):
+        PoseMetrics(dataset, dataset.skeleton, ["ap", "pck"])
+
+
+@pytest.fixture(scope="module")
+def detector(person_detector: Path) -> Detector:
+    name = "rtmdet-nano_person-320"
+    config = read_config(name)
+    net = load_weights(build_network(config["net"]), resolve_weights(name, person_detector))
+    return Detector(net, config)
+
+
+def test_a_trained_detector_finds_most_people(shared: Path, detector: Detector) -> None:
+    dataset = DetectionDataset([real(shared, "coco")], detector.classes, input_size=(320, 320))
+    found = evaluate_detector(detector, dataset)
+    assert 0.65 < found["AP"] < 0.85
+    assert found["AP50"] > 0.9
+
+
+def test_boxes_of_a_detector_come_out_of_their_file_as_they_were(
+    shared: Path, detector: Detector, tmp_path: Path
+) -> None:
+    source, skeleton = real(shared, "coco"), load_skeleton("coco")
+    found = detect_boxes(detector, source, skeleton, classes=[0], score_threshold=0.3)
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(found))
+    dataset = samples(skeleton, real(shared, "coco", boxes=str(path)))
+    boxes = dataset.labels[0].boxes_xyxy
+    image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
+    expected = detector([image], score_threshold=0.3)[0]
+    np.testing.assert_array_equal(boxes[: len(expected)], expected.boxes_xyxy)
+
+
+def test_boxes_of_a_detector_need_a_single_category(shared: Path, detector: Detector) -> None:
+    source = real(shared, "ap10k", skeleton="ap10k")
+    with pytest.raises(InputError, match=r"expected one category.*found 54"):
+        detect_boxes(detector, source, load_skeleton("ap10k"), classes=[0], score_threshold=0.3)
+
+
+class Flat(nn.Module):
+    """Lifts everything onto the image's plane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([inputs[..., :2], torch.zeros_like(inputs[..., :1])], dim=-1)
+
+
+def flat_lifter(frames: int = 4) -> Lifter:
+    config = {
+        **read_config("motionbert_h36m"),
+        "net": {"max_frames": frames},
+        "codec": {"_target_": "posekit.codecs.lifting.MotionBERTLift", "root_relative": False},
+    }
+    return Lifter(Flat(), config, load_skeleton("h36m"))
+
+
+def sequences(path: Path, *, scale: float = 1.0, **more: Any) -> str:
+    """Two sequences of six frames, of which the second uses five, flat in the image's plane."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(100, 900, (2, 6, 17, 2)).astype(np.float32)
+    poses = np.concatenate([points * 3 * scale, np.full((2, 6, 17, 1), 70.0)], axis=-1)
+    arrays = {
+        "keypoints_2d": points,
+        "keypoints_3d": poses.astype(np.float32),
+        "image_size": np.array([1000, 1002]),
+        "lengths": np.array([6, 5]),
+        **more,
+    }
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_a_lifter_that_is_right_has_no_error(tmp_path: Path) -> None:
+    path = sequences(tmp_path / "a.npz", factor=np.full((2, 6), 3.0))
+    found = evaluate_lifter(flat_lifter(), [path])
+    assert found.keys() == {"MPJPE", "N-MPJPE", "P-MPJPE"}
+    assert max(found.values()) < 0.01
+
+
+def test_a_lifter_of_another_scale_is_wrong_by_it_alone(tmp_path: Path) -> None:
+    path = sequences(tmp_path / "a.npz", factor=np.array([3.0, 3.0]), scale=1.1)
+    found = evaluate_lifter(flat_lifter(), [path], flip_test=False)
+    assert found["MPJPE"] > 50
+    assert found["N-MPJPE"] < 0.01
+
+
+def test_without_a_factor_there_is_no_mpjpe(tmp_path: Path) -> None:
+    found = evaluate_lifter(flat_lifter(), [sequences(tmp_path / "a.npz")])
+    assert found.keys() == {"N-MPJPE", "P-MPJPE"}
+
+
+def test_wrong_factors_are_errors(tmp_path: Path) -> None:
+    good = sequences(tmp_path / "good.npz")
+    for factor, message in (
+        (np.ones(3), r"expected numbers of shape \(2,\) or \(2, 6\), found float64 \(3,\)"),
+        (np.zeros(2), "expected positive numbers"),
+        (np.ones(2), "in some of the files, but not in .*good.npz"),
+    ):
+        path = sequences(tmp_path / "a.npz", factor=factor)
+        with pytest.raises(InputError, match=message):
+            evaluate_lifter(flat_lifter(), [path, good])
