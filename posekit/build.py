@@ -12,10 +12,16 @@ from hydra.utils import instantiate
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from posekit.config import read_config, resolve_name
+from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError
 
-__all__ = ["build_network", "create_model", "load_weights", "select_device"]
+__all__ = [
+    "build_network",
+    "create_model",
+    "load_initial_weights",
+    "load_weights",
+    "select_device",
+]
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +32,10 @@ def create_model(
     """The bare network of a model, in eval mode on the CPU.
 
     Args:
-        name: any name of a model, see `posekit.list_models`.
+        name: any name of a model, see `posekit.list_models`, or a trained model's folder.
         weights: a file or URL that `posekit.load` takes, or "published" for those of the table;
-            None leaves the network as it was initialised, at random.
+            None leaves the network as it was initialised, at random, but takes a trained model's
+            own.
         num_keypoints: another number of keypoints than the configuration's. The layers whose
             shape depends on it are initialised at random, all others are loaded.
 
@@ -38,21 +45,65 @@ def create_model(
     """
     from posekit.hub import resolve_weights
 
-    name = resolve_name(name)
-    config = read_config(name)["net"]
+    found = locate(name)
+    name, weights = found.name, weights or found.weights
+    config = read_config(name, found.search)["net"]
     if weights is None:
         return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
-    path = resolve_weights(name, None if weights == "published" else weights)
+    path = resolve_weights(name, None if weights == "published" else weights, search=found.search)
     if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
         return load_weights(build_network(config), path)
-    published = load_weights(build_network(config), path).state_dict()
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
-    state = net.state_dict()
-    kept = {key: value for key, value in published.items() if value.shape == state[key].shape}
-    net.load_state_dict(state | kept)
-    fresh = sorted(set(state) - set(kept))
+    fresh = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
     log.warning("%s for %d keypoints: initialised anew: %s", name, num_keypoints, ", ".join(fresh))
     return net
+
+
+def load_initial_weights(net: nn.Module, config: Mapping[str, Any], path: Path) -> list[str]:
+    """Fills a network to train from a file that may be for other keypoints or classes.
+
+    Args:
+        net: the network; it is changed.
+        config: what it was built from.
+        path: posekit weights.
+
+    Returns:
+        The entries that stay as they are: their shape depends on the number of keypoints or
+        classes, and the file has another one.
+
+    Raises:
+        WeightsError: damaged file, missing or unknown entries, other shapes that differ.
+    """
+    state = net.state_dict()
+    free = _output_entries(config)
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            fresh = [
+                key for key in free if key in shapes and shapes[key] != tuple(state[key].shape)
+            ]
+            _check_entries(
+                path, state, {**shapes, **{key: tuple(state[key].shape) for key in fresh}}
+            )
+            for key, value in state.items():
+                if key not in fresh:
+                    value.copy_(file.get_tensor(key))
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    return sorted(fresh)
+
+
+def _output_entries(config: Mapping[str, Any]) -> list[str]:
+    """Names of the parameters whose shape depends on the number of keypoints or classes."""
+    entries: dict[str, None] = {}
+    for argument in ("num_keypoints", "num_classes"):
+        if argument in config:
+            one, other = (
+                build_network({**config, argument: config[argument] + more}).state_dict()
+                for more in (0, 1)
+            )
+            entries |= dict.fromkeys(key for key in one if one[key].shape != other[key].shape)
+    return list(entries)
 
 
 def build_network(

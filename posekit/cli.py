@@ -52,9 +52,21 @@ Boxes are the labelled ones, those of detections=FILE, or of detector=NAME. `pos
 prints every key with its value; key=value sets it. See docs/evaluation.md.
 """
 
+TRAIN_HELP = """\
+Train a model on labelled images.
+
+  posekit train model=rtmpose-m_coco-256x192 dataset.train=my.json dataset.val=val.json
+  posekit train +experiment=my_fork --config-dir my_conf
+  torchrun --nproc-per-node 8 -m posekit train model=... dataset.train=my.json
+
+The run's folder (out_dir) gets export/, which `posekit predict model=FOLDER` takes. A run that was
+stopped goes on with resume=true. `posekit train --cfg` prints every key with its value.
+"""
+
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
+    ("train", "train a model on labelled images", TRAIN_HELP),
     ("evaluate", "measure a model on a labelled data set", EVALUATE_HELP),
     ("export", "write a network as a file for other engines", EXPORT_HELP),
 )
@@ -99,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
         composed.set_defaults(run=_composed)
 
+    push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
+    push.add_argument("folder", type=Path, help="a run or its export")
+    push.add_argument("repository", help="organisation/name")
+    push.add_argument("--private", action="store_true", help="make the repository private")
+    push.set_defaults(run=_push)
+
     models = commands.add_parser("models", help="list the models")
     models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
     models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
@@ -124,6 +142,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from posekit.commands.doctor import doctor
 
     return doctor(device=arguments.device)
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from posekit.commands.push import push
+
+    return push(arguments.folder, arguments.repository, private=arguments.private)
 
 
 def _models(arguments: argparse.Namespace) -> int:

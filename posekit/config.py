@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -17,9 +17,11 @@ from posekit.errors import InputError, UnknownModelError
 __all__ = [
     "CONF_DIR",
     "DETECTOR_ALIASES",
+    "Located",
     "config_path",
     "find_checkpoint",
     "list_models",
+    "locate",
     "model_names",
     "nearest",
     "read_config",
@@ -41,6 +43,46 @@ DETECTOR_ALIASES = {
     "hand": "rtmdet-nano_hand-320",
     "animal": "rtmdet-m_coco-640",
 }
+
+
+class Located(NamedTuple):
+    """Where a user's name for a model leads.
+
+    Attributes:
+        name: the public name.
+        search: folders of configurations to look into before the packaged ones.
+        weights: of a trained model's folder; None for a model that is known by its name.
+    """
+
+    name: str
+    search: tuple[Path, ...]
+    weights: Path | None
+
+
+def locate(name: str, search: Sequence[Path] = (), *, detector: bool = False) -> Located:
+    """As `resolve_name`, and the folder of a trained model is a name too: a run or its export.
+
+    Raises:
+        UnknownModelError: nothing has that name.
+        InputError: a folder without a trained model.
+    """
+    if isinstance(name, str) and name.strip() and Path(name).is_dir():
+        try:
+            return Located(resolve_name(name, search, detector=detector), tuple(search), None)
+        except UnknownModelError:
+            return _in_folder(Path(name).resolve(), search)
+    return Located(resolve_name(name, search, detector=detector), tuple(search), None)
+
+
+def _in_folder(folder: Path, search: Sequence[Path]) -> Located:
+    for root in (folder, folder / "export"):
+        configs = [path for group in GROUPS for path in (root / group).glob("*.yaml")]
+        if len(configs) == 1 and (root / "model.safetensors").is_file():
+            return Located(configs[0].stem, (root, *search), root / "model.safetensors")
+    raise InputError(
+        f"{folder} holds no trained model: expected model.safetensors and one model/NAME.yaml, "
+        "there or in export/"
+    )
 
 
 def model_names(search: Sequence[Path] = ()) -> list[str]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from posekit.backends import Backend, make_backend, why_unavailable
 from posekit.build import build_network, load_weights, select_device
-from posekit.config import read_config, resolve_name
+from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.draw import draw_heatmap, draw_pose
 from posekit.draw3d import Limits, beside, draw_pose3d, fit_limits
@@ -62,7 +62,8 @@ def load(
     """A predictor with its networks, ready for images and videos.
 
     Args:
-        name: a model's public name, alias, official config name or path of such a config.
+        name: a model's public name, alias, official config name or path of such a config; or the
+            folder of a trained model, as `posekit train` writes it.
         weights: a local file in any layout that `weights_convert` reads, or a URL; None takes
             the published ones, from the local cache where they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
@@ -85,24 +86,26 @@ def load(
         DownloadError: no source gave the weights.
         InputError: a device, a type or a backend that cannot be used here.
     """
-    search = () if config_dir is None else (Path(config_dir),)
-    model = resolve_name(name, search)
+    found = locate(name, () if config_dir is None else (Path(config_dir),))
+    model, search, weights = found.name, found.search, weights or found.weights
     config = read_config(model, search)
     if "keypoints" not in config:
-        raise InputError(f"{model} is a detector; name a pose model and pass detector='{model}'")
+        raise InputError(f"{model} is a detector; name a pose model and pass detector='{name}'")
     lifter = None
     if "pose2d" in config:
         lifter = Part(model, config, weights)
-        model = resolve_name(pose2d or config["pose2d"], search)
-        config, weights = read_config(model, search), pose2d_weights
+        found = locate(pose2d or config["pose2d"], search)
+        model, search, weights = found.name, found.search, pose2d_weights or found.weights
+        config = read_config(model, search)
     elif pose2d is not None or pose2d_weights is not None:
         raise InputError(f"pose2d applies to models that lift 2D poses; {model} does not")
     chosen = None
-    if detector is None or detector != WHOLE_IMAGE:
-        found = config["detector"] if detector is None else detector
-        if found != WHOLE_IMAGE:
-            found = resolve_name(found, search, detector=True)
-            chosen = Part(found, read_config(found, search), detector_weights)
+    named = config["detector"] if detector is None else detector
+    if named != WHOLE_IMAGE:
+        found = locate(named, search, detector=True)
+        search = found.search
+        of_detector = detector_weights or found.weights
+        chosen = Part(found.name, read_config(found.name, search), of_detector)
     if chosen is None and detector_weights is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
     return Predictor.from_parts(

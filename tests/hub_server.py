@@ -1,5 +1,8 @@
 """A small HTTP server on the loopback: the Hub's download routes, and plain files with ranges.
 
+It takes uploads too, to those that have its `token`: small files in the commit itself, large ones
+as git LFS has it (a client needs HF_HUB_DISABLE_XET=1).
+
 A real `huggingface_hub` client works with it. As the Hub does with large files, it answers
 `/<org>/<repo>/resolve/<revision>/<file>` with the commit, the SHA-256 and the size, and redirects
 to where the content lies, which is another host (here: another port), to which the client sends no
@@ -8,7 +11,9 @@ token. The server can be told to drop connections in the middle of a file.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -66,6 +71,7 @@ class HubServer:
         self.files: dict[str, File] = {}
         self.repositories: dict[tuple[str, str], dict[str, str]] = {}
         self.exchanges: list[Exchange] = []
+        self.token = "hf_test"
         self.asked = threading.Event()  # a GET of a file has come in
         hub, storage = (_Server(("127.0.0.1", 0), _handler(self)) for _ in range(2))
         self.url = f"http://127.0.0.1:{hub.server_port}"
@@ -116,6 +122,65 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             self.answer()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = unquote(self.path.partition("?")[0])
+            if self.headers.get("Authorization") != f"Bearer {server.token}":
+                self.answer_json({"error": "Invalid credentials"}, 401)
+            elif path == "/api/repos/create":
+                asked = json.loads(body)
+                name = f"{asked['organization']}/{asked['name']}"
+                server.repositories.setdefault((name, "main"), {})
+                self.answer_json({"url": f"{server.url}/{name}", "name": name})
+            elif path == "/api/validate-yaml":
+                self.answer_json({"errors": [], "warnings": []})
+            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/preupload/main", path):
+                modes = {True: "lfs", False: "regular"}
+                files = [
+                    {
+                        "path": file["path"],
+                        "uploadMode": modes[file["path"].endswith(".safetensors")],
+                        "shouldIgnore": False,
+                        "oid": None,
+                    }
+                    for file in json.loads(body)["files"]
+                ]
+                self.answer_json({"files": files})
+            elif path.endswith("/info/lfs/objects/batch"):
+                objects = [
+                    {
+                        **described,
+                        "actions": {
+                            "upload": {"href": f"{server.storage_url}/storage/{described['oid']}"}
+                        },
+                    }
+                    for described in json.loads(body)["objects"]
+                ]
+                self.answer_json({"transfer": "basic", "objects": objects})
+            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/commit/main", path):
+                for line in map(json.loads, body.splitlines()):
+                    value = line["value"]
+                    if line["key"] == "file":
+                        content = base64.b64decode(value["content"])
+                        server.publish(route[1], value["path"], content)
+                    elif line["key"] == "lfsFile":
+                        content = server.files[f"/storage/{value['oid']}"].content
+                        server.publish(route[1], value["path"], content)
+                url = f"{server.url}/{route[1]}/commit/{COMMIT}"
+                self.answer_json({"commitUrl": url, "commitOid": COMMIT, "success": True})
+            else:
+                self.finish_with(404)
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            server.add(unquote(self.path.partition("?")[0]), body)
+            self.finish_with(200)
+
+        def answer_json(self, value: object, status: int = 200) -> None:
+            body = json.dumps(value).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            self.finish_with(status, headers, body)
 
         def log_message(self, format: str, *args: object) -> None: ...
 

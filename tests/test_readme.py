@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from posekit.video import VideoReader, VideoWriter
 from tests.networks import save_seeded_weights
@@ -37,7 +39,6 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder, with seeded weights in the cache where the published ones would be."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copy(shared / "images" / "000000000785.jpg", folder / "photo.jpg")
-    # Two frames are enough: an untrained detector finds a hundred people in each.
     with (
         VideoReader(shared / "video" / "demo.mp4") as video,
         VideoWriter(folder / "clip.mp4", fps=video.fps, size=video.size) as clip,
@@ -54,7 +55,39 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_seeded_weights(
             shared / "reference" / group / source, name, models / f"{name}.safetensors"
         )
+    make_choosy(models / "rtmdet-m_person-640.safetensors")
+    label(folder, shared)
     return folder
+
+
+def make_choosy(path: Path) -> None:
+    """A few people per image, where an untrained detector finds a hundred."""
+    state = load_file(path)
+    for key in state:
+        if ".cls_preds." in key and key.endswith(".bias"):
+            state[key] -= 1.25
+    save_file(state, path, metadata={"model": path.stem})
+
+
+def label(folder: Path, shared: Path) -> None:
+    """The labels of a photograph, as a set of one's own and as COCO's validation set."""
+    labels = json.loads((shared / "annotations" / "test_coco.json").read_text(encoding="utf-8"))
+    image = labels["images"][0]
+    labels["images"] = [image]
+    labels["annotations"] = [
+        person for person in labels["annotations"] if person["image_id"] == image["id"]
+    ]
+    coco = folder / "data" / "coco"
+    for path in (
+        folder / "my.json",
+        folder / "val.json",
+        coco / "annotations" / "person_keypoints_val2017.json",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(labels), encoding="utf-8")
+    for images in (folder / "images", coco / "val2017"):
+        images.mkdir()
+        shutil.copy(shared / "images" / image["file_name"], images)
 
 
 def run(command: list[str] | str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -86,7 +86,7 @@ def evaluate(
         print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
         return 0
     _check(config)
-    search = () if config_dir is None else (config_dir.resolve(),)
+    search = [Path(folder) for folder in config["search"]]
     names = config["names"]
     if names["lifter"] is not None:
         outcome = _evaluate_lifter(config, search)
@@ -171,7 +171,7 @@ def _val(config: Mapping[str, Any]) -> Any:
     from posekit.training.annotations import Dataset, parse_dataset
 
     raw = dict(config["dataset"])
-    if raw.get("train") in (None, "???"):
+    if not raw.get("train"):
         raw["train"] = raw.get("val")  # not used
     if not raw.get("val"):
         raise InputError("dataset.val is missing: name a COCO-style JSON, dataset.val=FILE")

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from posekit.compose import compose_command
-from posekit.config import nearest, read_config, resolve_name
+from posekit.config import locate, nearest, read_config
 from posekit.errors import InputError
 from posekit.media import read_frames
 
@@ -55,6 +55,7 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
     search = [] if config_dir is None else [config_dir.resolve()]
     overrides, is_detector = _with_detector(overrides, search)
     values = compose_command("export", overrides, config_dir=config_dir)
+    search = [Path(folder) for folder in values["search"]]
     if show:
         print(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), end="")
         return 0
@@ -105,7 +106,8 @@ def _with_detector(overrides: Sequence[str], search: Sequence[Path]) -> tuple[li
     for override in overrides:
         key, equals, value = override.partition("=")
         if key == "model" and equals:
-            config = read_config(resolve_name(value.strip("'\""), search), search)
+            found = locate(value.strip("'\""), search)
+            config = read_config(found.name, found.search)
             if "keypoints" not in config and "classes" in config:
                 key, override = "detector", f"detector={value}"
             elif "keypoints" not in config or "pose2d" in config:

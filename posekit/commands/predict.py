@@ -53,7 +53,7 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
-    search = [] if config_dir is None else [config_dir.resolve()]
+    search = [Path(folder) for folder in config["search"]]
     rows: dict[tuple[str, str | int | None], _Row] = {}
     try:
         _run(config, options, rows, search, total)

@@ -1,0 +1,162 @@
+"""What learns, and how fast: freezing, timm's optimisers and schedules, layer-wise decay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.scheduler.scheduler import Scheduler
+from torch import nn
+
+from posekit.config import nearest
+from posekit.errors import InputError
+
+__all__ = ["freeze", "frozen_modules", "make_optimizer", "make_scheduler"]
+
+
+def freeze(net: nn.Module, prefixes: Sequence[str]) -> None:
+    """Stops the parameters below these names from learning.
+
+    Args:
+        net: the network.
+        prefixes: names of modules or parameters, such as `backbone.stem`.
+
+    Raises:
+        InputError: nothing has that name, with the nearest; or nothing is left to learn.
+    """
+    for prefix in prefixes:
+        chosen = [p for name, p in net.named_parameters() if _is_below(name, prefix)]
+        if not chosen:
+            names = [name for name, _ in net.named_modules() if name]
+            depth = prefix.count(".") + 1
+            shallow = [name for name in names if name.count(".") <= depth]
+            close = nearest(prefix, shallow) or shallow[:8]
+            raise InputError(
+                f"freeze: the network has no '{prefix}'; did you mean {' or '.join(close)}?"
+            )
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise InputError("freeze: nothing is left to learn; name fewer prefixes")
+
+
+def frozen_modules(net: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
+    """The frozen modules: in eval mode their batch norms keep their statistics."""
+    return [
+        module
+        for name, module in net.named_modules()
+        if name and any(_is_below(name, prefix) for prefix in prefixes)
+    ]
+
+
+def make_optimizer(
+    net: nn.Module, config: Mapping[str, Any], samples_per_step: int
+) -> torch.optim.Optimizer:
+    """timm's optimiser of a `train` configuration.
+
+    Raises:
+        InputError: an optimiser that timm does not have, or layers that cannot be told apart.
+    """
+    lr = float(config["lr"])
+    if config["lr_batch_size"] is not None:
+        lr *= samples_per_step / config["lr_batch_size"]
+    arguments: dict[str, Any] = {}
+    if config["betas"] is not None:
+        arguments["betas"] = tuple(config["betas"])
+    weight_decay = float(config["weight_decay"])
+    try:
+        return create_optimizer_v2(
+            parameter_groups(net, weight_decay, config["layer_decay"]),
+            opt=config["optimizer"],
+            lr=lr,
+            weight_decay=weight_decay,
+            **arguments,
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f"optimizer={config['optimizer']}: {error}") from None
+
+
+def parameter_groups(
+    net: nn.Module, weight_decay: float, layer_decay: float | None
+) -> list[dict[str, Any]]:
+    """Parameters that share a weight decay and a factor on the learning rate, `lr_scale`.
+
+    Biases, norms and positions have no weight decay. With `layer_decay` each block of a
+    transformer learns slower than the next by this factor (BEiT, arXiv 2106.08254), and the
+    embedding slowest; the head learns at full rate.
+    """
+    blocks = 0
+    if layer_decay is not None:
+        found = [_block(name) for name, _ in net.named_parameters()]
+        blocks = max((number for number in found if number is not None), default=-1) + 1
+        if not blocks:
+            raise InputError(
+                f"layer_decay is for transformers: {type(net).__name__} has no backbone.blocks"
+            )
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in net.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        exempt = parameter.ndim <= 1 or name.endswith((".bias", "pos_embed", "_position"))
+        scale = 1.0
+        if layer_decay is not None:
+            scale = layer_decay ** (blocks + 1 - _layer(name, blocks))
+        key = (0.0 if exempt else weight_decay, scale)
+        group = groups.setdefault(key, {"params": [], "weight_decay": key[0], "lr_scale": key[1]})
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, config: Mapping[str, Any], steps: int
+) -> Scheduler:
+    """timm's schedule over `steps` optimiser steps; call `step_update(step)` after each.
+
+    Its value is a function of the step, so that there is nothing of it to save.
+
+    Raises:
+        InputError: a schedule that timm does not have, or phases that do not fit.
+    """
+    lr = max(group["lr"] for group in optimizer.param_groups)
+    try:
+        scheduler, _ = create_scheduler_v2(
+            optimizer,
+            sched=config["schedule"],
+            num_epochs=steps,
+            decay_epochs=config["decay"],
+            decay_milestones=[round(part * steps) for part in config["milestones"]],
+            decay_rate=0.1,
+            decay_fn="cosine",
+            min_lr=lr * config["min_lr"],
+            warmup_lr=lr * 1e-3,
+            warmup_epochs=min(config["warmup_steps"], steps // 10),
+            # A step is what timm calls an epoch here.
+            step_on_epochs=False,
+            updates_per_epoch=1,
+        )
+    except (ValueError, AssertionError) as error:
+        raise InputError(f"schedule={config['schedule']}: {error}") from None
+    if scheduler is None:
+        raise InputError("schedule=none: use constant, which has a warm-up too")
+    return scheduler
+
+
+def _is_below(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _block(name: str) -> int | None:
+    match = re.match(r"backbone\.blocks\.(\d+)\.", name)
+    return int(match[1]) if match else None
+
+
+def _layer(name: str, blocks: int) -> int:
+    """0 for the embedding, 1 to `blocks` for the blocks, one more for all behind them."""
+    if name.startswith(("backbone.patch_embed", "backbone.pos_embed")):
+        return 0
+    number = _block(name)
+    return blocks + 1 if number is None else number + 1

@@ -1,0 +1,455 @@
+"""What differs between training a pose network, a detector and a lifter: data, loss, metric.
+
+Each of the three tasks has
+    model: the model's YAML as the trained model has it, with its keypoints and classes;
+    skeleton: the keypoints, None for a detector;
+    train_set, val_set: samples of (epoch, index); `val_set` is None where there is none;
+    metric, higher_is_better: which metric tells the best weights, and how;
+    loss(net, batch, device): the mean over the samples, so that it does not depend on their number;
+    names(batch): what the samples are called, for an error;
+    evaluate(net): metrics on `val_set` of a network in eval mode.
+A task knows nothing of optimisers and files; `posekit.training.loop` knows nothing of poses.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from posekit.codecs.boxes import DistanceBoxes
+from posekit.codecs.lifting import MotionBERTLift
+from posekit.codecs.simcc import SimCC
+from posekit.detect import Detector
+from posekit.errors import InputError
+from posekit.estimate import Crops, PoseEstimator
+from posekit.evaluation.coco import BoxAP, KeypointAP
+from posekit.evaluation.pose3d import MPJPE
+from posekit.media import decode_image
+from posekit.skeleton import Skeleton, load_skeleton
+from posekit.training.annotations import Dataset as DatasetConfig
+from posekit.training.annotations import dataset_skeleton, parse_dataset
+from posekit.training.augment import DetectionAugment, PoseAugment
+from posekit.training.datasets import (
+    DetectionDataset,
+    LiftingDataset,
+    PoseDataset,
+    collate,
+    init_worker,
+)
+from posekit.training.losses import HeatmapLoss, MotionLoss, RTMDetLoss, SimCCLoss
+from posekit.training.validate import validate
+from posekit.transforms.image import Normalize
+
+__all__ = ["DetectionTask", "LiftingTask", "PoseTask", "Task", "make_task"]
+
+log = logging.getLogger(__name__)
+
+# Where nobody measured how far annotators differ; near the mean of COCO's seventeen.
+UNKNOWN_SIGMA = 0.06
+WHOLE_IMAGE = "whole_image"
+
+
+def make_task(config: Mapping[str, Any]) -> Task:
+    """The task of a composed `train` configuration, its data checked.
+
+    Raises:
+        InputError: data that cannot be trained on, with every problem; an unknown codec.
+    """
+    codec = instantiate(config["model"]["codec"], _convert_="all")
+    if isinstance(codec, MotionBERTLift):
+        return LiftingTask(config)
+    if isinstance(codec, DistanceBoxes):
+        return DetectionTask(config)
+    if hasattr(codec, "encode"):
+        return PoseTask(config)
+    raise InputError(
+        f"{config['names']['model']} cannot be trained: {type(codec).__name__} makes no targets"
+    )
+
+
+class PoseTask:
+    """Top-down pose estimation: SimCC or heat maps.
+
+    Args:
+        config: of `train`.
+
+    Raises:
+        InputError: data that cannot be trained on.
+    """
+
+    metric = "AP"
+    higher_is_better = True
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        model, search = config["model"], [Path(folder) for folder in config["search"]]
+        dataset = _dataset(config, search)
+        known = load_skeleton(model["keypoints"], search)
+        self.skeleton: Skeleton = _skeleton(dataset, known)
+        _check(dataset, skeleton=self.skeleton)
+        self.model = {
+            **model,
+            "net": {**model["net"], "num_keypoints": self.skeleton.num_keypoints},
+            "keypoints": self.skeleton.name,
+        }
+        has_detector = model.get("detector") not in (None, WHOLE_IMAGE)
+        if self.skeleton.names != known.names and has_detector:
+            self.model["detector"] = _detector_of_unknown(dataset, model["detector"])
+        self.codec = instantiate(model["codec"], _convert_="all")
+        self.criterion = SimCCLoss() if isinstance(self.codec, SimCC) else HeatmapLoss()
+        self.batch_size = config["val_batch_size"]
+        preprocess = model["preprocess"]
+        same = {
+            "input_size": preprocess["input_size"],
+            "padding": preprocess["padding"],
+            "udp": preprocess["udp"],
+            "cache_mb": config["cache_mb"],
+        }
+        self.train_set = PoseDataset(
+            dataset.train,
+            self.skeleton,
+            augment=_augment(config, "augment", PoseAugment),
+            final_augment=_augment(config, "final_augment", PoseAugment),
+            final_epoch=_final_epoch(config),
+            seed=config["seed"],
+            **same,
+        )
+        self.val_set = PoseDataset(dataset.val, self.skeleton, **same) if dataset.val else None
+
+    def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
+        """The mean over the samples of a batch, a scalar."""
+        images = _normalize(self.model["preprocess"], device)(batch["crop"].numpy())
+        targets, weights = self.codec.encode(
+            batch["keypoints"].to(device), batch["visible"].to(device)
+        )
+        loss: Tensor = self.criterion(net(images), targets, weights)
+        # The published KL loss is a sum over the samples.
+        return loss / len(images) if isinstance(self.criterion, SimCCLoss) else loss
+
+    def names(self, batch: Mapping[str, Any]) -> list[str]:
+        """What the samples of a batch are called."""
+        ids = zip(batch["annotation_id"].tolist(), batch["image_id"].tolist(), strict=True)
+        return [f"annotation {annotation} (image {image})" for annotation, image in ids]
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """COCO's AP and AR."""
+        assert self.val_set is not None
+        estimator = PoseEstimator(net, self.model, self.skeleton)
+        return _keypoint_ap(estimator, self.val_set, self.batch_size)
+
+
+class DetectionTask:
+    """RTMDet: boxes.
+
+    Args:
+        config: of `train`; `model.classes` are the categories to learn.
+
+    Raises:
+        InputError: data that cannot be trained on.
+    """
+
+    metric = "AP"
+    higher_is_better = True
+    skeleton = None
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        model = config["model"]
+        dataset = _dataset(config, [])
+        classes = model["classes"]
+        _check(dataset, classes=classes)
+        self.model = {**model, "net": {**model["net"], "num_classes": len(classes)}}
+        self.criterion = RTMDetLoss(strides=model["codec"]["strides"])
+        preprocess = model["preprocess"]
+        same = {
+            "input_size": preprocess["input_size"],
+            "pad_value": preprocess["pad_value"],
+            "cache_mb": config["cache_mb"],
+        }
+        self.train_set = DetectionDataset(
+            dataset.train,
+            classes,
+            augment=_augment(config, "augment", DetectionAugment),
+            final_augment=_augment(config, "final_augment", DetectionAugment),
+            final_epoch=_final_epoch(config),
+            seed=config["seed"],
+            **same,
+        )
+        self.val_set = DetectionDataset(dataset.val, classes, **same) if dataset.val else None
+
+    def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
+        """The mean over the samples of a batch, a scalar."""
+        images = _normalize(self.model["preprocess"], device)(batch["image"].numpy())
+        losses = self.criterion(net(images), batch["boxes"], batch["labels"])
+        return losses.total
+
+    def names(self, batch: Mapping[str, Any]) -> list[str]:
+        """What the samples of a batch are called."""
+        return [f"image {image}" for image in batch["image_id"].tolist()]
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """COCO's AP and AR."""
+        assert self.val_set is not None
+        return _box_ap(Detector(net, self.model), self.val_set)
+
+
+class LiftingTask:
+    """MotionBERT: sequences of 2D keypoints to 3D ones.
+
+    Args:
+        config: of `train`; `dataset.train` and `dataset.val` are NPZ files, see `LiftingDataset`,
+            whose 3D keypoints are in the network's units: half the image's width.
+
+    Raises:
+        InputError: data that cannot be trained on.
+    """
+
+    metric = "MPJPE"
+    higher_is_better = False
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.model = dict(config["model"])
+        self.skeleton = load_skeleton(
+            self.model["keypoints"], [Path(folder) for folder in config["search"]]
+        )
+        self.codec: MotionBERTLift = instantiate(self.model["codec"], _convert_="all")
+        self.criterion = MotionLoss()
+        self.batch_size = config["val_batch_size"]
+        window = min(config["window"], self.model["net"]["max_frames"])
+        self.train_set = LiftingDataset(
+            _paths(config, "train"),
+            self.skeleton,
+            window=window,
+            stride=config["stride"],
+            flip=config["flip"],
+            seed=config["seed"],
+        )
+        val = _paths(config, "val")
+        self.val_set = (
+            LiftingDataset(val, self.skeleton, window=window, stride=window) if val else None
+        )
+
+    def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
+        """The mean over the samples of a batch, a scalar."""
+        inputs, targets = self._inputs(batch).to(device), self._targets(batch).to(device)
+        weights = batch["valid"].to(device)[..., None].expand(targets.shape[:-1])
+        loss: Tensor = self.criterion(net(inputs), targets, weights)
+        return loss
+
+    def names(self, batch: Mapping[str, Any]) -> list[str]:
+        """What the samples of a batch are called."""
+        places = zip(batch["sequence"].tolist(), batch["start"].tolist(), strict=True)
+        return [f"sequence {sequence} from frame {start}" for sequence, start in places]
+
+    @torch.inference_mode()
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """MPJPE and its aligned forms, in the network's units."""
+        assert self.val_set is not None
+        device = next(net.parameters()).device
+        metric = MPJPE()
+        for batch in _in_order(self.val_set, self.batch_size):
+            found, _ = self.codec.decode(net(self._inputs(batch).to(device)))
+            seen = batch["valid"].numpy() > 0
+            truth = self._targets(batch).numpy()
+            metric.update(found[seen], truth[seen])
+        return metric.compute()
+
+    def _inputs(self, batch: Mapping[str, Any]) -> Tensor:
+        """(N, T, K, 3)."""
+        arrays = (batch[key].numpy() for key in ("keypoints_2d", "scores", "image_size"))
+        rows = [
+            self.codec.encode(points[None], scores[None], image_size=size.tolist())
+            for points, scores, size in zip(*arrays, strict=True)
+        ]
+        return torch.cat(rows)
+
+    def _targets(self, batch: Mapping[str, Any]) -> Tensor:
+        """(N, T, K, 3): relative to the root joint, or with the root's depth as origin."""
+        poses: Tensor = batch["keypoints_3d"].clone()
+        root = poses[..., :1, :].clone()
+        if not self.codec.root_relative:
+            root[..., :2] = 0
+        return poses - root
+
+
+Task = PoseTask | DetectionTask | LiftingTask
+
+
+def _keypoint_ap(
+    estimator: PoseEstimator, dataset: PoseDataset, batch_size: int
+) -> dict[str, float]:
+    """COCO's metrics of the labelled instances, through the crops that prediction makes."""
+    sigmas = estimator.skeleton.sigmas or (UNKNOWN_SIGMA,) * estimator.skeleton.num_keypoints
+    metric = KeypointAP(_keypoint_truth(dataset), sigmas=sigmas)
+    for batch in _in_order(dataset, batch_size):
+        arrays = {key: value.numpy() for key, value in batch.items()}
+        crops = Crops(arrays["crop"], arrays["center"], arrays["scale"])
+        in_crop, scores = estimator.codec.decode(estimator.forward(crops.pixels))
+        metric.update(
+            _unique(arrays["source"], arrays["image_id"]),
+            crops.to_image(in_crop),
+            scores,
+            arrays["bbox_score"],
+            arrays["scale"].prod(axis=1),
+            np.ones(len(scores), np.int64),
+        )
+    return metric.compute()
+
+
+def _keypoint_truth(dataset: PoseDataset) -> dict[str, Any]:
+    """The sources' instances as one COCO-style set of the trained keypoints."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for source, labels in enumerate(dataset.labels):
+        ids = _unique(np.full(len(labels.image_ids), source), labels.image_ids)
+        images += [{"id": int(number)} for number in ids]
+        for row, image_row in enumerate(labels.image_rows):
+            x1, y1, x2, y2 = labels.boxes_xyxy[row].tolist()
+            points = np.column_stack([labels.keypoints[row], 2 * labels.visible[row]])
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": int(ids[image_row]),
+                    "category_id": 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": float(labels.areas[row]),
+                    "keypoints": points.ravel().tolist(),
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": 1, "name": "instance"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _box_ap(detector: Detector, dataset: DetectionDataset) -> dict[str, float]:
+    """COCO's metrics of boxes on whole images, as prediction sees them."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    found = []
+    for source, labels in enumerate(dataset.labels):
+        ids = _unique(np.full(len(labels), source), labels.image_ids)
+        for row, path in enumerate(labels.image_paths):
+            number = int(ids[row])
+            images.append({"id": number})
+            for box in range(labels.starts[row], labels.starts[row + 1]):
+                x1, y1, x2, y2 = labels.boxes_xyxy[box].tolist()
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": int(labels.labels[box]) + 1,
+                        "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    }
+                )
+            pixels = decode_image(np.fromfile(path, np.uint8), str(path))
+            found.append((number, detector([pixels], score_threshold=0.001)[0]))
+    categories = [{"id": i + 1, "name": name} for i, name in enumerate(detector.classes)]
+    metric = BoxAP({"images": images, "annotations": annotations, "categories": categories})
+    for number, boxes in found:
+        ids = np.full(len(boxes), number)
+        metric.update(ids, boxes.boxes_xyxy, boxes.scores, boxes.labels + 1)
+    return metric.compute()
+
+
+def _unique(source: np.ndarray, image_id: np.ndarray) -> np.ndarray:
+    """Image ids that differ between sources too."""
+    return source.astype(np.int64) * 10**13 + image_id
+
+
+def _in_order(dataset: Dataset[dict[str, Any]], batch_size: int) -> Iterator[dict[str, Any]]:
+    # A generator of its own: a loader draws a seed, and training's numbers must not depend on it.
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        dataset,
+        batch_size,
+        collate_fn=collate,
+        worker_init_fn=init_worker,
+        generator=torch.Generator(),
+    )
+    yield from loader
+
+
+def _normalize(preprocess: Mapping[str, Any], device: torch.device) -> Normalize:
+    return Normalize(
+        mean=preprocess["mean"],
+        std=preprocess["std"],
+        color=preprocess["color"],
+        device=device,
+        dtype=torch.float32,
+    )
+
+
+def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig:
+    values = dict(config["dataset"])
+    for folder in search:  # a skeleton beside the user's own models
+        path = folder / "keypoints" / f"{values.get('skeleton')}.yaml"
+        if path.is_file():
+            values["skeleton"] = str(path)
+            break
+    return parse_dataset(values)
+
+
+def _skeleton(dataset: DatasetConfig, known: Skeleton) -> Skeleton:
+    """The data set's; the model's own, which has sigmas and colours, where the names agree."""
+    found = dataset_skeleton(dataset)
+    return known if dataset.skeleton is None and found.names == known.names else found
+
+
+def _check(
+    dataset: DatasetConfig,
+    *,
+    skeleton: Skeleton | None = None,
+    classes: Sequence[str] | None = None,
+) -> None:
+    report = validate(dataset, skeleton=skeleton, classes=classes)
+    report.raise_errors()
+    for problem in report.warnings:
+        log.warning("warning: %s", problem)
+
+
+def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
+    """The model's detector finds what the model was for; other things need another one."""
+    names = set(dataset.train[0].categories or ())
+    if not names:
+        coco = json.loads(Path(dataset.train[0].annotations).read_text(encoding="utf-8"))
+        names = {str(category.get("name")) for category in coco["categories"]}
+    if "person" in names and re.search("person|coco", detector):
+        return detector
+    log.warning(
+        "%s may not find what these keypoints are of: the trained model takes each image as one "
+        "box; model.detector=NAME chooses another",
+        detector,
+    )
+    return WHOLE_IMAGE
+
+
+def _augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+    """What a group's YAML describes; None for an empty one."""
+    if not config.get(key):
+        return None
+    augment = instantiate(config[key], _convert_="all")
+    if not isinstance(augment, kind):
+        raise InputError(
+            f"{key}: expected a {kind.__name__} for this model, found {type(augment).__name__}"
+        )
+    return augment
+
+
+def _final_epoch(config: Mapping[str, Any]) -> int | None:
+    last = round(config["final_part"] * config["epochs"])
+    return config["epochs"] - last if last else None
+
+
+def _paths(config: Mapping[str, Any], key: str) -> list[str]:
+    value = config["dataset"].get(key) or []
+    values = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(path, str) and path.endswith(".npz") for path in values):
+        raise InputError(f"dataset.{key}: a lifter learns from NPZ files, found {value!r}")
+    return [str(Path(config["dataset"].get("root") or "", path)) for path in values]

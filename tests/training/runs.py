@@ -1,0 +1,87 @@
+"""Small training runs: a transformer of 20,000 parameters on pictures of coloured discs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from posekit.compose import compose_command
+from tests.conftest import ROOT
+from tests.training import sets
+
+MODEL = {
+    "net": {
+        "_target_": "posekit.models.vitpose.ViTPose",
+        "embed_dim": 16,
+        "depth": 2,
+        "num_heads": 2,
+        "num_keypoints": 5,
+        "simple_head": True,
+        "input_size": [32, 32],
+    },
+    "preprocess": {
+        "input_size": [32, 32],
+        "mean": [120, 120, 120],
+        "std": [60, 60, 60],
+        "color": "rgb",
+        "padding": 1.25,
+        "udp": True,
+    },
+    "codec": {
+        "_target_": "posekit.codecs.heatmap.UDPHeatmap",
+        "input_size": [32, 32],
+        "heatmap_size": [8, 8],
+    },
+    "keypoints": "coco",
+    "flip_test": True,
+    "detector": "whole_image",
+}
+
+
+def workshop(folder: Path, count: int = 8) -> list[str]:
+    """Makes `folder/conf` with the model and `folder/data`; the overrides of a run with them."""
+    (folder / "conf" / "model").mkdir(parents=True)
+    path = folder / "conf" / "model" / "tiny_discs-32x32.yaml"
+    path.write_text(yaml.safe_dump(MODEL))
+    labels = sets.save(folder / "data", sets.coco(count), "discs.json")
+    return [
+        "model=tiny_discs-32x32",
+        f"dataset.train={labels}",
+        "weights=null",
+        "device=cpu",
+        "num_workers=0",
+        "batch_size=4",
+        "lr_batch_size=null",
+        "epochs=3",
+        "log_every=1",
+    ]
+
+
+def train(folder: Path, *overrides: str) -> Path:
+    """A run in this process, with one thread as all runs that are compared."""
+    import torch
+
+    from posekit.training.loop import train as run
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return run(compose_command("train", overrides, config_dir=folder / "conf"))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def start(folder: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """A run in a process of its own, whose log comes through `stderr`."""
+    arguments = ["train", "--config-dir", str(folder / "conf"), *overrides]
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "posekit", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )

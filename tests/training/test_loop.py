@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import resource
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import posekit
+from posekit.build import build_network, load_weights
+from posekit.compose import compose_command
+from posekit.errors import InputError, OutputError
+from posekit.training.checkpoint import load_checkpoint
+from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
+from tests.conftest import ROOT
+from tests.training import runs
+
+
+def losses(run: Path) -> list[float]:
+    with (run / "train.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "export" / "model.safetensors")
+
+
+def assert_same_state(one: Any, other: Any) -> None:
+    """Bit for bit, through dicts and lists."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same_state(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same_state(a, b)
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+def test_a_run_killed_twice_ends_with_the_weights_of_one_that_was_not(tmp_path: Path) -> None:
+    # Stochastic depth, the moving average and Adam's moments all have to go on as they were.
+    options = [
+        *runs.workshop(tmp_path),
+        *("epochs=4", "ema=0.9", "train_net.drop_path_rate=0.5", "checkpoint_every=3"),
+        *("val_every=2", "batch_size=2"),
+    ]
+    whole = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'whole'}")
+    # 16 steps. The first checkpoint is that of step 3, which is in the middle of an epoch.
+    for last_words in ("step 5/16", "step 11/16"):
+        options_now = [*options, f"out_dir={tmp_path / 'cut'}", "resume=true"]
+        process = runs.start(tmp_path, *options_now)
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if last_words in line:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "".join(seen)
+    cut = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'cut'}", "resume=true")
+    assert_same_state(weights(cut), weights(whole))
+    states = [load_checkpoint(run / "last.ckpt") for run in (cut, whole)]
+    assert_same_state(*states)
+    assert losses(cut) == losses(whole)
+
+
+def free_port() -> tuple[str, ...]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return ("--master-addr=127.0.0.1", f"--master-port={probe.getsockname()[1]}")
+
+
+def test_two_processes_learn_as_one_with_the_double_batch(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "train_net.drop_path_rate=0", "epochs=4"]
+    one = runs.train(tmp_path, *options, "batch_size=4", f"out_dir={tmp_path / 'one'}")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", *free_port())
+    process = runs.start(
+        tmp_path, *options, "batch_size=2", f"out_dir={tmp_path / 'two'}", launcher=launcher
+    )
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 0, log
+    assert len(losses(one)) == 8
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(one), rtol=1e-5)
+    assert log.count("data: 8 samples") == 1  # one process speaks
+
+
+def test_accumulated_batches_learn_as_one_large_batch(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "train_net.drop_path_rate=0"]
+    one = runs.train(tmp_path, *options, "batch_size=4", f"out_dir={tmp_path / 'one'}")
+    parts = runs.train(
+        tmp_path, *options, "batch_size=1", "accumulate=4", f"out_dir={tmp_path / 'parts'}"
+    )
+    np.testing.assert_allclose(losses(parts), losses(one), rtol=1e-5)
+
+
+def test_the_number_of_loading_processes_changes_nothing(tmp_path: Path) -> None:
+    # Three of eight samples per step: the workers have read what no step takes.
+    options = [*runs.workshop(tmp_path), "epochs=2", "batch_size=3"]
+    one = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'one'}")
+    other = runs.train(tmp_path, *options, "num_workers=1", f"out_dir={tmp_path / 'other'}")
+    assert_same_state(weights(one), weights(other))
+
+
+def test_the_trained_folder_is_a_model(tmp_path: Path) -> None:
+    options = runs.workshop(tmp_path)
+    run = runs.train(
+        tmp_path,
+        *options,
+        f"dataset.val={tmp_path / 'data' / 'discs.json'}",
+        f"out_dir={tmp_path / 'run'}",
+    )
+    picture = tmp_path / "data" / "0.png"
+    found = [
+        next(posekit.load(str(folder), device="cpu").stream(str(picture)))
+        for folder in (run, run / "export")
+    ]
+    assert found[0].keypoints.shape == (1, 5, 2)
+    assert found[0].skeleton.names == ("nose", "left_eye", "right_eye", "left_hip", "right_hip")
+    assert found[0].skeleton.flip_indices == (0, 2, 1, 4, 3)
+    np.testing.assert_array_equal(found[0].keypoints, found[1].keypoints)
+    net = posekit.create_model(str(run))
+    assert_same_state(dict(net.state_dict()), weights(run))
+    assert "| AP |" in (run / "export" / "README.md").read_text()
+
+
+def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "checkpoint_every=1"]
+    runs.train(tmp_path, *options, "epochs=1")
+    before = load_checkpoint(tmp_path / "run" / "last.ckpt")
+    with pytest.raises(InputError, match=r"in step \d+ of epoch \d") as error:
+        runs.train(tmp_path, *options, "resume=true", "lr=1e38", "epochs=9", "warmup_steps=0")
+    assert "last.ckpt holds the last good state" in str(error.value)
+    after = load_checkpoint(tmp_path / "run" / "last.ckpt")
+    assert after["step"] >= before["step"]
+    assert all(value.isfinite().all() for value in after["net"].values())
+
+
+def test_bad_labels_stop_with_the_samples_names(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    # A mean of NaN is the simplest way to an undefined loss.
+    with pytest.raises(InputError, match=r"the loss is nan in step 1 of epoch 0; samples: annot"):
+        runs.train(tmp_path, *options, "model.preprocess.mean=[nan,0,0]")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_sample_stops_with_its_name(tmp_path: Path, workers: int) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", f"num_workers={workers}"]
+    broken = tmp_path / "data" / "3.png"
+    _, data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (240, 320, 3)))
+    broken.write_bytes(data.tobytes()[:5000])  # the header is whole
+    with pytest.raises(InputError) as error:
+        runs.train(tmp_path, *options)
+    assert str(error.value).startswith(f"a sample cannot be used: image {broken} (id 13)")
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    run = runs.train(tmp_path, *options, "epochs=1")
+    before = (run / "last.ckpt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Files may not be as large as a checkpoint: writing it fails in the middle.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(
+            OutputError, match=r"last\.ckpt: File too large; the one before is kept"
+        ):
+            runs.train(tmp_path, *options, "resume=true", "checkpoint_every=1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (run / "last.ckpt").read_bytes() == before
+    assert [path.name for path in run.glob(".*")] == []
+
+
+def test_problems_of_the_data_stop_before_anything_is_made(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    (tmp_path / "data" / "2.png").unlink()
+    with pytest.raises(InputError, match=r"missing image files: .*2\.png \(image 12\)"):
+        runs.train(tmp_path, *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_would_be_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "dry_run=true"]
+    with caplog.at_level(logging.INFO):
+        runs.train(tmp_path, *options, "freeze=[backbone]")
+    for part in (
+        "data: 8 samples",
+        "tiny_discs-32x32, 725 parameters learn, 18,960 frozen",
+        "2 steps of 4 samples per epoch, 3 epochs",
+    ):
+        assert part in caplog.text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_does_not_overwrite_the_first(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "epochs=1"]
+    runs.train(tmp_path, *options)
+    with pytest.raises(InputError, match="holds a run already: go on with resume=true"):
+        runs.train(tmp_path, *options)
+
+
+def test_what_is_frozen_stays(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "epochs=1"]
+    config = compose_command("train", options, config_dir=tmp_path / "conf")
+    torch.manual_seed(config["seed"])
+    initial = build_network(config["model"]["net"], device="cpu").state_dict()
+    run = runs.train(tmp_path, *options, "freeze=[backbone.blocks]", f"out_dir={tmp_path / 'run'}")
+    for key, value in weights(run).items():
+        moved = not torch.equal(value, initial[key])
+        assert moved != key.startswith("backbone.blocks"), key
+
+
+def test_frozen_batch_norms_keep_their_statistics(tmp_path: Path) -> None:
+    run = runs.train(tmp_path, *rtmpose(tmp_path), "freeze=[backbone.stem]")
+    found = weights(run)
+    means = {key: value for key, value in found.items() if key.endswith("running_mean")}
+    stem = [key for key in means if key.startswith("backbone.stem")]
+    assert stem
+    assert all(not means[key].any() for key in stem)
+    assert all(value.any() for key, value in means.items() if key not in stem)
+
+
+def test_an_unknown_prefix_to_freeze_has_a_suggestion(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "freeze=[backbone.block]"]
+    with pytest.raises(InputError, match=r"no 'backbone\.block'; did you mean backbone\.blocks"):
+        runs.train(tmp_path, *options)
+
+
+def test_other_keypoints_replace_the_last_layer_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rtmpose_t: Path
+) -> None:
+    options = [
+        *runs.workshop(tmp_path)[1:],
+        "model=rtmpose-t_body8-256x192",
+        f"weights={rtmpose_t}",
+        *("epochs=1", "lr=1e-30", "ema=null", f"out_dir={tmp_path / 'run'}"),
+    ]
+    with caplog.at_level(logging.WARNING):
+        run = runs.train(tmp_path, *options)
+    fresh = "head.final_layer.bias, head.final_layer.weight"
+    assert f"initialised anew, since its size is another: {fresh}" in caplog.text
+    assert "takes each image as one box" not in caplog.text  # discs of people: the detector stays
+    original = load_file(rtmpose_t)
+    for key, value in weights(run).items():
+        if key in fresh:
+            assert value.shape[0] == 5
+        elif "running" not in key and "tracked" not in key:
+            torch.testing.assert_close(value, original[key], rtol=0, atol=1e-20)
+
+
+def rtmpose(folder: Path) -> list[str]:
+    """The smallest RTMPose on 64 x 64 pixels."""
+    return [
+        *runs.workshop(folder, 4)[1:],
+        "model=rtmpose-t_coco-256x192",
+        *("model.net.input_size=[64,64]", "model.preprocess.input_size=[64,64]"),
+        *("model.codec.input_size=[64,64]", "epochs=2", "final_part=0.5"),
+        f"out_dir={folder / 'run'}",
+    ]
+
+
+def test_rtmpose_has_two_stages(tmp_path: Path) -> None:
+    run = runs.train(tmp_path, *rtmpose(tmp_path))
+    assert len(losses(run)) == 2
+    assert all(math.isfinite(loss) for loss in losses(run))
+    assert posekit.create_model(str(run)).training is False
+
+
+def test_a_detector_learns_boxes_and_can_be_used(tmp_path: Path, rtmpose_t: Path) -> None:
+    labels = tmp_path / "data" / "discs.json"
+    run = runs.train(
+        tmp_path,
+        *runs.workshop(tmp_path, 4)[1:],
+        "model=rtmdet-nano_person-320",
+        f"dataset.val={labels}",
+        *("model.preprocess.input_size=[96,96]", "epochs=2", "final_part=0.5"),
+        f"out_dir={tmp_path / 'run'}",
+    )
+    assert "AP" in (run / "val.csv").read_text()
+    predictor = posekit.load(
+        "rtmpose-t_body8-256x192", weights=rtmpose_t, detector=str(run), device="cpu"
+    )
+    assert predictor.detector is not None
+    assert predictor.detector.classes == ("person",)
+    next(predictor.stream(str(tmp_path / "data" / "0.png"), bbox_thr=0.0))
+
+
+def test_a_lifter_learns_from_sequences(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "walks.npz",
+        keypoints_2d=rng.uniform(0, 1000, (4, 9, 17, 2)),
+        keypoints_3d=rng.normal(size=(4, 1, 17, 3)).repeat(9, axis=1),
+        image_size=(1000, 1000),
+    )
+    run = runs.train(
+        tmp_path,
+        *runs.workshop(tmp_path)[1:],
+        *(f"dataset.{part}={tmp_path / 'walks.npz'}" for part in ("train", "val")),
+        "model=motionbert_h36m",
+        *("model.net.channels=16", "model.net.depth=1", "model.net.representation_channels=16"),
+        *("window=9", "epochs=40", "lr=3e-3", f"out_dir={tmp_path / 'run'}"),
+    )
+    first, last = losses(run)[0], losses(run)[-1]
+    assert last < 0.9 * first
+    assert (run / "export" / "lifter").is_dir()
+    config = yaml.safe_load(next((run / "export" / "lifter").iterdir()).read_text())
+    load_weights(build_network(config["net"]), run / "export" / "model.safetensors")
+
+
+def test_layers_of_a_transformer_learn_at_their_own_rate() -> None:
+    net = build_network(runs.MODEL["net"], device="cpu")  # type: ignore[arg-type]
+    scales: dict[str, tuple[float, float]] = {}
+    of = {id(parameter): name for name, parameter in net.named_parameters()}
+    for group in parameter_groups(net, 0.1, 0.5):
+        for parameter in group["params"]:
+            scales[of[id(parameter)]] = (group["lr_scale"], group["weight_decay"])
+    assert len(scales) == len(of)
+    assert scales["backbone.patch_embed.weight"] == (0.125, 0.1)
+    assert scales["backbone.pos_embed"] == (0.125, 0.0)
+    assert scales["backbone.blocks.0.mlp.fc1.weight"] == (0.25, 0.1)
+    assert scales["backbone.blocks.1.mlp.fc1.weight"] == (0.5, 0.1)
+    assert scales["backbone.blocks.1.mlp.fc1.bias"] == (0.5, 0.0)
+    assert scales["backbone.norm.weight"] == (1.0, 0.0)
+    assert scales["head.final_layer.weight"] == (1.0, 0.1)
+
+
+def test_layer_decay_of_another_network_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"Linear has no backbone\.blocks"):
+        parameter_groups(torch.nn.Linear(2, 2), 0.0, 0.9)
+
+
+def test_the_rate_of_rtmpose_is_constant_and_then_a_cosine() -> None:
+    config = compose_command("train", ["model=rtmpose-m_coco-256x192", "dataset.train=x.json"])
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), config, 512)
+    scheduler = make_scheduler(optimizer, config, 20_000)
+    rates = []
+    for step in (0, 500, 1000, 10_000, 15_250, 20_000):
+        scheduler.step_update(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    # 4e-3 is for 1024 samples per step; the decay takes half of what follows the warm-up.
+    expected = [2e-6, 1e-3, 2e-3, 2e-3, 1.05e-3, 1e-4]
+    np.testing.assert_allclose(rates, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=0", "epochs: expected a whole number of at least 1, found 0"),
+        ("lr=fast", "lr: expected a positive number, found 'fast'"),
+        ("optimizer=adamwww", "optimizer=adamwww"),
+        ("schedule=never", "schedule=never"),
+        ("precision=int8", "precision: expected no, bf16 or fp16"),
+        ("device=cuda:1", "choose among GPUs with CUDA_VISIBLE_DEVICES"),
+        ("final_part=2", "final_part: expected a part 0..1, found 2"),
+        ("name=a/b", "name: expected letters"),
+        ("layer_decay=null model.net.depth=x", "the network cannot be built"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        runs.train(tmp_path, *runs.workshop(tmp_path), *override.split(), "dry_run=true")
+
+
+def test_every_model_that_has_a_recipe_composes() -> None:
+    names = [path.stem for path in sorted((ROOT / "conf" / "model").glob("*.yaml"))]
+    chosen = [name for name in names if "internet" not in name][::15]
+    for name in [*chosen, "rtmdet-nano_person-320", "motionbert_h36m", "hrnet-w32_coco-256x192"]:
+        config = compose_command("train", [f"model={name}", "dataset.train=x"])
+        assert config["names"]["model"] == name
+        assert config["model"]["net"]["_target_"]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from posekit.errors import InputError, OutputError
+from posekit.skeleton import load_skeleton, skeleton_names
+from posekit.training.checkpoint import load_checkpoint, save_checkpoint, written_whole
+from posekit.training.export import model_name, skeleton_yaml
+from posekit.training.run_folder import MetricLog, RunFolder, changed_values
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    state = {"net": {"w": torch.arange(3.0)}, "step": 7, "best": None}
+    save_checkpoint(tmp_path / "last.ckpt", state)
+    found = load_checkpoint(tmp_path / "last.ckpt")
+    assert torch.equal(found["net"]["w"], state["net"]["w"])  # type: ignore[index]
+    assert (found["step"], found["best"]) == (7, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), written_whole(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_is_gone_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No such file or directory"):
+        save_checkpoint(tmp_path / "gone" / "last.ckpt", {})
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+def test_a_damaged_checkpoint_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_runs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"net": Path("anything")}, path)  # a class that is no tensor
+    with pytest.raises(InputError, match="is not a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_run_writes_down_what_it_is(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", resume=False)
+    folder.open({"lr": 1e-3, "names": {"model": "x"}})
+    assert folder.saved_config() == {"lr": 1e-3, "names": {"model": "x"}}
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert {"command", "commit", "uncommitted_changes", "posekit", "torch"} <= set(facts)
+
+
+def test_measurements_after_the_checkpoint_are_cut_on_resuming(tmp_path: Path) -> None:
+    with MetricLog(tmp_path, step=0) as log:
+        for step in (1, 2, 3):
+            log.add("train", step, {"epoch": 0, "loss": 0.5 / step})
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text() + "4,0,0.1")  # a row that a crash cut short
+    with MetricLog(tmp_path, step=2) as log:
+        log.add("train", 3, {"epoch": 0, "loss": 0.25})
+    assert path.read_text().splitlines() == ["step,epoch,loss", "1,0,0.5", "2,0,0.25", "3,0,0.25"]
+
+
+def test_measurements_of_a_run_that_starts_anew_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("step,loss\n1,2.0\n")
+    with MetricLog(tmp_path, step=0) as log:
+        log.add("train", 1, {"loss": 1.0})
+    assert (tmp_path / "train.csv").read_text().splitlines() == ["step,loss", "1,1.0"]
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_values_that_differ_are_named_by_their_path() -> None:
+    before = {"lr": 1, "model": {"net": {"depth": 1}, "flip_test": True}}
+    now = {"lr": 1, "model": {"net": {"depth": 2}, "flip_test": True}, "new": 0}
+    assert changed_values(before, now) == ["model.net.depth", "new"]
+
+
+@pytest.mark.parametrize("name", skeleton_names())
+def test_a_skeleton_is_read_as_it_was_written(name: str, tmp_path: Path) -> None:
+    skeleton = load_skeleton(name)
+    (tmp_path / "keypoints").mkdir()
+    (tmp_path / "keypoints" / f"{name}.yaml").write_text(skeleton_yaml(skeleton), encoding="utf-8")
+    assert load_skeleton(name, [tmp_path]) == skeleton
+    assert yaml.safe_load(skeleton_yaml(skeleton))["keypoints"][0][0] == skeleton.names[0]
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("data/My Dogs.json", "rtmpose-t_my-dogs-256x192"),
+        ([{"annotations": "a/b.json"}], "rtmpose-t_b-256x192"),
+        (["数据.json"], "rtmpose-t_own-256x192"),
+    ],
+)
+def test_a_trained_model_is_called_by_network_data_and_size(train: object, expected: str) -> None:
+    names = {"model": "rtmpose-t_coco-256x192"}
+    assert model_name({"name": None, "names": names, "dataset": {"train": train}}) == expected
