@@ -1,6 +1,6 @@
 """Resident memory over a long video, in 2D and in 3D, with predictions and drawings written.
 
-    python -m benchmarks.memory [--frames 10000] [--size 640x360] [--people 2]
+    python -m benchmarks.memory [2D 3D] [--frames 10000] [--size 640x360] [--people 1]
 
 The video is made first: noise, for only sizes matter, and boxes are given for the same reason.
 Weights are random. Memory is read as the frames come; what follows the warm-up (the first tenth)
@@ -31,9 +31,10 @@ LIMIT = 50.0  # MB
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="*", choices=("2D", "3D"), default=["2D", "3D"])
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--size", default="640x360")
-    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--people", type=int, default=1)
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     torch.manual_seed(0)
@@ -43,17 +44,8 @@ def main() -> None:
         video = make_video(root / "long.mp4", arguments.frames, (width, height))
         weights = {name: random_weights(name, root) for name in (MODEL, LIFTER)}
         boxes = people(arguments.people, width, height)
-        predictors = {
-            "2D": posekit.load(MODEL, weights=weights[MODEL], device="cpu"),
-            "3D": posekit.load(
-                LIFTER,
-                weights=weights[LIFTER],
-                pose2d=MODEL,
-                pose2d_weights=weights[MODEL],
-                device="cpu",
-            ),
-        }
-        for what, predictor in predictors.items():
+        for what in arguments.what:
+            predictor = load(what, weights)
             start = time.perf_counter()
             found = memory_of(predictor, video, [boxes] * arguments.frames, root / what)
             taken = time.perf_counter() - start
@@ -83,6 +75,18 @@ def main() -> None:
     print(format_table(header, rows))
     flat = all(float(row[-2]) <= LIMIT for row in rows)
     print(f"within {LIMIT:.0f} MB after the warm-up: {'yes' if flat else 'NO'}")
+
+
+def load(what: str, weights: dict[str, Path]) -> posekit.Predictor:
+    if what == "2D":
+        return posekit.load(MODEL, weights=weights[MODEL], device="cpu")
+    return posekit.load(
+        LIFTER,
+        weights=weights[LIFTER],
+        pose2d=MODEL,
+        pose2d_weights=weights[MODEL],
+        device="cpu",
+    )
 
 
 def make_video(path: Path, frames: int, size: tuple[int, int]) -> Path:

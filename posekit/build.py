@@ -52,7 +52,7 @@ def create_model(
         return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
     path = resolve_weights(name, None if weights == "published" else weights, search=found.search)
     if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
-        return load_weights(build_network(config), path)
+        return load_weights(build_network(config), path, dtype=torch.float32)
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
     fresh = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
     log.warning("%s for %d keypoints: initialised anew: %s", name, num_keypoints, ", ".join(fresh))

@@ -38,7 +38,7 @@ class Checkpoint:
         task: what the model finds, e.g. "body" or "detection".
         config: the official config's name, which resolves to this row too.
         older_configs: names that the official config had before, which resolve likewise.
-        sources: where the weights can be had, tried in order.
+        sources: where the weights can be had, tried in order; none for what the package holds.
         metrics: published figures.
         license: of the weights.
         training_data: what the weights were trained on.
@@ -1297,5 +1297,24 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         (("InterHand2.6M (H+M)", "MPJPE-all", 11.86), ("InterHand2.6M (H+M)", "MRRPE", 29.27)),
         "InterHand2.6M v1.0",
         aliases=("hand3d",),
+    ),
+    Checkpoint(
+        name="rtmpose-n_drawn-192x128",
+        task="demo",
+        config="rtmpose-n_drawn-192x128",
+        sources=(),
+        metrics=(),
+        license="Apache-2.0",
+        training_data="drawn people",
+        aliases=("demo",),
+    ),
+    Checkpoint(
+        name="rtmdet-nano_drawn-256",
+        task="demo",
+        config="rtmdet-nano_drawn-256",
+        sources=(),
+        metrics=(),
+        license="Apache-2.0",
+        training_data="drawn people",
     ),
 )

@@ -17,6 +17,7 @@ from posekit.errors import InputError, UnknownModelError
 __all__ = [
     "CONF_DIR",
     "DETECTOR_ALIASES",
+    "PACKAGED",
     "Located",
     "config_path",
     "find_checkpoint",
@@ -32,6 +33,9 @@ _PACKAGE = Path(__file__).resolve().parent
 # Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
+# Weights and a picture that come with the package.
+PACKAGED = _PACKAGE / "packaged"
+
 GROUPS = ("model", "detector", "lifter")
 
 # What a detector's subject is called where a detector is asked for.
@@ -42,6 +46,7 @@ DETECTOR_ALIASES = {
     "face": "yolox-s_face-640",
     "hand": "rtmdet-nano_hand-320",
     "animal": "rtmdet-m_coco-640",
+    "demo": "rtmdet-nano_drawn-256",
 }
 
 

@@ -1,6 +1,7 @@
 """A model's name -> a local safetensors file: found, downloaded, verified, converted, cached.
 
-The order is: what the user named; the cache; the user's own mirror; the sources of the table.
+The order is: what the user named; what comes with the package; the cache; the user's own mirror;
+the sources of the table.
 
 Environment variables, read at each call:
     POSEKIT_CACHE: the cache's folder; else `posekit` in `XDG_CACHE_HOME` or `~/.cache`.
@@ -34,7 +35,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from posekit.checkpoints import Source
-from posekit.config import find_checkpoint
+from posekit.config import PACKAGED, find_checkpoint
 from posekit.errors import DownloadError, InputError, WeightsError
 
 __all__ = ["cache_dir", "resolve_weights"]
@@ -89,6 +90,8 @@ def cache_dir() -> Path:
 
 
 def _published(model: str, convert: Converter) -> Path:
+    if (packaged := PACKAGED / f"{model}.safetensors").is_file():
+        return packaged
     row = find_checkpoint(model)
     sources = list(row.sources) if row else []
     if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):

@@ -204,6 +204,8 @@ class Predictor:
             lifted = load_skeleton(lifter.config["keypoints"], search=search)
             lift = Lifter(_load_network(lifter, place, number, search), lifter.config, lifted)
         net = _load_network(model, place, number, search)
+        if note := model.config.get("note"):
+            log.warning("%s %s", model.name, note)
         estimator: PoseEstimator | HandEstimator
         if model.config.get("keypoints_3d"):
             estimator = HandEstimator(net, model.config, skeleton)

@@ -93,11 +93,6 @@ def test_a_file_without_its_key_gets_a_hint(tmp_path: Path) -> None:
         compose(str(tmp_path))
 
 
-def test_inputs_are_needed() -> None:
-    with pytest.raises(InputError, match="inputs is missing"):
-        compose("model=human")
-
-
 def test_unknown_models() -> None:
     with pytest.raises(UnknownModelError, match="did you mean"):
         compose("model=humann", "inputs=a.jpg")

@@ -58,6 +58,18 @@ def test_the_folder_of_a_run_is_complete(trained: Path) -> None:
     }
 
 
+def test_evaluation_gives_what_training_measured(tmp_path: Path) -> None:
+    labels = f"dataset.val={tmp_path / 'data' / 'discs.json'}"
+    options = [*runs.workshop(tmp_path), labels, "epochs=40", "augment=none", "lr=5e-3"]
+    run = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'run'}")
+    measured = json.loads((run / "export" / "metrics.json").read_text())
+    assert measured["AP"] > 0
+    options = [f"model={run}", "dataset=custom", labels, f"out={tmp_path / 'out.json'}"]
+    assert main(["evaluate", *options]) == 0
+    again = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    assert again == pytest.approx(measured, abs=1e-3, nan_ok=True)
+
+
 def test_a_second_training_starts_from_the_first(trained: Path, tmp_path: Path) -> None:
     labels = trained / "data" / "discs.json"
     config = compose_command(

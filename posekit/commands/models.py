@@ -88,7 +88,8 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
         row.training_data,
         row.license,
-        "; ".join(f"[{_host(source)}]({_url(source)})" for source in row.sources),
+        "; ".join(f"[{_host(source)}]({_url(source)})" for source in row.sources)
+        or "in the package",
     )
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from posekit.commands.table import format_table
 from posekit.compose import compose_command
+from posekit.config import PACKAGED
 from posekit.errors import InputError
 from posekit.media import check_inputs
 from posekit.options import PredictOptions
@@ -35,8 +36,6 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     Returns:
         The exit status: 1 where an input could not be used.
     """
-    if show:
-        overrides = [*overrides, *([] if _names(overrides, "inputs") else ["inputs=null"])]
     config = compose_command("predict", overrides, config_dir=config_dir)
     if show:
         print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
@@ -44,9 +43,11 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     options = _options(config)
     # Everything that can be wrong without a network is checked before torch is imported.
     PredictOptions.from_keywords(options)
+    if not config["inputs"]:
+        if not (sample := config["model"].get("sample")):
+            raise InputError("inputs is missing: name an image, a video or a folder, inputs=FILE")
+        config["inputs"] = str(PACKAGED / sample)
     inputs = config["inputs"]
-    if inputs is None or inputs == []:
-        raise InputError("inputs is empty: name an image, a video or a folder")
     total = None
     if config["on_error"] == "raise" or isinstance(inputs, str):
         total = check_inputs(inputs, recursive=config["recursive"], include=config["include"])
@@ -82,10 +83,6 @@ class _Row:
     def cells(self) -> tuple[str, ...]:
         score = f"{self.score / self.instances:.2f}" if self.instances else ""
         return (self.name, self.size, str(self.frames), str(self.instances), score)
-
-
-def _names(overrides: Sequence[str], key: str) -> bool:
-    return any(override.startswith(f"{key}=") for override in overrides)
 
 
 def _options(config: dict[str, Any]) -> dict[str, Any]:

@@ -273,6 +273,8 @@ def predict_dataset(
         collate_fn=collate,
         num_workers=workers,
         worker_init_fn=init_worker,
+        # A loader draws a seed, and the numbers of training must not depend on it.
+        generator=torch.Generator(),
     )
     with _in_eval_mode(estimator.net):
         for tensors in loader:

@@ -9,6 +9,8 @@ left corner to the box's left, top, right and bottom side, in pixels of the inpu
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
@@ -18,6 +20,8 @@ __all__ = ["RTMDet"]
 
 STRIDES = (8, 16, 32)
 STACKED_CONVS = 2
+# An untrained head's score of each cell: few cells hold an object (RetinaNet, arXiv 1708.02002).
+PRIOR = 0.01
 
 
 class SharedTowers(nn.Module):
@@ -62,6 +66,15 @@ class SeparateTowers(nn.Module):
         return [tower(x) for tower, x in zip(self.levels, levels, strict=True)]
 
 
+def _predict(channels: int, outputs: int, bias: float) -> nn.Conv2d:
+    """A 1x1 convolution that gives the bias nearly everywhere until it has learnt."""
+    conv = nn.Conv2d(channels, outputs, 1)
+    nn.init.normal_(conv.weight, std=0.01)
+    assert conv.bias is not None
+    nn.init.constant_(conv.bias, bias)
+    return conv
+
+
 class RTMDetHead(nn.Module):
     """Two towers, for classes and for boxes, and a 1x1 prediction per level."""
 
@@ -85,8 +98,9 @@ class RTMDetHead(nn.Module):
 
         self.cls_towers = towers()
         self.reg_towers = towers()
-        self.cls_preds = nn.ModuleList(nn.Conv2d(channels, num_classes, 1) for _ in STRIDES)
-        self.reg_preds = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in STRIDES)
+        unlikely = math.log(PRIOR / (1 - PRIOR))
+        self.cls_preds = nn.ModuleList(_predict(channels, num_classes, unlikely) for _ in STRIDES)
+        self.reg_preds = nn.ModuleList(_predict(channels, 4, 1.0) for _ in STRIDES)
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
         logits = tuple(

@@ -13,6 +13,7 @@ A task knows nothing of optimisers and files; `posekit.training.loop` knows noth
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -20,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
@@ -31,13 +31,12 @@ from posekit.codecs.lifting import MotionBERTLift
 from posekit.codecs.simcc import SimCC
 from posekit.detect import Detector
 from posekit.errors import InputError
-from posekit.estimate import Crops, PoseEstimator
-from posekit.evaluation.coco import BoxAP, KeypointAP
+from posekit.estimate import PoseEstimator
+from posekit.evaluation.evaluate import evaluate_detector, evaluate_pose
 from posekit.evaluation.pose3d import MPJPE
-from posekit.media import decode_image
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.annotations import Dataset as DatasetConfig
-from posekit.training.annotations import dataset_skeleton, parse_dataset
+from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
 from posekit.training.augment import DetectionAugment, PoseAugment
 from posekit.training.datasets import (
     DetectionDataset,
@@ -91,10 +90,15 @@ class PoseTask:
     higher_is_better = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        model, search = config["model"], [Path(folder) for folder in config["search"]]
+        search = [Path(folder) for folder in config["search"]]
+        # What is said of the weights that training starts from.
+        model = {k: v for k, v in config["model"].items() if k not in ("note", "sample")}
         dataset = _dataset(config, search)
         known = load_skeleton(model["keypoints"], search)
         self.skeleton: Skeleton = _skeleton(dataset, known)
+        if not self.skeleton.sigmas:  # AP needs them
+            sigmas = (UNKNOWN_SIGMA,) * self.skeleton.num_keypoints
+            self.skeleton = dataclasses.replace(self.skeleton, sigmas=sigmas)
         _check(dataset, skeleton=self.skeleton)
         self.model = {
             **model,
@@ -123,7 +127,9 @@ class PoseTask:
             seed=config["seed"],
             **same,
         )
-        self.val_set = PoseDataset(dataset.val, self.skeleton, **same) if dataset.val else None
+        self.val_set = (
+            PoseDataset(_once(dataset.val), self.skeleton, **same) if dataset.val else None
+        )
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
@@ -141,10 +147,10 @@ class PoseTask:
         return [f"annotation {annotation} (image {image})" for annotation, image in ids]
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:
-        """COCO's AP and AR."""
+        """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
         estimator = PoseEstimator(net, self.model, self.skeleton)
-        return _keypoint_ap(estimator, self.val_set, self.batch_size)
+        return evaluate_pose(estimator, self.val_set, batch_size=self.batch_size, metrics=("ap",))
 
 
 class DetectionTask:
@@ -183,7 +189,9 @@ class DetectionTask:
             seed=config["seed"],
             **same,
         )
-        self.val_set = DetectionDataset(dataset.val, classes, **same) if dataset.val else None
+        self.val_set = (
+            DetectionDataset(_once(dataset.val), classes, **same) if dataset.val else None
+        )
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
@@ -196,9 +204,9 @@ class DetectionTask:
         return [f"image {image}" for image in batch["image_id"].tolist()]
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:
-        """COCO's AP and AR."""
+        """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
-        return _box_ap(Detector(net, self.model), self.val_set)
+        return evaluate_detector(Detector(net, self.model), self.val_set)
 
 
 class LiftingTask:
@@ -283,85 +291,9 @@ class LiftingTask:
 Task = PoseTask | DetectionTask | LiftingTask
 
 
-def _keypoint_ap(
-    estimator: PoseEstimator, dataset: PoseDataset, batch_size: int
-) -> dict[str, float]:
-    """COCO's metrics of the labelled instances, through the crops that prediction makes."""
-    sigmas = estimator.skeleton.sigmas or (UNKNOWN_SIGMA,) * estimator.skeleton.num_keypoints
-    metric = KeypointAP(_keypoint_truth(dataset), sigmas=sigmas)
-    for batch in _in_order(dataset, batch_size):
-        arrays = {key: value.numpy() for key, value in batch.items()}
-        crops = Crops(arrays["crop"], arrays["center"], arrays["scale"])
-        in_crop, scores = estimator.codec.decode(estimator.forward(crops.pixels))
-        metric.update(
-            _unique(arrays["source"], arrays["image_id"]),
-            crops.to_image(in_crop),
-            scores,
-            arrays["bbox_score"],
-            arrays["scale"].prod(axis=1),
-            np.ones(len(scores), np.int64),
-        )
-    return metric.compute()
-
-
-def _keypoint_truth(dataset: PoseDataset) -> dict[str, Any]:
-    """The sources' instances as one COCO-style set of the trained keypoints."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for source, labels in enumerate(dataset.labels):
-        ids = _unique(np.full(len(labels.image_ids), source), labels.image_ids)
-        images += [{"id": int(number)} for number in ids]
-        for row, image_row in enumerate(labels.image_rows):
-            x1, y1, x2, y2 = labels.boxes_xyxy[row].tolist()
-            points = np.column_stack([labels.keypoints[row], 2 * labels.visible[row]])
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": int(ids[image_row]),
-                    "category_id": 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": float(labels.areas[row]),
-                    "keypoints": points.ravel().tolist(),
-                    "iscrowd": 0,
-                }
-            )
-    categories = [{"id": 1, "name": "instance"}]
-    return {"images": images, "annotations": annotations, "categories": categories}
-
-
-def _box_ap(detector: Detector, dataset: DetectionDataset) -> dict[str, float]:
-    """COCO's metrics of boxes on whole images, as prediction sees them."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    found = []
-    for source, labels in enumerate(dataset.labels):
-        ids = _unique(np.full(len(labels), source), labels.image_ids)
-        for row, path in enumerate(labels.image_paths):
-            number = int(ids[row])
-            images.append({"id": number})
-            for box in range(labels.starts[row], labels.starts[row + 1]):
-                x1, y1, x2, y2 = labels.boxes_xyxy[box].tolist()
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": number,
-                        "category_id": int(labels.labels[box]) + 1,
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    }
-                )
-            pixels = decode_image(np.fromfile(path, np.uint8), str(path))
-            found.append((number, detector([pixels], score_threshold=0.001)[0]))
-    categories = [{"id": i + 1, "name": name} for i, name in enumerate(detector.classes)]
-    metric = BoxAP({"images": images, "annotations": annotations, "categories": categories})
-    for number, boxes in found:
-        ids = np.full(len(boxes), number)
-        metric.update(ids, boxes.boxes_xyxy, boxes.scores, boxes.labels + 1)
-    return metric.compute()
-
-
-def _unique(source: np.ndarray, image_id: np.ndarray) -> np.ndarray:
-    """Image ids that differ between sources too."""
-    return source.astype(np.int64) * 10**13 + image_id
+def _once(sources: Sequence[Source]) -> list[Source]:
+    """`repeat` is of training."""
+    return [dataclasses.replace(source, repeat=1.0) for source in sources]
 
 
 def _in_order(dataset: Dataset[dict[str, Any]], batch_size: int) -> Iterator[dict[str, Any]]:
