@@ -63,12 +63,24 @@ The run's folder (out_dir) gets export/, which `posekit predict model=FOLDER` ta
 stopped goes on with resume=true. `posekit train --cfg` prints every key with its value.
 """
 
+BENCH_HELP = """\
+Measure how fast each engine runs a model on this machine, and where the time of a frame goes.
+
+  posekit bench model=human detector=rtmdet-nano_person-320
+  posekit bench model=vitpose-b batch_sizes=[8] backends=[torch,openvino] out=bench.json
+  posekit bench model=rtmdet-m_person-640
+
+The floor is the network's operations at the rate of a large matrix product. Weights are random
+unless they are named. `posekit bench --cfg` prints every key with its value.
+"""
+
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
     ("train", "train a model on labelled images", TRAIN_HELP),
     ("evaluate", "measure a model on a labelled data set", EVALUATE_HELP),
     ("export", "write a network as a file for other engines", EXPORT_HELP),
+    ("bench", "measure engines and stages on this machine", BENCH_HELP),
 )
 
 

@@ -228,8 +228,26 @@ def _choose_for_evaluation(
     return _Chosen(tuple(overrides), names, tuple(search), weights)
 
 
+def _choose_for_bench(
+    groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
+) -> _Chosen:
+    """As for prediction, or a detector alone."""
+    found = locate(groups.get("model", "human"), search)
+    if "classes" not in read_config(found.name, found.search):
+        return _choose_for_prediction(groups, others, search)
+    if len(groups) > 1:
+        raise InputError(f"{found.name} is a detector and is measured alone: name nothing else")
+    names = {"model": None, "detector": found.name, "lifter": None}
+    overrides = ("~model", f"detector={found.name}")
+    return _Chosen(overrides, names, found.search, {"weights": found.weights})
+
+
 # Other commands choose as `predict` does.
-CHOOSERS = {"train": _choose_for_training, "evaluate": _choose_for_evaluation}
+CHOOSERS = {
+    "bench": _choose_for_bench,
+    "train": _choose_for_training,
+    "evaluate": _choose_for_evaluation,
+}
 
 
 def _experiment_defaults(others: Sequence[str], search: Sequence[Path]) -> dict[str, str]:

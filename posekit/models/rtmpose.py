@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels
 
-__all__ = ["GatedAttentionUnit", "RTMPose", "ScaleNorm"]
+__all__ = ["GatedAttentionUnit", "RTMPose", "ScaleNorm", "start_near_uniform"]
 
 STRIDE = 32
 
@@ -66,6 +66,20 @@ class GatedAttentionUnit(nn.Module):
         return x * self.residual_scale + out
 
 
+def start_near_uniform(head: nn.Module) -> None:
+    """Initialises a SimCC head: logits near zero, since the loss multiplies them by ten.
+
+    With PyTorch's own numbers, training from random weights gets stuck at the mean pose.
+    """
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.001)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class SimCCHead(nn.Module):
     """Feature map -> one token per keypoint -> logits over x and y bins.
 
@@ -95,6 +109,7 @@ class SimCCHead(nn.Module):
         self.attention = GatedAttentionUnit(token_channels)
         self.to_x = nn.Linear(token_channels, int(width * split_ratio), bias=False)
         self.to_y = nn.Linear(token_channels, int(height * split_ratio), bias=False)
+        start_near_uniform(self)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self.final_layer(feature).flatten(2)  # (N, K, h * w)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
 from posekit.models.layers import ConvBNAct
-from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm
+from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm, start_near_uniform
 
 __all__ = ["RTMW"]
 
@@ -57,6 +57,7 @@ class TwoScaleSimCCHead(nn.Module):
         self.attention = GatedAttentionUnit(token_channels)
         self.to_x = nn.Linear(token_channels, int(width * split_ratio), bias=False)
         self.to_y = nn.Linear(token_channels, int(height * split_ratio), bias=False)
+        start_near_uniform(self)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         decoded = self.decoder_conv(self.shuffle(coarse))  # (N, C/4, H/16, W/16)

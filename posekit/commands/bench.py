@@ -1,0 +1,483 @@
+"""`posekit bench`: how fast each engine runs a model here, and where the time of a frame goes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from posekit.commands.table import format_table
+from posekit.compose import compose_command
+from posekit.errors import InputError
+from posekit.media import check_inputs
+from posekit.version import __version__
+from posekit.write import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from posekit.detect import Detector
+    from posekit.estimate import PoseEstimator
+
+__all__ = ["bench"]
+
+MATRIX_SIZE = 1536  # float32; on a GPU and in half precision four times as long a side
+COPIED = 1 << 28  # bytes, more than caches hold
+FRAME_SIZE = (960, 540)
+
+
+def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
+    """Runs the command.
+
+    Args:
+        overrides: `key=value` each.
+        config_dir: a folder with configurations of the user's own.
+        show: print the composed configuration and stop.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        PosekitError: something that cannot be used, or an engine that cannot run here.
+    """
+    config = compose_command("bench", overrides, config_dir=config_dir)
+    if show:
+        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        return 0
+    _check(config)
+    import torch
+
+    from posekit.build import select_device
+
+    device = select_device(config["device"])
+    dtype = getattr(torch, config["dtype"] or "float32")
+    parts = _parts(config, device, dtype)
+    machine = _machine(device)
+    print("; ".join(f"{key}: {value}" for key, value in machine.items()))
+    speed = _Speed(device, dtype, config["rounds"])
+    networks = []
+    for part in parts.values():
+        for table in _measure_network(config, part, speed):
+            _print_network(table)
+            networks.append(table)
+    stages: list[dict[str, Any]] = []
+    if "model" in parts:
+        stages = _measure_stages(config, parts)
+        _print_stages(stages, config)
+    if config["out"] is not None:
+        content = {"machine": machine, "networks": networks, "stages": stages}
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(Path(config["out"]), text.encode())
+    return 0
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """What can be wrong without a network, before torch is imported."""
+    from posekit.backends import KINDS
+
+    if config["names"]["lifter"] is not None:
+        raise InputError("a lifter takes milliseconds: name the 2D model below it, or a detector")
+    for key in ("rounds", "people"):
+        value = config[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{key} must be a whole number of at least 1, found {value!r}")
+    sizes = config["batch_sizes"]
+    if not isinstance(sizes, list) or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise InputError(f"batch_sizes: expected a list such as [1,8], found {sizes!r}")
+    backends = config["backends"]
+    if backends is not None and (
+        not isinstance(backends, list) or not all(kind in KINDS for kind in backends)
+    ):
+        raise InputError(f"backends: expected a list of {', '.join(KINDS)}, found {backends!r}")
+    if config["inputs"] is not None:
+        check_inputs(config["inputs"])
+    if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, found {config['dtype']!r}")
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    import torch
+
+    from posekit.backends.auto import processor_name
+
+    is_gpu = device.type == "cuda"
+    found = {
+        "device": torch.cuda.get_device_name(device) if is_gpu else processor_name(),
+        "threads": str(torch.get_num_threads()),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "torch": torch.__version__,
+        "posekit": __version__,
+    }
+    # The average over a minute, so before the first network it is that of other programs.
+    if hasattr(os, "getloadavg"):
+        found["load before"] = f"{os.getloadavg()[0]:.1f}"
+    return found
+
+
+class _Speed:
+    """A clock, and what the machine can do at best."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype, rounds: int) -> None:
+        import torch
+
+        self.device, self.dtype, self.rounds = device, dtype, rounds
+        large = device.type != "cpu"
+        size = MATRIX_SIZE * 4 if large else MATRIX_SIZE
+        a, b = torch.rand(2, size, size, device=device, dtype=dtype)
+        source = torch.empty(COPIED, dtype=torch.uint8, device=device)
+        target = torch.empty_like(source)
+        product = [self.milliseconds(lambda: a @ b) for _ in range(5)]
+        copy = [self.milliseconds(lambda: target.copy_(source)) for _ in range(5)]
+        # The least, which no other program held up.
+        self.flops = 2 * size**3 / min(product)  # per millisecond
+        self.bytes = COPIED / min(copy)  # copied per millisecond
+
+    def milliseconds(self, function: Callable[[], object]) -> float:
+        self._wait()
+        start = time.perf_counter()
+        function()
+        self._wait()
+        return 1e3 * (time.perf_counter() - start)
+
+    def _wait(self) -> None:
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+
+class _Part(NamedTuple):
+    """A network to measure.
+
+    Attributes:
+        name: its public name.
+        config: its YAML.
+        net: in eval mode, on its device.
+        batch_sizes: images at once.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    net: nn.Module
+    batch_sizes: list[int]
+
+
+def _parts(config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, _Part]:
+    """The detector and the pose model, of which one may not be there."""
+    names = config["names"]
+    parts = {}
+    if (name := names["detector"]) is not None:
+        weights = config["detector_weights" if names["model"] else "weights"]
+        net = _network(config, name, config["detector"], weights).to(device, dtype)
+        parts["detector"] = _Part(name, config["detector"], net, [1])
+    if (name := names["model"]) is not None:
+        if config["model"].get("keypoints_3d"):
+            raise InputError(f"{name} is not measured: expected a 2D model or a detector")
+        net = _network(config, name, config["model"], config["weights"]).to(device, dtype)
+        parts["model"] = _Part(name, config["model"], net, config["batch_sizes"])
+    return parts
+
+
+def _network(
+    config: Mapping[str, Any], name: str, part: Mapping[str, Any], weights: str | None
+) -> nn.Module:
+    """With the weights that were named, or random ones."""
+    import torch
+
+    from posekit.build import build_network, load_weights
+    from posekit.hub import resolve_weights
+
+    if weights is None:
+        torch.manual_seed(0)
+        return build_network(part["net"], device="cpu").eval().requires_grad_(False)
+    search = [Path(folder) for folder in config["search"]]
+    path = resolve_weights(name, None if weights == "published" else weights, search=search)
+    return load_weights(build_network(part["net"]), path, dtype=torch.float32)
+
+
+def _measure_network(
+    config: Mapping[str, Any], part: _Part, speed: _Speed
+) -> Iterator[dict[str, Any]]:
+    """Times of all engines for each batch size."""
+    import torch
+
+    from posekit.backends import KINDS, make_backend, why_unavailable
+
+    width, height = part.config["preprocess"]["input_size"]
+    net = part.net
+    kinds = config["backends"]
+    if kinds is None:
+        candidates = [kind for kind in KINDS if kind not in ("auto", "compile", "tensorrt")]
+        kinds = [kind for kind in candidates if why_unavailable(kind, speed.device) is None]
+    engines: dict[str, Callable[[Tensor], object]] = {"plain PyTorch": net}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            engines[f"backend={kind}"] = make_backend(net, kind, input_size=(width, height))
+        if config["direct"] and speed.device.type == "cpu" and speed.dtype == torch.float32:
+            engines |= _direct(net, (width, height), Path(folder))
+        for size in part.batch_sizes:
+            images = torch.randn(size, 3, height, width, device=speed.device, dtype=speed.dtype)
+            yield {
+                "model": part.name,
+                "batch": size,
+                **_floor(net, images, speed),
+                "milliseconds": _by_turns(engines, images, speed),
+            }
+
+
+def _direct(
+    net: nn.Module, input_size: tuple[int, int], folder: Path
+) -> dict[str, Callable[[Tensor], object]]:
+    """ONNX Runtime and OpenVINO with their own settings, where they are installed."""
+    import torch
+
+    from posekit.backends.graphs import to_onnx
+    from posekit.backends.outputs import describe_outputs, output_names
+
+    engines: dict[str, Callable[[Tensor], object]] = {}
+    path = folder / "network.onnx"
+    try:
+        example = torch.zeros(2, 3, input_size[1], input_size[0])
+        to_onnx(net, example, path, names=output_names(describe_outputs(net, input_size)))
+    except ImportError:
+        return engines
+    with contextlib.suppress(ImportError):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        engines["ONNX Runtime alone"] = lambda x: session.run(None, {"input": x.numpy()})
+    with contextlib.suppress(ImportError):
+        import openvino
+
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = openvino.Core().compile_model(path, "CPU", options)
+        request = compiled.create_infer_request()
+        engines["OpenVINO alone"] = lambda x: request.infer([x.numpy()])
+    return engines
+
+
+def _by_turns(
+    engines: Mapping[str, Callable[[Tensor], object]], images: Tensor, speed: _Speed
+) -> dict[str, list[float]]:
+    """By turns, so that what else the machine does meets all of them."""
+    import torch
+
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    with torch.inference_mode():
+        for engine in engines.values():
+            engine(images)
+        for _ in tqdm(range(speed.rounds), unit="round", file=sys.stderr, disable=None):
+            for name, engine in engines.items():
+                times[name].append(speed.milliseconds(functools.partial(engine, images)))
+    return times
+
+
+def _floor(net: nn.Module, images: Tensor, speed: _Speed) -> dict[str, float]:
+    """What the network cannot go below, in ms: its operations, and reading its weights once."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net(images)
+    weights = sum(p.numel() * p.element_size() for p in net.parameters())
+    flops = counter.get_total_flops()
+    return {
+        "GFLOP": flops / 1e9,
+        "GFLOP/s": speed.flops / 1e6,
+        "copied GB/s": speed.bytes / 1e6,
+        "floor ms": max(flops / speed.flops, weights / (2 * speed.bytes)),
+    }
+
+
+def _print_network(table: Mapping[str, Any]) -> None:
+    floor, batch = table["floor ms"], table["batch"]
+    medians = {name: statistics.median(taken) for name, taken in table["milliseconds"].items()}
+    best = min(medians.values())
+    rows = [
+        (
+            name,
+            f"{medians[name]:.1f}",
+            f"{float(np.percentile(taken, 95)):.1f}",
+            f"{1e3 * batch / medians[name]:.1f}",
+            f"{medians[name] / best:.2f}",
+            f"{medians[name] / floor:.2f}",
+        )
+        for name, taken in table["milliseconds"].items()
+    ]
+    print(
+        f"\n{table['model']}, batch {batch}: {table['GFLOP']:.1f} GFLOP, floor {floor:.1f} ms at "
+        f"{table['GFLOP/s']:.0f} GFLOP/s and {table['copied GB/s']:.0f} GB/s"
+    )
+    header = ("engine", "median ms", "p95 ms", "images/s", "to best", "to floor")
+    print(format_table(header, rows), flush=True)
+
+
+def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> list[dict[str, Any]]:
+    """Median milliseconds of each stage of a frame, one frame after the other."""
+    from posekit.draw import draw_pose
+    from posekit.video import VideoWriter
+
+    estimator, detector = _predictor(config, parts)
+    watch = _Watch()
+    if detector is not None:
+        watch.wrap(detector, "normalize", "detect: normalise")
+        watch.wrap(detector, "run", "detect: network")
+    watch.wrap(estimator, "crop", "crop")
+    watch.wrap(estimator, "normalize", "pose: normalise")
+    watch.wrap(estimator, "run", "pose: network")
+    watch.wrap(estimator.codec, "decode", "pose: decode keypoints")
+    frames = _frames(config)
+    rounds = config["rounds"]
+    size = FRAME_SIZE
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
+        writer: VideoWriter | None = None
+        for number in range(rounds + 2):
+            if number == 2:
+                watch.times.clear()  # of warming up
+            with watch.timed("read"):
+                image = next(frames)
+            if writer is None:
+                size = (image.shape[1], image.shape[0])
+                boxes = _boxes(size, config["people"])
+                clip = VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size)
+                writer = opened.enter_context(clip)
+            if detector is not None:
+                with watch.timed("detect: all of it"):
+                    detector([image], score_threshold=0.3)
+            with watch.timed("pose: all of it"):
+                poses = estimator([image], [boxes], flip_test=config["flip_test"])[0]
+            with watch.timed("draw"):
+                drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
+            with watch.timed("write"):
+                writer.write(drawing, number / 25)
+    return watch.stages(rounds)
+
+
+class _Watch:
+    """Sums what each stage of a frame takes."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
+
+    def wrap(self, owner: Any, attribute: str, name: str) -> None:
+        """Has the calls of an attribute timed."""
+        setattr(owner, attribute, _Timed(getattr(owner, attribute), self, name))
+
+    def stages(self, frames: int) -> list[dict[str, Any]]:
+        """Medians, in the order of a frame; what no named part explains is `around`."""
+        # A stage may come several times in a frame, as with a flip test.
+        medians = {
+            name: statistics.median(_summed(taken, frames)) for name, taken in self.times.items()
+        }
+        order = (
+            "read", "detect: all of it", "detect: normalise", "detect: network", "crop",
+            "pose: normalise", "pose: network", "pose: decode keypoints", "pose: all of it",
+            "draw", "write",
+        )  # fmt: skip
+        stages = [(name, medians[name]) for name in order if name in medians]
+        networks = medians.get("detect: network", 0.0) + medians["pose: network"]
+        both = medians.get("detect: all of it", 0.0) + medians["pose: all of it"]
+        stages.append(("around the networks", both - networks))
+        return [{"stage": name, "ms": value} for name, value in stages]
+
+
+class _Timed:
+    """What it stands for, except that calls are timed."""
+
+    def __init__(self, function: Callable[..., Any], watch: _Watch, name: str) -> None:
+        self._function, self._watch, self._name = function, watch, name
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        with self._watch.timed(self._name):
+            return self._function(*arguments, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
+def _summed(taken: Sequence[float], frames: int) -> list[float]:
+    per_frame = max(len(taken) // frames, 1)
+    return [sum(taken[i : i + per_frame]) for i in range(0, len(taken), per_frame)]
+
+
+def _predictor(
+    config: Mapping[str, Any], parts: Mapping[str, _Part]
+) -> tuple[PoseEstimator, Detector | None]:
+    """As prediction makes them."""
+    from posekit.backends import make_backend
+    from posekit.detect import Detector
+    from posekit.estimate import PoseEstimator
+    from posekit.skeleton import load_skeleton
+
+    kind = (config["backends"] or ["auto"])[0]
+    runs = {}
+    for group, part in parts.items():
+        width, height = part.config["preprocess"]["input_size"]
+        runs[group] = make_backend(part.net, kind, input_size=(width, height))
+    model = parts["model"]
+    search = [Path(folder) for folder in config["search"]]
+    skeleton = load_skeleton(model.config["keypoints"], search=search)
+    estimator = PoseEstimator(model.net, model.config, skeleton, backend=runs["model"])
+    if "detector" not in parts:
+        return estimator, None
+    part = parts["detector"]
+    return estimator, Detector(part.net, part.config, backend=runs["detector"])
+
+
+def _frames(config: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """Images (H, W, 3), again and again."""
+    if config["inputs"] is None:
+        noise = np.random.default_rng(0).integers(0, 255, (*FRAME_SIZE[::-1], 3), np.uint8)
+        return itertools.repeat(noise)
+
+    def again() -> Iterator[np.ndarray]:
+        from posekit.media import read_frames
+
+        while True:
+            with read_frames(config["inputs"]) as frames:
+                for frame in frames:
+                    yield frame.image
+
+    return again()
+
+
+def _boxes(size: tuple[int, int], people: int) -> np.ndarray:
+    """(people, 4): upright people, side by side."""
+    width, height = size
+    left = np.linspace(0, width * 0.8, people)
+    right = left + min(width * 0.2, height * 0.3)
+    return np.stack(
+        [left, np.full(people, height * 0.2), right, np.full(people, height * 0.8)], axis=1
+    ).astype(np.float32)
+
+
+def _print_stages(stages: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> None:
+    kind = (config["backends"] or ["auto"])[0]
+    flip = "with" if config["flip_test"] else "no"
+    print(f"\nA frame with {config['people']} people, backend={kind}, {flip} flip test")
+    print(format_table(("stage", "ms"), [(row["stage"], f"{row['ms']:.1f}") for row in stages]))
