@@ -115,6 +115,21 @@ def test_other_formats_agree_too(form: str, rtmpose_t: Path, tmp_path: Path) -> 
     assert report_of(output)["maximum_px"] <= 0.1
 
 
+def test_weights_alone_in_half_the_space(
+    person_detector: Path, shared: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "half.safetensors"
+    options = [f"weights={person_detector}", "format=safetensors", f"output={output}"]
+    photo = shared / "images" / "000000000785.jpg"
+    export([f"model={DETECTOR}", *options, "dtype=float16", f"inputs={photo}"])
+    net = create_model(DETECTOR, weights=person_detector)
+    values = sum(value.numel() for value in net.state_dict().values())
+    assert output.stat().st_size < 2.2 * values
+    loaded = create_model(DETECTOR, weights=output)
+    for key, value in loaded.state_dict().items():
+        torch.testing.assert_close(value, net.state_dict()[key], atol=1e-3, rtol=1e-3)
+
+
 def test_half_precision_that_moves_keypoints_is_not_written(
     rtmpose_t: Path, tmp_path: Path, onnx_runtime
 ) -> None:
@@ -150,6 +165,7 @@ def test_int8_is_smaller_and_its_difference_reported(
         (["preprocess=maybe"], "preprocess must be true or false"),
         (["model=motionbert_h36m"], "2D models and detectors"),
         (["inputs=missing.jpg"], "missing.jpg"),
+        (["format=safetensors", "decode=true"], "decode=true is for graphs"),
         (["formt=onnx"], "did you mean format"),
         (["detector=none"], "nothing to export"),
     ],

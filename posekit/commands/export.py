@@ -30,6 +30,7 @@ FORMATS = {
     "openvino": ".xml",
     "torchscript": ".torchscript",
     "torch_export": ".pt2",
+    "safetensors": ".safetensors",
 }
 TOLERANCES = {"float32": 0.1, "float16": 0.5}  # pixels of the network's input
 MAX_CROPS = 16  # that the file and the network are compared on
@@ -146,6 +147,8 @@ def _checked_job(name: str | None, config: Mapping[str, Any], values: Mapping[st
     for key in ("preprocess", "decode"):
         if not isinstance(values[key], bool):
             raise InputError(f"{key} must be true or false, found {values[key]!r}")
+        if values[key] and kind == "safetensors":
+            raise InputError(f"{key}=true is for graphs: format=safetensors writes weights alone")
     return _Job(
         name, config, output, kind, dtype, quantize, values["preprocess"], values["decode"], opset
     )
@@ -188,7 +191,7 @@ def _export(
     from posekit.hub import resolve_weights
 
     net = build_network(job.config["net"])
-    net = load_weights(net, resolve_weights(job.name, weights), dtype=torch.float32)
+    net = load_weights(net, resolve_weights(job.name, weights, search=search), dtype=torch.float32)
     processing = _Processing(net, job)
     crops = processing.crops(images or _drawn_images())
     job.output.parent.mkdir(parents=True, exist_ok=True)
@@ -371,6 +374,8 @@ def _write(
     """Writes the file; returns what runs it."""
     import torch
 
+    if job.format == "safetensors":
+        return _write_weights(job, processing.net, path)
     graph, names = processing.graph(), processing.names()
     example = processing.inputs(crops[:1]).repeat(2, 1, 1, 1)
     if job.format == "onnx":
@@ -396,6 +401,24 @@ def _write(
             )
             loaded = torch.export.load(str(path)).module()
     return lambda images: [tensor.numpy() for tensor in _without_gradients(loaded, images)]
+
+
+def _write_weights(job: _Job, net: nn.Module, path: Path) -> Callable[[Tensor], list[np.ndarray]]:
+    """posekit's own format, for `weights=`; computed with in float32 unless `dtype` says more."""
+    import torch
+    from safetensors.torch import save_file
+
+    from posekit.backends.outputs import flatten
+    from posekit.build import build_network, load_weights
+
+    dtype = getattr(torch, job.dtype)
+    state = {
+        key: value.to(dtype) if value.is_floating_point() else value
+        for key, value in net.state_dict().items()
+    }
+    save_file(state, path, metadata={"model": job.name})
+    loaded = load_weights(build_network(job.config["net"]), path, dtype=torch.float32)
+    return lambda images: [tensor.numpy() for tensor in flatten(_without_gradients(loaded, images))]
 
 
 def _without_gradients(net: Any, images: Tensor) -> Any:
