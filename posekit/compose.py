@@ -116,8 +116,10 @@ def compose_command(
         inside[last] = value
     for key in _missing_keys(values):
         raise InputError(f"{key} is missing: add {key}=... to the command")
+    # Training from null starts at random.
+    unset = ("published",) if command == "train" else (None, "published")
     for key, weights in chosen.weights.items():
-        if weights is not None and values.get(key, "") in (None, "published"):
+        if weights is not None and values.get(key, "") in unset:
             values[key] = str(weights)
     values["names"] = chosen.names
     values["search"] = [str(folder) for folder in chosen.search]

@@ -77,6 +77,19 @@ def test_a_second_training_starts_from_the_first(trained: Path, tmp_path: Path) 
     )
     assert config["weights"] == str(trained / "runs" / TRAINED / "export" / "model.safetensors")
     assert config["model"]["net"]["num_keypoints"] == 5
+    fresh = compose_command(
+        "train",
+        [f"model={trained / 'runs' / TRAINED}", f"dataset.train={labels}", "weights=null"],
+    )
+    assert fresh["weights"] is None
+
+
+def test_labels_may_be_called_like_a_published_set(tmp_path: Path) -> None:
+    runs.workshop(tmp_path, 4)
+    labels = (tmp_path / "data" / "discs.json").rename(tmp_path / "data" / "wflw.json")
+    options = [*runs.OPTIONS, f"dataset.train={labels}", "epochs=1", f"out_dir={tmp_path / 'run'}"]
+    run = runs.train(tmp_path, *options)
+    assert main(["evaluate", f"model={run}", "dataset=custom", f"dataset.val={labels}"]) == 0
 
 
 def test_an_experiment_of_a_fork_chooses_everything(tmp_path: Path) -> None:

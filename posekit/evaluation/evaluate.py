@@ -655,6 +655,11 @@ _KEPT = ("bbox", "area", "iscrowd", "num_keypoints")
 
 def _merged_boxes(dataset: DetectionDataset) -> _Merged:
     contents = [_read_json(source.annotations) for source in dataset.sources]
+    # Images that are left out do not count as missed.
+    for content, labels in zip(contents, dataset.labels, strict=True):
+        used = set(labels.image_ids.tolist())
+        for rows, key in (("images", "id"), ("annotations", "image_id")):
+            content[rows] = [row for row in content[rows] if row.get(key) in used]
     # A single class may have another name in the file.
     if len(dataset.classes) == 1:
         for content in contents:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from posekit.config import nearest
+from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
 from posekit.skeleton import Color, Skeleton, load_skeleton
 
@@ -276,10 +276,13 @@ def source_skeleton(source: Source, coco: Mapping[str, Any]) -> Skeleton:
             f"{source.annotations}: categories, 'skeleton': expected pairs of 1..{len(names)}, "
             f"found {pairs}"
         )
+    name = Path(source.annotations).stem
+    if (CONF_DIR / "keypoints" / f"{name}.yaml").is_file() and load_skeleton(name).names != names:
+        name = f"{name}-own"  # published sets are known by their skeletons' names
     colors = tuple(_side_color(name) for name in names)
     links = tuple((int(start) - 1, int(end) - 1) for start, end in pairs)
     return Skeleton(
-        name=Path(source.annotations).stem,
+        name=name,
         names=names,
         flip_indices=_flip_indices(names),
         links=links,
@@ -402,7 +405,8 @@ def read_detection_labels(
     images.report_unused(np.array(rows, np.int64), found)
     if not boxes:
         found.whole("no box to train on")
-    kept = np.ones(len(counts), bool) if keep_empty else counts > 0
+    present = np.isin(np.arange(len(counts)), list(images.rows.values()))
+    kept = present if keep_empty else counts > 0
     starts = np.concatenate([[0], np.cumsum(counts[kept])])
     return (
         DetectionLabels(

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -69,6 +70,7 @@ def train(config: Mapping[str, Any]) -> Path:
     folder = RunFolder(Path(config["out_dir"] or f"runs/{name}"), resume=config["resume"])
     task = make_task(config)
     accelerator = _accelerator(config)
+    _check_folder(folder, accelerator)
     ranks, main = accelerator.num_processes, accelerator.is_main_process
     device = accelerator.device
 
@@ -105,15 +107,24 @@ def train(config: Mapping[str, Any]) -> Path:
     step, best = 0, None
     if folder.resumes:
         state = folder.load()
+        _check_plan(state["plan"], plan)
         _warn_of_changes(folder.saved_config(), config)
-        net.load_state_dict(state["net"])
-        optimizer.load_state_dict(state["optimizer"])
+        try:
+            net.load_state_dict(state["net"])
+            optimizer.load_state_dict(state["optimizer"])
+            if ema is not None and state["ema"] is not None:
+                ema.module.load_state_dict(state["ema"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{folder.checkpoint} is of another model or optimizer: {reason}; choose another "
+                "out_dir"
+            ) from None
         sampler.load_state_dict(state["sampler"])
-        if ema is not None and state["ema"] is not None:
-            ema.module.load_state_dict(state["ema"])
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         step, best = state["step"], state["best"]
+        scheduler.step_update(step)  # another lr acts at once
         log.info("resuming at step %d, epoch %d", step, sampler.epoch)
     elif main:
         folder.open({key: value for key, value in config.items() if key != "resume"})
@@ -130,6 +141,7 @@ def train(config: Mapping[str, Any]) -> Path:
                     if accelerator.scaler is None
                     else accelerator.scaler.state_dict(),
                     "sampler": sampler.state_dict(),
+                    "plan": [plan.samples_per_step, plan.steps_per_epoch],
                     "step": step,
                     "best": best,
                 }
@@ -222,8 +234,12 @@ def train(config: Mapping[str, Any]) -> Path:
                         log.info("step %d/%d: loss %.6g", step, steps, values["loss"])
                 if step % config["checkpoint_every"] == 0 and step < steps:
                     save()
-            sampler.start_epoch(sampler.epoch + 1)
-            if sampler.epoch % config["val_every"] == 0 or sampler.epoch == config["epochs"]:
+            ended = sampler.epoch + 1
+            evaluates = ended % config["val_every"] == 0 or ended == config["epochs"]
+            if evaluates:
+                save()  # an evaluation that fails costs no epoch
+            sampler.start_epoch(ended)
+            if evaluates:
                 if main:
                     best = evaluate_and_export(best)
                 save()
@@ -248,6 +264,25 @@ class _Plan:
         self.steps_per_epoch = max(samples // self.samples_per_step, 1)
 
 
+def _check_plan(saved: Sequence[int], plan: _Plan) -> None:
+    """Steps and epochs of a run are counted in the same samples throughout."""
+    now = [plan.samples_per_step, plan.steps_per_epoch]
+    if list(saved) != now:
+        raise InputError(
+            f"cannot resume: the run has {saved[1]} steps of {saved[0]} samples per epoch, now "
+            f"{now[1]} of {now[0]}; keep the data, and batch_size x accumulate x processes, as "
+            "they were"
+        )
+
+
+def _check_folder(folder: RunFolder, accelerator: Accelerator) -> None:
+    """Processes that began at different steps would wait for each other for ever."""
+    seen = torch.tensor(float(folder.resumes), device=accelerator.device)
+    total = float(accelerator.reduce(seen, reduction="sum"))
+    if 0 < total < accelerator.num_processes:
+        raise InputError(f"{folder.path}: all machines must see the same folder to resume")
+
+
 class _Silent:
     """The log of a process that is not the first."""
 
@@ -269,15 +304,23 @@ def _check_values(config: Mapping[str, Any]) -> None:
         value = config[key]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{key}: expected a whole number of at least {least}, found {value!r}")
+    for key, optional in (("num_workers", 0), ("lr_batch_size", 1)):
+        value = config[key]
+        if value is not None and (not isinstance(value, int) or value < optional):
+            raise InputError(
+                f"{key}: expected null or a whole number of at least {optional}, found {value!r}"
+            )
     if not 0 <= config["final_part"] <= 1:
         raise InputError(f"final_part: expected a part 0..1, found {config['final_part']}")
+    if config["ema"] is not None and not 0 < config["ema"] < 1:
+        raise InputError(f"ema: expected null or a decay between 0 and 1, found {config['ema']}")
     # YAML reads a bare `no` as false, and 4e-3 as a text.
     try:
         if not float(config["lr"]) > 0:
             raise ValueError
     except (TypeError, ValueError):
         raise InputError(f"lr: expected a positive number, found {config['lr']!r}") from None
-    if config["precision"] not in (False, "no", "bf16", "fp16"):
+    if config["precision"] not in (None, False, "no", "bf16", "fp16"):
         raise InputError(f"precision: expected no, bf16 or fp16, found {config['precision']!r}")
     if config["device"] not in (None, "cpu", "cuda", "mps"):
         raise InputError(
@@ -291,9 +334,12 @@ def _accelerator(config: Mapping[str, Any]) -> Accelerator:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device, True):
         raise InputError(f"device '{device}' is not there; leave it out to take the best one")
+    precision = config["precision"]
+    # A process may train several times, each with settings of its own.
+    AcceleratorState._reset_state()
     return Accelerator(
         cpu=device == "cpu",
-        mixed_precision="no" if not config["precision"] else config["precision"],
+        mixed_precision="no" if precision is False else precision,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
 
@@ -337,7 +383,8 @@ def _summary(
 def _workers(config: Mapping[str, Any], accelerator: Accelerator) -> int:
     if config["num_workers"] is not None:
         return int(config["num_workers"])
-    return min((os.cpu_count() or 1) // accelerator.num_processes, MOST_WORKERS)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    return min((os.cpu_count() or 1) // here, MOST_WORKERS)
 
 
 def _batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -69,10 +69,13 @@ class SimCCLoss(nn.Module):
 
 
 class HeatmapLoss(nn.Module):
-    """Mean squared error of heat maps, each weighted."""
+    """Mean squared error of heat maps, each weighted; of UDP's three maps half of it.
+
+    Offsets count inside the disc of their keypoint only (UDP, arXiv 1911.07524).
+    """
 
     def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """The mean over all cells.
+        """The mean over all cells; of three maps per keypoint, half the sum of their means.
 
         Args:
             outputs: (N, K, h, w).
@@ -82,10 +85,14 @@ class HeatmapLoss(nn.Module):
         """
         _check_like("maps", outputs, targets.shape)
         maps_each = max(targets.shape[1] // max(weights.shape[1], 1), 1)
-        weights = weights.repeat_interleave(maps_each, dim=1)
-        _check_like("weights", weights, targets.shape[:2])
+        _check_like("weights", weights, (len(targets), targets.shape[1] // maps_each))
         squares = (outputs.float() - targets.float()) ** 2
-        return (squares * weights[..., None, None]).mean()
+        if maps_each == 1:
+            return (squares * weights[..., None, None]).mean()
+        disc, *offsets = squares.unflatten(1, (-1, maps_each)).unbind(dim=2)  # (N, K, h, w) each
+        inside = targets.float()[:, ::maps_each] ** 2
+        total = torch.stack([disc, *(offset * inside for offset in offsets)]).sum(dim=0)
+        return 0.5 * (total * weights[..., None, None]).mean()
 
 
 class DetectorLosses(NamedTuple):

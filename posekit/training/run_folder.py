@@ -99,9 +99,13 @@ class MetricLog:
 
     def __init__(self, folder: Path, *, step: int) -> None:
         self.folder = folder
-        for path in folder.glob("*.csv"):
-            _cut(path, step)
-        self.board = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        for table in ("train", "val"):
+            if (path := folder / f"{table}.csv").is_file():
+                _cut(path, step)
+        try:
+            self.board = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        except OSError as error:
+            raise OutputError(f"cannot write in {folder}: {error.strerror}") from None
 
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """Adds a row to `<table>.csv`.
@@ -132,7 +136,11 @@ class MetricLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.board.close()
+        try:
+            self.board.close()
+        except OSError as closing:
+            if error is None:
+                raise OutputError(f"cannot write in {self.folder}: {closing.strerror}") from None
 
 
 def changed_values(

@@ -42,23 +42,25 @@ MODEL = {
 }
 
 
+OPTIONS = [
+    "model=tiny_discs-32x32",
+    "weights=null",
+    "device=cpu",
+    "num_workers=0",
+    "batch_size=4",
+    "lr_batch_size=null",
+    "epochs=3",
+    "log_every=1",
+]
+
+
 def workshop(folder: Path, count: int = 8) -> list[str]:
     """Makes `folder/conf` with the model and `folder/data`; the overrides of a run with them."""
     (folder / "conf" / "model").mkdir(parents=True)
     path = folder / "conf" / "model" / "tiny_discs-32x32.yaml"
     path.write_text(yaml.safe_dump(MODEL))
     labels = sets.save(folder / "data", sets.coco(count), "discs.json")
-    return [
-        "model=tiny_discs-32x32",
-        f"dataset.train={labels}",
-        "weights=null",
-        "device=cpu",
-        "num_workers=0",
-        "batch_size=4",
-        "lr_batch_size=null",
-        "epochs=3",
-        "log_every=1",
-    ]
+    return ["model=tiny_discs-32x32", f"dataset.train={labels}", *OPTIONS[1:]]
 
 
 def train(folder: Path, *overrides: str) -> Path:

@@ -18,10 +18,13 @@ from safetensors.torch import load_file
 
 import posekit
 from posekit.build import build_network, load_weights
+from posekit.cli import main
 from posekit.compose import compose_command
 from posekit.errors import InputError, OutputError
 from posekit.training.checkpoint import load_checkpoint
+from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
+from posekit.training.tasks import PoseTask
 from tests.conftest import ROOT
 from tests.training import runs
 
@@ -146,7 +149,7 @@ def test_a_loss_that_is_not_finite_names_step_and_samples_and_keeps_the_checkpoi
     runs.train(tmp_path, *options, "epochs=1")
     before = load_checkpoint(tmp_path / "run" / "last.ckpt")
     with pytest.raises(InputError, match=r"in step \d+ of epoch \d") as error:
-        runs.train(tmp_path, *options, "resume=true", "lr=1e38", "epochs=9", "warmup_steps=0")
+        runs.train(tmp_path, *options, "resume=true", "lr=1e30", "epochs=9", "warmup_steps=0")
     assert "last.ckpt holds the last good state" in str(error.value)
     after = load_checkpoint(tmp_path / "run" / "last.ckpt")
     assert after["step"] >= before["step"]
@@ -188,6 +191,74 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (run / "last.ckpt").read_bytes() == before
     assert [path.name for path in run.glob(".*")] == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # its writer
+def test_a_disk_without_room_for_a_line_is_named(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    run = runs.train(tmp_path, *options, "epochs=1")
+    before = (run / "last.ckpt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))  # not even TensorBoard's header
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            runs.train(tmp_path, *options, "resume=true", "epochs=2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (run / "last.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("batch_size=2", "the run has 2 steps of 4 samples per epoch, now 4 of 2"),
+        ("model.net.depth=3", "is of another model or optimizer"),
+    ],
+)
+def test_a_run_resumes_as_it_was_started(tmp_path: Path, change: str, message: str) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    runs.train(tmp_path, *options, "epochs=1")
+    with pytest.raises(InputError, match=message):
+        runs.train(tmp_path, *options, "epochs=2", "resume=true", change)
+    # The same step in two parts is the same step.
+    runs.train(tmp_path, *options, "epochs=2", "resume=true", "batch_size=2", "accumulate=2")
+
+
+def test_an_evaluation_that_fails_costs_no_epoch(tmp_path: Path) -> None:
+    labels = tmp_path / "data" / "discs.json"
+    options = [*runs.workshop(tmp_path), f"dataset.val={labels}", "val_every=1", "epochs=2"]
+    whole = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'whole'}")
+    cut = [*options, f"out_dir={tmp_path / 'cut'}"]
+    with pytest.raises(ZeroDivisionError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PoseTask, "evaluate", lambda task, net: 1 / 0)
+        runs.train(tmp_path, *cut)
+    resumed = runs.train(tmp_path, *cut, "resume=true")
+    assert (resumed / "val.csv").read_text() == (whole / "val.csv").read_text()
+    assert_same_state(weights(resumed), weights(whole))
+
+
+def test_networks_with_batch_norm_resume_too(tmp_path: Path) -> None:
+    options = [
+        *runs.workshop(tmp_path)[1:],
+        "model=rtmpose-n_drawn-192x128",
+        *("model.net.input_size=[32,32]", "model.preprocess.input_size=[32,32]"),
+        *("model.codec.input_size=[32,32]", "ema=0.9", "augment.dropout=0"),
+    ]
+    whole = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'whole'}")
+    cut = [*options, f"out_dir={tmp_path / 'cut'}", "checkpoint_every=1"]
+    calls = iter(range(100))
+    real = SimCCLoss.forward
+
+    def stop(self: SimCCLoss, *arguments: Any) -> torch.Tensor:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimCCLoss, "forward", stop)
+        runs.train(tmp_path, *cut)
+    resumed = runs.train(tmp_path, *cut, "resume=true")
+    assert_same_state(weights(resumed), weights(whole))
 
 
 def test_problems_of_the_data_stop_before_anything_is_made(tmp_path: Path) -> None:
@@ -298,6 +369,11 @@ def test_a_detector_learns_boxes_and_can_be_used(tmp_path: Path, rtmpose_t: Path
         f"out_dir={tmp_path / 'run'}",
     )
     assert "AP" in (run / "val.csv").read_text()
+    # A missing image is left out of evaluation where that is asked for.
+    Path(tmp_path / "data" / "1.png").unlink()
+    val = f"dataset.val={{annotations: {labels}, skip_bad: true}}"
+    options = [f"model={run}", "dataset=custom", val, "device=cpu"]
+    assert main(["evaluate", *options]) == 0
     predictor = posekit.load(
         "rtmpose-t_body8-256x192", weights=rtmpose_t, detector=str(run), device="cpu"
     )
@@ -375,6 +451,9 @@ def test_the_rate_of_rtmpose_is_constant_and_then_a_cosine() -> None:
         ("device=cuda:1", "choose among GPUs with CUDA_VISIBLE_DEVICES"),
         ("final_part=2", "final_part: expected a part 0..1, found 2"),
         ("name=a/b", "name: expected letters"),
+        ("num_workers=-1", "num_workers: expected null or a whole number of at least 0"),
+        ("lr_batch_size=0", "lr_batch_size: expected null or a whole number of at least 1"),
+        ("ema=2", "ema: expected null or a decay between 0 and 1, found 2"),
         ("layer_decay=null model.net.depth=x", "the network cannot be built"),
     ],
 )

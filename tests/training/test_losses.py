@@ -190,6 +190,13 @@ def test_heatmap_loss_takes_offset_maps() -> None:
     assert HeatmapLoss()(targets, targets, visible) == 0
     off = targets + torch.tensor([0.0] * 6 + [1.0] * 3).view(1, 9, 1, 1)  # the third keypoint
     assert HeatmapLoss()(off, targets, visible) == 0
+    # The disc counts everywhere, offsets inside it; half of the three means' sum.
+    disc = targets[:, ::3]
+    for map_of_three, counted in ((0, torch.ones_like(disc)), (1, disc**2), (2, disc**2)):
+        off = targets.clone()
+        off[:, map_of_three::3] += 2
+        expected = 0.5 * (4 * counted * visible[..., None, None]).mean()
+        torch.testing.assert_close(HeatmapLoss()(off, targets, visible), expected)
 
 
 @pytest.mark.parametrize("loss", [SimCCLoss(), HeatmapLoss()])

@@ -53,6 +53,15 @@ def test_a_checkpoint_runs_nothing(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
+def test_tables_that_are_not_the_runs_are_left_alone(tmp_path: Path) -> None:
+    for name in ("labels.csv", "train.csv"):
+        (tmp_path / name).write_text("step,loss\n9,1.0\n")
+    with MetricLog(tmp_path, step=3) as log:
+        log.add("val", 4, {"AP": 0.5})
+    assert (tmp_path / "labels.csv").read_text() == "step,loss\n9,1.0\n"
+    assert (tmp_path / "train.csv").read_text() == "step,loss\n"
+
+
 def test_a_run_writes_down_what_it_is(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", resume=False)
     folder.open({"lr": 1e-3, "names": {"model": "x"}})

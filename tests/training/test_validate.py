@@ -262,8 +262,7 @@ def test_relative_paths_start_from_the_root() -> None:
 )
 def test_every_packaged_data_set_is_a_configuration(path: Path) -> None:
     config = yaml.safe_load(path.read_text())
-    if config["train"] == "???":
-        config["train"] = "mine.json"
+    config["train"] = config["train"] or "mine.json"
     dataset = parse_dataset(config)
     for source in dataset.train + dataset.val:
         if source.skeleton is not None:
