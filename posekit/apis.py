@@ -20,7 +20,7 @@ import numpy as np
 
 from posekit.config import nearest, read_config
 from posekit.errors import InputError, UnknownModelError
-from posekit.options import PredictOptions
+from posekit.options import PredictOptions, class_numbers
 from posekit.show import check_display
 from posekit.skeleton import Skeleton
 from posekit.structures import InstanceData, PixelData, PoseDataSample, merge_data_samples
@@ -140,7 +140,7 @@ class MMPoseInferencer:
         self.lifts = "pose2d" in config
         self.gives_3d = pose3d is not None
         self.det_cat_ids = (
-            detector_categories(det_model) if det_cat_ids is None else _categories(det_cat_ids)
+            detector_categories(det_model) if det_cat_ids is None else class_numbers(det_cat_ids)
         )
         self.show_progress = show_progress
         seen = config
@@ -430,13 +430,6 @@ def _own_config(name: str | Path | None) -> tuple[str, Path | None]:
 
 def _text(name: str | Path | None) -> str | None:
     return None if name is None else os.fspath(name)
-
-
-def _categories(ids: int | Sequence[int]) -> tuple[int, ...]:
-    chosen = (ids,) if isinstance(ids, int) else tuple(ids)
-    if not chosen or any(isinstance(i, bool) or not isinstance(i, int) for i in chosen):
-        raise InputError(f"det_cat_ids must be class numbers, such as [0], found {ids!r}")
-    return chosen
 
 
 def _is_default(name: str, value: Any) -> bool:

@@ -192,8 +192,11 @@ def _check_entries(
         )
 
 
-def select_device(device: str | torch.device | None = None) -> torch.device:
+def select_device(device: str | int | torch.device | None = None) -> torch.device:
     """The device asked for, or the best there is: CUDA, then Apple's MPS, then the CPU.
+
+    Args:
+        device: such as "cuda:1", in any case; a number alone, "1" or 1, is that of a CUDA GPU.
 
     Raises:
         InputError: no such device on this machine.
@@ -202,8 +205,9 @@ def select_device(device: str | torch.device | None = None) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    text = str(device).lower()
     try:
-        chosen = torch.device(device)
+        chosen = torch.device(f"cuda:{text}" if text.isdecimal() else text)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,7 +157,7 @@ def lift_stream(
     lifter: Lifter,
     *,
     window: int | None = None,
-    live: bool = False,
+    live: bool | Callable[[PoseResult], bool] = False,
     flip_test: bool | None = None,
     disable_norm_pose_2d: bool = False,
     disable_rebase_keypoint: bool = False,
@@ -182,7 +182,8 @@ def lift_stream(
         window: frames that are lifted together, of one person; None for as many as the network
             takes, or nine where `live`.
         live: look only into the past: no result waits, and none gets people who were missed; a
-            gap is filled for what comes after it alone.
+            gap is filled for what comes after it alone. Or a function that says so of the clip
+            whose first result it is called with.
         flip_test: average with the mirrored sequence; None does as the configuration says.
         disable_norm_pose_2d: leave people where they are in the image and as large.
         disable_rebase_keypoint: leave heights relative to the root joint.
@@ -194,9 +195,8 @@ def lift_stream(
             keypoints than COCO's, when their turn comes.
         ValueError: results of a clip that nobody tracked, or with a track twice.
     """
-    if window is None:
-        window = min(LIVE_WINDOW, lifter.max_frames) if live else lifter.max_frames
-    if not _is_count(window, 1) or window > lifter.max_frames:
+    length = lifter.max_frames if window is None else window
+    if not _is_count(length, 1) or length > lifter.max_frames:
         raise InputError(f"window must be 1 to {lifter.max_frames} frames, found {window!r}")
     if not _is_count(max_gap, 0):
         raise InputError(f"max_gap must be a whole number of at least 0, found {max_gap!r}")
@@ -204,18 +204,24 @@ def lift_stream(
         raise InputError(f"batch_size must be a whole number of at least 1, found {batch_size!r}")
     stage = _Stage(
         lifter=lifter,
-        window=window,
+        window=length,
         max_gap=max_gap,
         flip_test=flip_test,
         normalize=not disable_norm_pose_2d,
         on_ground=not disable_rebase_keypoint,
         batch_size=batch_size,
     )
-    return _lift_results(results, stage, live=live)
+    live_stage = stage
+    if window is None:
+        live_stage = dataclasses.replace(stage, window=min(LIVE_WINDOW, length))
+    return _lift_results(results, stage, live_stage, live)
 
 
 def _lift_results(
-    results: Iterable[PoseResult], stage: _Stage, *, live: bool
+    results: Iterable[PoseResult],
+    stage: _Stage,
+    live_stage: _Stage,
+    live: bool | Callable[[PoseResult], bool],
 ) -> Iterator[PoseResult]:
     clip: _Alone | _Live | _Windows = _Alone(stage)
     previous: PoseResult | None = None
@@ -227,8 +233,10 @@ def _lift_results(
                 yield from clip.flush()
                 if result.frame_id is None or stage.window == 1:
                     clip = _Alone(stage)
+                elif live(result) if callable(live) else live:
+                    clip = _Live(live_stage)
                 else:
-                    clip = _Live(stage) if live else _Windows(stage)
+                    clip = _Windows(stage)
             previous = result
             yield from clip.push(result)
     except InputError:

@@ -34,6 +34,7 @@ from posekit.video import CameraReader, VideoReader, hide_password
 
 __all__ = [
     "Clip",
+    "Download",
     "Frame",
     "FrameReader",
     "check_inputs",
@@ -85,14 +86,18 @@ VIDEO_SUFFIXES = frozenset(
 # How the files of an image that OpenCV reads begin.
 IMAGE_SIGNATURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|BM.{4}\0\0\0\0|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP|P[1-7Ff]\s"
-    rb"|\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51|.{4}ftypavi[fs]|#\?R|\x76\x2f\x31\x01|\x59\xa6\x6a\x95",
+    rb"|\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51|.{4}ftyp(avi[fs]|m[is]f1.*avi[fs])"
+    rb"|#\?R|\x76\x2f\x31\x01|\x59\xa6\x6a\x95",
     re.DOTALL,
 )
+# FFmpeg has to go to and fro in these videos; live streams are sent in the formats of the others.
+INDEXED_SIGNATURE = re.compile(rb"GIF8|.{4}(ftyp|moov|mdat|wide|free|skip)|RIFF.{4}AVI ", re.DOTALL)
 VIDEO_SIGNATURE = re.compile(
-    rb"GIF8|.{4}(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF.{4}AVI |FLV\x01"
-    rb"|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75",
+    INDEXED_SIGNATURE.pattern + rb"|\x1a\x45\xdf\xa3|FLV\x01|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75",
     re.DOTALL,
 )
+# Photographs that FFmpeg would take for a video of a single frame, or of a part of it.
+HEIC_SIGNATURE = re.compile(rb".{4}ftyp(hei[cxms]|hev[cxms]|m[is]f1)", re.DOTALL)
 SIGNATURE_LENGTH = 64  # bytes
 WEB_SCHEMES = frozenset(("http", "https"))
 STREAM_SCHEMES = frozenset(
@@ -108,6 +113,16 @@ CLOSE_TIMEOUT = 2.0
 OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
 
 
+class Download:
+    """The file that a video of a URL goes to; deleted when nobody holds this any more."""
+
+    def __init__(self) -> None:
+        handle, path = tempfile.mkstemp(prefix="posekit-")
+        os.close(handle)
+        self.path = Path(path)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A video, a stream or a camera that frames come from.
@@ -119,6 +134,7 @@ class Clip:
         fps: frames per second, on average.
         num_frames: how many it says it has; None where it does not say, as a camera.
         live: frames come as time passes; those that nobody takes in time are lost.
+        download: its file, where a URL's was fetched as a whole.
     """
 
     name: str
@@ -127,6 +143,7 @@ class Clip:
     fps: Fraction
     num_frames: int | None = None
     live: bool = False
+    download: Download | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -457,7 +474,10 @@ def _reraise(error: OSError) -> NoReturn:
 
 
 def _is_media(path: Path, *, videos: bool = True) -> bool:
-    """True for the suffix or the first bytes of an image (or a video)."""
+    """True for the suffix or the first bytes of an image (or a video).
+
+    A HEIC photograph is an image too: that it cannot be read is said when its turn comes.
+    """
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES or (videos and suffix in VIDEO_SUFFIXES):
         return True
@@ -465,7 +485,8 @@ def _is_media(path: Path, *, videos: bool = True) -> bool:
         start = _start_of(path)
     except InputError:
         return False
-    return bool(IMAGE_SIGNATURE.match(start) or (videos and VIDEO_SIGNATURE.match(start)))
+    signatures = [IMAGE_SIGNATURE, HEIC_SIGNATURE, *([VIDEO_SIGNATURE] if videos else [])]
+    return any(signature.match(start) for signature in signatures)
 
 
 def _start_of(path: Path) -> bytes:
@@ -558,7 +579,13 @@ def _attempt(items: Iterator[_Item], name: str = "", source: str | None = None) 
     try:
         yield from items
     except InputError as error:
-        yield _Item(error, name, source)
+        yield _Item(_bare(error), name, source)
+
+
+def _bare(error: InputError) -> InputError:
+    """The error without its frames: who keeps it would keep what they hold, such as a download."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _from_array(image: np.ndarray) -> Iterator[_Item]:
@@ -599,14 +626,16 @@ def _from_file(path: Path) -> Iterator[_Item]:
     if IMAGE_SIGNATURE.match(start):
         yield _Item(read_image(path), path.name, str(path))
         return
-    with _neither(start):
+    with _opening(start, str(path)):
         video = VideoReader(path)
     yield from _from_video(video, path.name, str(path))
 
 
 @contextlib.contextmanager
-def _neither(start: bytes) -> Iterator[None]:
-    """Of what does not even begin as a video, an error says that it is no image either."""
+def _opening(start: bytes, name: str) -> Iterator[None]:
+    """Errors about what is no image say more where it does not even begin as a video."""
+    if HEIC_SIGNATURE.match(start):
+        raise InputError(f"{name} is a HEIC photograph, which is not read: convert it to JPEG")
     try:
         yield
     except InputError as error:
@@ -615,17 +644,19 @@ def _neither(start: bytes) -> Iterator[None]:
         raise InputError(f"neither an image nor a video: {error}") from None
 
 
-def _from_video(video: VideoReader | CameraReader, name: str, source: str) -> Iterator[_Item]:
+def _from_video(
+    video: VideoReader | CameraReader, name: str, source: str, download: Download | None = None
+) -> Iterator[_Item]:
     with video:
         if isinstance(video, VideoReader) and video.is_picture:
             yield from (_Item(image, name, source) for image, _ in video)
             return
-        clip = Clip(name, source, video.size, video.fps, video.num_frames, video.live)
+        clip = Clip(name, source, video.size, video.fps, video.num_frames, video.live, download)
         try:
             # Not a loop: its variable would hold a frame that was given away.
             yield from itertools.starmap(partial(_clip_item, clip), video)
         except InputError as error:
-            yield _Item(error, name, source, clip)
+            yield _Item(_bare(error), name, source, clip)
 
 
 def _clip_item(clip: Clip, image: np.ndarray, time: float) -> _Item:
@@ -637,6 +668,7 @@ def _from_http(url: str, name: str, channel: _Channel) -> Iterator[_Item]:
     request = urllib.request.Request(url, headers={"User-Agent": "posekit"})
     with contextlib.ExitStack() as stack:
         file: IO[bytes] | None = None
+        download: Download | None = None
         try:
             response = stack.enter_context(_opener(channel).open(request, timeout=URL_TIMEOUT))
             size = response.length
@@ -646,9 +678,10 @@ def _from_http(url: str, name: str, channel: _Channel) -> Iterator[_Item]:
             image = IMAGE_SIGNATURE.match(stream.start) and not multipart
             if image:
                 file = io.BytesIO()
-            elif VIDEO_SIGNATURE.match(stream.start) or (size is not None and not playlist):
-                # FFmpeg has to go to and fro in it.
-                file = stack.enter_context(tempfile.TemporaryFile())
+            elif INDEXED_SIGNATURE.match(stream.start) or (size is not None and not playlist):
+                # Only what has an end: a stream without one would fill the disk.
+                download = Download()
+                file = stack.enter_context(download.path.open("w+b"))
             if file is not None:
                 _download(stream, file, size, URL_LIMIT if image else None)
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -659,13 +692,13 @@ def _from_http(url: str, name: str, channel: _Channel) -> Iterator[_Item]:
         elif playlist:
             yield from _from_stream(url, name)
         else:
-            with _neither(stream.start):
+            with _opening(stream.start, hide_password(url)):
                 video = VideoReader(
                     file or stream,
                     name=hide_password(url),
                     container_format="mpjpeg" if multipart else None,
                 )
-            yield from _from_video(video, name, url)
+            yield from _from_video(video, name, url, download)
 
 
 class _Response:

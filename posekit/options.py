@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from posekit.config import nearest
 from posekit.errors import InputError
 
-__all__ = ["PredictOptions", "SkipHandler"]
+__all__ = ["PredictOptions", "SkipHandler", "class_numbers"]
 
 # Called with the name of an input that could not be used, and why.
 SkipHandler = Callable[[str, InputError], None]
@@ -47,9 +48,11 @@ FLAGS = (
     "show_progress",
     "use_oks_tracking",
 )
+# None leaves the choice to the model or to the input.
+OPTIONAL_FLAGS = ("flip_test", "show")
 # Options that only mean something for some predictors.
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
-ONLY_3D = ("disable_rebase_keypoint", "num_instances")
+ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
 
 
@@ -64,7 +67,7 @@ class PredictOptions:
             pixels with an optional score; for one image (n, 4) or (n, 5) itself.
         bbox_thr: detections of a lower score are left out.
         nms_thr: of two detections with a larger IoU the worse is left out.
-        det_cat_ids: the detector's classes to take; None for the model's own.
+        det_cat_ids: the numbers of the detector's classes to take; None for the model's own.
         empty: what to do where nobody is found: "none" gives no instance, "whole_image" takes
             the whole image as a box of score 1, as MMPose does.
         flip_test: average with the mirrored crop; None does as the model's configuration says.
@@ -109,7 +112,7 @@ class PredictOptions:
     bboxes: Any = None
     bbox_thr: float = 0.3
     nms_thr: float = 0.3
-    det_cat_ids: Sequence[int] | int | None = None
+    det_cat_ids: Collection[int] | int | None = None
     empty: Literal["none", "whole_image"] = "none"
     flip_test: bool | None = None
     pose_based_nms: bool = False
@@ -163,6 +166,12 @@ class PredictOptions:
         for field in FLAGS:
             if not isinstance(getattr(self, field), bool):
                 raise InputError(f"{field} must be true or false, found {getattr(self, field)!r}")
+        for field in OPTIONAL_FLAGS:
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, bool):
+                raise InputError(f"{field} must be true, false or left out, found {value!r}")
+        if self.det_cat_ids is not None:
+            class_numbers(self.det_cat_ids)
         if not _is_number(self.kpt_thr):
             raise InputError(f"kpt_thr must be a number, found {self.kpt_thr!r}")
         if not _is_number(self.wait_time) or self.wait_time < 0:
@@ -237,6 +246,11 @@ class PredictOptions:
         return "iou" if self.det_interval > 1 or self.smooth is not None else None
 
     @property
+    def det_categories(self) -> tuple[int, ...] | None:
+        """The numbers of the detector's classes to take, None for the model's own."""
+        return None if self.det_cat_ids is None else class_numbers(self.det_cat_ids)
+
+    @property
     def predictions_dir(self) -> Path | None:
         """Where predictions are written, None for nowhere."""
         return self._folder(self.pred_out_dir, "predictions")
@@ -250,6 +264,24 @@ class PredictOptions:
         if own is not None:
             return Path(own)
         return None if self.out_dir is None else Path(self.out_dir) / name
+
+
+def class_numbers(ids: Any) -> tuple[int, ...]:
+    """Classes of a detector, given as a number or as several, NumPy's among them.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        # Text is a collection too: of letters, or of bytes.
+        several = isinstance(ids, Collection) and not isinstance(ids, str | bytes)
+        chosen = tuple(ids) if several else (ids,)
+    except TypeError:  # NumPy's array of no dimension
+        chosen = ()
+    whole = all(isinstance(i, numbers.Integral) and not isinstance(i, bool) for i in chosen)
+    if not chosen or not whole or min(chosen) < 0:
+        raise InputError(f"det_cat_ids must be class numbers, such as [0], found {ids!r}")
+    return tuple(map(int, chosen))
 
 
 def _is_number(value: Any) -> bool:

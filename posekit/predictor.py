@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import itertools
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -315,16 +314,9 @@ class Predictor:
         under_way: collections.deque[_UnderWay],
     ) -> Iterator[PoseResult]:
         """A result per frame, in order; what it is a result of waits in `under_way`."""
-        first = next(frames, None)
-        if first is None:
-            return
-        frames = itertools.chain((first,), frames)
-        live = first.clip is not None and first.clip.live
         in_windows = self.lifter is not None and options.lift_window != 1
         similarity = options.similarity or ("iou" if in_windows else None)
-        # Images are not kept for as long as a window of a lifter is filled.
-        keep_images = not in_windows or live
-        results = self._estimate(frames, options, similarity, under_way, keep_images)
+        results = self._estimate(frames, options, similarity, under_way, keep_images=not in_windows)
         if options.smooth == "one-euro":
             results = smooth_one_euro(results, time_of=lambda _: under_way[-1].time or 0.0)
         elif options.smooth == "savgol":
@@ -334,7 +326,11 @@ class Predictor:
                 results,
                 self.lifter,
                 window=options.lift_window,
-                live=live,
+                # Not that of the newest frame: smoothing may hold results back.
+                live=lambda result: any(
+                    clip is not None and clip.live and clip.source == result.source
+                    for clip, *_ in under_way
+                ),
                 flip_test=options.flip_test,
                 disable_norm_pose_2d=options.disable_norm_pose_2d,
                 disable_rebase_keypoint=options.disable_rebase_keypoint,
@@ -349,9 +345,13 @@ class Predictor:
         options: PredictOptions,
         similarity: Literal["iou", "oks"] | None,
         under_way: collections.deque[_UnderWay],
+        *,
         keep_images: bool,
     ) -> Iterator[PoseResult]:
-        """The 2D poses of each frame, and who is who."""
+        """The 2D poses of each frame, and who is who.
+
+        Without `keep_images`, those of a video do not stay for as long as a window is filled.
+        """
         given = None if options.bboxes is None else _GivenBoxes(options.bboxes)
         tracks = None if similarity is None else _Tracks(self.estimator, similarity, options)
         # Where tracks carry boxes, a frame's depend on the poses of the one before.
@@ -381,10 +381,14 @@ class Predictor:
                     pose3d=pose.pose3d,
                 )
                 if options.pose_based_nms:
-                    result = result[_without_doubles(result)]
+                    kept = _without_doubles(result)
+                    result = result[kept]
+                    if tracks is not None:
+                        tracks.keep(kept)
                 if tracks is not None:
                     result = tracks.named(frame, result)
-                image = frame.image if keep_images or frame.clip is None else None
+                reread = not keep_images and frame.clip is not None and not frame.clip.live
+                image = None if reread else frame.image
                 under_way.append(_UnderWay(frame.clip, frame.time, image, pose.heatmap))
                 yield result
 
@@ -392,13 +396,19 @@ class Predictor:
         """Boxes with scores (n, 5) of each image."""
         if self.detector is None:
             return [_whole(image) for image in images]
-        categories = self.det_cat_ids if options.det_cat_ids is None else options.det_cat_ids
+        categories = options.det_categories or self.det_cat_ids
+        last = len(self.detector.classes) - 1
+        if unknown := [number for number in categories if number > last]:
+            raise InputError(
+                f"det_cat_ids must be from 0 to {last}, as the detector's classes are, found "
+                f"{unknown}; give other numbers, or choose another detector"
+            )
         found = []
         for image, detections in zip(
             images, self.detector(images, score_threshold=options.bbox_thr), strict=True
         ):
             chosen = detections.select(
-                [categories] if isinstance(categories, int) else categories,
+                categories,
                 score_threshold=options.bbox_thr,
                 nms_threshold=options.nms_thr,
             )
@@ -496,6 +506,11 @@ class _Tracks:
         boxes, scores, self._carried = self._tracker.carry((width, height))
         return np.column_stack([boxes, scores]).astype(np.float32)
 
+    def keep(self, rows: np.ndarray) -> None:
+        """Of the boxes carried to this frame, those that its result still has, in its order."""
+        if self._carried is not None:
+            self._carried = self._carried[rows]
+
     def named(self, frame: Frame, result: PoseResult) -> PoseResult:
         """The result with the ids of its people; carried ones that were lost are left out."""
         if frame.clip is not self._clip:
@@ -563,7 +578,9 @@ class _Drawer:
     def _next_image(self) -> np.ndarray:
         if self._reader is None:
             assert self._clip is not None
-            self._reader = VideoReader(self._clip.source)
+            # What a server gave once, it may not give again.
+            download = self._clip.download
+            self._reader = VideoReader(self._clip.source if download is None else download.path)
             self._images = iter(self._reader)
         return next(self._images)[0]
 

@@ -27,7 +27,8 @@ __all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "hide_passw
 
 TIMEOUT = 10.0  # seconds without anything from a server
 DAMAGED = "data is missing or damaged"
-DEFAULT_FPS = Fraction(25)  # of what does not say
+DEFAULT_FPS = Fraction(25)  # of what does not say, or nothing that can be
+MIN_FPS, MAX_FPS = Fraction(1, 1001), 1000
 FRAGMENT = 0.5  # seconds of a video that a killed process may lose, besides what is being encoded
 TICKS = 90_000  # per second, at least: how finely an MP4 keeps times
 # OpenCV's constants for quarter turns against the clock.
@@ -105,11 +106,12 @@ class VideoReader:
         if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
             raise InputError(f"{self.name} has no pictures: it may be a sound or a text file")
         self._stream = stream
-        self.fps = Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+        rates = (stream.average_rate, stream.guessed_rate, DEFAULT_FPS)
+        self.fps = next(Fraction(rate) for rate in rates if rate and MIN_FPS <= rate <= MAX_FPS)
         self.num_frames = stream.frames or None
         seekable = getattr(source, "seekable", lambda: False)
         self.is_picture = self._container.format.name == "gif" and self.num_frames == 1
-        self.live = not seekable() and self._container.duration is None
+        self.live = not seekable() and not self._container.duration  # FLV says 0
         # Frame threads would keep several frames back, which delays what is live.
         stream.thread_type = "SLICE" if self.live else "AUTO"
         self._frames = self._decode()
@@ -305,8 +307,8 @@ class VideoWriter:
         self.path = Path(path)
         self.size = size
         self.frames_written = 0
-        if not math.isfinite(fps) or not 0 < fps <= 1000:
-            raise InputError(f"fps must be above 0 and at most 1000, found {fps}")
+        if not math.isfinite(fps) or not 0 < fps <= MAX_FPS:
+            raise InputError(f"fps must be above 0 and at most {MAX_FPS}, found {fps}")
         if min(size) < 1:
             raise InputError(f"a video's size must be (w, h) in pixels, found {size}")
         rate = Fraction(fps).limit_denominator(1001)

@@ -216,11 +216,13 @@ class ResultWriter:
         if self.predictions is not None:
             path = self.predictions / f"{Path(name).stem}.json"
             text = json.dumps(result.instances(), allow_nan=False)
+            _check_not_input(path, result.source)
             with _disk_errors(path):
                 write_atomically(path, text.encode())
         if self.visualizations is not None and drawing is not None:
             file_name, data = _encode(name, drawing)
             path = self.visualizations / file_name
+            _check_not_input(path, result.source)
             with _disk_errors(path):
                 write_atomically(path, data)
 
@@ -251,6 +253,9 @@ class _ClipFiles:
         clip: the clip.
         predictions: path of the JSON, None for none.
         drawing: path of the video, None for none.
+
+    Raises:
+        OutputError: one is the clip's own file, or cannot be made.
     """
 
     def __init__(self, clip: Clip, predictions: Path | None, drawing: Path | None) -> None:
@@ -258,6 +263,9 @@ class _ClipFiles:
         self._drawing = drawing
         self._video: VideoWriter | None = None
         self._frames: _FrameFile | None = None
+        for path in (predictions, drawing):
+            if path is not None:
+                _check_not_input(path, clip.source)
         if predictions is not None:
             self._frames = _FrameFile(predictions, lines=predictions.suffix == ".jsonl")
 
@@ -270,7 +278,8 @@ class _ClipFiles:
                 # Its size is the first drawing's: 3D plots and heat maps widen the picture.
                 size = (drawing.shape[1], drawing.shape[0])
                 self._video = VideoWriter(self._drawing, fps=self.clip.fps, size=size)
-            self._video.write(drawing, time)
+            # Streams and recordings may change their size as they go.
+            self._video.write(_fitted(drawing, self._video.size), time)
 
     def close(self) -> None:
         with contextlib.ExitStack() as files:
@@ -337,6 +346,30 @@ def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}{state and f'; {state}'}") from None
+
+
+def _check_not_input(path: Path, source: str | None) -> None:
+    """Raises an OutputError where writing would destroy what is being read."""
+    try:
+        same = source is not None and path.samefile(source)
+    except OSError:  # nothing is there yet, or the source is a URL or a camera
+        return
+    if same:
+        raise OutputError(f"cannot write {path}: it is the input itself; name another folder")
+
+
+def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image as large as it goes into (w, h), in the middle, black around it."""
+    (width, height), (h, w) = size, image.shape[:2]
+    if (w, h) == size:
+        return image
+    scale = min(width / w, height / h)
+    w, h = max(1, round(w * scale)), max(1, round(h * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - h) // 2, (width - w) // 2
+    canvas[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=method)
+    return canvas
 
 
 def _encode(name: str, image: np.ndarray) -> tuple[str, bytes]:

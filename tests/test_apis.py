@@ -608,6 +608,7 @@ def test_unknown_arguments_have_a_nearest(
         ({"pose2d": "rtmdet-m_person-640"}, "is a detector: pass it as det_model"),
         ({"pose2d": "human", "pose3d_weights": "a.pth"}, "no pose3d to load them into"),
         ({"pose2d": "human", "det_cat_ids": ["person"]}, "must be class numbers"),
+        ({"pose2d": "human", "det_cat_ids": "0"}, "must be class numbers"),
         ({"pose2d": "custom/name.yaml"}, "path <folder>/model/<name>.yaml"),
     ],
 )
@@ -630,14 +631,60 @@ def test_scope_is_ignored(rtmpose_t_pth: Path, caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.parametrize(
-    ("alias", "categories"), [("human", (0,)), ("animal", tuple(range(15, 24)))]
+    ("alias", "detector", "categories"),
+    [
+        ("human", "rtmdet-m_person-640", (0,)),
+        ("hand", "rtmdet-nano_hand-320", (0,)),
+        ("face", "yolox-s_face-640", (0,)),
+        ("animal", "rtmdet-m_coco-640", tuple(range(15, 24))),
+    ],
 )
 def test_a_detector_alias_brings_its_classes(
-    alias: str, categories: tuple[int, ...], rtmpose_t_pth: Path, user: Path
+    alias: str, detector: str, categories: tuple[int, ...], rtmpose_t_pth: Path, user: Path
 ) -> None:
-    publish("rtmdet-m_coco-640")
+    publish(detector)
     inferencer = MMPoseInferencer(SMALL, rtmpose_t_pth, device="cpu", det_model=alias)
     assert inferencer.det_cat_ids == categories
+    assert inferencer.predictor.detector is not None
+    assert inferencer.predictor.detector.classes == tuple(read_config(detector)["classes"])
+    grey = np.full((60, 80, 3), 128, np.uint8)
+    (instances,) = next(inferencer(grey))["predictions"]
+    assert instances[0]["bbox"] == ([0.0, 0.0, 80.0, 60.0],)
+
+
+def test_hands_in_3d_may_have_a_detector(user: Path) -> None:
+    publish("internet-r50_interhand3d-256x256")
+    publish("rtmdet-nano_hand-320")
+    inferencer = MMPoseInferencer(pose3d="hand3d", det_model="hand", device="cpu")
+    assert inferencer.predictor.detector is not None
+    assert inferencer.predictor.detector.classes == ("hand",)
+    grey = np.full((60, 80, 3), 128, np.uint8)
+    ((instance,),) = next(inferencer(grey))["predictions"]
+    assert np.shape(instance["keypoints"]) == (42, 3)
+    assert instance["bbox"] == ([0.0, 0.0, 80.0, 60.0],)
+    assert next(inferencer(grey, empty="none"))["predictions"] == [[]]
+
+
+@pytest.mark.parametrize("ids", [np.int64(0), np.array([0]), [np.int64(0)], range(1)])
+def test_classes_may_be_numpy_numbers(rtmpose_t_pth: Path, ids: Any) -> None:
+    inferencer = MMPoseInferencer(
+        SMALL, rtmpose_t_pth, device="cpu", det_model="whole_image", det_cat_ids=ids
+    )
+    assert inferencer.det_cat_ids == (0,)
+
+
+def test_a_progress_bar(rtmpose_t_pth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = [np.full((40, 30, 3), 90, np.uint8)] * 3
+    for wanted in (False, True):
+        inferencer = MMPoseInferencer(
+            SMALL, rtmpose_t_pth, device="cpu", det_model="whole_image", show_progress=wanted
+        )
+        capsys.readouterr()
+        assert len(list(inferencer(images))) == 3
+        shown = capsys.readouterr().err
+        assert ("3frame" in shown) if wanted else (shown == "")
+    assert len(list(inferencer(images, show_progress=False))) == 3
+    assert capsys.readouterr().err == ""
 
 
 # --- the model interface --------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
-from posekit.build import build_network, load_weights
+from posekit.build import build_network, load_weights, select_device
 from posekit.config import read_config
 from posekit.errors import InputError, WeightsError
 
@@ -68,6 +68,17 @@ def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
     path.write_bytes(rtmpose_t.read_bytes()[:100_000])
     with pytest.raises(WeightsError, match="not a readable safetensors file"):
         load_weights(build_network(read_config(NAME)["net"]), path)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("CPU", "cpu"), ("Cuda:1", "cuda:1"), ("0", "cuda:0"), (0, "cuda:0"), ("1", "cuda:1")],
+)
+def test_a_device_as_other_programs_write_it(
+    name: str | int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)  # this machine may have no GPU
+    assert select_device(name) == torch.device(expected)
 
 
 PEAK = """

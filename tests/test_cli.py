@@ -161,6 +161,23 @@ def test_mistakes_are_one_line(
     assert len(captured.err.strip().splitlines()) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
+@pytest.mark.parametrize("arguments", [["inputs=a.png", "show=true"], ["inputs=webcam"]])
+def test_no_display_is_an_error_before_weights_are_fetched(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    picture(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    status = main(["predict", "model=human", *arguments, "weights=none.pth", "device=cpu"])
+    assert status == 1
+    assert "cannot open a window" in capsys.readouterr().err
+
+
 def test_models_lists_names_aliases_tasks_sizes_and_figures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

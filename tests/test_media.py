@@ -7,6 +7,7 @@ import queue
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
+from posekit import media
 from posekit.errors import InputError
 from posekit.media import check_inputs, read_frames, read_image, to_bgr
 from tests.test_video import number, numbered, record, record_as
@@ -315,6 +317,40 @@ def test_an_animated_gif_is_a_video(tmp_path: Path, count: int) -> None:
     assert all((clip is None) == (count == 1) for clip in clips)
 
 
+@pytest.fixture
+def heic(tmp_path: Path) -> Path:
+    """What a photograph of an iPhone begins with."""
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHEmiafMiHBheic" + bytes(64))
+    return path
+
+
+def test_a_heic_photograph_says_what_to_do(heic: Path) -> None:
+    message = r"photo\.heic is a HEIC photograph, which is not read: convert it to JPEG"
+    for inputs in (heic, heic.parent, heic.parent / "*.heic"):
+        with pytest.raises(InputError, match=message):
+            names(inputs)
+
+
+def test_heic_photographs_of_a_folder_can_be_skipped(heic: Path) -> None:
+    save(heic.parent / "z.png", gradient())
+    failed: list[str] = []
+    found = names(heic.parent, on_error=lambda name, error: failed.append(name))
+    assert (found, failed) == (["z.png"], [str(heic)])
+
+
+def test_an_avif_with_the_general_brand_is_an_image(tmp_path: Path) -> None:
+    if not cv2.haveImageWriter(".avif"):
+        pytest.skip("this OpenCV has no AVIF")
+    path = save(tmp_path / "a.avif", gradient())
+    data = bytearray(path.read_bytes())
+    assert data[4:12] == b"ftypavif" and b"avif" in data[12:32]
+    data[8:12] = b"mif1"
+    path.write_bytes(data)
+    with read_frames(path) as frames:
+        assert [frame.clip for frame in frames] == [None]
+
+
 class TestErrors:
     def inputs(self, tmp_path: Path) -> list[object]:
         (tmp_path / "bad.png").write_text("no image")
@@ -499,6 +535,12 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()  # no length: the end is where the connection ends
             self.wfile.write(data)
+        elif self.path.startswith("/endless/"):
+            self.path = self.path.removeprefix("/endless")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(Path(self.translate_path(self.path)).read_bytes())
+            self.release.wait(30)  # the rest has not been filmed yet
         elif self.path.startswith("/short/"):
             self.send_response(200)
             self.send_header("Content-Length", "100000")
@@ -562,6 +604,66 @@ def test_url_of_a_video(tmp_path: Path, server: str, way: str) -> None:
     assert [number(frame.image) for frame in frames] == list(range(5))
     assert frames[0].clip is not None
     assert (frames[0].clip.name, frames[0].clip.live) == ("a.mp4", False)
+
+
+def test_url_of_a_heic_photograph(heic: Path, server: str) -> None:
+    with pytest.raises(InputError, match=r"http://.*photo\.heic is a HEIC photograph"):
+        names(f"{server}/photo.heic")
+
+
+def test_what_was_downloaded_goes_with_its_clip(tmp_path: Path, server: str) -> None:
+    recorded = record(tmp_path / "a.mp4", 5)
+    with read_frames(f"{server}/a.mp4") as reader:
+        frame = next(reader)
+    assert frame.clip is not None and frame.clip.download is not None
+    path = frame.clip.download.path  # still there: somebody may want to read it again
+    assert path.read_bytes() == recorded.read_bytes()
+    del frame, reader
+    gc.collect()
+    assert not path.exists()
+
+
+def test_errors_that_are_kept_keep_no_download(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    clip = record_as(tmp_path / "cut.mp4", "mp4", "libx264", 30)
+    clip.write_bytes(clip.read_bytes()[:-20_000])
+    (tmp_path / "page.mp4").write_text("<html>please log in</html>" * 9)
+    (tmp_path / "no.mp4").write_bytes(b"\0\0\0\x08ftyp" + bytes(1000))
+    inputs = [f"{server}/{name}" for name in ("cut.mp4", "page.mp4", "no.mp4")]
+    errors: list[InputError] = []
+    with read_frames(inputs, on_error=lambda name, error: errors.append(error)) as reader:
+        assert len(list(reader)) > 5
+    del reader
+    gc.collect()
+    assert len(errors) == 3
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("flv", "flv1"), ("matroska", "libx264"), ("mpeg", "mpeg2video")]
+)
+def test_a_stream_of_a_format_of_videos(
+    tmp_path: Path, server: str, container: str, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no end that a download could reach."""
+    monkeypatch.setattr(media, "URL_TIMEOUT", 3.0)
+    # FFmpeg looks at up to six seconds before it gives the first frame.
+    record_as(tmp_path / "a", container, codec, 240)
+    with read_frames(f"{server}/endless/a") as frames:
+        assert [next(frames).frame_id for _ in range(2)] == [0, 1]
+
+
+def test_a_video_that_says_how_long_it_is_needs_no_length_of_the_server(
+    tmp_path: Path, server: str
+) -> None:
+    record_as(tmp_path / "a.mkv", "matroska", "libx264", 30)
+    with read_frames(f"{server}/chunked/a.mkv") as reader:
+        frames = list(reader)
+    assert [frame.frame_id for frame in frames] == list(range(30))
+    assert frames[0].clip is not None and not frames[0].clip.live
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from posekit.errors import InputError
@@ -29,11 +31,61 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ("on_error", "ignore"),
         ("radius", 0),
         ("kpt_thr", "low"),
+        ("flip_test", "no"),
+        ("flip_test", 0),
+        ("show", "yes"),
+        ("show", 1),
+        ("det_cat_ids", "0"),
+        ("det_cat_ids", "person"),
+        ("det_cat_ids", b"0"),
+        ("det_cat_ids", []),
+        ("det_cat_ids", [0, "1"]),
+        ("det_cat_ids", 0.0),
+        ("det_cat_ids", -1),
+        ("det_cat_ids", True),
+        ("det_cat_ids", np.array([0.5])),
+        ("det_cat_ids", np.array(1.5)),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(InputError, match=name):
         PredictOptions.from_keywords({name: value})
+
+
+@pytest.mark.parametrize(
+    "ids, expected",
+    [
+        (None, None),
+        (3, (3,)),
+        (np.int64(3), (3,)),
+        ([0, 3], (0, 3)),
+        ((0,), (0,)),
+        (range(2), (0, 1)),
+        (np.array([0, 3]), (0, 3)),
+    ],
+)
+def test_classes_of_the_detector_in_every_form(ids: Any, expected: Any) -> None:
+    found = PredictOptions(det_cat_ids=ids).det_categories
+    assert found == expected
+    assert found is None or all(type(number) is int for number in found)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lift_window": 9},
+        {"disable_norm_pose_2d": True},
+        {"disable_rebase_keypoint": True},
+        {"num_instances": 2},
+        {"use_oks_tracking": True},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_the_five_options_of_3d_are_refused_for_2d(options: dict[str, Any]) -> None:
+    chosen = PredictOptions.from_keywords(options)
+    with pytest.raises(InputError, match=f"{next(iter(options))}=.* applies to .*; leave it out"):
+        chosen.check_applies(pose3d=False, lifted=False)
+    chosen.check_applies(pose3d=True, lifted=True)
 
 
 def test_out_dir_sets_the_folders_that_are_not_given() -> None:

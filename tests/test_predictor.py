@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import torch
 
 import posekit
 from posekit.errors import InputError, UnknownModelError, WeightsError
+from posekit.estimate import Poses
+from posekit.media import Clip, Frame
+from tests.test_lift import Recorder, lifter_of
 
 IMAGES = ("000000000785", "000000040083", "000000196141", "000000197388")
 
@@ -90,6 +95,155 @@ def test_nobody_found(human: posekit.Predictor) -> None:
     ((instance,),) = next(human(blank, empty="whole_image"))["predictions"]
     assert instance["bbox"] == ([0.0, 0.0, 200.0, 100.0],)
     assert instance["bbox_score"] == 1.0
+
+
+@pytest.mark.parametrize("ids", [1, [0, 7], np.array([80])])
+def test_a_class_that_the_detector_does_not_have(human: posekit.Predictor, ids: Any) -> None:
+    blank = np.full((100, 200, 3), 128, np.uint8)
+    with pytest.raises(InputError, match=r"det_cat_ids must be from 0 to 0, .* found \["):
+        next(human(blank, det_cat_ids=ids))
+    assert next(human(blank, det_cat_ids=np.int64(0)))["predictions"] == [[]]
+
+
+def frames_of(*clips: tuple[Clip | None, int]) -> list[Frame]:
+    """So many black frames of each clip; None for images."""
+    frames: list[Frame] = []
+    for clip, count in clips:
+        for number in range(count):
+            image, index = np.zeros((400, 500, 3), np.uint8), len(frames)
+            if clip is None:
+                frames.append(Frame(image, index, f"{index}.png"))
+            else:
+                time = number / 25
+                frames.append(Frame(image, index, clip.name, clip.source, clip, number, time))
+    return frames
+
+
+def clip_of(name: str, *, live: bool = False) -> Clip:
+    return Clip(name, f"/nowhere/{name}", (500, 400), Fraction(25), live=live)
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterator[Frame]], None]:
+    """Has the predictor read these frames, whatever the inputs."""
+
+    def read(frames: Iterator[Frame]) -> None:
+        def opened(*_: Any, **__: Any) -> contextlib.AbstractContextManager[Iterator[Frame]]:
+            return contextlib.nullcontext(frames)
+
+        monkeypatch.setattr("posekit.predictor.read_frames", opened)
+
+    return read
+
+
+def body(box: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Keypoints (17, 2) spread over a box."""
+    spread = np.random.default_rng(0).uniform(0, 1, (17, 2))
+    spread[0], spread[1] = 0, 1
+    corner, end = np.array(box[:2]), np.array(box[2:4])
+    return (corner + spread * (end - corner)).astype(np.float32)
+
+
+def poses_in(boxes: Sequence[np.ndarray]) -> list[Poses]:
+    """A pose that fills each box (n, 4), for every image."""
+    return [
+        Poses(np.array([body(box) for box in several]), np.ones((len(several), 17), np.float32))
+        for several in boxes
+    ]
+
+
+@pytest.mark.parametrize("smooth", [None, "one-euro"])
+@pytest.mark.parametrize("before", [None, clip_of("a.mp4")], ids=["image", "video"])
+def test_a_camera_behind_other_inputs_is_lifted_live(
+    small: posekit.Predictor,
+    reading: Callable[[Iterator[Frame]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    before: Clip | None,
+    smooth: Any,
+) -> None:
+    camera = clip_of("webcam_0", live=True)
+    frames = frames_of((before, 3), (camera, 12), (clip_of("b.mp4"), 12))
+    taken: list[Frame] = []
+    reading(frame for frame in frames if not taken.append(frame))
+    net = Recorder()
+    predictor = posekit.Predictor(small.estimator, lifter=lifter_of(net, max_frames=30))
+    monkeypatch.setattr(predictor, "_poses", lambda _, boxes, __: poses_in(boxes))
+    found = []
+    for result in predictor.stream("any", smooth=smooth):
+        found.append(result.index)
+        if result.name == camera.name:
+            # No frame waits, and the picture is still there to be drawn.
+            assert len(taken) == result.index + 1
+    assert found == list(range(27))
+    assert [frames for _, frames in net.shapes[-13:]] == [*range(1, 10), 9, 9, 9, 12]
+
+
+def test_a_camera_behind_an_image_is_drawn_from_what_was_read(
+    small: posekit.Predictor, reading: Callable[[Iterator[Frame]], None]
+) -> None:
+    camera = clip_of("webcam_0", live=True)
+    reading(iter(frames_of((None, 1), (camera, 3))))
+    predictor = posekit.Predictor(small.estimator, lifter=lifter_of(Recorder()))
+    results = list(predictor.stream("any", flip_test=False, return_vis=True))
+    assert [result.visualization is not None for result in results] == [True] * 4
+
+
+LEFT, RIGHT = [20.0, 100.0, 120.0, 300.0], [300.0, 100.0, 400.0, 300.0]
+
+
+@pytest.fixture
+def played(
+    small: posekit.Predictor,
+    reading: Callable[[Iterator[Frame]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., list[posekit.PoseResult]]:
+    """Results of five frames, from what a detector finds in the first and fourth of them."""
+
+    def play(
+        detected: list[list[list[float]]], all_at: Sequence[float] | None = None
+    ) -> list[posekit.PoseResult]:
+        """`all_at`: where the poses of all boxes of the second frame are."""
+        reading(iter(frames_of((clip_of("a.mp4"), 5))))
+        turn, number = iter(detected), iter(range(5))
+
+        def detect(*_: Any) -> list[np.ndarray]:
+            return [np.array(next(turn), np.float32)]
+
+        def poses(_: Any, boxes: list[np.ndarray], __: Any) -> list[Poses]:
+            if next(number) == 1 and all_at is not None:
+                return poses_in([np.array([all_at] * len(boxes[0]))])
+            return poses_in(boxes)
+
+        predictor = posekit.Predictor(small.estimator)
+        monkeypatch.setattr(predictor, "_detect", detect)
+        monkeypatch.setattr(predictor, "_poses", poses)
+        options: dict[str, Any] = {"pose_based_nms": True, "det_interval": 3, "track": "iou"}
+        return list(predictor.stream("any", **options))
+
+    return play
+
+
+def test_ids_stay_with_their_people_where_doubles_are_left_out(
+    played: Callable[..., list[posekit.PoseResult]],
+) -> None:
+    # Who is surer changes with the second detection, and so does the order of the result.
+    detected = [[[*LEFT, 0.9], [*RIGHT, 0.7]], [[*LEFT, 0.6], [*RIGHT, 0.8]]]
+    results = played(detected)
+    for result in results:
+        assert result.track_ids is not None
+        places = dict(zip(result.track_ids.tolist(), result.boxes_xyxy[:, 0], strict=True))
+        assert places == pytest.approx({0: LEFT[0], 1: RIGHT[0]})
+
+
+def test_a_carried_person_who_becomes_a_double_is_left_out(
+    played: Callable[..., list[posekit.PoseResult]],
+) -> None:
+    detected = [[[*LEFT, 0.7], [*RIGHT, 0.9]]] * 2
+    # In the second frame both boxes show the one on the right.
+    results = played(detected, all_at=RIGHT)
+    # Best first, and so the one on the right has id 0.
+    ids = [result.track_ids.tolist() for result in results if result.track_ids is not None]
+    assert ids == [[0, 1], [0], [0], [0, 1], [0, 1]]
 
 
 def test_it_is_lazy(small: posekit.Predictor) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -14,13 +16,17 @@ import numpy as np
 import pytest
 import torch
 
+from posekit.commands import topdown
 from posekit.commands.topdown import main
+from posekit.errors import OutputError
 from tests.hub_server import HubServer
 from tests.networks import reference_state
+from tests.test_write import small_disk  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 DETECTOR = "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py"
 POSE = "projects/rtmpose/rtmpose/body_2d_keypoint/rtmpose-t_8xb256-420e_body8-256x192.py"
+SAVE = ["--input", "grey.png", "--output-root", "out", "--save-predictions"]
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +96,46 @@ def test_every_flag_is_taken(command: list[str]) -> None:
     # Nobody is there: the whole image is one instance, as with the reference.
     assert [one["bbox"] for one in found["instance_info"]] == [[[0, 0, 80, 60]]]
     assert Path("out/grey.png").is_file()
+
+
+def test_the_report_names_the_folder_that_has_the_predictions(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite("grey.png", np.full((60, 80, 3), 128, np.uint8))
+    assert main([*command, *SAVE]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["drawings in out", "predictions in out"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["grey.png", "results_grey.json"]
+
+
+def test_predictions_that_cannot_be_put_in_their_place_are_kept(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(topdown.shutil, "copyfileobj", full)
+    cv2.imwrite("grey.png", np.full((60, 80, 3), 128, np.uint8))
+    assert main([*command, *SAVE]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot write out/results_grey.json: No space left on device; " in error
+    found = re.search(r"the predictions are in (.*)", error)
+    assert found is not None
+    assert [path.name for path in Path(found[1]).iterdir()] == ["grey.json"]
+    assert not Path("out/results_grey.json").exists()
+
+
+def test_a_full_disk_loses_no_predictions(small_disk: Path) -> None:  # noqa: F811
+    folder = small_disk / "predictions"
+    folder.mkdir()
+    for name, size in (("a", 20_000), ("b", 120_000)):
+        (folder / f"{name}.json").write_text(json.dumps([0] * (size // 3)))
+    kept = (folder / "b.json").read_text()
+    with pytest.raises(OutputError, match=r"results_b\.json: No space .* are in .*predictions"):
+        topdown._collect(folder, small_disk, POSE)
+    assert [path.name for path in folder.iterdir()] == ["b.json"]
+    assert (folder / "b.json").read_text() == kept
+    assert [path.name for path in small_disk.glob("*.json")] == ["results_a.json"]
+    assert len(json.loads((small_disk / "results_a.json").read_text())["instance_info"]) == 6666
 
 
 def test_a_video(command: list[str], shared: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import struct
 import subprocess
@@ -103,6 +104,37 @@ class TestReader:
             assert video.fps == 10 and isinstance(video.fps, Fraction)
             assert video.num_frames == 12
             assert not video.live
+
+    def test_a_rate_that_no_video_has_is_not_believed(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mkv"
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream("libx264", rate=90_000)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for index in range(3):
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(noise(index), format="bgr24")))
+            output.mux(stream.encode(None))
+        with av.open(str(path)) as video:
+            assert video.streams.video[0].average_rate > 1000
+        with VideoReader(path) as video:
+            assert len(list(video)) == 3
+            # What is read can be written.
+            VideoWriter(tmp_path / "b.mp4", fps=video.fps, size=video.size).close()
+
+    def test_a_stream_that_says_it_lasts_no_time_is_live(self) -> None:
+        class Pipe(io.BytesIO):
+            def seekable(self) -> bool:
+                return False
+
+        pipe = Pipe()
+        with av.open(pipe, "w", format="flv") as output:
+            stream = output.add_stream("flv1", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for index in range(3):
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(noise(index), format="bgr24")))
+            output.mux(stream.encode(None))
+        pipe.seek(0)
+        with VideoReader(pipe) as video:
+            assert video.live
 
     def test_frames_in_order_with_their_times(self, tmp_path: Path) -> None:
         with VideoReader(record(tmp_path / "a.mp4")) as video:

@@ -82,6 +82,39 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         ResultWriter(tmp_path / "file" / "out", None)
 
 
+def test_no_image_is_drawn_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+    before = path.read_bytes()
+    drawn = result("a.png", image=np.ones((8, 8, 3), np.uint8))
+    writer = ResultWriter(None, tmp_path / "sub" / "..")
+    writer.write(dataclasses.replace(drawn, source=str(path)))
+    with pytest.raises(OutputError, match=r"a\.png: it is the input itself; name another folder"):
+        writer.close()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["walk.mp4", "walk.json"])  # what a file is, its content says
+def test_no_video_is_written_over(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"a video that is being read")
+    clip = dataclasses.replace(CLIP, name=name, source=str(path))
+    writer = ResultWriter(tmp_path, tmp_path)
+    writer.write(frame(0), clip=clip, draw=lambda: grey(0))
+    with pytest.raises(OutputError, match="it is the input itself; name another folder"):
+        writer.close()
+    assert path.read_bytes() == b"a video that is being read"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_input_that_is_no_file_is_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "walk.mp4").touch()
+    clip = dataclasses.replace(CLIP, name="walk.mp4", source="http://host/walk.mp4")
+    with ResultWriter(None, tmp_path) as writer:
+        writer.write(frame(0), clip=clip, draw=lambda: grey(0))
+    assert frames_of(tmp_path / "walk.mp4") == 1
+
+
 CLIP = Clip(name="walk.mov", source="walk.mov", size=(64, 48), fps=Fraction(25))
 
 
@@ -109,6 +142,29 @@ def test_a_clip_has_one_list_of_frames_and_one_video(tmp_path: Path) -> None:
     assert [len(entry["instances"]) for entry in frames] == [0, 1, 2, 3, 4]
     assert set(frames[1]["instances"][0]) == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
     assert frames_of(tmp_path / "v" / "walk.mp4") == 5
+
+
+@pytest.mark.parametrize(
+    ("size", "inside"),
+    [
+        ((128, 48), (slice(12, 36), slice(0, 64))),  # (w, h): bars above and below
+        ((16, 24), (slice(0, 48), slice(16, 48))),  # bars left and right
+    ],
+)
+def test_drawings_of_another_size_are_fitted_into_the_video(
+    tmp_path: Path, size: tuple[int, int], inside: tuple[slice, slice]
+) -> None:
+    later = np.full((size[1], size[0], 3), 200, np.uint8)
+    with ResultWriter(None, tmp_path) as writer:
+        for number, drawing in enumerate((grey(100), later, grey(100))):
+            writer.write(frame(number), clip=CLIP, draw=lambda drawing=drawing: drawing)
+    with av.open(str(tmp_path / "walk.mp4")) as video:
+        images = [image.to_ndarray(format="bgr24") for image in video.decode(video=0)]
+    assert [image.shape for image in images] == [(48, 64, 3)] * 3
+    expected = np.zeros((48, 64, 3))
+    expected[inside] = 200
+    assert np.abs(images[1] - expected).mean() < 4
+    assert np.abs(images[2] - 100.0).mean() < 4
 
 
 def test_a_clip_as_lines(tmp_path: Path) -> None:

@@ -16,12 +16,15 @@ from posekit.commands.table import format_table
 from posekit.compose import compose_command
 from posekit.config import PACKAGED
 from posekit.errors import InputError
-from posekit.media import check_inputs
+from posekit.media import check_inputs, is_webcam
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
+from posekit.show import check_display
 
-__all__ = ["predict"]
+__all__ = ["SCRATCH", "predict"]
 
+# How the name of a folder begins from which another command takes the predictions.
+SCRATCH = ".posekit-"
 MAX_TABLE_ROWS = 40
 
 
@@ -42,12 +45,14 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
         return 0
     options = _options(config)
     # Everything that can be wrong without a network is checked before torch is imported.
-    PredictOptions.from_keywords(options)
+    chosen = PredictOptions.from_keywords(options)
     if not config["inputs"]:
         if not (sample := config["model"].get("sample")):
             raise InputError("inputs is missing: name an image, a video or a folder, inputs=FILE")
         config["inputs"] = str(PACKAGED / sample)
     inputs = config["inputs"]
+    if is_webcam(inputs) if chosen.show is None else chosen.show:
+        check_display()
     total = None
     if config["on_error"] == "raise" or isinstance(inputs, str):
         total = check_inputs(inputs, recursive=config["recursive"], include=config["include"])
@@ -145,7 +150,7 @@ def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str
         ("predictions", chosen.predictions_dir),
         ("drawings", chosen.visualization_dir),
     ):
-        if rows and folder is not None:
+        if rows and folder is not None and not folder.name.startswith(SCRATCH):
             print(f"{what} in {folder}")
     for error in failures.values():
         print(f"posekit: skipped: {error}", file=sys.stderr)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from posekit import cli
 from posekit.apis import check_dimension
 from posekit.commands.inferencer import add_flags, join_flags, override
-from posekit.errors import InputError, PosekitError
+from posekit.commands.predict import SCRATCH
+from posekit.errors import InputError, OutputError, PosekitError
 from posekit.media import is_webcam
 from posekit.show import check_display
 from posekit.skeleton import load_skeleton
@@ -43,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             overrides = _overrides(arguments)
             if not arguments.save_predictions:
                 return cli.main(["predict", *overrides])
-            root = _made(arguments.output_root)
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=root)))
+            root = Path(arguments.output_root)
+            folder = _scratch_folder(root)
             # After an interruption and an error too: what was done is there.
             opened.callback(_collect, folder, root, arguments.pose_config)
             return cli.main(["predict", *overrides, override("pred_out_dir", folder)])
@@ -83,23 +84,38 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     return [override(key, value) for key, value in values.items() if value is not None]
 
 
-def _made(root: str) -> Path:
+def _scratch_folder(root: Path) -> Path:
+    """For predictions that get their form at the end; in the root, so that they can be moved."""
     try:
-        Path(root).mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=root, prefix=SCRATCH))
     except OSError as error:
-        raise InputError(f"cannot make the folder {root}: {error.strerror}") from None
-    return Path(root)
+        raise InputError(f"cannot make a folder in {root}: {error.strerror}") from None
 
 
 def _collect(folder: Path, root: Path, pose_config: str) -> None:
     """`<name>.json` of posekit -> `results_<name>.json`, with MMPose's two keys around it."""
     skeleton = load_skeleton(check_dimension(pose_config, three_d=False)["keypoints"])
     meta = json.dumps(dataset_meta(skeleton), default=_plain)
-    for path in sorted(folder.glob("*.json")):
-        with path.open("rb") as found, (root / f"results_{path.name}").open("wb") as wrapped:
-            wrapped.write(f'{{"meta_info": {meta}, "instance_info": '.encode())
-            shutil.copyfileobj(found, wrapped)
-            wrapped.write(b"}\n")
+    paths = sorted(folder.glob("*.json"))
+    for path in paths:
+        target, partial = root / f"results_{path.name}", path.with_suffix(".partial")
+        try:
+            with path.open("rb") as found, partial.open("wb") as wrapped:
+                wrapped.write(f'{{"meta_info": {meta}, "instance_info": '.encode())
+                shutil.copyfileobj(found, wrapped)
+                wrapped.write(b"}\n")
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot write {target}: {error.strerror or error}; the predictions are in {folder}"
+            ) from None
+        path.unlink()
+    with suppress(OSError):  # somebody looks into it
+        folder.rmdir()
+    if paths:
+        print(f"predictions in {root}")
 
 
 def _plain(value: Any) -> Any:
