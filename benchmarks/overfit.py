@@ -27,7 +27,7 @@ from posekit.training.annotations import Source, read_pose_labels
 GOAL = 0.95
 RECIPES = {
     "rtmpose-t_coco-256x192": ["epochs=150", "lr=2e-3"],
-    "vitpose-s-simple_coco-256x192": ["epochs=120", "lr=1e-3", "layer_decay=null"],
+    "vitpose-s-simple_coco-256x192": ["epochs=320", "lr=1e-3", "layer_decay=null"],
 }
 COMMON = [
     *("weights=null", "batch_size=12", "lr_batch_size=null", "weight_decay=0", "warmup_steps=15"),

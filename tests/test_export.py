@@ -125,6 +125,8 @@ def test_weights_alone_in_half_the_space(
     net = create_model(DETECTOR, weights=person_detector)
     values = sum(value.numel() for value in net.state_dict().values())
     assert output.stat().st_size < 2.2 * values
+    beside = output.with_name(f"{output.name}.json")
+    assert output.stat().st_mode == beside.stat().st_mode
     loaded = create_model(DETECTOR, weights=output)
     for key, value in loaded.state_dict().items():
         torch.testing.assert_close(value, net.state_dict()[key], atol=1e-3, rtol=1e-3)

@@ -416,7 +416,10 @@ def _write_weights(job: _Job, net: nn.Module, path: Path) -> Callable[[Tensor], 
         key: value.to(dtype) if value.is_floating_point() else value
         for key, value in net.state_dict().items()
     }
+    path.touch()
+    mode = path.stat().st_mode
     save_file(state, path, metadata={"model": job.name})
+    path.chmod(mode)  # some versions of safetensors shut out all but the owner
     loaded = load_weights(build_network(job.config["net"]), path, dtype=torch.float32)
     return lambda images: [tensor.numpy() for tensor in flatten(_without_gradients(loaded, images))]
 

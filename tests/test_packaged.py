@@ -1,0 +1,64 @@
+"""The model in the package: offline, on its own picture, and as good as its card says."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import posekit
+from posekit.cli import main
+from posekit.config import PACKAGED
+from posekit.training.synthetic import generate_scene, scene_seed
+
+
+@pytest.fixture(autouse=True)
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing is downloaded and nothing is in a cache."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_the_command_needs_no_input(
+    offline: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert main(["predict", "model=demo", f"out_dir={offline / 'out'}"]) == 0
+    assert "drawn people only; model=human is for photographs" in caplog.text
+    assert "demo.jpg" in capsys.readouterr().out
+    people = json.loads((offline / "out" / "predictions" / "demo.json").read_text())
+    assert len(people) >= 3
+    drawing = cv2.imread(str(offline / "out" / "visualization" / "demo.jpg"))
+    plain = cv2.imread(str(PACKAGED / "demo.jpg"))
+    assert drawing.shape == plain.shape
+    assert np.abs(drawing.astype(int) - plain).mean() > 0.2
+    assert not (offline / "cache").exists()
+
+
+def test_people_are_found_where_they_were_drawn() -> None:
+    predictor = posekit.load("demo", device="cpu")
+    right, drawn = 0, 0
+    for index in range(8):
+        scene = generate_scene(scene_seed(3, index))
+        (result,) = predictor.stream(scene.image)
+        for keypoints, box in zip(scene.keypoints, scene.boxes_xyxy, strict=True):
+            seen = keypoints[:, 2] == 2
+            if seen.sum() < 12:
+                continue
+            drawn += 1
+            if not len(result):
+                continue
+            away = np.linalg.norm(result.keypoints[:, seen] - keypoints[seen, :2], axis=-1)
+            # The best of all that were found, in parts of the person's height.
+            right += np.median(away, axis=1).min() < 0.05 * (box[3] - box[1])
+    assert drawn > 10
+    assert right >= 0.8 * drawn
+
+
+def test_the_files_are_small() -> None:
+    assert sum(path.stat().st_size for path in PACKAGED.glob("*.safetensors")) < 8_000_000
