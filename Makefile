@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
 
+# Two files of tests at once; their threads sleep while they wait, so as not to take turns.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -q
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow

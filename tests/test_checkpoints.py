@@ -11,7 +11,7 @@ from posekit import checkpoints
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.commands.models import markdown_page
-from posekit.config import CONF_DIR, PACKAGED, GROUPS, read_config, resolve_name
+from posekit.config import CONF_DIR, GROUPS, PACKAGED, read_config, resolve_name
 from posekit.skeleton import load_skeleton
 from weights_convert.openmmlab import RULES
 

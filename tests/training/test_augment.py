@@ -185,6 +185,9 @@ def test_a_box_behind_its_window_has_no_area() -> None:
 )
 def test_every_packaged_augmentation_is_made_by_hydra(path: Path) -> None:
     config = yaml.safe_load(path.read_text())
+    if path.stem == "none":
+        assert not config
+        return
     made = instantiate(config, _convert_="all")
     assert isinstance(made, PoseAugment | DetectionAugment)
     assert set(config) - {"_target_"} == set(type(made).__dataclass_fields__)  # nothing is hidden
