@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(
         f"{processor_name()}, {torch.get_num_threads()} threads; torch {torch.__version__}, rtmlib "
-        f"{rtmlib.__version__}; load of other programs before the run: {os.getloadavg()[0]:.1f}"
+        f"{version('rtmlib')}; load of other programs before the run: {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as folder:
         measure_clip(arguments, Path(folder))
@@ -124,9 +125,7 @@ def peers(weights: Path, detector_weights: str, folder: Path) -> Callable[[Path]
         (MODEL, weights, pose, "decode=false"),
         (DETECTOR, detector_weights, boxes, "decode=true"),
     ):
-        posekit_command(
-            ["export", f"model={model}", f"weights={file}", f"output={output}", more, "device=cpu"]
-        )
+        posekit_command(["export", f"model={model}", f"weights={file}", f"output={output}", more])
     add_suppression(boxes, detector)
     find = rtmlib.RTMDet(str(detector), (320, 320), backend="onnxruntime")
     estimate = rtmlib.RTMPose(str(pose), (192, 256), backend="onnxruntime")
@@ -155,7 +154,6 @@ def add_suppression(source: Path, output: Path) -> None:
         ("most", TensorProto.INT64, [1], [100]),
         ("iou", TensorProto.FLOAT, [1], [0.3]),
         ("least", TensorProto.FLOAT, [1], [0.05]),
-        ("zero", TensorProto.INT64, [1], [0]),
         ("two", TensorProto.INT64, [], [2]),
     ):
         graph.initializer.append(helper.make_tensor(name, kind, shape, values))

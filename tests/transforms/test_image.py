@@ -31,3 +31,17 @@ def test_rgb_networks_get_their_channels_reversed() -> None:
     blue = np.zeros((1, 1, 1, 3), np.uint8)
     blue[..., 0] = 9
     assert normalize(blue).flatten().tolist() == [-1, -2, 3]
+
+
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+def test_tables_give_what_arithmetic_gives(color: str) -> None:
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 12, 3), np.uint8)
+    normalize = Normalize(
+        mean=mean, std=std, color=color, device=torch.device("cpu"), dtype=torch.float32
+    )
+    ordered = images[..., ::-1] if color == "rgb" else images
+    pixels = torch.from_numpy(ordered.copy()).permute(0, 3, 1, 2).float()
+    expected = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    assert torch.equal(normalize(images), expected)
+    assert normalize(images[:0]).shape == (0, 3, 16, 12)
