@@ -120,6 +120,7 @@ class AutoBackend:
                 break
             # By turns, so that what else the machine does meets all of them.
             for kind in kinds:
+                self._made[kind](images)  # lets the threads of the engine before come to rest
                 before = time.perf_counter()
                 self._made[kind](images)
                 _synchronize(self.arguments["device"])

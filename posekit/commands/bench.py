@@ -276,7 +276,11 @@ def _direct(
 def _by_turns(
     engines: Mapping[str, Callable[[Tensor], object]], images: Tensor, speed: _Speed
 ) -> dict[str, list[float]]:
-    """By turns, so that what else the machine does meets all of them."""
+    """By turns, so that what else the machine does meets all of them.
+
+    Each runs once more just before it is timed: for some milliseconds after their work the threads
+    of an engine still spin, and would hold up the next engine.
+    """
     import torch
 
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -285,6 +289,7 @@ def _by_turns(
             engine(images)
         for _ in tqdm(range(speed.rounds), unit="round", file=sys.stderr, disable=None):
             for name, engine in engines.items():
+                engine(images)
                 times[name].append(speed.milliseconds(functools.partial(engine, images)))
     return times
 
