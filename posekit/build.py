@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from hydra.utils import instantiate
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError
@@ -126,10 +128,22 @@ def build_network(
         if num_keypoints < 1:
             raise InputError(f"num_keypoints must be at least 1, found {num_keypoints}")
         arguments["num_keypoints"] = num_keypoints
-    with torch.device(device):
+    with torch.device(device), _Unfilled() if str(device) == "meta" else nullcontext():
         net = instantiate(arguments, _convert_="all")
     assert isinstance(net, nn.Module)
     return net
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out random numbers: for tensors on `meta`, drawing them imports half of PyTorch."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def load_weights(

@@ -20,7 +20,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from posekit.errors import InputError
 
@@ -191,6 +190,8 @@ class Tracker:
 
     def _assign(self, boxes: Floats, points: Floats, scores: Floats) -> tuple[Ints, Ints]:
         """Rows of tracks and of instances that belong together."""
+        from scipy.optimize import linear_sum_assignment  # takes half a second to import
+
         tracks = self._tracks
         predicted = tracks.predicted_boxes()
         similar = self._similarity(predicted, boxes, points, scores)
