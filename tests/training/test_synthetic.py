@@ -16,8 +16,11 @@ import pytest
 
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton
-from posekit.training import synthetic
 from posekit.training.synthetic import Scene, demo_scene, generate_scene, scene_seed, write_dataset
+from posekit.training.synthetic.drawing import Canvas, draw_figure
+from posekit.training.synthetic.figure import make_figure, make_outfit
+from posekit.training.synthetic.poses import ACTIONS, Pose
+from posekit.training.synthetic.scene import COCO_KEYPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(40)
@@ -136,14 +139,14 @@ def test_much_of_everybody_is_seen(scenes: list[Scene]) -> None:
 def draw_on(value: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The picture, the map of parts and the joints of one figure on a plain canvas."""
     rng = np.random.default_rng(seed)
-    outfit = synthetic._outfit(rng)
-    pose = synthetic._ACTIONS[seed % len(synthetic._ACTIONS)](rng)
+    outfit = make_outfit(rng)
+    pose = ACTIONS[seed % len(ACTIONS)](rng)
     camera = np.eye(3)
-    figure = synthetic._figure(outfit, pose, float(rng.uniform(-180, 180)), camera)
+    figure = make_figure(outfit, pose, float(rng.uniform(-180, 180)), camera)
     figure.scale, figure.origin = 260.0, np.array([250.0, 250.0])
-    canvas = synthetic._Canvas(np.full((500, 500, 3), value, np.uint8))
-    synthetic._draw_figure(canvas, figure)
-    joints = figure.project(np.stack([figure.joints[name] for name in synthetic._COCO]))
+    canvas = Canvas(np.full((500, 500, 3), value, np.uint8))
+    draw_figure(canvas, figure)
+    joints = figure.project(np.stack([figure.joints[name] for name in COCO_KEYPOINTS]))
     return canvas.image, canvas.labels, joints
 
 
@@ -163,9 +166,9 @@ def test_keypoints_lie_where_the_figure_covers_what_is_behind_it(seed: int) -> N
 
 
 def test_left_is_on_the_right_of_somebody_who_faces_the_viewer() -> None:
-    outfit = synthetic._outfit(np.random.default_rng(0))
-    front = synthetic._figure(outfit, synthetic._Pose(), 0.0, np.eye(3))
-    back = synthetic._figure(outfit, synthetic._Pose(), 180.0, np.eye(3))
+    outfit = make_outfit(np.random.default_rng(0))
+    front = make_figure(outfit, Pose(), 0.0, np.eye(3))
+    back = make_figure(outfit, Pose(), 180.0, np.eye(3))
     for joint in ("ear", "shoulder", "wrist", "hip", "ankle"):
         for figure, sign in ((front, 1), (back, -1)):
             left, right = figure.joints[f"left_{joint}"], figure.joints[f"right_{joint}"]
