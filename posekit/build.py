@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def create_model(
         weights: a file or URL that `posekit.load` takes, or "published" for those of the table;
             None leaves the network as it was initialised, at random, but takes a trained model's
             own.
-        num_keypoints: another number of keypoints than the configuration's. The layers whose
-            shape depends on it are initialised at random, all others are loaded.
+        num_keypoints: another number of keypoints than the configuration's. In the layers whose
+            shape depends on it each starts as the mean of those that the weights know.
 
     Raises:
         UnknownModelError: no such model.
@@ -57,32 +57,48 @@ def create_model(
         return load_weights(build_network(config), path, dtype=torch.float32)
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
     fresh = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
-    log.warning("%s for %d keypoints: initialised anew: %s", name, num_keypoints, ", ".join(fresh))
+    log.warning(
+        "%s for %d keypoints: each starts as the mean of those it knows: %s",
+        *(name, num_keypoints, ", ".join(fresh)),
+    )
     return net
 
 
-def load_initial_weights(net: nn.Module, config: Mapping[str, Any], path: Path) -> list[str]:
+def load_initial_weights(
+    net: nn.Module,
+    config: Mapping[str, Any],
+    path: Path,
+    *,
+    rows: Sequence[int | None] | None = None,
+) -> list[str]:
     """Fills a network to train from a file that may be for other keypoints or classes.
 
     Args:
         net: the network; it is changed.
         config: what it was built from.
         path: posekit weights.
+        rows: for each keypoint of the network its number in the file, None where it is unknown
+            there; without `rows` they are the same, or all unknown where their number differs.
+            What is unknown starts as the mean of what the file knows, from which training gets
+            much faster to a good place than from random numbers.
 
     Returns:
-        The entries that stay as they are: their shape depends on the number of keypoints or
-        classes, and the file has another one.
+        The entries that depend on the number of keypoints or classes and are not the file's.
 
     Raises:
         WeightsError: damaged file, missing or unknown entries, other shapes that differ.
     """
     state = net.state_dict()
     free = _output_entries(config)
+    count = config.get("num_keypoints", config.get("num_classes", 0))
+    picked = [-1 if row is None else row for row in rows or [None] * count]
     try:
         with safe_open(path, framework="pt") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             fresh = [
-                key for key in free if key in shapes and shapes[key] != tuple(state[key].shape)
+                key
+                for key in free
+                if key in shapes and (rows or shapes[key] != tuple(state[key].shape))
             ]
             _check_entries(
                 path, state, {**shapes, **{key: tuple(state[key].shape) for key in fresh}}
@@ -90,6 +106,11 @@ def load_initial_weights(net: nn.Module, config: Mapping[str, Any], path: Path) 
             for key, value in state.items():
                 if key not in fresh:
                     value.copy_(file.get_tensor(key))
+                elif shapes[key][1:] == value.shape[1:]:
+                    # Some have several maps for each keypoint, one after the other.
+                    known = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
+                    known = torch.cat([known, known.mean(dim=0, keepdim=True)])
+                    value.copy_(known[picked].flatten(0, 1))
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     return sorted(fresh)

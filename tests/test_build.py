@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
-from posekit.build import build_network, load_weights, select_device
+from posekit.build import build_network, load_initial_weights, load_weights, select_device
 from posekit.config import read_config
 from posekit.errors import InputError, WeightsError
 
@@ -42,6 +42,41 @@ def test_another_number_of_keypoints_keeps_what_it_can(
     state, published = net.state_dict(), load_file(rtmpose_t)
     changed = {key for key in state if not torch.equal(state[key], published[key])}
     assert changed == {"head.final_layer.weight", "head.final_layer.bias"}
+    for key in changed:  # what nobody has trained starts as the mean of what somebody has
+        mean = published[key].mean(dim=0)
+        assert all(torch.equal(row, mean) for row in state[key])
+
+
+def test_known_keypoints_keep_their_rows(rtmpose_t: Path) -> None:
+    config = {**read_config(NAME)["net"], "num_keypoints": 3}
+    net = build_network(config, device="cpu")
+    fresh = load_initial_weights(net, config, rtmpose_t, rows=[16, None, 0])
+    assert fresh == ["head.final_layer.bias", "head.final_layer.weight"]
+    state, published = net.state_dict(), load_file(rtmpose_t)
+    for key in fresh:
+        assert torch.equal(state[key][0], published[key][16])
+        assert torch.equal(state[key][1], published[key].mean(dim=0))
+        assert torch.equal(state[key][2], published[key][0])
+
+
+def test_keypoints_with_several_maps_keep_all_of_them(tmp_path: Path) -> None:
+    config = {
+        "_target_": "posekit.models.hrnet.HRNetPose",
+        **{"width": 8, "maps_per_keypoint": 3, "num_keypoints": 2},
+    }
+    trained = build_network(config, num_keypoints=4, device="cpu").state_dict()
+    save_file(trained, tmp_path / "w.safetensors")
+    net = build_network(config, device="cpu")
+    key, _ = load_initial_weights(net, config, tmp_path / "w.safetensors", rows=[3, 1])
+    expected = torch.cat([trained[key][9:12], trained[key][3:6]])
+    assert torch.equal(net.state_dict()[key], expected)
+
+
+def test_a_network_without_weights_draws_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    net = build_network(read_config("vitpose-s-simple_coco-256x192")["net"])
+    assert next(net.parameters()).is_meta
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name, count", [(NAME, 0), ("rtmdet-nano_person-320", 5)])

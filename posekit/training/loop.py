@@ -359,10 +359,20 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
         None if weights == "published" else weights,
         search=[Path(folder) for folder in config["search"]],
     )
-    fresh = load_initial_weights(net, arguments, path)
+    fresh = load_initial_weights(net, arguments, path, rows=task.rows)
     if fresh and say:
-        log.warning("initialised anew, since its size is another: %s", ", ".join(fresh))
+        log.warning("%s: %s", ", ".join(fresh), _origin(task))
     return net
+
+
+def _origin(task: Task) -> str:
+    """Where those entries' numbers come from whose size depends on the data, in words."""
+    if task.skeleton is None or task.rows is None or set(task.rows) == {None}:
+        return "another number than before, each starts as the mean of those before"
+    by_row = list(zip(task.skeleton.names, task.rows, strict=True))
+    kept = ", ".join(name for name, row in by_row if row is not None)
+    fresh = ", ".join(name for name, row in by_row if row is None)
+    return f"as they were for {kept}" + (f"; the mean of all for {fresh}" if fresh else "")
 
 
 def _summary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,7 +64,9 @@ def make_optimizer(
     """
     lr = float(config["lr"])
     if config["lr_batch_size"] is not None:
-        lr *= samples_per_step / config["lr_batch_size"]
+        ratio = samples_per_step / config["lr_batch_size"]
+        # Adam and its kin divide by the gradient's size (arXiv 2205.10287).
+        lr *= ratio if "sgd" in str(config["optimizer"]) else math.sqrt(ratio)
     arguments: dict[str, Any] = {}
     if config["betas"] is not None:
         arguments["betas"] = tuple(config["betas"])

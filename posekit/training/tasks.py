@@ -3,6 +3,7 @@
 Each of the three tasks has
     model: the model's YAML as the trained model has it, with its keypoints and classes;
     skeleton: the keypoints, None for a detector;
+    rows: for each keypoint which one of the model's it is, None for none; None if all are the same;
     train_set, val_set: samples of (epoch, index); `val_set` is None where there is none;
     metric, higher_is_better: which metric tells the best weights, and how;
     loss(net, batch, device): the mean over the samples, so that it does not depend on their number;
@@ -88,6 +89,7 @@ class PoseTask:
 
     metric = "AP"
     higher_is_better = True
+    rows: list[int | None] | None = None
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         search = [Path(folder) for folder in config["search"]]
@@ -100,6 +102,9 @@ class PoseTask:
             sigmas = (UNKNOWN_SIGMA,) * self.skeleton.num_keypoints
             self.skeleton = dataclasses.replace(self.skeleton, sigmas=sigmas)
         _check(dataset, skeleton=self.skeleton)
+        if self.skeleton.names != known.names:
+            numbers = {name: number for number, name in enumerate(known.names)}
+            self.rows = [numbers.get(name) for name in self.skeleton.names]
         self.model = {
             **model,
             "net": {**model["net"], "num_keypoints": self.skeleton.num_keypoints},
@@ -165,6 +170,7 @@ class DetectionTask:
 
     metric = "AP"
     higher_is_better = True
+    rows = None
     skeleton = None
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -222,6 +228,7 @@ class LiftingTask:
 
     metric = "MPJPE"
     higher_is_better = False
+    rows = None
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.model = dict(config["model"])
@@ -353,7 +360,7 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
     if not names:
         coco = json.loads(Path(dataset.train[0].annotations).read_text(encoding="utf-8"))
         names = {str(category.get("name")) for category in coco["categories"]}
-    if "person" in names and re.search("person|coco", detector):
+    if "person" in names and re.search("person|coco|drawn", detector):
         return detector
     log.warning(
         "%s may not find what these keypoints are of: the trained model takes each image as one "
