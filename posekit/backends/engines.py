@@ -249,8 +249,9 @@ class OpenVinoBackend:
             # Copied, since the request's next image overwrites them.
             found[index] = [array.copy() for array in request.results.values()]
 
-        # As many as give every stream the same work; of the rest, each takes all threads.
-        together = len(parts) // self._streams * self._streams if self._streams > 1 else 0
+        # Where most streams would have nothing to do, an image takes all threads instead.
+        rest = len(parts) % self._streams
+        together = len(parts) - rest if rest <= self._streams // 2 else len(parts)
         with self._lock:
             if together:
                 self._queue.set_callback(keep)
