@@ -56,7 +56,7 @@ def create_model(
     if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
         return load_weights(build_network(config), path, dtype=torch.float32)
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
-    fresh = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
+    fresh, _ = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
     log.warning(
         "%s for %d keypoints: each starts as the mean of those it knows: %s",
         *(name, num_keypoints, ", ".join(fresh)),
@@ -69,21 +69,25 @@ def load_initial_weights(
     config: Mapping[str, Any],
     path: Path,
     *,
-    rows: Sequence[int | None] | None = None,
-) -> list[str]:
+    names: Sequence[str] = (),
+    names_in_file: Sequence[str] = (),
+) -> tuple[list[str], list[str]]:
     """Fills a network to train from a file that may be for other keypoints or classes.
+
+    A keypoint that the file knows by name keeps what it has learnt. All else whose shape depends on
+    the number of keypoints or classes starts as the mean of what the file knows, from which
+    training gets to a good place much sooner than from random numbers.
 
     Args:
         net: the network; it is changed.
         config: what it was built from.
         path: posekit weights.
-        rows: for each keypoint of the network its number in the file, None where it is unknown
-            there; without `rows` they are the same, or all unknown where their number differs.
-            What is unknown starts as the mean of what the file knows, from which training gets
-            much faster to a good place than from random numbers.
+        names: of the network's keypoints; without them, those of a file are the same unless their
+            number differs.
+        names_in_file: of the keypoints that the file is thought to be for.
 
     Returns:
-        The entries that depend on the number of keypoints or classes and are not the file's.
+        The entries that are not the file's, and the keypoints whose part in them is.
 
     Raises:
         WeightsError: damaged file, missing or unknown entries, other shapes that differ.
@@ -91,14 +95,15 @@ def load_initial_weights(
     state = net.state_dict()
     free = _output_entries(config)
     count = config.get("num_keypoints", config.get("num_classes", 0))
-    picked = [-1 if row is None else row for row in rows or [None] * count]
+    kept: list[str] = []
     try:
         with safe_open(path, framework="pt") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            renamed = bool(names_in_file) and list(names) != list(names_in_file)
             fresh = [
                 key
                 for key in free
-                if key in shapes and (rows or shapes[key] != tuple(state[key].shape))
+                if key in shapes and (renamed or shapes[key] != tuple(state[key].shape))
             ]
             _check_entries(
                 path, state, {**shapes, **{key: tuple(state[key].shape) for key in fresh}}
@@ -108,12 +113,17 @@ def load_initial_weights(
                     value.copy_(file.get_tensor(key))
                 elif shapes[key][1:] == value.shape[1:]:
                     # Some have several maps for each keypoint, one after the other.
-                    known = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
-                    known = torch.cat([known, known.mean(dim=0, keepdim=True)])
-                    value.copy_(known[picked].flatten(0, 1))
+                    rows = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
+                    numbers: dict[str, int] = {}
+                    if len(rows) == len(names_in_file):
+                        numbers = {name: number for number, name in enumerate(names_in_file)}
+                    kept = [name for name in names if name in numbers]
+                    rows = torch.cat([rows, rows.mean(dim=0, keepdim=True)])
+                    picked = [numbers.get(name, -1) for name in names or [""] * count]
+                    value.copy_(rows[picked].flatten(0, 1))
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
-    return sorted(fresh)
+    return sorted(fresh), kept
 
 
 def _output_entries(config: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ import posekit
 from posekit.build import build_network, load_initial_weights, load_weights, select_device
 from posekit.config import read_config
 from posekit.errors import InputError, WeightsError
+from posekit.skeleton import load_skeleton
 
 NAME = "rtmpose-t_body8-256x192"
 
@@ -50,7 +51,10 @@ def test_another_number_of_keypoints_keeps_what_it_can(
 def test_known_keypoints_keep_their_rows(rtmpose_t: Path) -> None:
     config = {**read_config(NAME)["net"], "num_keypoints": 3}
     net = build_network(config, device="cpu")
-    fresh = load_initial_weights(net, config, rtmpose_t, rows=[16, None, 0])
+    coco = load_skeleton("coco").names
+    names = [coco[16], "tail", coco[0]]
+    fresh, kept = load_initial_weights(net, config, rtmpose_t, names=names, names_in_file=coco)
+    assert kept == [coco[16], coco[0]]
     assert fresh == ["head.final_layer.bias", "head.final_layer.weight"]
     state, published = net.state_dict(), load_file(rtmpose_t)
     for key in fresh:
@@ -67,9 +71,30 @@ def test_keypoints_with_several_maps_keep_all_of_them(tmp_path: Path) -> None:
     trained = build_network(config, num_keypoints=4, device="cpu").state_dict()
     save_file(trained, tmp_path / "w.safetensors")
     net = build_network(config, device="cpu")
-    key, _ = load_initial_weights(net, config, tmp_path / "w.safetensors", rows=[3, 1])
+    path = tmp_path / "w.safetensors"
+    (key, _), kept = load_initial_weights(net, config, path, names="db", names_in_file="abcd")
+    assert kept == ["d", "b"]
     expected = torch.cat([trained[key][9:12], trained[key][3:6]])
     assert torch.equal(net.state_dict()[key], expected)
+
+
+def test_a_file_for_other_keypoints_than_expected_gives_their_mean(rtmpose_t: Path) -> None:
+    config = {**read_config(NAME)["net"], "num_keypoints": 2}
+    net = build_network(config, device="cpu")
+    fresh, kept = load_initial_weights(net, config, rtmpose_t, names="ab", names_in_file="abc")
+    assert not kept
+    mean = load_file(rtmpose_t)[fresh[0]].mean(dim=0)
+    assert all(torch.equal(row, mean) for row in net.state_dict()[fresh[0]])
+
+
+def test_as_many_keypoints_of_other_names_are_put_in_order(rtmpose_t: Path) -> None:
+    config = read_config(NAME)["net"]
+    coco = load_skeleton("coco").names
+    net = build_network(config, device="cpu")
+    names = coco[::-1]
+    load_initial_weights(net, config, rtmpose_t, names=names, names_in_file=coco)
+    key = "head.final_layer.weight"
+    assert torch.equal(net.state_dict()[key], load_file(rtmpose_t)[key].flip(0))
 
 
 def test_a_network_without_weights_draws_no_random_numbers() -> None:

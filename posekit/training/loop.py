@@ -359,20 +359,19 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
         None if weights == "published" else weights,
         search=[Path(folder) for folder in config["search"]],
     )
-    fresh = load_initial_weights(net, arguments, path, rows=task.rows)
+    names = () if task.skeleton is None else task.skeleton.names
+    known = task.known_names
+    if weights != "published" and len(known) == len(names):
+        known = names  # a file for as many is for these
+    fresh, kept = load_initial_weights(net, arguments, path, names=names, names_in_file=known)
     if fresh and say:
-        log.warning("%s: %s", ", ".join(fresh), _origin(task))
+        origin = "each starts as the mean of those that the weights know"
+        if kept:
+            rest = [name for name in names if name not in kept]
+            origin = f"as they were for {', '.join(kept)}"
+            origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
+        log.warning("%s: %s", ", ".join(fresh), origin)
     return net
-
-
-def _origin(task: Task) -> str:
-    """Where those entries' numbers come from whose size depends on the data, in words."""
-    if task.skeleton is None or task.rows is None or set(task.rows) == {None}:
-        return "another number than before, each starts as the mean of those before"
-    by_row = list(zip(task.skeleton.names, task.rows, strict=True))
-    kept = ", ".join(name for name, row in by_row if row is not None)
-    fresh = ", ".join(name for name, row in by_row if row is None)
-    return f"as they were for {kept}" + (f"; the mean of all for {fresh}" if fresh else "")
 
 
 def _summary(

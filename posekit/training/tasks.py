@@ -3,7 +3,7 @@
 Each of the three tasks has
     model: the model's YAML as the trained model has it, with its keypoints and classes;
     skeleton: the keypoints, None for a detector;
-    rows: for each keypoint which one of the model's it is, None for none; None if all are the same;
+    known_names: the keypoints of the model that training starts from;
     train_set, val_set: samples of (epoch, index); `val_set` is None where there is none;
     metric, higher_is_better: which metric tells the best weights, and how;
     loss(net, batch, device): the mean over the samples, so that it does not depend on their number;
@@ -89,7 +89,6 @@ class PoseTask:
 
     metric = "AP"
     higher_is_better = True
-    rows: list[int | None] | None = None
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         search = [Path(folder) for folder in config["search"]]
@@ -102,9 +101,7 @@ class PoseTask:
             sigmas = (UNKNOWN_SIGMA,) * self.skeleton.num_keypoints
             self.skeleton = dataclasses.replace(self.skeleton, sigmas=sigmas)
         _check(dataset, skeleton=self.skeleton)
-        if self.skeleton.names != known.names:
-            numbers = {name: number for number, name in enumerate(known.names)}
-            self.rows = [numbers.get(name) for name in self.skeleton.names]
+        self.known_names: Sequence[str] = known.names
         self.model = {
             **model,
             "net": {**model["net"], "num_keypoints": self.skeleton.num_keypoints},
@@ -170,7 +167,7 @@ class DetectionTask:
 
     metric = "AP"
     higher_is_better = True
-    rows = None
+    known_names: Sequence[str] = ()
     skeleton = None
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -228,7 +225,7 @@ class LiftingTask:
 
     metric = "MPJPE"
     higher_is_better = False
-    rows = None
+    known_names: Sequence[str] = ()
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.model = dict(config["model"])
