@@ -51,7 +51,7 @@ __all__ = ["COCO_KEYPOINTS", "Scene", "check_whole", "demo_scene", "generate_sce
 MIN_SIDE = 64
 MAX_SIDE = 8192
 MAX_PEOPLE = 50
-DEMO_SEED = 28
+DEMO_SEED = 42
 COCO_KEYPOINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
     *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
