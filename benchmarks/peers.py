@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import statistics
 import tempfile
 import time
@@ -26,18 +25,15 @@ import onnx
 import rtmlib
 import torch
 from onnx import TensorProto, helper
-from safetensors.torch import save_file
 from transformers import VitPoseConfig, VitPoseForPoseEstimation
 
 import posekit
+from benchmarks.common import DETECTOR, MODEL, machine, write_random_weights
 from posekit.backends import make_backend
-from posekit.backends.auto import processor_name
 from posekit.cli import main as posekit_command
 from posekit.commands.table import format_table
 from posekit.video import VideoReader, VideoWriter
 
-DETECTOR = "rtmdet-nano_person-320"
-MODEL = "rtmpose-m_body8-256x192"
 VITPOSE = "vitpose-b_coco-256x192"
 OPTIONS = {"flip_test": False, "bbox_thr": 0.3, "batch_size": 4}
 
@@ -49,10 +45,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    print(
-        f"{processor_name()}, {torch.get_num_threads()} threads; torch {torch.__version__}, rtmlib "
-        f"{version('rtmlib')}; load of other programs before the run: {os.getloadavg()[0]:.1f}"
-    )
+    print(f"{machine()}; rtmlib {version('rtmlib')}")
     with tempfile.TemporaryDirectory() as folder:
         measure_clip(arguments, Path(folder))
     measure_vitpose(arguments.rounds)
@@ -61,9 +54,7 @@ def main() -> None:
 def measure_clip(arguments: argparse.Namespace, folder: Path) -> None:
     """Frames per second of reading, detection and poses."""
     weights = folder / "pose.safetensors"
-    torch.manual_seed(0)
-    state = posekit.create_model(MODEL).state_dict()
-    save_file(state, weights, metadata={"model": MODEL})
+    write_random_weights(weights)
     clip = repeated(arguments.clip, arguments.frames, folder / "clip.mp4")
     predictors = {
         backend: posekit.load(
@@ -113,7 +104,7 @@ def repeated(source: str, frames: int, path: Path) -> Path:
     with VideoReader(source) as reader:
         images = [image for image, _ in itertools.islice(reader, frames)]
         with VideoWriter(path, fps=reader.fps, size=reader.size) as writer:
-            for number, image in zip(range(frames), itertools.cycle(images), strict=False):
+            for number, image in enumerate(itertools.islice(itertools.cycle(images), frames)):
                 writer.write(image, float(number / reader.fps))
     return path
 

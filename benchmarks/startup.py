@@ -10,7 +10,6 @@ takes 4 s, or 1.5 s more than importing torch does (the networks' own time is am
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -18,15 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
-import posekit
-from posekit.backends.auto import processor_name
+from benchmarks.common import DETECTOR, MODEL, machine, write_random_weights
 from posekit.commands.table import format_table
 
-MODEL = "rtmpose-m_body8-256x192"
-DETECTOR = "rtmdet-nano_person-320"
 MOST = 4.0  # seconds
 MOST_OVER_TORCH = 1.5
 
@@ -37,14 +30,10 @@ def main() -> int:
     parser.add_argument("--detector", required=True, help="trained weights of " + DETECTOR)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    print(
-        f"{processor_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
-        f"load of other programs before the run: {os.getloadavg()[0]:.1f}"
-    )
+    print(machine())
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "pose.safetensors"
-        torch.manual_seed(0)
-        save_file(posekit.create_model(MODEL).state_dict(), weights, metadata={"model": MODEL})
+        write_random_weights(weights)
         commands = {
             "import torch": ["-c", "import torch"],
             "posekit predict": [

@@ -114,9 +114,8 @@ def load_initial_weights(
                 elif shapes[key][1:] == value.shape[1:]:
                     # Some have several maps for each keypoint, one after the other.
                     rows = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
-                    numbers: dict[str, int] = {}
-                    if len(rows) == len(names_in_file):
-                        numbers = {name: number for number, name in enumerate(names_in_file)}
+                    fits = len(rows) == len(names_in_file)
+                    numbers = {n: i for i, n in enumerate(names_in_file)} if fits else {}
                     kept = [name for name in names if name in numbers]
                     rows = torch.cat([rows, rows.mean(dim=0, keepdim=True)])
                     picked = [numbers.get(name, -1) for name in names or [""] * count]

@@ -60,10 +60,10 @@ def output_names(template: Any) -> list[str]:
         return ["heatmap"]
     if all(isinstance(item, Tensor) for item in template):
         return ["simcc_x", "simcc_y"] if len(template) == 2 else _INTERNET_NAMES[: len(template)]
-    kinds = ("cls", "reg", "obj")
+    kinds = ("cls", "reg", "obj")[: len(template)]
     return [
         f"{kind}_{level}"
-        for kind, levels in zip(kinds, template, strict=False)
+        for kind, levels in zip(kinds, template, strict=True)
         for level in range(len(levels))
     ]
 

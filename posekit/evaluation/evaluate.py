@@ -259,11 +259,12 @@ def predict_dataset(
     """What the model says of every box of a data set, image by image; see `evaluate_pose`."""
     _check_fits(estimator, dataset)
     # An image's people follow each other, so that it is decoded once.
-    starts = np.cumsum([0, *(len(labels) for labels in dataset.labels)])
+    sizes = [len(labels) for labels in dataset.labels]
+    starts = np.cumsum([0, *sizes[:-1]])
     order = np.concatenate(
         [
             start + np.argsort(labels.image_rows, kind="stable")
-            for start, labels in zip(starts, dataset.labels, strict=False)
+            for start, labels in zip(starts, dataset.labels, strict=True)
         ]
     )
     loader: DataLoader[dict[str, Any]] = DataLoader(
