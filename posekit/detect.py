@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from torch import nn
+from torch import Tensor, nn
 
 from posekit.backends import Backend
+from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
 
 __all__ = ["Detections", "Detector"]
+
+# Boxes of an image that a GPU looks at; where more pass the score threshold, the processor does.
+MAX_CANDIDATES = 512
 
 
 @dataclass(frozen=True)
@@ -81,49 +85,82 @@ class Detector:
 
     @torch.inference_mode()
     def __call__(
-        self, images: Sequence[np.ndarray], *, score_threshold: float = 0.05
+        self, images: Sequence[np.ndarray | Tensor], *, score_threshold: float = 0.05
     ) -> list[Detections]:
         """Boxes of each image.
 
         Args:
-            images: BGR, uint8, (H, W, 3) each, of any sizes.
+            images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
             score_threshold: lower ones are left out before suppression.
         """
-        if self.normalize.device.type == "cpu":
-            # One by one costs nothing here, and the same boxes come out whatever the chunk.
-            return [self._detect([image], score_threshold)[0] for image in images]
-        return self._detect(images, score_threshold)
+        placed = place_images(images, self.normalize.device)
+        tensors = [image for image in placed if isinstance(image, Tensor)]
+        if tensors:
+            return self._detect_together(tensors, score_threshold)
+        # One by one costs nothing on a CPU, and the same boxes come out whatever the chunk.
+        arrays = [image for image in placed if isinstance(image, np.ndarray)]
+        return [self._detect(image, score_threshold) for image in arrays]
 
-    def _detect(self, images: Sequence[np.ndarray], score_threshold: float) -> list[Detections]:
+    def _detect(self, image: np.ndarray, score_threshold: float) -> Detections:
         width, height = self.input_size
-        batch = np.empty((len(images), height, width, 3), np.uint8)
-        factors = [
-            letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
-            for image, out in zip(images, batch, strict=True)
+        batch = np.empty((1, height, width, 3), np.uint8)
+        factors = letterbox(image, batch[0], self.pad_value, keep_ratio=self.keep_ratio)
+        boxes, scores = self._run(batch, [factors])
+        return self._suppress(boxes[0], scores[0], score_threshold)
+
+    def _detect_together(
+        self, images: Sequence[Tensor], score_threshold: float
+    ) -> list[Detections]:
+        """All steps on the device, and one transfer from it."""
+        batch, factors = letterbox_batch(
+            images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
+        )
+        boxes, scores = self._run(batch, factors)
+        num_classes = scores.shape[2]
+        flat = scores.flatten(1)  # (N, A * C)
+        best, places = flat.topk(min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
+        labels = places % num_classes
+        cells = (places // num_classes)[..., None].expand(-1, -1, 4)
+        candidates = boxes.gather(1, cells)  # (N, k, 4)
+        valid = best > score_threshold
+        kept, final = batched_nms(candidates, valid, labels, self.nms_threshold)
+        final = final & ((flat > score_threshold).sum(dim=1) == valid.sum(dim=1))
+        columns = [best, labels, kept, final[:, None].expand_as(kept)]
+        packed = torch.cat([candidates, torch.stack(columns, dim=-1)], dim=-1).cpu().numpy()
+        return [
+            _unpack(rows, self.max_detections)
+            if rows[0, 7]
+            else self._suppress(boxes[index], scores[index], score_threshold)
+            for index, rows in enumerate(packed)
         ]
+
+    def _run(
+        self, batch: np.ndarray | Tensor, factors: Sequence[tuple[float, float]]
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
+        width, height = self.input_size
         boxes, scores = self.codec.decode(self.run(self.normalize(batch)))
         if self.clip_boxes:
-            boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
+            x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+            boxes = torch.stack([x, y], dim=-1).flatten(-2)
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
-        scores = scores.where(has_area, 0)
-        found = []
-        for image_boxes, image_scores, (x, y) in zip(boxes, scores, factors, strict=True):
-            inverse = [1 / x, 1 / y, 1 / x, 1 / y]
-            # Few cells pass: only those leave the device.
-            cells, labels = (image_scores > score_threshold).nonzero(as_tuple=True)
-            detections = Detections(
-                (image_boxes[cells] * image_boxes.new_tensor(inverse)).cpu().numpy(),
-                image_scores[cells, labels].cpu().numpy(),
-                labels.cpu().numpy(),
-            )
-            found.append(self._suppress(detections))
-        return found
+        inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)  # (N, 1, 4)
+        return boxes * to_device(inverses, boxes.device), scores.where(has_area, 0)
 
-    def _suppress(self, detections: Detections) -> Detections:
-        """Per class: boxes of different classes are moved apart, so that they never overlap."""
-        boxes = detections.boxes_xyxy
-        extent = boxes.max(initial=0.0) + 1
-        moved = boxes + (detections.labels * extent).astype(np.float32)[:, None]
-        return detections[
-            nms(moved, detections.scores, self.nms_threshold, max_kept=self.max_detections)
-        ]
+    def _suppress(self, boxes: Tensor, scores: Tensor, score_threshold: float) -> Detections:
+        """Of boxes (A, 4) and scores (A, C), those that no better one of their class overlaps."""
+        cells, labels = (scores > score_threshold).nonzero(as_tuple=True)
+        # Few cells pass: only those leave the device.
+        found = Detections(
+            boxes[cells].cpu().numpy(), scores[cells, labels].cpu().numpy(), labels.cpu().numpy()
+        )
+        # Boxes of different classes are moved apart, so that they never overlap.
+        extent = found.boxes_xyxy.max(initial=0.0) + 1
+        moved = found.boxes_xyxy + (found.labels * extent).astype(np.float32)[:, None]
+        return found[nms(moved, found.scores, self.nms_threshold, max_kept=self.max_detections)]
+
+
+def _unpack(rows: np.ndarray, max_detections: int) -> Detections:
+    """Rows (k, 8), best first: box, score, label, whether it is kept."""
+    rows = rows[rows[:, 6] > 0][:max_detections]
+    return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))

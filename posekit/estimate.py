@@ -17,6 +17,7 @@ from posekit.draw import project_heatmaps
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
+from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
 
 __all__ = ["Crops", "PoseEstimator", "Poses"]
@@ -27,12 +28,12 @@ class Crops:
     """n crops of images.
 
     Attributes:
-        pixels: (n, h, w, 3), BGR, uint8.
+        pixels: (n, h, w, 3), BGR, uint8; a tensor where the images are.
         centers: (n, 2), of the crops, in pixels of their images.
         scales: (n, 2), their sizes, in pixels of their images.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | Tensor
     centers: np.ndarray
     scales: np.ndarray
 
@@ -84,6 +85,7 @@ class PoseEstimator:
         self.codec = instantiate(config["codec"], _convert_="all")
         self.flip_test: bool = config["flip_test"]
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
+        self.flip_indices = torch.tensor(skeleton.flip_indices, device=parameter.device)
         self.padding: float = preprocess["padding"]
         self.udp: bool = preprocess["udp"]
         self.normalize = Normalize(
@@ -96,7 +98,7 @@ class PoseEstimator:
 
     def __call__(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[np.ndarray | Tensor],
         boxes_xyxy: Sequence[np.ndarray],
         *,
         flip_test: bool | None = None,
@@ -106,7 +108,7 @@ class PoseEstimator:
         """Keypoints of every box of every image, through the network in common batches.
 
         Args:
-            images: BGR, uint8, (H, W, 3) each, of any sizes.
+            images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
             boxes_xyxy: per image (n, 4), in its pixels.
             flip_test: average with the mirrored crop; None does as the configuration says.
             batch_size: most crops that go through the network at once.
@@ -142,14 +144,24 @@ class PoseEstimator:
         ]
 
     @property
+    def device(self) -> torch.device:
+        """Where crops are made ready for the network."""
+        return self.normalize.device
+
+    @property
     def heatmap_size(self) -> tuple[int, int] | None:
         """(w, h) of the model's heat maps; None where it has none."""
         return getattr(self.codec, "heatmap_size", None)
 
     def crop_batches(
-        self, images: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray], *, batch_size: int
+        self,
+        images: Sequence[np.ndarray | Tensor],
+        boxes_xyxy: Sequence[np.ndarray],
+        *,
+        batch_size: int,
     ) -> Iterator[Crops]:
         """The crops of every box of every image, in order, at most `batch_size` at once."""
+        images = place_images(images, self.normalize.device)
         owners = np.repeat(np.arange(len(images)), [len(boxes) for boxes in boxes_xyxy])
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *boxes_xyxy])
         size = self.input_size
@@ -161,9 +173,12 @@ class PoseEstimator:
             yield Crops(pixels, centers[part], scales[part])
 
     def crop(
-        self, images: Sequence[np.ndarray], owners: np.ndarray, matrices: np.ndarray
-    ) -> np.ndarray:
+        self, images: Sequence[np.ndarray | Tensor], owners: np.ndarray, matrices: np.ndarray
+    ) -> np.ndarray | Tensor:
         """Crops (n, h, w, 3), BGR, uint8, given the image and the affine map (2, 3) of each."""
+        tensors = [image for image in images if isinstance(image, Tensor)]
+        if tensors:
+            return crop_batch(tensors, owners, matrices, self.input_size)
         width, height = self.input_size
         crops = np.empty((len(owners), height, width, 3), np.uint8)
         for owner, matrix, out in zip(owners, matrices, crops, strict=True):
@@ -171,12 +186,12 @@ class PoseEstimator:
         return crops
 
     @torch.inference_mode()
-    def forward(self, crops: np.ndarray, *, flip_test: bool | None = None) -> Any:
+    def forward(self, crops: np.ndarray | Tensor, *, flip_test: bool | None = None) -> Any:
         """The network's raw outputs for crops (n, h, w, 3), BGR, uint8."""
         batch = self.normalize(crops)
         outputs = self.run(batch)
         if self.flip_test if flip_test is None else flip_test:
-            mirrored = self.codec.flip(self.run(batch.flip(-1)), self.skeleton.flip_indices)
+            mirrored = self.codec.flip(self.run(batch.flip(-1)), self.flip_indices)
             outputs = _mean(outputs, mirrored)
         return outputs
 
@@ -198,7 +213,9 @@ class _Heatmaps:
         from_image = crop_matrices(crops.centers, crops.scales, input_size=self.size, udp=self.udp)
         self.warps.extend(cv2.invertAffineTransform(matrix)[None] for matrix in from_image)
 
-    def of_images(self, images: Sequence[np.ndarray], ends: np.ndarray) -> Iterator[np.ndarray]:
+    def of_images(
+        self, images: Sequence[np.ndarray | Tensor], ends: np.ndarray
+    ) -> Iterator[np.ndarray]:
         """(H, W) of each image, whose crops end at `ends`."""
         parts = (np.split(np.concatenate(values), ends) for values in (self.maps, self.warps))
         for image, maps, warps in zip(images, *parts, strict=True):

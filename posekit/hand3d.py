@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from posekit.codecs.hand3d import join_hands, stand_hands_up
 from posekit.estimate import PoseEstimator, Poses
@@ -45,9 +46,14 @@ class HandEstimator:
         """The keypoints of both hands."""
         return self.estimator.skeleton
 
+    @property
+    def device(self) -> torch.device:
+        """Where crops are made ready for the network."""
+        return self.estimator.device
+
     def __call__(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[np.ndarray | Tensor],
         boxes_xyxy: Sequence[np.ndarray],
         *,
         flip_test: bool | None = None,
@@ -57,7 +63,7 @@ class HandEstimator:
         """Keypoints of the hands in every box of every image.
 
         Args:
-            images: BGR, uint8, (H, W, 3) each, of any sizes.
+            images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
             boxes_xyxy: per image (n, 4), in its pixels.
             flip_test: average with the mirrored crop; None does as the configuration says.
             batch_size: most crops that go through the network at once; never more than eight do.

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import Backend, make_backend, why_unavailable
@@ -34,6 +35,7 @@ from posekit.show import Window
 from posekit.skeleton import load_skeleton
 from posekit.smooth import smooth_one_euro, smooth_savgol
 from posekit.track import Tracker
+from posekit.transforms.device import place_images
 from posekit.transforms.nms import nearby_joints_nms
 from posekit.video import VideoReader
 from posekit.write import ResultWriter
@@ -357,7 +359,8 @@ class Predictor:
         # Where tracks carry boxes, a frame's depend on the poses of the one before.
         chunk_size = options.batch_size if options.det_interval == 1 else 1
         for chunk in _chunks(frames, chunk_size):
-            images = [frame.image for frame in chunk]
+            # Once for both networks, where they are on a GPU.
+            images = place_images([frame.image for frame in chunk], self.estimator.device)
             carried = tracks.carried(chunk[0]) if tracks is not None else None
             if given is not None:
                 boxes = [given.of(frame.index) for frame in chunk]
@@ -392,7 +395,9 @@ class Predictor:
                 under_way.append(_UnderWay(frame.clip, frame.time, image, pose.heatmap))
                 yield result
 
-    def _detect(self, images: list[np.ndarray], options: PredictOptions) -> list[np.ndarray]:
+    def _detect(
+        self, images: Sequence[np.ndarray | Tensor], options: PredictOptions
+    ) -> list[np.ndarray]:
         """Boxes with scores (n, 5) of each image."""
         if self.detector is None:
             return [_whole(image) for image in images]
@@ -419,7 +424,10 @@ class Predictor:
         return found
 
     def _poses(
-        self, images: list[np.ndarray], boxes: list[np.ndarray], options: PredictOptions
+        self,
+        images: Sequence[np.ndarray | Tensor],
+        boxes: list[np.ndarray],
+        options: PredictOptions,
     ) -> list[Poses]:
         if isinstance(self.estimator, HandEstimator):
             return self.estimator(
@@ -645,7 +653,7 @@ def _depth(nested: Any) -> int:
     return 0
 
 
-def _whole(image: np.ndarray) -> np.ndarray:
+def _whole(image: np.ndarray | Tensor) -> np.ndarray:
     height, width = image.shape[:2]
     return np.array([[0, 0, width, height, 1]], np.float32)
 

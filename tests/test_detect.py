@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from posekit.build import build_network, load_weights
 from posekit.config import read_config
@@ -72,3 +73,17 @@ def test_select_takes_the_classes_asked_for_without_overlaps() -> None:
     assert chosen.scores.tolist() == [0.9]
     assert len(found.select((3,), score_threshold=0.3, nms_threshold=0.3)) == 1
     assert len(found.select((0, 3), score_threshold=0.95, nms_threshold=0.3)) == 0
+
+
+@pytest.mark.parametrize("score_threshold", [0.3, 0.05, 1e-4])  # the last: too many candidates
+def test_tensors_give_the_same_detections(
+    detector: Detector, shared: Path, score_threshold: float
+) -> None:
+    images = [cv2.imread(str(path)) for path in sorted((shared / "images").glob("*.jpg"))[:6]]
+    tensors = [torch.from_numpy(image) for image in images]
+    together = detector(tensors, score_threshold=score_threshold)
+    for image, found in zip(images, together, strict=True):
+        (expected,) = detector([image], score_threshold=score_threshold)
+        np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=1e-2)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+        np.testing.assert_array_equal(found.labels, expected.labels)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["FIXED_SIZES", "run_in_batches"]
+__all__ = ["CPU_SIZES", "GPU_SIZES", "run_in_batches"]
 
 # On a CPU eight images take eight times as long as one, to within a few percent: more sizes, or
 # filling a batch up with empty images, would cost more than they save.
-FIXED_SIZES = (8, 1)
+CPU_SIZES = (8, 1)
+# On a GPU a few images take about as long as one: what is left over is filled up to the next size.
+GPU_SIZES = (64, 32, 16, 8, 4, 2, 1)
 
 
 def run_in_batches(
-    run: Callable[[Tensor], Sequence[Tensor]], images: Tensor, sizes: Sequence[int] = FIXED_SIZES
+    run: Callable[[Tensor], Sequence[Tensor]],
+    images: Tensor,
+    sizes: Sequence[int] = CPU_SIZES,
+    *,
+    fill: bool = False,
 ) -> list[Tensor]:
     """The outputs of a batch that is cut into batches of the sizes that a graph takes.
 
@@ -23,16 +29,18 @@ def run_in_batches(
         run: images of one of the sizes -> outputs.
         images: (n, 3, h, w), n >= 1.
         sizes: in falling order, ending in 1.
+        fill: compute fewer images than the largest size as one batch, with its last image
+            repeated up to the next size, rather than as several.
     """
-    parts = [run(part) for part in _cut(images, sizes)]
+    parts = []
+    while count := len(images):
+        if fill and count < sizes[0]:
+            size = min(size for size in sizes if size >= count)
+            images = torch.cat([images, images[-1:].expand(size - count, -1, -1, -1)])
+        else:
+            size = max(size for size in sizes if size <= count)
+        parts.append([output[:count] for output in run(images[:size])])
+        images = images[size:]
     if len(parts) == 1:
-        return list(parts[0])
+        return parts[0]
     return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
-
-
-def _cut(images: Tensor, sizes: Sequence[int]) -> Iterator[Tensor]:
-    start = 0
-    for size in sizes:
-        while start + size <= len(images):
-            yield images[start : start + size]
-            start += size

@@ -40,8 +40,8 @@ class DistanceBoxes:
                 torch.arange(width, device=logits.device, dtype=torch.float32) * stride,
                 indexing="ij",
             )
-            corners = torch.stack([x, y, x, y]).flatten(1).T  # (h * w, 4)
+            corners = torch.stack([x, y]).flatten(1).T  # (h * w, 2)
             sides = distances.float().flatten(2).transpose(1, 2)  # (N, h * w, 4)
-            boxes.append(corners + sides * sides.new_tensor([-1, -1, 1, 1]))
+            boxes.append(torch.cat([corners - sides[..., :2], corners + sides[..., 2:]], dim=-1))
             scores.append(logits.float().flatten(2).transpose(1, 2).sigmoid())
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)

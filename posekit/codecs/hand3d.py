@@ -104,7 +104,7 @@ class Hand3DHeatmap:
         )
 
     def flip(
-        self, outputs: tuple[Tensor, Tensor, Tensor], flip_indices: Sequence[int]
+        self, outputs: tuple[Tensor, Tensor, Tensor], flip_indices: Sequence[int] | Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The outputs of a mirrored input as those of the input itself: hands change places."""
         heatmaps, root_depth, hand_type = outputs

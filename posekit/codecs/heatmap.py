@@ -102,7 +102,7 @@ class MSRAHeatmap:
         scale = np.divide(self.input_size, self.heatmap_size)
         return (peaks * scale).astype(np.float32), scores.cpu().numpy()
 
-    def flip(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+    def flip(self, outputs: Tensor, flip_indices: Sequence[int] | Tensor) -> Tensor:
         """The maps of a mirrored input as those of the input itself."""
         order = torch.as_tensor(flip_indices, device=outputs.device)
         return _mirror(outputs[:, order], shift=self.shift_heatmap)
@@ -202,7 +202,7 @@ class UDPHeatmap:
         scale = np.divide(self.input_size, np.subtract(self.heatmap_size, 1))
         return (peaks * scale).astype(np.float32), scores.cpu().numpy()
 
-    def flip(self, outputs: Tensor, flip_indices: Sequence[int]) -> Tensor:
+    def flip(self, outputs: Tensor, flip_indices: Sequence[int] | Tensor) -> Tensor:
         """The maps of a mirrored input as those of the input itself."""
         order = torch.as_tensor(flip_indices, device=outputs.device)
         if not self.combined:

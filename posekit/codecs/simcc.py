@@ -87,7 +87,7 @@ class SimCC:
         return np.ascontiguousarray(packed[..., :2]), np.ascontiguousarray(packed[..., 2])
 
     def flip(
-        self, outputs: tuple[Tensor, Tensor], flip_indices: Sequence[int]
+        self, outputs: tuple[Tensor, Tensor], flip_indices: Sequence[int] | Tensor
     ) -> tuple[Tensor, Tensor]:
         """The outputs of a mirrored input as those of the input itself."""
         x, y = outputs

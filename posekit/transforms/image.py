@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Normalize", "letterbox"]
+__all__ = ["Normalize", "fitted_size", "letterbox"]
 
 
 def letterbox(
@@ -27,21 +27,25 @@ def letterbox(
         The factors (x, y) from image to `out` coordinates.
     """
     height, width = image.shape[:2]
-    out_height, out_width = out.shape[:2]
-    factor = min(
-        max(out_height, out_width) / max(height, width),
-        min(out_height, out_width) / min(height, width),
-    )
-    new_width, new_height = out_width, out_height
+    new_width, new_height = out.shape[1], out.shape[0]
     if keep_ratio:
-        new_width = min(max(int(width * factor + 0.5), 1), out_width)
-        new_height = min(max(int(height * factor + 0.5), 1), out_height)
+        new_width, new_height = fitted_size((width, height), (new_width, new_height))
     out[new_height:] = pad_value
     out[:new_height, new_width:] = pad_value
     out[:new_height, :new_width] = cv2.resize(
         image, (new_width, new_height), interpolation=cv2.INTER_LINEAR
     )
     return new_width / width, new_height / height
+
+
+def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int, int]:
+    """The size (w, h) of an image resized to fit into another, keeping the aspect ratio."""
+    factor = min(max(into_wh) / max(size_wh), min(into_wh) / min(size_wh))
+    width, height = (
+        min(max(int(side * factor + 0.5), 1), most)
+        for side, most in zip(size_wh, into_wh, strict=True)
+    )
+    return width, height
 
 
 class Normalize:
@@ -75,10 +79,12 @@ class Normalize:
         levels = torch.arange(256, dtype=torch.float32).view(1, 1, 1, 256)
         self._tables = ((levels - self.mean.cpu()) / self.std.cpu()).view(3, 256).numpy()
 
-    def __call__(self, images: np.ndarray) -> Tensor:
-        if self.device.type == "cpu":
-            return self._looked_up(images).to(self.dtype)
-        tensor = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+    def __call__(self, images: np.ndarray | Tensor) -> Tensor:
+        if isinstance(images, np.ndarray):
+            if self.device.type == "cpu":
+                return self._looked_up(images).to(self.dtype)
+            images = torch.from_numpy(images)
+        tensor = images.to(self.device).permute(0, 3, 1, 2)
         if self.reverse:
             tensor = tensor.flip(1)
         return ((tensor.float() - self.mean) / self.std).to(self.dtype).contiguous()

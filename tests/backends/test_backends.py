@@ -77,6 +77,30 @@ def test_outputs_equal_the_networks_for_any_batch(
             torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("kind", ["torch", SLOW_COMPILE])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_gpu_gives_the_networks_outputs(
+    kind: str, dtype: torch.dtype, tiny: nn.Module, tmp_path: Path
+) -> None:
+    device = torch.device("cuda")
+    backend = make_backend(
+        tiny, kind, input_size=(16, 16), device=device, dtype=dtype, cache_dir=tmp_path
+    )
+    tolerance = 1e-4 if dtype == torch.float32 else 3e-2
+    kept = []
+    for number in (0, 1, 3, 9, 70, 3):
+        with torch.inference_mode():
+            expected = tiny(images_of(number))
+        found = backend(images_of(number).to(device))
+        kept.append((flatten(expected), flatten(found)))
+    # Only now: a batch must not overwrite the outputs of one before.
+    for expected, found in kept:
+        for a, b in zip(expected, found, strict=True):
+            assert b.device.type == "cuda"
+            torch.testing.assert_close(b.float().cpu(), a, atol=tolerance, rtol=tolerance)
+
+
 @pytest.mark.parametrize("kind", ENGINES)
 def test_the_first_outputs_outlive_a_second_call(
     kind: str, tiny: nn.Module, tmp_path: Path

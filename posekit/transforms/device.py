@@ -1,0 +1,182 @@
+"""The steps around the networks on a GPU: images go there once, and only boxes and keypoints back.
+
+Each does what its namesake in `affine`, `image` and `nms` does with OpenCV and NumPy, for many
+images or boxes at once and without waiting for the GPU. They run on any device of torch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posekit.transforms.image import fitted_size
+
+__all__ = ["batched_nms", "crop_batch", "letterbox_batch", "place_images"]
+
+# Each round settles the boxes of one more link of "overlaps one that overlaps one that ..".
+NMS_ROUNDS = 16
+
+
+def place_images(
+    images: Sequence[np.ndarray | Tensor], device: torch.device
+) -> list[np.ndarray | Tensor]:
+    """Images (H, W, 3), uint8: as tensors on a CUDA device, and wherever one of them is a tensor.
+
+    Tensors are cropped and resized by torch, arrays by OpenCV.
+    """
+    if device.type != "cuda" and not any(isinstance(image, Tensor) for image in images):
+        return list(images)
+    return [
+        image.to(device) if isinstance(image, Tensor) else to_device(image, device)
+        for image in images
+    ]
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor there; where that is a GPU, Python does not wait for the copy."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def letterbox_batch(
+    images: Sequence[Tensor], size_wh: tuple[int, int], pad_value: int, *, keep_ratio: bool = True
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """Resizes each image to fit at the top left of a batch's.
+
+    Values are those of OpenCV's bilinear resize, whose fixed-point arithmetic this repeats: a grey
+    level more or less in some pixels moves boxes by up to a pixel.
+
+    Args:
+        images: (H, W, 3) each, uint8, on one device.
+        size_wh: of the batch, in pixels.
+        pad_value: grey level of the rest.
+        keep_ratio: False stretches the images instead.
+
+    Returns:
+        (N, h, w, 3), uint8, and the factors (x, y) from each image to it.
+    """
+    width, height = size_wh
+    batch = images[0].new_full((len(images), height, width, 3), pad_value)
+    factors = []
+    for image, out in zip(images, batch, strict=True):
+        size = (image.shape[1], image.shape[0])
+        new_width, new_height = fitted_size(size, size_wh) if keep_ratio else size_wh
+        out[:new_height, :new_width] = _resize(image, (new_width, new_height))
+        factors.append((new_width / size[0], new_height / size[1]))
+    return batch, factors
+
+
+def _resize(image: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    """As `cv2.resize` with INTER_LINEAR: (H, W, 3), uint8 -> (h, w, 3), int32, 0 to 255."""
+    left, right, of_left, of_right = _taps(image.shape[1], size_wh[0], image.device)
+    above, below, of_above, of_below = _taps(image.shape[0], size_wh[1], image.device)
+    values = image.int()
+    rows = (values[:, left] * of_left[:, None] + values[:, right] * of_right[:, None]) >> 4
+    upper = (rows[above] * of_above[:, None, None]) >> 16
+    lower = (rows[below] * of_below[:, None, None]) >> 16
+    return (upper + lower + 2) >> 2
+
+
+@functools.lru_cache(maxsize=32)
+def _taps(side: int, new_side: int, device: torch.device) -> Tensor:
+    """Of each new pixel the two old ones that it lies between, and their weights in 2048ths.
+
+    (4, new_side), int32.
+    """
+    places = ((np.arange(new_side) + 0.5) / (new_side / side) - 0.5).astype(np.float32)
+    first = np.floor(places).astype(np.int32)
+    fraction = np.where((first < 0) | (first >= side - 1), 0, places - first.astype(np.float32))
+    first = first.clip(0, side - 1)
+    weights = [np.rint(part * np.float32(2048)) for part in (np.float32(1) - fraction, fraction)]
+    taps = [first, np.minimum(first + 1, side - 1), *weights]
+    return to_device(np.stack(taps).astype(np.int32), device)
+
+
+def crop_batch(
+    images: Sequence[Tensor], owners: np.ndarray, matrices: np.ndarray, size_wh: tuple[int, int]
+) -> Tensor:
+    """Warps parts of images into one batch, black outside of them.
+
+    Values are those of OpenCV's bilinear warp, but for a grey level in one of 10,000.
+
+    Args:
+        images: (H, W, 3) each, uint8, on one device.
+        owners: (n,), in rising order: which image a crop is of.
+        matrices: (n, 2, 3), from image to crop coordinates, as `crop_matrices` makes them.
+        size_wh: of the crops, in pixels.
+
+    Returns:
+        (n, h, w, 3), uint8.
+    """
+    width, height = size_wh
+    device = images[0].device
+    # From crop to image coordinates, as fractions from -1 to 1 between the outer edges of the
+    # first and the last pixel; in float64, which some devices lack.
+    to_edges = np.array([_inverse(matrix) for matrix in matrices]).reshape(-1, 2, 3)
+    sides = np.array([[images[owner].shape[1], images[owner].shape[0]] for owner in owners])
+    to_edges *= 2 / sides.reshape(-1, 2, 1)
+    to_edges[:, :, 2] += 1 / sides.reshape(-1, 2) - 1
+    maps = to_device(to_edges.astype(np.float32), device)  # (n, 2, 3)
+    x = torch.arange(width, device=device, dtype=torch.float32)[:, None]
+    y = torch.arange(height, device=device, dtype=torch.float32)[:, None, None]
+    # (n, h, w, 2); not a matrix product, which some GPUs round to 10 bits.
+    along_x, along_y, start = maps[:, None, None].unbind(dim=-1)
+    places = x * along_x + y * along_y + start
+    crops = torch.empty((len(owners), 3, height, width), dtype=torch.uint8, device=device)
+    for owner in np.unique(owners):
+        first, last = np.searchsorted(owners, [owner, owner + 1]).tolist()
+        planes = images[owner].permute(2, 0, 1)[None].float()
+        sampled = nn.functional.grid_sample(
+            planes.expand(last - first, -1, -1, -1),  # without a copy
+            places[first:last],
+            padding_mode="zeros",
+            align_corners=False,
+        )
+        crops[first:last] = sampled.round_()
+    return crops.permute(0, 2, 3, 1)
+
+
+def batched_nms(
+    boxes_xyxy: Tensor, valid: Tensor, labels: Tensor, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Greedy suppression, per class, of boxes that overlap a better one; in N images at once.
+
+    A box stays if no better one that stays overlaps it. That is asked of all boxes together, with
+    the answers of the round before, until nothing changes.
+
+    Args:
+        boxes_xyxy: (N, k, 4), best first.
+        valid: (N, k), bool: which of them count.
+        labels: (N, k), their classes.
+        threshold: boxes whose IoU with a kept one of their class is larger go.
+
+    Returns:
+        Which boxes stay (N, k), bool, and for which images that is final (N,), bool: a chain of
+        more than 16 overlapping boxes may need more rounds than are tried.
+    """
+    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
+    areas = (high - low).prod(dim=-1)
+    sides = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(
+        low[:, :, None], low[:, None]
+    )
+    overlap = sides.clamp(min=0).prod(dim=-1)  # (N, k, k)
+    union = areas[:, :, None] + areas[:, None] - overlap
+    covers = (overlap > threshold * union) & (labels[:, :, None] == labels[:, None])
+    covers = covers.triu(diagonal=1) & valid[:, :, None]  # [n, i, j]: i is better and covers j
+    kept = before = valid
+    for _ in range(NMS_ROUNDS):
+        before = kept
+        kept = valid & ~(covers & before[:, :, None]).any(dim=1)
+    return kept, (kept == before).all(dim=1)
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    inverse: np.ndarray = cv2.invertAffineTransform(matrix)
+    return inverse
