@@ -70,14 +70,13 @@ class Normalize:
     ) -> None:
         if color not in ("rgb", "bgr"):
             raise ValueError(f"color must be 'rgb' or 'bgr', found '{color}'")
-        self.mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, 3, 1, 1)
-        self.std = torch.tensor(std, dtype=torch.float32, device=device).view(1, 3, 1, 1)
+        channels = np.array([mean, std], np.float32)[:, :, None]  # (2, 3, 1)
+        self.mean, self.std = torch.from_numpy(channels[..., None]).to(device)
         self.reverse = color == "rgb"
         self.device = device
         self.dtype = dtype
         # What becomes of each of the 256 values, (3, 256), in the network's channel order.
-        levels = torch.arange(256, dtype=torch.float32).view(1, 1, 1, 256)
-        self._tables = ((levels - self.mean.cpu()) / self.std.cpu()).view(3, 256).numpy()
+        self._tables = (np.arange(256, dtype=np.float32) - channels[0]) / channels[1]
 
     def __call__(self, images: np.ndarray | Tensor) -> Tensor:
         if isinstance(images, np.ndarray):
