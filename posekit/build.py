@@ -247,15 +247,24 @@ def select_device(device: str | int | torch.device | None = None) -> torch.devic
     """
     if device is None:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            try:
+                return _tried(torch.device("cuda"))
+            except (RuntimeError, AssertionError) as error:  # a full one, or too old for this torch
+                log.warning("the GPU cannot be used: %s", str(error).splitlines()[0])
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     text = str(device).lower()
     try:
-        chosen = torch.device(f"cuda:{text}" if text.isdecimal() else text)
-        torch.empty(0, device=chosen)
+        return _tried(torch.device(f"cuda:{text}" if text.isdecimal() else text))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"device '{device}' cannot be used here: {reason}; leave it out to take the best one"
         ) from None
-    return chosen
+
+
+def _tried(device: torch.device) -> torch.device:
+    """The device, after it has computed something."""
+    torch.zeros(1, device=device).add_(1)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return device

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -84,6 +85,10 @@ COMPOSED = (
 )
 
 
+# How torch says it, of a GPU and of the machine itself.
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     arguments = _parser().parse_args(argv)
@@ -94,6 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.run(arguments)
     except PosekitError as error:
         print(f"posekit: error: {error}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(reason):
+            raise
+        print(
+            f"posekit: error: not enough memory: {reason or 'nothing more is known'}; take "
+            "smaller batches or dtype=float16",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("posekit: interrupted", file=sys.stderr)

@@ -118,12 +118,17 @@ class Detector:
         boxes, scores = self._run(batch, factors)
         num_classes = scores.shape[2]
         flat = scores.flatten(1)  # (N, A * C)
-        best, places = flat.topk(min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
+        best, places = _largest(flat, min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
         labels = places % num_classes
         cells = (places // num_classes)[..., None].expand(-1, -1, 4)
         candidates = boxes.gather(1, cells)  # (N, k, 4)
         valid = best > score_threshold
-        kept, final = batched_nms(candidates, valid, labels, self.nms_threshold)
+        # A few images at a time: it takes (k, k) numbers of each.
+        parts = [
+            batched_nms(*part, self.nms_threshold)
+            for part in zip(candidates.split(8), valid.split(8), labels.split(8), strict=True)
+        ]
+        kept, final = (torch.cat(found) for found in zip(*parts, strict=True))
         final = final & ((flat > score_threshold).sum(dim=1) == valid.sum(dim=1))
         columns = [best, labels, kept, final[:, None].expand_as(kept)]
         packed = torch.cat([candidates, torch.stack(columns, dim=-1)], dim=-1).cpu().numpy()
@@ -158,6 +163,14 @@ class Detector:
         extent = found.boxes_xyxy.max(initial=0.0) + 1
         moved = found.boxes_xyxy + (found.labels * extent).astype(np.float32)[:, None]
         return found[nms(moved, found.scores, self.nms_threshold, max_kept=self.max_detections)]
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As `topk` of (N, A), but ties keep their order, as they do in `nms`."""
+    best, places = scores.topk(count)
+    places, order = places.sort(dim=1)
+    best, order = best.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return best, places.gather(1, order)
 
 
 def _unpack(rows: np.ndarray, max_detections: int) -> Detections:

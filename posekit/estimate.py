@@ -225,5 +225,6 @@ class _Heatmaps:
 def _mean(first: Any, second: Any) -> Any:
     """The average of two raw outputs, tensors or tuples of tensors."""
     if isinstance(first, Tensor):
-        return (first + second) * 0.5
+        # In half precision many more neighbouring bins would tie.
+        return (first.float() + second.float()) * 0.5
     return tuple(_mean(a, b) for a, b in zip(first, second, strict=True))

@@ -18,7 +18,7 @@ def test_engines_and_stages_are_measured(
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "bench.json"
     options = ["batch_sizes=[1,3]", "backends=[torch,onnxruntime]", "people=2", f"out={out}"]
-    assert main(["bench", *SMALL, *options]) == 0
+    assert main(["bench", *SMALL, "device=cpu", *options]) == 0
     content = json.loads(out.read_text())
     assert content["machine"]["device"]
     tables = content["networks"]
@@ -61,6 +61,7 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
         (["dtype=int8"], "dtype must be float32"),
         (["weights=missing.pth"], "no such file"),
+        (["batch_sizes=[100000000]", "backends=[torch]", "direct=false"], "not enough memory: "),
         (["inputs=missing.mp4", "backends=[torch]", "direct=false", "batch_sizes=[1]"], "missing"),
     ],
 )
@@ -69,5 +70,5 @@ def test_what_cannot_be_measured_is_explained(
 ) -> None:
     model = [] if any(text.startswith("model=") for text in overrides) else SMALL[:1]
     rounds = [] if any(text.startswith("rounds=") for text in overrides) else SMALL[1:]
-    assert main(["bench", *model, *rounds, *overrides]) == 1
+    assert main(["bench", *model, *rounds, "device=cpu", *overrides]) == 1
     assert message in capsys.readouterr().err

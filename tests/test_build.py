@@ -137,8 +137,17 @@ def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
 def test_a_device_as_other_programs_write_it(
     name: str | int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "empty", lambda *size, device: None)  # this machine may have no GPU
+    monkeypatch.setattr("posekit.build._tried", lambda device: device)  # there may be no GPU
     assert select_device(name) == torch.device(expected)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_gpu_that_cannot_compute_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert select_device().type != "cuda"
+    assert "the GPU cannot be used: " in caplog.text
 
 
 PEAK = """

@@ -41,7 +41,10 @@ def test_tensors_give_the_same_keypoints(drawn: posekit.Predictor) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("backend", [None, "torch"])
-def test_a_gpu_finds_the_same_keypoints(drawn: posekit.Predictor, backend: str | None) -> None:
+def test_a_gpu_finds_the_same_keypoints(
+    drawn: posekit.Predictor, backend: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     images = [generate_scene(seed).image for seed in range(8)]
     on_gpu = posekit.load("demo", device="cuda", backend=backend)
     expected = list(drawn.stream(images, batch_size=3))

@@ -65,7 +65,7 @@ def test_evaluation_gives_what_training_measured(tmp_path: Path) -> None:
     measured = json.loads((run / "export" / "metrics.json").read_text())
     assert measured["AP"] > 0
     options = [f"model={run}", "dataset=custom", labels, f"out={tmp_path / 'out.json'}"]
-    assert main(["evaluate", *options]) == 0
+    assert main(["evaluate", *options, "device=cpu"]) == 0
     again = json.loads((tmp_path / "out.json").read_text())["metrics"]
     assert again == pytest.approx(measured, abs=1e-3, nan_ok=True)
 

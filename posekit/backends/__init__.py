@@ -53,6 +53,8 @@ def make_backend(
 
     parameter = next(net.parameters())
     device = parameter.device if device is None else device
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
     dtype = parameter.dtype if dtype is None else dtype
     folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
     if reason := why_unavailable(kind, device):

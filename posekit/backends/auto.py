@@ -121,6 +121,7 @@ class AutoBackend:
             # By turns, so that what else the machine does meets all of them.
             for kind in kinds:
                 self._made[kind](images)  # lets the threads of the engine before come to rest
+                _synchronize(self.arguments["device"])
                 before = time.perf_counter()
                 self._made[kind](images)
                 _synchronize(self.arguments["device"])
@@ -176,7 +177,8 @@ def _key(net: nn.Module, batch: str, arguments: Mapping[str, Any]) -> str:
     chip = torch.cuda.get_device_name(device) if is_gpu else processor_name()
     details = (
         type(net).__name__, shapes, batch, arguments["input_size"], str(arguments["dtype"]), chip,
-        device.type, torch.get_num_threads(), [_version(name) for name in CANDIDATES],
+        device.type, torch.get_num_threads(),
+        [_version(name) for name in (*CANDIDATES, "onnxruntime-gpu")],
     )  # fmt: skip
     return hashlib.blake2b(repr(details).encode(), digest_size=12).hexdigest()
 

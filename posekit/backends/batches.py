@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["CPU_SIZES", "GPU_SIZES", "run_in_batches"]
+__all__ = ["CPU_SIZES", "GPU_COMPILED_SIZES", "GPU_SIZES", "run_in_batches"]
 
 # On a CPU eight images take eight times as long as one, to within a few percent: more sizes, or
 # filling a batch up with empty images, would cost more than they save.
 CPU_SIZES = (8, 1)
-# On a GPU a few images take about as long as one: what is left over is filled up to the next size.
+# On a GPU a few images take about as long as one.
 GPU_SIZES = (64, 32, 16, 8, 4, 2, 1)
+GPU_COMPILED_SIZES = (64, 8, 1)  # each takes a minute to compile
 
 
 def run_in_batches(
@@ -29,16 +30,16 @@ def run_in_batches(
         run: images of one of the sizes -> outputs.
         images: (n, 3, h, w), n >= 1.
         sizes: in falling order, ending in 1.
-        fill: compute fewer images than the largest size as one batch, with its last image
-            repeated up to the next size, rather than as several.
+        fill: up to the next size with the last image, repeated, where that adds no more than a
+            quarter of it.
     """
     parts = []
     while count := len(images):
-        if fill and count < sizes[0]:
-            size = min(size for size in sizes if size >= count)
+        size = max(size for size in sizes if size <= count)
+        above = min((size for size in sizes if size >= count), default=size)
+        if fill and size < above and above - count <= above // 4:
+            size = above
             images = torch.cat([images, images[-1:].expand(size - count, -1, -1, -1)])
-        else:
-            size = max(size for size in sizes if size <= count)
         parts.append([output[:count] for output in run(images[:size])])
         images = images[size:]
     if len(parts) == 1:

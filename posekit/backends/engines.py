@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.artifacts import fingerprint, load_artifact
-from posekit.backends.batches import CPU_SIZES, GPU_SIZES, run_in_batches
+from posekit.backends.batches import CPU_SIZES, GPU_COMPILED_SIZES, GPU_SIZES, run_in_batches
 from posekit.backends.cuda_graphs import CudaGraphs
 from posekit.backends.graphs import OPSET, to_onnx, to_openvino
 from posekit.backends.outputs import describe_outputs, flatten, nest, output_names
@@ -55,7 +55,7 @@ class TorchBackend:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
-            return _nothing(self._template, self.device)
+            return _nothing(self._template, self.device, self.dtype)
         images = images.to(self.device, self.dtype)
         if self._graphs is not None:
             outputs = run_in_batches(self._graphs, images, GPU_SIZES, fill=True)
@@ -91,19 +91,20 @@ class CompiledBackend:
         folder: Path,
     ) -> None:
         self.net = _placed(fold_batch_norms(net), device, dtype)
-        self.template = describe_outputs(net, input_size)
+        self.template = describe_outputs(self.net, input_size)
         self.input_size, self.device, self.dtype, self.folder = input_size, device, dtype, folder
         flags = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else _gpu(device)
         self.name = fingerprint(net, "aoti", input_size, device.type, dtype, flags)
         self._loaded: dict[int, Callable[[Tensor], Any]] = {}
+        self._place: dict[str, Any] = {"device_index": device.index} if device.index else {}
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
-            return _nothing(self.template, self.device)
+            return _nothing(self.template, self.device, self.dtype)
         images = images.to(self.device, self.dtype).contiguous()
         on_gpu = self.device.type == "cuda"
-        sizes = GPU_SIZES if on_gpu else CPU_SIZES
+        sizes = GPU_COMPILED_SIZES if on_gpu else CPU_SIZES
         return nest(run_in_batches(self._run, images, sizes, fill=on_gpu), self.template)
 
     def _run(self, images: Tensor) -> list[Tensor]:
@@ -113,7 +114,9 @@ class CompiledBackend:
                 self.folder,
                 f"compile-{self.name}-{size}",
                 make=lambda folder: self._compile(folder / "model.pt2", size),
-                load=lambda folder: torch._inductor.aoti_load_package(str(folder / "model.pt2")),
+                load=lambda folder: torch._inductor.aoti_load_package(
+                    str(folder / "model.pt2"), **self._place
+                ),
             )
         return flatten(self._loaded[size](images))
 
@@ -164,9 +167,12 @@ class OnnxRuntimeBackend:
         providers: list[Any] = ["CPUExecutionProvider"]
         if device.type == "cuda":
             place = {"device_id": device.index or 0}
-            providers.insert(0, ("CUDAExecutionProvider", place))
+            # Its own choice tries every algorithm again for each new size of batch.
+            search = {"cudnn_conv_algo_search": "HEURISTIC"}
+            providers.insert(0, ("CUDAExecutionProvider", place | search))
             if tensorrt:
-                providers.insert(0, ("TensorrtExecutionProvider", _tensorrt(folder, dtype) | place))
+                engine = _tensorrt(folder, dtype, input_size)
+                providers.insert(0, ("TensorrtExecutionProvider", engine | place))
 
         def export(made: Path) -> None:
             to_onnx(
@@ -194,11 +200,15 @@ class OnnxRuntimeBackend:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
-            return _nothing(self.template, self.device)
+            return _nothing(self.template, self.device, self.dtype)
+        if self.device.type != "cuda":
+            return nest(self._run(images), self.template)
+        return nest(run_in_batches(self._run, images, GPU_SIZES, fill=True), self.template)
+
+    def _run(self, images: Tensor) -> list[Tensor]:
         array = images.float().contiguous().cpu().numpy()
         outputs = self.session.run(None, {"input": array})
-        tensors = [torch.from_numpy(out).to(self.device, self.dtype) for out in outputs]
-        return nest(tensors, self.template)
+        return [torch.from_numpy(out).to(self.device, self.dtype) for out in outputs]
 
 
 class OpenVinoBackend:
@@ -254,7 +264,7 @@ class OpenVinoBackend:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
-            return _nothing(self.template, torch.device("cpu"))
+            return _nothing(self.template, torch.device("cpu"), self.dtype)
         parts = [part.numpy() for part in images.float().contiguous().split(1)]
         found: list[list[np.ndarray]] = [[]] * len(parts)
 
@@ -303,9 +313,9 @@ def _channels_last(net: nn.Module) -> nn.Module:
     return copy.deepcopy(net, shared).to(memory_format=torch.channels_last)
 
 
-def _nothing(template: Any, device: torch.device) -> Any:
+def _nothing(template: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """The outputs for no images."""
-    empty = [torch.empty(0, *t.shape[1:], dtype=t.dtype, device=device) for t in flatten(template)]
+    empty = [torch.empty(0, *t.shape[1:], dtype=dtype, device=device) for t in flatten(template)]
     return nest(empty, template)
 
 
@@ -330,8 +340,14 @@ def _gpu(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _tensorrt(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+def _tensorrt(folder: Path, dtype: torch.dtype, input_size: tuple[int, int]) -> dict[str, Any]:
+    width, height = input_size
+    shapes = {size: f"input:{size}x3x{height}x{width}" for size in (1, 16, GPU_SIZES[0])}
     return {
+        # One engine for all sizes of batch.
+        "trt_profile_min_shapes": shapes[1],
+        "trt_profile_opt_shapes": shapes[16],
+        "trt_profile_max_shapes": shapes[GPU_SIZES[0]],
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder / "tensorrt"),
         "trt_timing_cache_enable": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,12 +21,11 @@ def describe_outputs(net: nn.Module, input_size: tuple[int, int], batch: int = 1
         batch: number of images.
     """
     width, height = input_size
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    on_meta = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
-    dtype = next(net.parameters()).dtype
+    tensors = [*net.parameters(), *net.buffers()]
+    # A copy, since another thread may be running the network itself.
+    on_meta = copy.deepcopy(net, {id(t): torch.empty_like(t, device="meta") for t in tensors})
     with torch.no_grad():
-        images = torch.empty(batch, 3, height, width, device="meta", dtype=dtype)
-        return torch.func.functional_call(net, on_meta, (images,))
+        return on_meta(torch.empty(batch, 3, height, width, device="meta", dtype=tensors[0].dtype))
 
 
 def flatten(outputs: Any) -> list[Tensor]:

@@ -208,8 +208,9 @@ class UDPHeatmap:
         if not self.combined:
             return _mirror(outputs[:, order], shift=self.shift_heatmap)
         groups = outputs.unflatten(1, (-1, 3))[:, order]  # (N, K, 3, h, w)
-        signs = groups.new_tensor([1, -1, 1]).view(3, 1, 1)  # an offset in x changes sides
-        return _mirror((groups * signs).flatten(1, 2), shift=self.shift_heatmap)
+        maps, x, y = groups.unbind(dim=2)
+        turned = torch.stack([maps, -x, y], dim=2)  # an offset in x changes sides
+        return _mirror(turned.flatten(1, 2), shift=self.shift_heatmap)
 
 
 def _gaussian_maps(

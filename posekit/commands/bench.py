@@ -141,26 +141,42 @@ class _Speed:
         a, b = torch.rand(2, size, size, device=device, dtype=dtype)
         source = torch.empty(COPIED, dtype=torch.uint8, device=device)
         target = torch.empty_like(source)
-        product = [self.milliseconds(lambda: a @ b) for _ in range(5)]
+        with _as_convolutions_compute():
+            product = [self.milliseconds(lambda: a @ b) for _ in range(5)]
         copy = [self.milliseconds(lambda: target.copy_(source)) for _ in range(5)]
         # The least, which no other program held up.
         self.flops = 2 * size**3 / min(product)  # per millisecond
         self.bytes = COPIED / min(copy)  # copied per millisecond
 
     def milliseconds(self, function: Callable[[], object]) -> float:
-        self._wait()
+        _wait_for(self.device)
         start = time.perf_counter()
         function()
-        self._wait()
+        _wait_for(self.device)
         return 1e3 * (time.perf_counter() - start)
 
-    def _wait(self) -> None:
-        import torch
 
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
+@contextlib.contextmanager
+def _as_convolutions_compute() -> Iterator[None]:
+    """Matrix products in the precision that torch has for float32 convolutions on a GPU."""
+    import torch
+
+    of_products = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = of_products
+
+
+def _wait_for(device: torch.device) -> None:
+    """Until it has done all that it was told to."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 class _Part(NamedTuple):
@@ -337,10 +353,11 @@ def _print_network(table: Mapping[str, Any]) -> None:
 def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> list[dict[str, Any]]:
     """Median milliseconds of each stage of a frame, one frame after the other."""
     from posekit.draw import draw_pose
+    from posekit.transforms.device import place_images
     from posekit.video import VideoWriter
 
     estimator, detector = _predictor(config, parts)
-    watch = _Watch()
+    watch = _Watch(estimator.device)
     if detector is not None:
         watch.wrap(detector, "normalize", "detect: normalise")
         watch.wrap(detector, "run", "detect: network")
@@ -363,11 +380,13 @@ def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> li
                 boxes = _boxes(size, config["people"])
                 clip = VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size)
                 writer = opened.enter_context(clip)
+            with watch.timed("copy to the device"):
+                placed = place_images([image], estimator.device)
             if detector is not None:
                 with watch.timed("detect: all of it"):
-                    detector([image], score_threshold=0.3)
+                    detector(placed, score_threshold=0.3)
             with watch.timed("pose: all of it"):
-                poses = estimator([image], [boxes], flip_test=config["flip_test"])[0]
+                poses = estimator(placed, [boxes], flip_test=config["flip_test"])[0]
             with watch.timed("draw"):
                 drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
             with watch.timed("write"):
@@ -378,15 +397,18 @@ def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> li
 class _Watch:
     """Sums what each stage of a frame takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.times: dict[str, list[float]] = {}
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
+        _wait_for(self.device)
         start = time.perf_counter()
         try:
             yield
         finally:
+            _wait_for(self.device)
             self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
 
     def wrap(self, owner: Any, attribute: str, name: str) -> None:
@@ -400,14 +422,15 @@ class _Watch:
             name: statistics.median(_summed(taken, frames)) for name, taken in self.times.items()
         }
         order = (
-            "read", "detect: all of it", "detect: normalise", "detect: network", "crop",
-            "pose: normalise", "pose: network", "pose: decode keypoints", "pose: all of it",
-            "draw", "write",
+            "read", "copy to the device", "detect: all of it", "detect: normalise",
+            "detect: network", "crop", "pose: normalise", "pose: network",
+            "pose: decode keypoints", "pose: all of it", "draw", "write",
         )  # fmt: skip
         stages = [(name, medians[name]) for name in order if name in medians]
         networks = medians.get("detect: network", 0.0) + medians["pose: network"]
-        both = medians.get("detect: all of it", 0.0) + medians["pose: all of it"]
-        stages.append(("around the networks", both - networks))
+        whole = ("copy to the device", "detect: all of it", "pose: all of it")
+        frame = sum(medians.get(name, 0.0) for name in whole)
+        stages.append(("around the networks", frame - networks))
         return [{"stage": name, "ms": value} for name, value in stages]
 
 

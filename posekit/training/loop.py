@@ -336,7 +336,7 @@ def _accelerator(config: Mapping[str, Any]) -> Accelerator:
         raise InputError(f"device '{device}' is not there; leave it out to take the best one")
     precision = config["precision"]
     # A process may train several times, each with settings of its own.
-    AcceleratorState._reset_state()
+    AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=device == "cpu",
         mixed_precision="no" if precision is False else precision,

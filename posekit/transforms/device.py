@@ -38,11 +38,13 @@ def place_images(
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array as a tensor there; where that is a GPU, Python does not wait for the copy."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    """A uint8 or float32 array as a tensor there; Python does not wait for a copy to a GPU."""
     if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    dtype = torch.uint8 if array.dtype == np.uint8 else torch.float32
+    pinned = torch.empty(array.shape, dtype=dtype, pin_memory=True)
+    np.copyto(pinned.numpy(), array)
+    return pinned.to(device, non_blocking=True)
 
 
 def letterbox_batch(
@@ -77,8 +79,8 @@ def _resize(image: Tensor, size_wh: tuple[int, int]) -> Tensor:
     """As `cv2.resize` with INTER_LINEAR: (H, W, 3), uint8 -> (h, w, 3), int32, 0 to 255."""
     left, right, of_left, of_right = _taps(image.shape[1], size_wh[0], image.device)
     above, below, of_above, of_below = _taps(image.shape[0], size_wh[1], image.device)
-    values = image.int()
-    rows = (values[:, left] * of_left[:, None] + values[:, right] * of_right[:, None]) >> 4
+    rows = image[:, left].int() * of_left[:, None] + image[:, right].int() * of_right[:, None]
+    rows = rows >> 4
     upper = (rows[above] * of_above[:, None, None]) >> 16
     lower = (rows[below] * of_below[:, None, None]) >> 16
     return (upper + lower + 2) >> 2
@@ -96,7 +98,8 @@ def _taps(side: int, new_side: int, device: torch.device) -> Tensor:
     first = first.clip(0, side - 1)
     weights = [np.rint(part * np.float32(2048)) for part in (np.float32(1) - fraction, fraction)]
     taps = [first, np.minimum(first + 1, side - 1), *weights]
-    return to_device(np.stack(taps).astype(np.int32), device)
+    # Not `to_device`: another stream may use it next.
+    return torch.from_numpy(np.stack(taps).astype(np.int32)).to(device)
 
 
 def crop_batch(

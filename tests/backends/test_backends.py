@@ -81,9 +81,16 @@ def test_outputs_equal_the_networks_for_any_batch(
 @pytest.mark.parametrize("kind", ["torch", SLOW_COMPILE])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_gpu_gives_the_networks_outputs(
-    kind: str, dtype: torch.dtype, tiny: nn.Module, tmp_path: Path
+    kind: str,
+    dtype: torch.dtype,
+    tiny: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     device = torch.device("cuda")
+    if reason := why_unavailable(kind, device):
+        pytest.skip(f"{kind}: {reason}")
     backend = make_backend(
         tiny, kind, input_size=(16, 16), device=device, dtype=dtype, cache_dir=tmp_path
     )
@@ -149,8 +156,8 @@ def test_detections_stay_on_photographs(
     image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
     (expected,) = detector([image], score_threshold=0.3)
     backend = make_backend(net, kind, input_size=detector.input_size, cache_dir=tmp_path)
-    detector.net = backend
-    (found,) = detector([image], score_threshold=0.3)
+    with_engine = Detector(net, read_config(DETECTOR), backend=backend)
+    (found,) = with_engine([image], score_threshold=0.3)
     assert len(expected) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.1)
