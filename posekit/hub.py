@@ -37,6 +37,7 @@ from tqdm import tqdm
 from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint
 from posekit.errors import DownloadError, InputError, WeightsError
+from weights_convert import CONVERTER_VERSION
 
 __all__ = ["cache_dir", "resolve_weights"]
 
@@ -129,11 +130,11 @@ def _cached(stem: str, make: Callable[[Path], None]) -> Path:
     """A file of the cache, made by the first of all processes that ask for it."""
     path = cache_dir() / "models" / f"{stem}.safetensors"
     try:
-        if _is_whole(path):
+        if _is_current(path):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if not _is_whole(path):  # nor has another process made it meanwhile
+            if not _is_current(path):  # nor has another process made it meanwhile
                 _make(path, make)
     except DownloadError:
         raise
@@ -146,16 +147,21 @@ def _cached(stem: str, make: Callable[[Path], None]) -> Path:
 
 
 def _make(path: Path, make: Callable[[Path], None]) -> None:
-    damaged = path.exists()
+    outdated = _is_whole(path)
+    damaged = not outdated and path.exists()
     if damaged:
         log.warning("%s is damaged and was removed", path)
         path.unlink()
     try:
         make(path)
     except DownloadError as error:
-        if not damaged:
+        if outdated:
+            text = "%s was converted by another version of posekit and cannot be made anew: %s"
+            log.warning(text, path, _one_line(error))
+        elif damaged:
+            raise DownloadError(f"{path} was damaged and is removed; {error}") from None
+        else:
             raise
-        raise DownloadError(f"{path} was damaged and is removed; {error}") from None
 
 
 def _fetch_first(model: str, sources: list[Source], output: Path, convert: Converter) -> None:
@@ -342,6 +348,15 @@ def _is_whole(path: Path) -> bool:
         return _read_header(path) is not None and _fault(path) is None
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _is_current(path: Path) -> bool:
+    """Whether a file of the cache is whole and as the converter would write it today."""
+    if not _is_whole(path):
+        return False
+    header = _read_header(path)
+    assert header is not None
+    return header[0].get("converter", CONVERTER_VERSION) == CONVERTER_VERSION
 
 
 def _fault(path: Path, digits: str | None = None) -> str | None:

@@ -462,6 +462,27 @@ def test_damaged_cache_entry_is_fetched_again(
         assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
 
 
+def test_a_conversion_of_another_version_is_made_anew(
+    server: HubServer,
+    publish: Callable[..., None],
+    foreign: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publish(server.add("/detection/rtmdet_nano.pth", foreign))
+    path = hub.resolve_weights(MODEL)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"converter":"1"', b'"converter":"0"'))
+    outdated = path.read_bytes()
+    assert outdated != content
+    with monkeypatch.context() as offline:
+        offline.setenv("HF_HUB_OFFLINE", "1")
+        assert hub.resolve_weights(MODEL).read_bytes() == outdated
+    assert "was converted by another version of posekit and cannot be made anew" in caplog.text
+    with safe_open(hub.resolve_weights(MODEL), "pt") as file:
+        assert file.metadata()["converter"] == "1"
+
+
 def test_damaged_cache_entry_is_named_offline(
     server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,16 @@ from weights_convert.errors import ConversionError, UnsafeCheckpointError
 if TYPE_CHECKING:
     from weights_convert.convert import convert_file, convert_state_dict
 
-__all__ = ["ConversionError", "UnsafeCheckpointError", "convert_file", "convert_state_dict"]
+__all__ = [
+    "CONVERTER_VERSION",
+    "ConversionError",
+    "UnsafeCheckpointError",
+    "convert_file",
+    "convert_state_dict",
+]
+
+# Goes into what is written; raise it where the same source comes out different.
+CONVERTER_VERSION = "1"
 
 
 def __getattr__(name: str) -> Any:

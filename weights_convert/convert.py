@@ -15,15 +15,12 @@ from torch import Tensor, nn
 
 from posekit.build import build_network
 from posekit.config import read_config, resolve_name
-from weights_convert import motionbert, openmmlab, transformers, vitpose
+from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
 from weights_convert.reader import read_checkpoint
 
-__all__ = ["CONVERTER_VERSION", "LAYOUTS", "convert_file", "convert_state_dict"]
-
-# Goes into what is written; raise it where the same source comes out different.
-CONVERTER_VERSION = "1"
+__all__ = ["LAYOUTS", "convert_file", "convert_state_dict"]
 
 # layout -> network class -> rules
 LAYOUTS = {

@@ -17,8 +17,8 @@ from posekit.build import build_network, load_weights
 from posekit.config import read_config
 from posekit.errors import UnknownModelError
 from tests.networks import reference_case, reference_state, relative_errors
-from weights_convert import ConversionError, convert_file, convert_state_dict
-from weights_convert.convert import CONVERTER_VERSION, apply_rules
+from weights_convert import CONVERTER_VERSION, ConversionError, convert_file, convert_state_dict
+from weights_convert.convert import apply_rules
 
 DATA = Path(__file__).parent.parent / "data"
 RTMPOSE = DATA / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"
