@@ -107,7 +107,8 @@ def crop_batch(
 ) -> Tensor:
     """Warps parts of images into one batch, black outside of them.
 
-    Values are those of OpenCV's bilinear warp, but for a grey level in one of 10,000.
+    Values are those of OpenCV 5's bilinear warp, but for a grey level in one of 10,000; older
+    versions round places to a 32nd of a pixel.
 
     Args:
         images: (H, W, 3) each, uint8, on one device.
