@@ -105,7 +105,7 @@ class Detector:
         width, height = self.input_size
         batch = np.empty((1, height, width, 3), np.uint8)
         factors = letterbox(image, batch[0], self.pad_value, keep_ratio=self.keep_ratio)
-        boxes, scores = self._run(batch, [factors])
+        boxes, scores = self._scored_boxes(batch, [factors])
         return self._suppress(boxes[0], scores[0], score_threshold)
 
     def _detect_together(
@@ -115,7 +115,7 @@ class Detector:
         batch, factors = letterbox_batch(
             images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
         )
-        boxes, scores = self._run(batch, factors)
+        boxes, scores = self._scored_boxes(batch, factors)
         num_classes = scores.shape[2]
         flat = scores.flatten(1)  # (N, A * C)
         best, places = _largest(flat, min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
@@ -139,7 +139,7 @@ class Detector:
             for index, rows in enumerate(packed)
         ]
 
-    def _run(
+    def _scored_boxes(
         self, batch: np.ndarray | Tensor, factors: Sequence[tuple[float, float]]
     ) -> tuple[Tensor, Tensor]:
         """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
