@@ -335,10 +335,12 @@ def _accelerator(config: Mapping[str, Any]) -> Accelerator:
     if not available.get(device, True):
         raise InputError(f"device '{device}' is not there; leave it out to take the best one")
     precision = config["precision"]
+    # Processes on a machine without a GPU find each other only where the CPU is asked for.
+    on_cpu = device == "cpu" or (device is None and not any(available.values()))
     # A process may train several times, each with settings of its own.
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
-        cpu=device == "cpu",
+        cpu=on_cpu,
         mixed_precision="no" if precision is False else precision,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
