@@ -9,14 +9,20 @@ need no quoting. Mistakes become one line with the nearest valid key.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -88,14 +94,11 @@ def compose_command(
     """
     search = _search_path(config_dir)
     groups, literals, others = _sorted_out(overrides)
+    choose = CHOOSERS.get(command, _choose_for_prediction)
+    chosen = choose(groups, others, search)
     # Restores a global Hydra state that was there before.
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        choose = CHOOSERS.get(command, _choose_for_prediction)
-        chosen = choose(groups, others, search)
+    with _looking_into(chosen.search), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         base = list(chosen.overrides)
-        if chosen.search:
-            folders = ",".join(f"'file://{folder}'" for folder in chosen.search)
-            base.append(f"hydra.searchpath=[{folders}]")
         try:
             config = compose(command, [*base, *others])
         except (HydraException, OmegaConfBaseException) as error:
@@ -124,6 +127,29 @@ def compose_command(
     values["names"] = chosen.names
     values["search"] = [str(folder) for folder in chosen.search]
     return values
+
+
+_folders: ContextVar[tuple[Path, ...]] = ContextVar("_folders", default=())
+
+
+class _OwnFolders(SearchPathPlugin):
+    """Lets a user's YAML win over a packaged one of its name, as `hydra.searchpath` does not."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in reversed(_folders.get()):
+            search_path.prepend("posekit", f"file://{folder}")
+
+
+Plugins.instance().register(_OwnFolders)
+
+
+@contextlib.contextmanager
+def _looking_into(folders: tuple[Path, ...]) -> Iterator[None]:
+    token = _folders.set(folders)
+    try:
+        yield
+    finally:
+        _folders.reset(token)
 
 
 class _Chosen(NamedTuple):
@@ -329,7 +355,7 @@ def _sorted_out(overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any
 
 def _is_mapping(key: str, value: str) -> bool:
     """A source of a data set may be a mapping, which Hydra reads."""
-    return key.startswith("dataset.") and value.startswith(("{", "[{"))
+    return key.startswith("dataset.") and re.match(r"\s*(\[\s*)?\{", value) is not None
 
 
 def _literal(key: str, value: str) -> Any:

@@ -30,7 +30,7 @@ import yaml
 from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
 
-__all__ = ["Color", "Skeleton", "load_skeleton", "skeleton_names"]
+__all__ = ["Color", "Skeleton", "load_skeleton", "read_skeleton", "skeleton_names"]
 
 Color = tuple[int, int, int]
 
@@ -133,6 +133,16 @@ def load_skeleton(name: str, search: Sequence[str | Path] = ()) -> Skeleton:
     roots = tuple(Path(root) for root in search)
     path = _find(name, roots)
     return _read(path, path.stat().st_mtime_ns, roots, True)
+
+
+def read_skeleton(path: Path) -> Skeleton:
+    """The skeleton of a YAML in any folder; its name is the file's stem.
+
+    Raises:
+        InputError: a YAML that is not a skeleton, with its path and the key at fault.
+    """
+    path = path.resolve()
+    return _read(path, path.stat().st_mtime_ns, (path.parent.parent,), True)
 
 
 def skeleton_names(search: Sequence[str | Path] = ()) -> list[str]:

@@ -178,6 +178,17 @@ def test_no_display_is_an_error_before_weights_are_fetched(
     assert "cannot open a window" in capsys.readouterr().err
 
 
+def test_overrides_may_follow_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["predict", "model=demo", "--config-dir", str(tmp_path), "kpt_thr=0.7", "--cfg"]) == 0
+    )
+    assert "kpt_thr: 0.7" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", "model=demo", "--nope", "kpt_thr=0.7"])
+    assert stopped.value.code == 2
+    assert "unrecognized arguments: --nope" in capsys.readouterr().err
+
+
 def test_models_lists_names_aliases_tasks_sizes_and_figures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

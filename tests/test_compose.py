@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from posekit.compose import compose_command
+from posekit.config import read_config
 from posekit.errors import InputError, UnknownModelError
 
 
@@ -108,6 +110,23 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     config = compose("model=mine", "inputs=a.jpg", config_dir=tmp_path)
     assert config["model"]["net"] == {"_target_": "torch.nn.Identity"}
     assert config["names"] == {"model": "mine", "detector": None, "lifter": None}
+
+
+def test_ones_own_yaml_wins_over_a_packaged_one(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    own = {**read_config("rtmpose-m_coco-256x192"), "flip_test": "own"}
+    (tmp_path / "model" / "rtmpose-m_coco-256x192.yaml").write_text(yaml.safe_dump(own))
+    arguments = ("model=rtmpose-m_coco-256x192", "inputs=a.jpg")
+    assert compose(*arguments, config_dir=tmp_path)["model"]["flip_test"] == "own"
+    assert compose(*arguments)["model"]["flip_test"] is True
+
+
+@pytest.mark.parametrize(
+    "text", ["[{annotations: a.json}, {annotations: b.json}]", "[ {annotations: a.json}]"]
+)
+def test_sources_of_a_data_set_are_mappings(text: str) -> None:
+    config = compose_command("train", ["model=demo", f"dataset.train={text}"])
+    assert config["dataset"]["train"][0] == {"annotations": "a.json"}
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

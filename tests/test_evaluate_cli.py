@@ -143,6 +143,50 @@ def test_a_set_of_ones_own_without_sigmas(
     assert "EPE" in capsys.readouterr().out
 
 
+def test_keypoints_without_names_or_labels(base: list[str], tmp_path: Path) -> None:
+    data, out = coco(count=2), tmp_path / "out.json"
+    del data["categories"][0]["keypoints"]
+    for annotation in data["annotations"]:
+        annotation["keypoints"] += [0.0, 0.0, 0] * 12
+    path = save(tmp_path, data)
+    names = ["dataset=custom", f"dataset.val={path}", "metrics=[epe]", f"out={out}"]
+    assert main(["evaluate", *base, *names, "dataset.skeleton=coco"]) == 0
+    measured = json.loads(out.read_text())["settings"]["keypoints"]
+    assert measured == "17 of coco, 5 of them labelled"
+
+
+def test_other_names_are_mapped_as_the_message_says(
+    base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = coco(count=1), tmp_path / "out.json"
+    data["categories"][0]["keypoints"] = list("abcde")
+    path = save(tmp_path, data)
+    more = ["dataset=custom", "metrics=[epe]", f"out={out}"]
+    assert main(["evaluate", *base, *more, f"dataset.val={path}"]) == 1
+    error = capsys.readouterr().err
+    assert "dataset.skeleton=coco 'dataset.val={annotations: FILE, mapping: {nose: a, " in error
+    val = f"dataset.val={{annotations: {path}, mapping: {{nose: a, left_eye: b}}}}"
+    assert main(["evaluate", *base, *more, "dataset.skeleton=coco", val]) == 0
+    measured = json.loads(out.read_text())["settings"]["keypoints"]
+    assert measured == "17 of coco, 2 of them labelled"
+
+
+@pytest.mark.parametrize("place", ["dataset", "source"])
+def test_a_skeleton_of_ones_own_folder(base: list[str], tmp_path: Path, place: str) -> None:
+    data, out = coco(count=1), tmp_path / "out.json"
+    names = data["categories"][0].pop("keypoints")
+    (tmp_path / "keypoints").mkdir()
+    rows = [[name, [0, 0, 0]] for name in names]
+    (tmp_path / "keypoints" / "mine.yaml").write_text(yaml.safe_dump({"keypoints": rows}))
+    path = save(tmp_path, data)
+    chosen = [f"dataset.val={path}", "dataset.skeleton=mine"]
+    if place == "source":
+        chosen = [f"dataset.val={{annotations: {path}, skeleton: mine}}"]
+    own = ["--config-dir", str(tmp_path), "dataset=custom", "metrics=[epe]", f"out={out}"]
+    assert main(["evaluate", *base, *own, *chosen]) == 0
+    assert json.loads(out.read_text())["settings"]["keypoints"] == "5 of mine"
+
+
 def test_a_data_set_says_what_is_measured(base: list[str], tmp_path: Path) -> None:
     path, out = save(tmp_path, coco(count=1)), tmp_path / "out.json"
     dataset = ["dataset=custom", f"dataset.val={path}", "dataset.metrics=[nme]", f"out={out}"]
@@ -211,6 +255,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["model=hand3d"], "no evaluation of these"),
         (["model=rtmdet-m_coco-640", "metrics=[ap]"], "metrics applies to pose models"),
         (["bbox_thr=2"], "bbox_thr must be a number from 0 to 1"),
+        (["flip_test=no"], "flip_test must be true or false, found 'no'"),
         (["batch_size=0"], "batch_size must be a whole number"),
         (["dtype=int8"], "dtype must be"),
         (["dtaset=coco"], "unknown key 'dtaset'; did you mean dataset"),
@@ -253,6 +298,18 @@ def test_missing_images_are_found_before_the_work(
     (root / "val2017" / "000000000785.jpg").unlink()
     assert main(["evaluate", *base, f"dataset.root={root}"]) == 1
     assert "1 images are missing" in capsys.readouterr().err
+
+
+def test_a_bad_image_is_one_line_with_workers_too(
+    base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path, coco(count=2))
+    (tmp_path / "1.png").write_bytes(b"no image")
+    names = ["dataset=custom", f"dataset.val={path}", "metrics=[epe]", "workers=1"]
+    assert main(["evaluate", *base, *names]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert f"a sample cannot be used: image {tmp_path / '1.png'} (id 11)" in error
 
 
 def test_without_pycocotools_it_says_what_to_install(

@@ -140,6 +140,8 @@ def _check(config: Mapping[str, Any]) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (number and 0 <= value <= 1):
             raise InputError(f"{key} must be a number from 0 to 1, or null, found {value!r}")
+    if config["flip_test"] is not None and not isinstance(config["flip_test"], bool):
+        raise InputError(f"flip_test must be true or false, found {config['flip_test']!r}")
     if names["model"] is None:
         kind = "a detector" if names["lifter"] is None else "a lifter"
         for key in ("detections", "detector_weights", "metrics"):
@@ -166,7 +168,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _val(config: Mapping[str, Any]) -> Any:
+def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
     """The data set of the configuration, each instance once."""
     from posekit.training.annotations import Dataset, parse_dataset
 
@@ -175,7 +177,7 @@ def _val(config: Mapping[str, Any]) -> Any:
         raw["train"] = raw.get("val")  # not used
     if not raw.get("val"):
         raise InputError("dataset.val is missing: name a COCO-style JSON, dataset.val=FILE")
-    dataset: Dataset = parse_dataset(raw)
+    dataset: Dataset = parse_dataset(raw, search)
     sources = tuple(dataclasses.replace(source, repeat=1.0) for source in dataset.val)
     return dataclasses.replace(dataset, train=sources, val=sources)
 
@@ -197,7 +199,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
     if model.get("keypoints_3d"):
         raise InputError(f"{name} gives 3D poses from images: there is no evaluation of these here")
     wanted = config["out_predictions"] is not None
-    dataset = _val(config)
+    dataset = _val(config, search)
     if wanted and len(dataset.val) > 1:
         raise InputError("out_predictions: expected one annotation file in dataset.val")
     skeleton = load_skeleton(model["keypoints"], search=search)
@@ -240,6 +242,9 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
                 bar.update(len(batch.keypoints))
         if wanted and found.protocol is not None:
             predictions = found.results()
+        measured = f"{found.skeleton.num_keypoints} of {found.skeleton.name}"
+        if found.labelled < found.skeleton.num_keypoints:
+            measured += f", {found.labelled} of them labelled"
         flip = model["flip_test"] if config["flip_test"] is None else config["flip_test"]
         settings = {
             "model": name,
@@ -248,7 +253,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
             "annotations": [source.annotations for source in dataset.val],
             "images": sum(len(part.image_ids) for part in samples.labels),
             "people": found.people,
-            "keypoints": f"{found.skeleton.num_keypoints} of {found.skeleton.name}",
+            "keypoints": measured,
             "boxes": boxes,
             "flip test": flip,
         }
@@ -317,7 +322,7 @@ def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Ou
 
     name = config["names"]["detector"]
     model = config["detector"]
-    dataset = _val(config)
+    dataset = _val(config, search)
     samples = DetectionDataset(
         dataset.val, model["classes"], input_size=model["preprocess"]["input_size"]
     )

@@ -42,8 +42,10 @@ from posekit.training.datasets import (
     DetectionDataset,
     LiftingDataset,
     PoseDataset,
+    batches,
     collate,
     init_worker,
+    read_factors,
 )
 
 __all__ = [
@@ -187,10 +189,10 @@ def evaluate_lifter(
         InputError: a file that is not as described; some files with a factor, some without.
     """
     dataset = LiftingDataset(
-        paths, lifter.skeleton, window=lifter.max_frames, stride=lifter.max_frames
+        paths, lifter.skeleton, window=lifter.max_frames, stride=lifter.max_frames, scaled=False
     )
     factors = [
-        _factors(path, part[3], part[0].shape[1])
+        read_factors(path, part[3], part[0].shape[1])
         for path, part in zip(paths, dataset.sequences, strict=True)
     ]
     with_factor = [path for path, factor in zip(paths, factors, strict=True) if factor is not None]
@@ -240,7 +242,10 @@ def common_skeleton(model: Skeleton, labelled: Skeleton) -> Skeleton:
             f"the model finds the {model.num_keypoints} keypoints of '{model.name}', the data set "
             f"has the {labelled.num_keypoints} of '{labelled.name}', and neither has all of the "
             f"other's: the model does not find {', '.join(only[:4])}. Choose a model for this data "
-            "set; if the names alone differ, say what they are with dataset.skeleton=NAME"
+            "set; if the names alone differ, say what the data set's are, in its order: "
+            f"'dataset.val={{annotations: FILE, skeleton: {model.name}}}', or with a mapping: "
+            f"dataset.skeleton={model.name} 'dataset.val={{annotations: FILE, mapping: "
+            f"{{{model.names[0]}: {labelled.names[0]}, ...}}}}'"
         )
     if smaller.sigmas or not larger.sigmas:
         return smaller
@@ -278,7 +283,7 @@ def predict_dataset(
         generator=torch.Generator(),
     )
     with _in_eval_mode(estimator.net):
-        for tensors in loader:
+        for tensors in batches(loader):
             samples = {key: value.numpy() for key, value in tensors.items()}
             crops = Crops(samples.pop("crop"), samples["center"], samples["scale"])
             in_crop, scores = estimator.codec.decode(
@@ -311,6 +316,7 @@ class PoseMetrics:
         skeleton: the keypoints that are evaluated.
         protocol: of AP: "coco", "crowdpose" or "wholebody"; None where it is not measured.
         people: how many came.
+        labelled: how many of its keypoints have a label anywhere.
     """
 
     def __init__(
@@ -346,9 +352,13 @@ class PoseMetrics:
                 for annotation in _rows(content)[1]
             }
         self._metrics = _distance_metrics(labelled, self.skeleton)
+        self._has_label = np.zeros(self.skeleton.num_keypoints, bool)
+        for labels in dataset.labels:
+            self._note_labels(labels)
         if "ap" in names:
             self._merged = _Merged(contents, dataset.sources)
             self._ap = self._average_precision(dataset, nms_threshold, keypoint_threshold)
+        self.labelled = int(self._has_label.sum())
 
     def update(self, batch: PoseBatch) -> None:
         """Takes people of the data set, each once.
@@ -420,6 +430,7 @@ class PoseMetrics:
                 labels, _ = read_pose_labels(
                     dataclasses.replace(source, boxes=None), dataset.skeleton
                 )
+                self._note_labels(labels)
             self._write_keypoints(part, labels)
         annotations = self._merged.content["annotations"]
         return KeypointAP(
@@ -430,6 +441,9 @@ class PoseMetrics:
             nms_threshold=nms_threshold,
             keypoint_threshold=keypoint_threshold,
         )
+
+    def _note_labels(self, labels: PoseLabels) -> None:
+        self._has_label |= labels.visible[:, self._truth_columns].any(axis=0)
 
     def _write_keypoints(self, part: int, labels: PoseLabels) -> None:
         """Into each annotation of a file, as they were read; none where they cannot be used."""
@@ -774,26 +788,6 @@ def _lift(
     keypoints, _ = codec.decode(outputs)  # in halves of the images' widths
     widths = np.array([sample["image_size"][0] for sample in samples], np.float64)
     return np.asarray(keypoints * (widths / 2)[:, None, None, None])
-
-
-def _factors(path: str, lengths: np.ndarray, frames: int) -> np.ndarray | None:
-    """(N, T), of a file that has been read as sequences before."""
-    with np.load(path, allow_pickle=False) as file:
-        if "factor" not in file.files:
-            return None
-        factor = np.asarray(file["factor"])
-    count = len(lengths)
-    if factor.shape == (count,):
-        factor = np.repeat(factor[:, None], frames, axis=1)
-    if factor.shape != (count, frames) or not np.issubdtype(factor.dtype, np.number):
-        raise InputError(
-            f"{path}: factor: expected numbers of shape ({count},) or ({count}, {frames}), found "
-            f"{factor.dtype} {factor.shape}"
-        )
-    used = np.arange(frames) < lengths[:, None]
-    if not (np.isfinite(factor[used]) & (factor[used] > 0)).all():
-        raise InputError(f"{path}: factor: expected positive numbers, units of 3D per pixel")
-    return factor.astype(np.float64)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 
 from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
-from posekit.skeleton import Color, Skeleton, load_skeleton
+from posekit.skeleton import Color, Skeleton, load_skeleton, read_skeleton
 
 __all__ = [
     "Dataset",
@@ -172,11 +172,12 @@ class DetectionLabels:
         return len(self.image_ids)
 
 
-def parse_dataset(config: Any) -> Dataset:
+def parse_dataset(config: Any, search: Sequence[Path] = ()) -> Dataset:
     """A `dataset` configuration: `skeleton`, `root`, `train`, `val` and `metrics`.
 
     Args:
         config: a mapping; relative paths start from its `root`. Or the path of one JSON.
+        search: configuration folders to look for skeletons in, before the packaged one.
 
     Raises:
         InputError: an unknown key, or no `train`.
@@ -191,14 +192,16 @@ def parse_dataset(config: Any) -> Dataset:
     root = config.get("root")
     metrics = config.get("metrics") or ()
     return Dataset(
-        skeleton=config.get("skeleton"),
-        train=parse_sources(config["train"], "dataset.train", root),
-        val=parse_sources(config.get("val") or [], "dataset.val", root),
+        skeleton=_searched_skeleton(config.get("skeleton"), search),
+        train=parse_sources(config["train"], "dataset.train", root, search),
+        val=parse_sources(config.get("val") or [], "dataset.val", root, search),
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
     )
 
 
-def parse_sources(value: Any, at: str = "dataset.train", root: Any = None) -> tuple[Source, ...]:
+def parse_sources(
+    value: Any, at: str = "dataset.train", root: Any = None, search: Sequence[Path] = ()
+) -> tuple[Source, ...]:
     """One source or several: a JSON's path, a mapping of `Source`'s fields, or a list of these.
 
     Raises:
@@ -208,7 +211,7 @@ def parse_sources(value: Any, at: str = "dataset.train", root: Any = None) -> tu
         return tuple(
             source
             for i, item in enumerate(value)
-            for source in parse_sources(item, f"{at}[{i}]", root)
+            for source in parse_sources(item, f"{at}[{i}]", root, search)
         )
     if isinstance(value, Source):
         return (value,)
@@ -225,7 +228,11 @@ def parse_sources(value: Any, at: str = "dataset.train", root: Any = None) -> tu
         if key in chosen:
             names = chosen[key]
             chosen[key] = (names,) if isinstance(names, str) else tuple(names)
+    if "skeleton" in chosen:
+        chosen["skeleton"] = _searched_skeleton(chosen["skeleton"], search)
     source = Source(**chosen)
+    if not isinstance(source.skip_bad, bool):
+        raise InputError(f"{at}.skip_bad must be true or false, found {source.skip_bad!r}")
     if isinstance(source.repeat, bool) or not 0 < source.repeat < 1e6:
         raise InputError(f"{at}.repeat: expected a positive number, found {source.repeat!r}")
     return (source,)
@@ -243,10 +250,18 @@ def dataset_skeleton(dataset: Dataset) -> Skeleton:
     return source_skeleton(source, _read_coco(source))
 
 
-def source_skeleton(source: Source, coco: Mapping[str, Any]) -> Skeleton:
+def source_skeleton(
+    source: Source, coco: Mapping[str, Any], unnamed: Skeleton | None = None
+) -> Skeleton:
     """What the keypoints of a source are called: as `source.skeleton` says, or its categories.
 
-    Left and right are told by names (`left_eye`, `L_Eye`, `eye_l`); links are COCO's, from 1.
+    Left and right are told by names (`left_eye`, `L_Eye`, `LEye`, `eye_l`; `leye` where there is a
+    `reye`); links are COCO's, from 1.
+
+    Args:
+        source: the file.
+        coco: its content.
+        unnamed: what they are where the categories name none; None makes that an error.
 
     Raises:
         InputError: the categories name no keypoints, or differ.
@@ -258,6 +273,8 @@ def source_skeleton(source: Source, coco: Mapping[str, Any]) -> Skeleton:
         for category in coco["categories"]
         if category.get("keypoints") and _is_used(source, category)
     ]
+    if not named and unnamed is not None:
+        return unnamed
     if not named:
         raise InputError(
             f"{source.annotations}: its categories name no keypoints; say what they are called "
@@ -279,7 +296,7 @@ def source_skeleton(source: Source, coco: Mapping[str, Any]) -> Skeleton:
     name = Path(source.annotations).stem
     if (CONF_DIR / "keypoints" / f"{name}.yaml").is_file() and load_skeleton(name).names != names:
         name = f"{name}-own"  # published sets are known by their skeletons' names
-    colors = tuple(_side_color(name) for name in names)
+    colors = tuple(_side_color(tokens) for tokens in _all_tokens(names))
     links = tuple((int(start) - 1, int(end) - 1) for start, end in pairs)
     return Skeleton(
         name=name,
@@ -301,9 +318,11 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
         InputError: the file cannot be read, or none of its keypoints is in `target`.
     """
     coco = _read_coco(source)
-    skeleton = source_skeleton(source, coco)
+    skeleton = source_skeleton(source, coco, target)
     mapping = _mapping(source, skeleton, target)
     found = _Findings(source)
+    if source.skeleton is None and skeleton is target:
+        found.whole(f"its categories name no keypoints: taken for those of '{target.name}'", False)
     images = _Images(source, coco, found)
     if source.boxes is not None:
         return _detected(source, coco, images, target), found.problems()
@@ -652,11 +671,11 @@ def _mapping(source: Source, skeleton: Skeleton, target: Skeleton) -> list[list[
     """For each keypoint of the target, the source's keypoints to average; none, one or several."""
     exact = {name: i for i, name in enumerate(skeleton.names)}
     loose: dict[tuple[str, ...], int] = {}
-    for i, name in enumerate(skeleton.names):
-        loose.setdefault(_tokens(name), i)
+    for i, tokens in enumerate(_all_tokens(skeleton.names)):
+        loose.setdefault(tokens, i)
     chosen: dict[str, list[int]] = {}
-    for name in target.names:
-        match = exact.get(name, loose.get(_tokens(name)))
+    for name, tokens in zip(target.names, _all_tokens(target.names), strict=True):
+        match = exact.get(name, loose.get(tokens))
         chosen[name] = [] if match is None else [match]
     at = f"{source.annotations}, mapping"
     for name, origin in (source.mapping or {}).items():
@@ -700,21 +719,38 @@ def _mapped(
 
 
 def _tokens(name: str) -> tuple[str, ...]:
-    """A name without its spelling: `L_Front_Paw`, `left_front_paw` and `front_paw_l` are one."""
-    words = re.split(r"[^a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
+    """A name without its spelling: `L_Front_Paw`, `LFrontPaw` and `front_paw_l` are one."""
+    split = re.sub(r"([a-z])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])", r"\g<0>_", name)
+    words = re.split(r"[^a-z0-9]+", split.lower())
     long = {"l": "left", "r": "right", "f": "front", "b": "back"}
     tokens = [long.get(word, word) for word in words if word]
     return tuple(sorted(tokens, key=lambda token: token not in ("left", "right")))
 
 
+def _all_tokens(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Of each name; `lhip` is the left hip only where there is an `rhip`, so `leg` is no side."""
+    lower = {name.lower() for name in names}
+    other = {"left": "right", "right": "left", "l": "r", "r": "l"}
+    found = []
+    for name in names:
+        tokens = _tokens(name)
+        glued = re.fullmatch(r"(left|right|l|r)([a-z0-9].*)", name.lower())
+        if glued and tokens[0] not in ("left", "right"):
+            side, rest = glued.groups()
+            if other[side] + rest in lower:
+                tokens = _tokens(f"{side}_{rest}")
+        found.append(tokens)
+    return found
+
+
 def _flip_indices(names: Sequence[str]) -> tuple[int, ...]:
-    index = {_tokens(name): i for i, name in enumerate(names)}
+    all_tokens = _all_tokens(names)
+    index = {tokens: i for i, tokens in enumerate(all_tokens)}
     if len(index) < len(names):  # spellings that differ mean something here
         index = {(name,): i for i, name in enumerate(names)}
     other = {"left": "right", "right": "left"}
     mirrored = []
-    for i, name in enumerate(names):
-        tokens = _tokens(name)
+    for i, tokens in enumerate(all_tokens):
         mirror = (other[tokens[0]], *tokens[1:]) if tokens and tokens[0] in other else tokens
         mirrored.append(index.get(mirror, i))
     return tuple(mirrored)
@@ -726,21 +762,25 @@ def _is_link(pair: Any, count: int) -> bool:
     return all(_is_integer(end) and 1 <= end <= count for end in pair)
 
 
-def _side_color(name: str) -> Color:
-    side = next(iter(_tokens(name)), "")
+def _side_color(tokens: Sequence[str]) -> Color:
+    side = next(iter(tokens), "")
     return {"left": (0, 255, 0), "right": (255, 128, 0)}.get(side, (51, 153, 255))
 
 
+def _searched_skeleton(name: Any, search: Sequence[Path]) -> Any:
+    """The YAML of a skeleton in one of these folders; else the name as it is."""
+    paths = (folder / "keypoints" / f"{name}.yaml" for folder in search)
+    return next((str(path) for path in paths if path.is_file()), name)
+
+
 def _named_skeleton(name: str) -> Skeleton:
-    """By name, or the YAML `<folder>/keypoints/<name>.yaml`."""
+    """By name, or the path of a YAML."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         return load_skeleton(name)
     if not path.is_file():
         raise InputError(f"skeleton: no such file: {path}")
-    if path.resolve().parent.name != "keypoints" or path.suffix != ".yaml":
-        raise InputError(f"skeleton {path}: expected it in a folder 'keypoints', as NAME.yaml")
-    return load_skeleton(path.stem, [path.resolve().parent.parent])
+    return read_skeleton(path)
 
 
 def _image_folder(source: Source, names: Sequence[str]) -> Path:

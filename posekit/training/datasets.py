@@ -23,9 +23,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from posekit.errors import InputError
+from posekit.errors import InputError, PosekitError
 from posekit.media import decode_image
 from posekit.skeleton import Skeleton
 from posekit.training.annotations import (
@@ -52,12 +52,17 @@ __all__ = [
     "LiftingDataset",
     "PoseDataset",
     "ResumableSampler",
+    "batches",
     "collate",
     "epoch_order",
     "init_worker",
+    "read_factors",
 ]
 
 log = logging.getLogger(__name__)
+
+# From the root to a joint, in halves of the image's width: no pose is larger by far.
+LARGEST_POSE = 30.0
 
 # What a sampler gives: the epoch and the index in it; an index alone means epoch 0.
 Key = int | tuple[int, int]
@@ -362,7 +367,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
     """Windows of 2D sequences with their 3D poses.
 
     An NPZ holds `keypoints_2d` (N, T, K, 2 or 3: x, y, score) in pixels and `keypoints_3d`
-    (N, T, K, 3); `image_size` (w, h), or (N, 2); and optionally `lengths` (N,), the frames in use.
+    (N, T, K, 3); `image_size` (w, h), or (N, 2); and optionally `lengths` (N,), the frames in use,
+    and `factor` (N,) or (N, T): units of `keypoints_3d` per pixel.
 
     Args:
         paths: NPZ files.
@@ -371,6 +377,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         stride: frames between the starts of two windows.
         flip: probability of mirroring.
         seed: of every random draw.
+        scaled: bring 3D keypoints of files with a `factor` to halves of the image's width, the
+            units that the network learns; others are taken to be in them. False leaves all.
 
     Raises:
         InputError: a file that is not as described; names it and what it has.
@@ -385,6 +393,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         stride: int = 81,
         flip: float = 0.0,
         seed: int = 0,
+        scaled: bool = True,
     ) -> None:
         if window < 1 or stride < 1:
             raise InputError(f"window and stride must be at least 1, found {window} and {stride}")
@@ -392,7 +401,12 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         self.window = window
         self.flip = flip
         self.seed = seed
-        self.sequences = [_read_sequences(path, skeleton) for path in paths]
+        self.sequences = []
+        for path in paths:
+            points, targets, sizes, lengths = _read_sequences(path, skeleton)
+            if scaled:
+                targets = _in_half_widths(path, targets, sizes, lengths)
+            self.sequences.append((points, targets, sizes, lengths))
         windows = [
             (part, n, start)
             for part, (points, _, _, lengths) in enumerate(self.sequences)
@@ -412,7 +426,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 
         Returns:
             keypoints_2d: (T, K, 2), float32, in pixels; scores: (T, K), float32.
-            keypoints_3d: (T, K, 3), float32, in the file's units.
+            keypoints_3d: (T, K, 3), float32, in the file's units or as `scaled` says.
             valid: (T,), float32: 0 for repeated frames.
             image_size: (2,), float32, (w, h).
             sequence, start: int64.
@@ -547,6 +561,48 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def init_worker(worker: int) -> None:
     """For a loader's `worker_init_fn`: as many threads as workers would be too many."""
     cv2.setNumThreads(0)
+
+
+def batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A loader's batches; an error keeps its own words through a worker process.
+
+    Raises:
+        InputError: a sample cannot be read.
+    """
+    iterator = iter(loader)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except PosekitError as error:
+            message = str(error).rstrip().rpartition("posekit.errors.InputError: ")[2]
+            raise InputError(f"a sample cannot be used: {message}") from None
+        yield batch
+
+
+def read_factors(path: str, lengths: np.ndarray, frames: int) -> np.ndarray | None:
+    """Units of 3D per pixel (N, T), of a file that has been read as sequences before.
+
+    Raises:
+        InputError: `factor` has another shape, or is not positive in a frame that is used.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        if "factor" not in file.files:
+            return None
+        factor = np.asarray(file["factor"])
+    count = len(lengths)
+    if factor.shape == (count,):
+        factor = np.repeat(factor[:, None], frames, axis=1)
+    if factor.shape != (count, frames) or not np.issubdtype(factor.dtype, np.number):
+        raise InputError(
+            f"{path}: factor: expected numbers of shape ({count},) or ({count}, {frames}), found "
+            f"{factor.dtype} {factor.shape}"
+        )
+    used = np.arange(frames) < lengths[:, None]
+    if not (np.isfinite(factor[used]) & (factor[used] > 0)).all():
+        raise InputError(f"{path}: factor: expected positive numbers, units of 3D per pixel")
+    return np.where(used, factor, 1.0).astype(np.float64)
 
 
 class _Mix:
@@ -715,7 +771,32 @@ def _read_sequences(
             f"{path}: image_size: expected (w, h) or {len(points)} of them, found the shape "
             f"{arrays['image_size'].shape}"
         ) from None
+    bad = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{path}: image_size: expected (w, h) above 0, found {sizes[bad[0]].tolist()} for "
+            f"sequence {bad[0]}"
+        )
     return points.astype(np.float32), targets.astype(np.float32), sizes, lengths
+
+
+def _in_half_widths(
+    path: str, targets: np.ndarray, sizes: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """3D keypoints as the network gives them, where the file says how many units a pixel is."""
+    factor = read_factors(path, lengths, targets.shape[1])
+    if factor is not None:
+        scale = factor * sizes[:, :1] / 2  # (N, T), units per half width
+        targets = (targets / scale[..., None, None]).astype(np.float32)
+    largest = float(np.abs(targets - targets[:, :, :1]).max(initial=0))
+    if largest > LARGEST_POSE:
+        log.warning(
+            "warning: %s: 3D keypoints lie up to %.0f halves of the image's width from the root; "
+            "are they in millimetres? Give 'factor', their units per pixel",
+            path,
+            largest,
+        )
+    return targets
 
 
 def _expect_shape(

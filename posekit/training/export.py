@@ -19,7 +19,7 @@ import yaml
 from safetensors.torch import save
 from torch import Tensor
 
-from posekit.config import CONF_DIR
+from posekit.config import CONF_DIR, model_names
 from posekit.errors import InputError, OutputError
 from posekit.skeleton import Skeleton
 from posekit.training.checkpoint import written_whole
@@ -29,6 +29,8 @@ __all__ = ["export_model", "model_name", "skeleton_yaml"]
 
 def model_name(config: Mapping[str, Any]) -> str:
     """What a trained model is called: `config["name"]`, or the network, its data, its size.
+
+    A name made so is never that of a packaged configuration.
 
     Raises:
         InputError: a name that cannot be a file's.
@@ -42,6 +44,8 @@ def model_name(config: Mapping[str, Any]) -> str:
             train = train["annotations"] if isinstance(train, Mapping) else train[0]
         stem = re.sub(r"[^a-z0-9-]+", "-", Path(train).stem.lower()).strip("-") or "own"
         name = f"{base.partition('_')[0]}_{stem}{size[0] if size else ''}"
+        if name in model_names():
+            name = f"{base.partition('_')[0]}_{stem}-own{size[0] if size else ''}"
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.-]*", name):
         raise InputError(f"name: expected letters, digits, '-', '_' and '.', found {name!r}")
     return name
@@ -84,6 +88,9 @@ def export_model(
     )
     _write(folder / "model.safetensors", weights)
     _write(folder / group / f"{name}.yaml", yaml.safe_dump(dict(model), sort_keys=False))
+    for path in (folder / group).glob("*.yaml"):  # of a run that had another name before
+        if path.name != f"{name}.yaml":
+            path.unlink()
     if skeleton is not None:
         _write(folder / "keypoints" / f"{skeleton.name}.yaml", skeleton_yaml(skeleton))
     measured = None if metrics is None else {key: _number(value) for key, value in metrics.items()}

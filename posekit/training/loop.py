@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from posekit.build import build_network, load_initial_weights
-from posekit.errors import InputError, PosekitError
+from posekit.errors import InputError
 from posekit.hub import resolve_weights
-from posekit.training.datasets import ResumableSampler, collate, init_worker
+from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import freeze, frozen_modules, make_optimizer, make_scheduler
 from posekit.training.run_folder import MetricLog, RunFolder, changed_values
@@ -108,12 +108,23 @@ def train(config: Mapping[str, Any]) -> Path:
     if folder.resumes:
         state = folder.load()
         _check_plan(state["plan"], plan)
-        _warn_of_changes(folder.saved_config(), config)
+        saved = folder.saved_config()
+        optimizer_before = saved.get("optimizer", config["optimizer"])
+        if optimizer_before != config["optimizer"]:
+            raise InputError(
+                f"cannot resume: the run has optimizer={optimizer_before}, now "
+                f"{config['optimizer']}; keep it, or choose another out_dir"
+            )
+        _warn_of_changes(saved, config)
         try:
             net.load_state_dict(state["net"])
+            asked = [dict(group) for group in optimizer.param_groups]
             optimizer.load_state_dict(state["optimizer"])
-            if ema is not None and state["ema"] is not None:
-                ema.module.load_state_dict(state["ema"])
+            for group, values in zip(optimizer.param_groups, asked, strict=True):
+                for key in {"weight_decay", "betas"} & values.keys():
+                    group[key] = values[key]
+            if ema is not None:  # which may be new
+                ema.module.load_state_dict(state["ema"] or state["net"])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
@@ -196,13 +207,13 @@ def train(config: Mapping[str, Any]) -> Path:
             model.train()
             for module in still:
                 module.eval()
-            batches = _batches(loader)
+            data = batches(loader)
             started, before = time.perf_counter(), step
             while step < plan.steps_per_epoch * (sampler.epoch + 1):
                 _seed_step(config["seed"], step, accelerator.process_index)
                 total = torch.zeros((), device=device)
                 for _ in range(plan.batches_per_step):
-                    batch = next(batches)
+                    batch = next(data)
                     with accelerator.accumulate(model):
                         with accelerator.autocast():
                             loss = task.loss(model, batch, device)
@@ -304,16 +315,36 @@ def _check_values(config: Mapping[str, Any]) -> None:
         value = config[key]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{key}: expected a whole number of at least {least}, found {value!r}")
+    for key in ("resume", "dry_run", "sync_bn", "ema_warmup"):
+        if not isinstance(config[key], bool):
+            raise InputError(f"{key}: expected true or false, found {config[key]!r}")
     for key, optional in (("num_workers", 0), ("lr_batch_size", 1)):
         value = config[key]
         if value is not None and (not isinstance(value, int) or value < optional):
             raise InputError(
                 f"{key}: expected null or a whole number of at least {optional}, found {value!r}"
             )
-    if not 0 <= config["final_part"] <= 1:
-        raise InputError(f"final_part: expected a part 0..1, found {config['final_part']}")
-    if config["ema"] is not None and not 0 < config["ema"] < 1:
-        raise InputError(f"ema: expected null or a decay between 0 and 1, found {config['ema']}")
+    for key in ("final_part", "decay", "min_lr"):
+        if not _is_number(config[key]) or not 0 <= config[key] <= 1:
+            raise InputError(f"{key}: expected a part 0..1, found {config[key]!r}")
+    if not _is_number(config["weight_decay"]) or config["weight_decay"] < 0:
+        raise InputError(
+            f"weight_decay: expected a number of at least 0, found {config['weight_decay']!r}"
+        )
+    ema, clip = config["ema"], config["clip_grad"]
+    if ema is not None and (not _is_number(ema) or not 0 < ema < 1):
+        raise InputError(f"ema: expected null or a decay between 0 and 1, found {ema!r}")
+    if clip is not None and (not _is_number(clip) or clip <= 0):
+        raise InputError(f"clip_grad: expected null or a positive number, found {clip!r}")
+    for key in ("betas", "milestones"):
+        numbers = config[key]
+        if numbers is None and key == "betas":
+            continue
+        if not isinstance(numbers, list) or not all(_is_number(number) for number in numbers):
+            raise InputError(f"{key}: expected a list of numbers, found {numbers!r}")
+    prefixes = config["freeze"]
+    if not isinstance(prefixes, list) or not all(isinstance(name, str) for name in prefixes):
+        raise InputError(f"freeze: expected a list such as [backbone.stem], found {prefixes!r}")
     # YAML reads a bare `no` as false, and 4e-3 as a text.
     try:
         if not float(config["lr"]) > 0:
@@ -327,6 +358,10 @@ def _check_values(config: Mapping[str, Any]) -> None:
             f"device: expected cpu, cuda or mps, found {config['device']!r}; choose among GPUs "
             "with CUDA_VISIBLE_DEVICES"
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _accelerator(config: Mapping[str, Any]) -> Accelerator:
@@ -396,20 +431,6 @@ def _workers(config: Mapping[str, Any], accelerator: Accelerator) -> int:
         return int(config["num_workers"])
     here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
     return min((os.cpu_count() or 1) // here, MOST_WORKERS)
-
-
-def _batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A loader's batches; an error keeps its own words through a worker process."""
-    iterator = iter(loader)
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except PosekitError as error:
-            message = str(error).rstrip().rpartition("posekit.errors.InputError: ")[2]
-            raise InputError(f"a sample cannot be used: {message}") from None
-        yield batch
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
 from posekit.codecs.simcc import SimCC
+from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
@@ -107,9 +108,12 @@ class PoseTask:
             "net": {**model["net"], "num_keypoints": self.skeleton.num_keypoints},
             "keypoints": self.skeleton.name,
         }
-        has_detector = model.get("detector") not in (None, WHOLE_IMAGE)
-        if self.skeleton.names != known.names and has_detector:
-            self.model["detector"] = _detector_of_unknown(dataset, model["detector"])
+        detector = model.get("detector")
+        base = read_config(config["names"]["model"], search).get("detector")
+        if detector != base and detector not in (None, WHOLE_IMAGE):
+            self.model["detector"] = _chosen_detector(detector, search)
+        elif self.skeleton.names != known.names and detector not in (None, WHOLE_IMAGE):
+            self.model["detector"] = _detector_of_unknown(dataset, detector)
         self.codec = instantiate(model["codec"], _convert_="all")
         self.criterion = SimCCLoss() if isinstance(self.codec, SimCC) else HeatmapLoss()
         self.batch_size = config["val_batch_size"]
@@ -324,13 +328,8 @@ def _normalize(preprocess: Mapping[str, Any], device: torch.device) -> Normalize
 
 
 def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig:
-    values = dict(config["dataset"])
-    for folder in search:  # a skeleton beside the user's own models
-        path = folder / "keypoints" / f"{values.get('skeleton')}.yaml"
-        if path.is_file():
-            values["skeleton"] = str(path)
-            break
-    return parse_dataset(values)
+    # A skeleton may lie beside the user's own models.
+    return parse_dataset(config["dataset"], search)
 
 
 def _skeleton(dataset: DatasetConfig, known: Skeleton) -> Skeleton:
@@ -349,6 +348,17 @@ def _check(
     report.raise_errors()
     for problem in report.warnings:
         log.warning("warning: %s", problem)
+
+
+def _chosen_detector(detector: str, search: Sequence[Path]) -> str:
+    """The public name of a detector that was asked for."""
+    found = locate(detector, search, detector=True)
+    if found.weights is not None:
+        raise InputError(
+            f"model.detector={detector} is a folder, which would not be part of the trained model: "
+            "leave it out, and say detector=FOLDER where the model is used"
+        )
+    return found.name
 
 
 def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:

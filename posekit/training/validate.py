@@ -34,6 +34,8 @@ __all__ = ["Report", "validate"]
 # So many images have their header read, evenly spaced: all of a small set, a sample of a large one.
 MOST_HEADERS = 2000
 THREADS = 16
+# Keypoints may lie outside of their box, by so much of its sides.
+BOX_MARGIN = 0.5
 # Values from 5 on turn the image by a quarter; OpenCV does so while it reads.
 EXIF_ORIENTATION = 274
 
@@ -91,6 +93,8 @@ def validate(
             skeleton = dataset_skeleton(dataset)
         except InputError as error:
             return Report((_of_error(dataset.train[0], error),), (), 0, 0)
+    if skeleton is not None and classes is None:
+        problems += _check_sides(dataset, skeleton)
     for source in _distinct((*dataset.train, *dataset.val)):
         if source.boxes is not None and source in dataset.train:
             what = "detected boxes have no keypoints to learn: use 'boxes' under dataset.val only"
@@ -103,6 +107,8 @@ def validate(
             continue
         problems += found
         problems += _check_files(source, labels)
+        if isinstance(labels, PoseLabels) and source.boxes is None:
+            problems += _check_in_boxes(source, labels)
         instances += len(labels.boxes_xyxy)
         images += len(labels.image_ids)
     return Report(
@@ -134,6 +140,38 @@ def _distinct(sources: Iterable[Source]) -> list[Source]:
         if source not in distinct:
             distinct.append(source)
     return distinct
+
+
+def _check_sides(dataset: Dataset, skeleton: Skeleton) -> list[Problem]:
+    """Names of the data set's own that tell no left and right; a YAML may mean it so."""
+    source, same = dataset.train[0], tuple(range(skeleton.num_keypoints))
+    own = dataset.skeleton is None and source.skeleton is None
+    if not own or skeleton.num_keypoints < 2 or skeleton.flip_indices != same:
+        return []
+    what = (
+        f"the names of the keypoints ({', '.join(skeleton.names[:3])}, ...) tell no left and right,"
+        " so mirrored images keep each where it is; right for a hand, else write 'flip_pairs' "
+        "into a skeleton's YAML and name it with dataset.skeleton=FILE, or set augment.flip=0"
+    )
+    return [Problem(source.annotations, what, fatal=False)]
+
+
+def _check_in_boxes(source: Source, labels: PoseLabels) -> list[Problem]:
+    """Instances whose crops show none of their labelled keypoints."""
+    first, last = labels.boxes_xyxy[:, None, :2], labels.boxes_xyxy[:, None, 2:]
+    margin = BOX_MARGIN * (last - first)
+    near = (labels.keypoints >= first - margin) & (labels.keypoints <= last + margin)
+    # Boxes at the image's corner are near everything that was normalised to 0..1.
+    near &= labels.keypoints.max(axis=-1, keepdims=True) > 1
+    away = np.flatnonzero(~(near.all(axis=-1) & (labels.visible > 0)).any(axis=1))
+    if not len(away):
+        return []
+    fatal = len(away) > len(labels) / 2
+    what = "instances none of whose labelled keypoints is near their box"
+    if fatal:
+        what += " (are 'keypoints' in pixels of the image, as 'bbox' is?)"
+    places = tuple(f"annotation {labels.annotation_ids[row]}" for row in away)
+    return [Problem(source.annotations, what, places, fatal)]
 
 
 def _check_files(source: Source, labels: PoseLabels | DetectionLabels) -> list[Problem]:

@@ -23,6 +23,7 @@ from posekit.training.datasets import (
     PoseDataset,
     ResumableSampler,
     _shrunk,
+    batches,
     collate,
     init_worker,
 )
@@ -512,6 +513,9 @@ def test_a_mirrored_sequence_swaps_sides(tmp_path: Path, five: Skeleton) -> None
     ("changes", "message"),
     [
         ({"keypoints_3d": None}, "'keypoints_3d' is missing"),
+        ({"image_size": np.array([0, 80])}, r"image_size: expected .* above 0, .*sequence 0"),
+        ({"image_size": np.array([[9, 8], [np.nan, 8]])}, r"image_size: .*sequence 1"),
+        ({"factor": np.zeros(2)}, "factor: expected positive numbers"),
         ({"keypoints_2d": np.zeros((2, 10, 4, 2))}, r"shape \(N, T, 5, 2 or 3\), found"),
         ({"keypoints_3d": np.zeros((2, 9, 5, 3))}, r"keypoints_3d: expected"),
         ({"keypoints_3d": np.full((2, 10, 5, 3), np.nan)}, "not finite in 2 sequences: 0, 1"),
@@ -524,6 +528,37 @@ def test_wrong_sequences_are_errors(
 ) -> None:
     with pytest.raises(InputError, match=message):
         LiftingDataset([lifting_file(tmp_path, **changes)], five)
+
+
+def test_a_factor_brings_3d_keypoints_to_half_widths(
+    tmp_path: Path, five: Skeleton, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = lifting_file(tmp_path, factor=np.array([4.0, 2.0]))
+    plain = LiftingDataset([path], five, scaled=False)[1]["keypoints_3d"]
+    scaled = LiftingDataset([path], five)[1]["keypoints_3d"]
+    np.testing.assert_allclose(scaled, plain / (2 * 100 / 2), rtol=1e-6)
+    assert not caplog.records
+
+
+def test_millimetres_are_a_warning(
+    tmp_path: Path, five: Skeleton, caplog: pytest.LogCaptureFixture
+) -> None:
+    poses = np.random.default_rng(0).normal(size=(2, 10, 5, 3)) * 500
+    LiftingDataset([lifting_file(tmp_path, keypoints_3d=poses)], five)
+    assert "are they in millimetres? Give 'factor'" in caplog.text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_image_is_named_through_a_worker(tmp_path: Path, workers: int) -> None:
+    path = save(tmp_path, coco(1))
+    (tmp_path / "0.png").write_bytes(b"no image")
+    dataset = PoseDataset(parse_sources(path), skeleton_of(path), input_size=SIZE)
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        dataset, collate_fn=collate, num_workers=workers
+    )
+    with pytest.raises(InputError, match=r"^a sample cannot be used: image .*0\.png") as found:
+        list(batches(loader))
+    assert "Traceback" not in str(found.value)
 
 
 def test_a_damaged_npz_is_an_error(tmp_path: Path, five: Skeleton) -> None:

@@ -20,8 +20,9 @@ import posekit
 from posekit.build import build_network, load_weights
 from posekit.cli import main
 from posekit.compose import compose_command
-from posekit.errors import InputError, OutputError
+from posekit.errors import InputError, OutputError, UnknownModelError
 from posekit.training.checkpoint import load_checkpoint
+from posekit.training.export import model_name
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
 from posekit.training.tasks import PoseTask
@@ -215,6 +216,7 @@ def test_a_disk_without_room_for_a_line_is_named(tmp_path: Path) -> None:
     [
         ("batch_size=2", "the run has 2 steps of 4 samples per epoch, now 4 of 2"),
         ("model.net.depth=3", "is of another model or optimizer"),
+        ("optimizer=sgd", "the run has optimizer=adamw, now sgd"),
     ],
 )
 def test_a_run_resumes_as_it_was_started(tmp_path: Path, change: str, message: str) -> None:
@@ -224,6 +226,56 @@ def test_a_run_resumes_as_it_was_started(tmp_path: Path, change: str, message: s
         runs.train(tmp_path, *options, "epochs=2", "resume=true", change)
     # The same step in two parts is the same step.
     runs.train(tmp_path, *options, "epochs=2", "resume=true", "batch_size=2", "accumulate=2")
+
+
+def test_a_moving_average_may_join_later(tmp_path: Path) -> None:
+    # So slow that nothing but a wrong average could change the weights.
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "lr=1e-12"]
+    first = weights(runs.train(tmp_path, *options, "epochs=1"))
+    run = runs.train(tmp_path, *options, "epochs=2", "resume=true", "ema=0.9", "ema_warmup=false")
+    for key, value in weights(run).items():
+        torch.testing.assert_close(value, first[key])
+
+
+def test_weight_decay_acts_at_once_where_a_run_resumes(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    runs.train(tmp_path, *options, "epochs=1", "weight_decay=0.1")
+    run = runs.train(tmp_path, *options, "epochs=2", "resume=true", "weight_decay=0.2")
+    state = torch.load(run / "last.ckpt", weights_only=True)
+    decays = {group["weight_decay"] for group in state["optimizer"]["param_groups"]}
+    assert decays == {0.0, 0.2}
+
+
+def test_a_run_that_is_renamed_leaves_one_model(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    runs.train(tmp_path, *options, "epochs=1", "name=before")
+    run = runs.train(tmp_path, *options, "epochs=2", "resume=true", "name=after")
+    assert [path.name for path in (run / "export" / "model").iterdir()] == ["after.yaml"]
+
+
+def test_a_name_is_never_that_of_a_packaged_model() -> None:
+    config = {
+        "name": None,
+        "names": {"model": "rtmpose-n_drawn-192x128"},
+        "dataset": {"train": "data/drawn.json"},
+    }
+    assert model_name(config) == "rtmpose-n_drawn-own-192x128"
+
+
+def test_a_detector_that_was_asked_for_stays(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "epochs=1"]
+    named = "model.detector=rtmdet-nano_drawn-256"
+    run = runs.train(tmp_path, *options, named, f"out_dir={tmp_path / 'run'}")
+    exported = yaml.safe_load(next((run / "export" / "model").iterdir()).read_text())
+    assert exported["detector"] == "rtmdet-nano_drawn-256"
+    with pytest.raises(UnknownModelError, match="did you mean"):
+        runs.train(tmp_path, *options, "model.detector=rtmdet-nanu")
+    own = tmp_path / "own"
+    (own / "detector").mkdir(parents=True)
+    (own / "detector" / "mine.yaml").write_text("net: {}\n")
+    (own / "model.safetensors").touch()
+    with pytest.raises(InputError, match="is a folder"):
+        runs.train(tmp_path, *options, f"model.detector={own}", f"out_dir={tmp_path / 'again'}")
 
 
 def test_an_evaluation_that_fails_costs_no_epoch(tmp_path: Path) -> None:
@@ -464,6 +516,14 @@ def test_small_batches_learn_at_a_smaller_rate(optimizer: str, factor: float) ->
         ("name=a/b", "name: expected letters"),
         ("num_workers=-1", "num_workers: expected null or a whole number of at least 0"),
         ("lr_batch_size=0", "lr_batch_size: expected null or a whole number of at least 1"),
+        ("ema=abc", "ema: expected null or a decay between 0 and 1, found 'abc'"),
+        ("clip_grad=-1", "clip_grad: expected null or a positive number, found -1"),
+        ("weight_decay=x", "weight_decay: expected a number"),
+        ("decay=1.5", "decay: expected a part 0..1, found 1.5"),
+        ("betas=0.9", "betas: expected a list of numbers, found 0.9"),
+        ("milestones=0.8", "milestones: expected a list of numbers, found 0.8"),
+        ("freeze=backbone", "freeze: expected a list such as"),
+        ("resume=no", "resume: expected true or false, found 'no'"),
         ("ema=2", "ema: expected null or a decay between 0 and 1, found 2"),
         ("layer_decay=null model.net.depth=x", "the network cannot be built"),
     ],

@@ -214,6 +214,32 @@ def test_absent_keypoints_are_a_warning(tmp_path: Path) -> None:
     assert "12 keypoints of 'coco' have no label: left_ear, right_ear" in warnings(report)
 
 
+@pytest.mark.parametrize(("count", "fatal"), [(4, True), (3, True), (2, False), (0, None)])
+def test_keypoints_that_are_not_in_pixels_are_found(
+    tmp_path: Path, count: int, fatal: bool | None
+) -> None:
+    data = coco(4)
+    path = save(tmp_path, data)
+    for annotation in data["annotations"][:count]:
+        points = annotation["keypoints"]
+        annotation["keypoints"] = [v if i % 3 == 2 else v / 320 for i, v in enumerate(points)]
+    Path(path).write_text(json.dumps(data))
+    report = validate(path)
+    what = f"{count} x instances none of whose labelled keypoints is near their box"
+    assert (what in errors(report), what in warnings(report)) == (fatal is True, fatal is False)
+    assert ("in pixels of the image" in errors(report)) == (fatal is True)
+    assert fatal is None or "annotation 100" in str(report)
+
+
+def test_names_without_sides_are_a_warning(tmp_path: Path) -> None:
+    data = coco()
+    data["categories"][0]["keypoints"] = ["a", "b", "c", "d", "e"]
+    report = validate(save(tmp_path, data))
+    assert report.errors == ()
+    assert "names of the keypoints (a, b, c, ...) tell no left and right" in warnings(report)
+    assert validate(save(tmp_path, data), classes=["person"]).warnings == ()
+
+
 def test_boxes_are_checked_for_a_detector(tmp_path: Path) -> None:
     data = coco()
     path = save(tmp_path, data)
