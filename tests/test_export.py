@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from posekit.build import create_model
 from posekit.commands.export import export
 from posekit.errors import InputError
+from posekit.transforms import affine
 
 MODEL = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
@@ -143,15 +145,38 @@ def test_half_precision_that_moves_keypoints_is_not_written(
 
 
 def test_int8_is_smaller_and_its_difference_reported(
-    rtmpose_t: Path, tmp_path: Path, onnx_runtime
+    rtmpose_t: Path, tmp_path: Path, onnx_runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
     output = tmp_path / "pose.onnx"
     export([f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", "quantize=int8"])
     whole = sum(p.numel() for p in create_model(MODEL).parameters()) * 4
     assert output.stat().st_size < 0.5 * whole
+    assert "int8's ranges are measured on drawn shapes" in caplog.text
     report = report_of(output)
     assert report["precision"] == "int8"
     assert report["tolerance_px"] is None
+
+
+def test_every_image_gives_a_crop_before_any_gives_a_second(
+    rtmpose_t: Path, tmp_path: Path, onnx_runtime
+) -> None:
+    for grey in range(10, 250, 12):
+        image = np.full((64, 64, 3), grey, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{grey:03}.png"), image)
+    output = tmp_path / "pose.onnx"
+    seen: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(affine, "crop", lambda image, matrix, out: seen.append(image))
+        export([f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", f"inputs={tmp_path}"])
+    assert len({int(image[0, 0, 0]) for image in seen}) == len(seen) == 16
+
+
+def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write to .*file"):
+        export([f"model={MODEL}", f"output={tmp_path / 'file' / 'pose.onnx'}"])
 
 
 @pytest.mark.parametrize(

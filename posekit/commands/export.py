@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ FORMATS = {
     "torch_export": ".pt2",
     "safetensors": ".safetensors",
 }
+log = logging.getLogger(__name__)
+
 TOLERANCES = {"float32": 0.1, "float16": 0.5}  # pixels of the network's input
 MAX_CROPS = 16  # that the file and the network are compared on
 CALIBRATION_BATCH = 4
@@ -64,6 +67,12 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
     name = values["names"][part]
     job = _checked_job(name, values.get(part, {}), values)
     images = _read_images(values["inputs"])
+    if job.quantize and not images:
+        log.warning(
+            "int8's ranges are measured on drawn shapes: name images like those that the network "
+            "will see as inputs=FOLDER"
+        )
+    _make_folder(job.output.parent)
     # All that can be checked without weights is checked by now.
     report = _export(job, images, values["weights"], search)
     print(
@@ -194,7 +203,6 @@ def _export(
     net = load_weights(net, resolve_weights(job.name, weights, search=search), dtype=torch.float32)
     processing = _Processing(net, job)
     crops = processing.crops(images or _drawn_images())
-    job.output.parent.mkdir(parents=True, exist_ok=True)
     # Beside the output, so that moving there is one step.
     with tempfile.TemporaryDirectory(prefix=".posekit-", dir=job.output.parent) as temporary:
         written = Path(temporary) / job.output.name
@@ -271,7 +279,9 @@ class _Processing:
                 keep_ratio = preprocess.get("keep_ratio", True)
                 letterbox(image, out, preprocess["pad_value"], keep_ratio=keep_ratio)
             return crops
-        boxes = [(image, box) for image in images for box in _boxes_of(image)][:MAX_CROPS]
+        # One of each image before a second of any.
+        of_images = [[(image, box) for box in _boxes_of(image)] for image in images]
+        boxes = [pair for pairs in zip(*of_images, strict=True) for pair in pairs][:MAX_CROPS]
         centers, scales = boxes_to_cs(
             np.array([box for _, box in boxes], np.float32),
             input_size=self.job.input_size,
@@ -516,6 +526,14 @@ def _compare(
 
 def _rounded(value: Any) -> float:
     return float(f"{float(value):.3g}")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=".posekit-", dir=folder).cleanup()
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 def _boxes_of(image: np.ndarray) -> list[list[float]]:
