@@ -186,7 +186,7 @@ class Predictor:
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
-        if backend is not None and (reason := why_unavailable(backend, place)):
+        if backend is not None and (reason := why_unavailable(backend, place, number)):
             raise InputError(f"backend={backend} cannot run on {place.type} here: {reason}")
         skeleton = load_skeleton(model.config["keypoints"], search=search)
         find: Callable[[], Detector] | None = None
@@ -675,8 +675,8 @@ def _backend(net: torch.nn.Module, config: Mapping[str, Any], kind: str | None) 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found is None and dtype is None:
+    if dtype is None:
         return torch.float32
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, found {dtype!r}")
     return found

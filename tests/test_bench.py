@@ -36,10 +36,26 @@ def test_engines_and_stages_are_measured(
         assert table["floor ms"] > 0
     assert tables[2]["GFLOP"] == pytest.approx(3 * tables[1]["GFLOP"])
     stages = {row["stage"]: row["ms"] for row in content["stages"]}
-    assert stages["pose: network"] < stages["pose: all of it"]
+    assert stages["pose: network"] < stages["pose: all of it"] < stages["whole frame"]
+    assert content["frame"] == {
+        "backend": "torch", "dtype": "float32", "inputs": None, "people": 2, "flip_test": False,
+        "rounds": 2,
+    }  # fmt: skip
+    assert {"onnxruntime", "openvino"} < set(content["machine"])
     assert {"read", "detect: network", "crop", "draw", "write"} < set(stages)
     printed = capsys.readouterr().out
     assert "to floor" in printed and "around the networks" in printed
+
+
+def test_engines_without_the_type_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    options = ["model=rtmdet-nano_drawn-256", "rounds=1", "device=cpu", "dtype=bfloat16"]
+    assert main(["bench", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "backend=torch" in printed
+    assert "backend=onnxruntime" not in printed
 
 
 def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +76,10 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["backends=[fast]"], "backends: expected a list of auto, torch"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
         (["dtype=int8"], "dtype must be float32"),
+        (["dtype=bfloat16", "backends=[onnxruntime]"], "it runs in float32, found torch.bfloat16"),
+        # Before anything is measured, which would find the weights missing.
+        (["out=/nonexistent/x/b.json", "weights=missing.pth"], "out=/nonexistent/x/b.json: "),
+        (["out=/", "weights=missing.pth"], "out=/: expected a file"),
         (["weights=missing.pth"], "no such file"),
         (["batch_sizes=[100000000]", "backends=[torch]", "direct=false"], "not enough memory: "),
         (["inputs=missing.mp4", "backends=[torch]", "direct=false", "batch_sizes=[1]"], "missing"),

@@ -57,7 +57,7 @@ def make_backend(
         device = torch.device("cuda", torch.cuda.current_device())
     dtype = parameter.dtype if dtype is None else dtype
     folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
-    if reason := why_unavailable(kind, device):
+    if reason := why_unavailable(kind, device, dtype):
         raise InputError(f"backend={kind} cannot run on {device.type} here: {reason}")
     if kind == "auto":
         from posekit.backends.auto import AutoBackend
@@ -83,8 +83,23 @@ def make_backend(
     )
 
 
-def why_unavailable(kind: str, device: torch.device) -> str | None:
+# Where not all.
+_TYPES = {
+    "onnxruntime": (torch.float32,),
+    "openvino": (torch.float32, torch.float16, torch.bfloat16),
+    "tensorrt": (torch.float32, torch.float16),
+}
+
+
+def why_unavailable(
+    kind: str, device: torch.device, dtype: torch.dtype | None = None
+) -> str | None:
     """Why an engine cannot run on a device of this machine, in a few words; None where it can.
+
+    Args:
+        kind: its name.
+        device: where it would run.
+        dtype: what it would compute in; None where that does not matter.
 
     Raises:
         InputError: no engine of that name.
@@ -93,6 +108,10 @@ def why_unavailable(kind: str, device: torch.device) -> str | None:
         close = nearest(kind, KINDS) if isinstance(kind, str) else []
         hint = f"; did you mean {close[0]}?" if close else ""
         raise InputError(f"backend must be one of {', '.join(KINDS)}, found '{kind}'{hint}")
+    types = _TYPES.get(kind)
+    if dtype is not None and types is not None and dtype not in types:
+        names = " or ".join(str(known).removeprefix("torch.") for known in types)
+        return f"it runs in {names}, found {dtype}; take another backend"
     checks = {
         "compile": _without_compiler,
         "onnxruntime": _without_onnxruntime,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import logging
+import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock
 from torch import nn
 
 from posekit.errors import InputError
+from posekit.version import __version__
 
 __all__ = ["fingerprint", "load_artifact"]
 
@@ -24,18 +29,47 @@ T = TypeVar("T")
 
 
 def fingerprint(net: nn.Module, *details: object) -> str:
-    """Letters and digits that change with the network's weights and with anything else named.
+    """Letters and digits that change with the network and with anything else named.
 
     Args:
-        net: class, keys, shapes, types and values of its entries count.
+        net: the classes of its modules, their plain attributes and their source files count, and
+            keys, shapes, types and values of the state dict.
         details: whatever else an artifact depends on: sizes, versions, types.
     """
     digest = hashlib.blake2b(digest_size=12)
-    digest.update(repr((type(net).__name__, torch.__version__, details)).encode())
+    digest.update(repr((__version__, torch.__version__, details)).encode())
+    for name, module in net.named_modules():
+        attributes = [(key, _plain(value)) for key, value in sorted(vars(module).items())]
+        digest.update(repr((name, _name(type(module)), attributes)).encode())
+    for source in _sources(net):
+        digest.update(source)
     for key, value in net.state_dict().items():
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _plain(value: object) -> object:
+    """What is the same in each process: no addresses."""
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str | torch.dtype):
+        return value
+    return _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))
+
+
+def _name(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', None)}.{thing.__qualname__}"
+
+
+def _sources(net: nn.Module) -> Iterator[bytes]:
+    """The files that define the network's classes, except those of torch, which has a version."""
+    classes = {cls for kind in {type(m) for m in net.modules()} for cls in kind.__mro__}
+    for name in sorted({cls.__module__ for cls in classes}):
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path is not None and name.partition(".")[0] != "torch":
+            with contextlib.suppress(OSError):  # within an archive, say
+                yield Path(path).read_bytes()
 
 
 def load_artifact(
@@ -50,18 +84,25 @@ def load_artifact(
         load: reads them. Where that fails the artifact is made anew, once.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: it is not there whole, and the folder cannot be written.
     """
     path = folder / name
     try:
+        # Without the lock first, since a filled cache may be one that cannot be written.
+        if path.is_dir():
+            with contextlib.suppress(Exception):  # another process may just be replacing it
+                return load(path)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if path.is_dir():
+            if path.exists():
                 try:
                     return load(path)
                 except Exception as error:  # each library has kinds of its own
                     log.warning("%s is damaged and is made anew: %s", path, _first_line(error))
-                    shutil.rmtree(path)
+                    _remove(path)
+            # Who holds the lock is the only one to make it: these are of processes that died.
+            for stale in folder.glob(f"{glob.escape(name)}.*/"):
+                shutil.rmtree(stale, ignore_errors=True)
             _make_whole(path, make)
             return load(path)
     except OSError as error:
@@ -73,11 +114,30 @@ def load_artifact(
 
 def _make_whole(path: Path, make: Callable[[Path], None]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=path.parent))
+    # mkdtemp makes a folder for its owner only; an artifact is like any other new folder.
+    made = temporary / "made"
     try:
-        make(temporary)
-        temporary.replace(path)
+        made.mkdir()
+        make(made)
+        for file in made.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        made.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk: after a power cut a file that was moved too early is full of zeros."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _first_line(error: Exception) -> str:

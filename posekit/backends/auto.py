@@ -9,6 +9,7 @@ import os
 import platform
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -61,24 +62,31 @@ class AutoBackend:
         }
         self._made: dict[str, Backend] = {}
         self._chosen: dict[str, Backend] = {}
+        # Threads that measured at the same time would slow each other down.
+        self._lock = threading.Lock()
 
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
-            return self._backend("torch")(images)
+            with self._lock:
+                backend = self._backend("torch")
+            return backend(images)
         batch = "one" if len(images) == 1 else "many"
-        if batch not in self._chosen:
-            self._chosen[batch] = self._choose(batch, images)
-            if len(self._chosen) == 2:
-                self._forget_losers()
+        with self._lock:
+            if batch not in self._chosen:
+                self._chosen[batch] = self._choose(batch, images)
+                if len(self._chosen) == 2:
+                    self._forget_losers()
         return self._chosen[batch](images)
 
     def _choose(self, batch: str, images: Tensor) -> Backend:
         path = self.folder / "auto.json"
         key = _key(self.net, batch, self.arguments)
         known = read_choices(path).get(key, {}).get("kind")
-        device = self.arguments["device"]
-        if known in CANDIDATES and why_unavailable(known, device) is None:
-            return self._backend(known)
+        if known in CANDIDATES and self._may_run(known):
+            try:
+                return self._backend(known)
+            except Exception as error:  # as in a cache that can no longer be written
+                log.info("%s was the fastest and fails, measured anew: %s", known, error)
         milliseconds, failed = self._measure(images[:8])
         kind = min(milliseconds, key=milliseconds.__getitem__)
         _remember(
@@ -100,7 +108,7 @@ class AutoBackend:
         start = time.perf_counter()
         failed = {}
         for kind in CANDIDATES:
-            if why_unavailable(kind, self.arguments["device"]) is not None:
+            if not self._may_run(kind):
                 continue
             if time.perf_counter() - start > BUDGET:
                 failed[kind] = "no time left to try it"
@@ -127,6 +135,9 @@ class AutoBackend:
                 _synchronize(self.arguments["device"])
                 times[kind].append(1e3 * (time.perf_counter() - before))
         return {kind: statistics.median(taken) for kind, taken in times.items()}, failed
+
+    def _may_run(self, kind: str) -> bool:
+        return why_unavailable(kind, self.arguments["device"], self.arguments["dtype"]) is None
 
     def _backend(self, kind: str) -> Backend:
         if kind not in self._made:

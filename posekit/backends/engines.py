@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.artifacts import fingerprint, load_artifact
+from posekit.backends.auto import processor_name
 from posekit.backends.batches import CPU_SIZES, GPU_COMPILED_SIZES, GPU_SIZES, run_in_batches
 from posekit.backends.cuda_graphs import CudaGraphs
 from posekit.backends.graphs import OPSET, to_onnx, to_openvino
@@ -93,10 +95,14 @@ class CompiledBackend:
         self.net = _placed(fold_batch_norms(net), device, dtype)
         self.template = describe_outputs(self.net, input_size)
         self.input_size, self.device, self.dtype, self.folder = input_size, device, dtype, folder
-        flags = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else _gpu(device)
-        self.name = fingerprint(net, "aoti", input_size, device.type, dtype, flags)
+        chip = _cpu() if device.type == "cpu" else _gpu(device)
+        self.name = fingerprint(net, "aoti", input_size, device.type, dtype, chip)
         self._loaded: dict[int, Callable[[Tensor], Any]] = {}
-        self._place: dict[str, Any] = {"device_index": device.index} if device.index else {}
+        self._place: dict[str, Any] = {}
+        # torch 2.6 may only know the first.
+        known = "device_index" in inspect.signature(torch._inductor.aoti_load_package).parameters
+        if device.index is not None and (device.index or known):
+            self._place["device_index"] = device.index
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Any:
@@ -157,10 +163,9 @@ class OnnxRuntimeBackend:
     ) -> None:
         import onnxruntime
 
-        if dtype != torch.float32 and not tensorrt:
-            raise InputError(f"onnxruntime runs in float32, found {dtype}; take another backend")
         self.template = describe_outputs(net, input_size)
         self.device, self.dtype = device, dtype
+        name = fingerprint(net, "onnx", OPSET, input_size)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
@@ -171,7 +176,7 @@ class OnnxRuntimeBackend:
             search = {"cudnn_conv_algo_search": "HEURISTIC"}
             providers.insert(0, ("CUDAExecutionProvider", place | search))
             if tensorrt:
-                engine = _tensorrt(folder, dtype, input_size)
+                engine = _tensorrt(folder / f"tensorrt-{name}", dtype, input_size)
                 providers.insert(0, ("TensorrtExecutionProvider", engine | place))
 
         def export(made: Path) -> None:
@@ -184,7 +189,7 @@ class OnnxRuntimeBackend:
 
         self.session = load_artifact(
             folder,
-            f"onnx-{fingerprint(net, 'onnx', OPSET, input_size)}",
+            f"onnx-{name}",
             make=export,
             load=lambda made: onnxruntime.InferenceSession(
                 str(made / "model.onnx"), options, providers=providers
@@ -336,6 +341,12 @@ def _example(input_size: Sequence[int]) -> Tensor:
     return torch.zeros(2, 3, height, width)
 
 
+def _cpu() -> tuple[str, str, int]:
+    """What compiled code is made for: instructions, sizes of caches, and threads."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability, processor_name(), torch.get_num_threads()
+
+
 def _gpu(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
@@ -349,7 +360,8 @@ def _tensorrt(folder: Path, dtype: torch.dtype, input_size: tuple[int, int]) -> 
         "trt_profile_opt_shapes": shapes[16],
         "trt_profile_max_shapes": shapes[GPU_SIZES[0]],
         "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(folder / "tensorrt"),
+        # A folder per network: an engine's name has nothing of the weights.
+        "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": True,
         "trt_fp16_enable": dtype == torch.float16,
     }

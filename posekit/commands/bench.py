@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import itertools
 import json
 import os
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from posekit.commands.table import format_table
 from posekit.compose import compose_command
-from posekit.errors import InputError
+from posekit.errors import InputError, OutputError
 from posekit.media import check_inputs
 from posekit.version import __version__
 from posekit.write import write_atomically
@@ -80,9 +81,15 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
         stages = _measure_stages(config, parts)
         _print_stages(stages, config)
     if config["out"] is not None:
-        content = {"machine": machine, "networks": networks, "stages": stages}
+        content: dict[str, Any] = {"machine": machine, "networks": networks, "stages": stages}
+        if stages:
+            content["frame"] = _frame_conditions(config)
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_atomically(Path(config["out"]), text.encode())
+        try:
+            write_atomically(Path(str(config["out"])), text.encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"cannot write {config['out']}: {reason}") from None
     return 0
 
 
@@ -108,6 +115,10 @@ def _check(config: Mapping[str, Any]) -> None:
         check_inputs(config["inputs"])
     if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"dtype must be float32, float16 or bfloat16, found {config['dtype']!r}")
+    if config["out"] is not None:
+        out = Path(str(config["out"]))
+        if out.is_dir() or not os.access(out.parent, os.W_OK):
+            raise InputError(f"out={out}: expected a file in a folder that can be written to")
 
 
 def _machine(device: torch.device) -> dict[str, str]:
@@ -123,6 +134,9 @@ def _machine(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "posekit": __version__,
     }
+    for package in ("onnxruntime", "openvino"):
+        with contextlib.suppress(ImportError):
+            found[package] = importlib.import_module(package).__version__
     # The average over a minute, so before the first network it is that of other programs.
     if hasattr(os, "getloadavg"):
         found["load before"] = f"{os.getloadavg()[0]:.1f}"
@@ -241,7 +255,9 @@ def _measure_network(
     kinds = config["backends"]
     if kinds is None:
         candidates = [kind for kind in KINDS if kind not in ("auto", "compile", "tensorrt")]
-        kinds = [kind for kind in candidates if why_unavailable(kind, speed.device) is None]
+        kinds = [
+            kind for kind in candidates if not why_unavailable(kind, speed.device, speed.dtype)
+        ]
     engines: dict[str, Callable[[Tensor], object]] = {"plain PyTorch": net}
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:
@@ -373,24 +389,25 @@ def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> li
         for number in range(rounds + 2):
             if number == 2:
                 watch.times.clear()  # of warming up
-            with watch.timed("read"):
-                image = next(frames)
-            if writer is None:
-                size = (image.shape[1], image.shape[0])
-                boxes = _boxes(size, config["people"])
-                clip = VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size)
-                writer = opened.enter_context(clip)
-            with watch.timed("copy to the device"):
-                placed = place_images([image], estimator.device)
-            if detector is not None:
-                with watch.timed("detect: all of it"):
-                    detector(placed, score_threshold=0.3)
-            with watch.timed("pose: all of it"):
-                poses = estimator(placed, [boxes], flip_test=config["flip_test"])[0]
-            with watch.timed("draw"):
-                drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
-            with watch.timed("write"):
-                writer.write(drawing, number / 25)
+            with watch.timed("whole frame"):
+                with watch.timed("read"):
+                    image = next(frames)
+                if writer is None:
+                    size = (image.shape[1], image.shape[0])
+                    boxes = _boxes(size, config["people"])
+                    clip = VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size)
+                    writer = opened.enter_context(clip)
+                with watch.timed("copy to the device"):
+                    placed = place_images([image], estimator.device)
+                if detector is not None:
+                    with watch.timed("detect: all of it"):
+                        detector(placed, score_threshold=0.3)
+                with watch.timed("pose: all of it"):
+                    poses = estimator(placed, [boxes], flip_test=config["flip_test"])[0]
+                with watch.timed("draw"):
+                    drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
+                with watch.timed("write"):
+                    writer.write(drawing, number / 25)
     return watch.stages(rounds)
 
 
@@ -425,6 +442,7 @@ class _Watch:
             "read", "copy to the device", "detect: all of it", "detect: normalise",
             "detect: network", "crop", "pose: normalise", "pose: network",
             "pose: decode keypoints", "pose: all of it", "draw", "write",
+            "whole frame",
         )  # fmt: skip
         stages = [(name, medians[name]) for name in order if name in medians]
         networks = medians.get("detect: network", 0.0) + medians["pose: network"]
@@ -462,7 +480,7 @@ def _predictor(
     from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
 
-    kind = (config["backends"] or ["auto"])[0]
+    kind = _stages_kind(config)
     runs = {}
     for group, part in parts.items():
         width, height = part.config["preprocess"]["input_size"]
@@ -475,6 +493,21 @@ def _predictor(
         return estimator, None
     part = parts["detector"]
     return estimator, Detector(part.net, part.config, backend=runs["detector"])
+
+
+def _stages_kind(config: Mapping[str, Any]) -> str:
+    """The engine that the stages are measured with."""
+    return str((config["backends"] or ["auto"])[0])
+
+
+def _frame_conditions(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stages were measured with."""
+    return {
+        "backend": _stages_kind(config),
+        "dtype": config["dtype"] or "float32",
+        "inputs": config["inputs"] and str(config["inputs"]),
+        **{key: config[key] for key in ("people", "flip_test", "rounds")},
+    }
 
 
 def _frames(config: Mapping[str, Any]) -> Iterator[np.ndarray]:
@@ -505,7 +538,7 @@ def _boxes(size: tuple[int, int], people: int) -> np.ndarray:
 
 
 def _print_stages(stages: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> None:
-    kind = (config["backends"] or ["auto"])[0]
+    kind = _stages_kind(config)
     flip = "with" if config["flip_test"] else "no"
     print(f"\nA frame with {config['people']} people, backend={kind}, {flip} flip test")
     print(format_table(("stage", "ms"), [(row["stage"], f"{row['ms']:.1f}") for row in stages]))

@@ -73,18 +73,18 @@ def _folded(conv: Convolution, norm: nn.BatchNorm2d) -> nn.Module:
     """One convolution for both, on the same device and of the same type."""
     assert norm.running_mean is not None and norm.running_var is not None
     # Double precision, so that only the last step rounds.
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    scale = (_exact(norm.running_var) + norm.eps).rsqrt()
     if norm.weight is not None:
-        scale = scale * norm.weight.double()
-    shift = -norm.running_mean.double() * scale
+        scale = scale * _exact(norm.weight)
+    shift = -_exact(norm.running_mean) * scale
     if norm.bias is not None:
-        shift = shift + norm.bias.double()
+        shift = shift + _exact(norm.bias)
     if conv.bias is not None:
-        shift = shift + conv.bias.double() * scale
+        shift = shift + _exact(conv.bias) * scale
     is_transposed = isinstance(conv, nn.ConvTranspose2d)
     per_output = scale.view(1, -1, 1, 1) if is_transposed else scale.view(-1, 1, 1, 1)
     together = _empty_like(conv)
-    together.weight = _fixed(conv.weight.double() * per_output, conv.weight)
+    together.weight = _fixed(_exact(conv.weight) * per_output, conv.weight)
     together.bias = _fixed(shift, conv.weight)
     return together
 
@@ -110,6 +110,11 @@ def _empty_like(conv: Convolution) -> Convolution:
     )
 
 
+def _exact(values: Tensor) -> Tensor:
+    """In double precision, on the CPU, since not every device has it."""
+    return values.cpu().double()
+
+
 def _fixed(values: Tensor, like: Tensor) -> nn.Parameter:
     with torch.inference_mode(False):
-        return nn.Parameter(values.to(like.dtype), requires_grad=False)
+        return nn.Parameter(values.to(like.dtype).to(like.device), requires_grad=False)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from posekit.backends import make_backend, why_unavailable
+from posekit.backends import artifacts, engines, make_backend, why_unavailable
 from posekit.backends.artifacts import fingerprint, load_artifact
 from posekit.errors import InputError
 
@@ -89,6 +92,109 @@ def test_weights_and_details_change_the_fingerprint() -> None:
     with torch.no_grad():
         net.weight[0, 0] += 1
     assert fingerprint(net, "a") != first
+
+
+class Scaled(nn.Module):
+    """Its arguments are in no state dict."""
+
+    def __init__(self, scale: object = 1, act: Callable = torch.relu) -> None:
+        super().__init__()
+        self.scale, self.act = scale, act
+
+
+def test_arguments_change_the_fingerprint() -> None:
+    arguments = [
+        {}, {"scale": 2}, {"scale": True}, {"scale": (1, 2.0)}, {"scale": torch.float16},
+        {"act": torch.sigmoid}, {"act": lambda x: x},
+    ]  # fmt: skip
+    found = [fingerprint(nn.Sequential(Scaled(**given))) for given in arguments]
+    assert len(set(found)) == len(arguments)
+    assert found == [fingerprint(nn.Sequential(Scaled(**given))) for given in arguments]
+    # An object has nothing but an address.
+    assert fingerprint(Scaled(object())) == fingerprint(Scaled(object()))
+
+
+def test_code_and_version_change_the_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "code_of_a_network.py"
+    source.write_text("from torch import nn\nclass Net(nn.Module):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    net = importlib.import_module(source.stem).Net()
+    monkeypatch.delitem(sys.modules, source.stem, raising=False)
+    monkeypatch.setitem(sys.modules, source.stem, types.SimpleNamespace(__file__=str(source)))
+    first = fingerprint(net)
+    monkeypatch.setattr(artifacts, "__version__", "other")
+    other = fingerprint(net)
+    source.write_text("# corrected")
+    assert len({first, other, fingerprint(net)}) == 3
+
+
+def write_seven(folder: Path) -> None:
+    (folder / "number").write_text("7")
+
+
+def read_number(folder: Path) -> int:
+    return int((folder / "number").read_text())
+
+
+def test_a_filled_cache_need_not_be_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_artifact(tmp_path, "a", make=write_seven, load=read_number)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(artifacts, "FileLock", refuse)
+    assert load_artifact(tmp_path, "a", make=write_seven, load=read_number) == 7
+    with pytest.raises(InputError, match="Permission denied"):
+        load_artifact(tmp_path, "b", make=write_seven, load=read_number)
+
+
+def test_a_file_in_the_place_of_an_artifact_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    assert load_artifact(tmp_path, "a", make=write_seven, load=read_number) == 7
+
+
+def test_an_artifact_has_the_permissions_of_any_new_folder(tmp_path: Path) -> None:
+    load_artifact(tmp_path, "a", make=write_seven, load=read_number)
+    (tmp_path / "usual").mkdir()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_files_are_on_the_disk_before_they_are_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_place = []
+    monkeypatch.setattr(artifacts.os, "fsync", lambda _: in_place.append((tmp_path / "a").exists()))
+    load_artifact(tmp_path, "a", make=write_seven, load=read_number)
+    assert in_place == [False]
+
+
+def test_what_processes_that_died_left_is_removed(tmp_path: Path) -> None:
+    for name in ("a.k3x", "ab.k3x"):
+        (tmp_path / name).mkdir()
+        write_seven(tmp_path / name)
+    load_artifact(tmp_path, "a", make=write_seven, load=read_number)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"a", "ab.k3x"}
+
+
+@pytest.mark.skipif(why_unavailable("compile", CPU) is not None, reason="it cannot compile")
+def test_compiled_code_is_for_one_processor_and_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = nn.Conv2d(3, 4, 1).eval()
+
+    def name() -> str:
+        return make_backend(net, "compile", input_size=(8, 8), cache_dir=tmp_path).name
+
+    names = [name()]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    names.append(name())
+    monkeypatch.setattr(engines, "processor_name", lambda: "another")
+    names.append(name())
+    assert len(set(names)) == 3
 
 
 def test_a_network_in_training_is_no_surprise_to_the_cache(tmp_path: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from posekit.backends import make_backend
-from posekit.backends.auto import CANDIDATES, read_choices
+from posekit.backends import auto, make_backend
+from posekit.backends.auto import CANDIDATES, AutoBackend, read_choices
+from posekit.errors import InputError
 
 
 @pytest.fixture
@@ -71,6 +75,54 @@ def test_a_remembered_engine_of_no_known_name_is_measured_anew(
     ((key, choice),) = run(net, tmp_path).items()
     file.write_text(json.dumps({key: {**choice, "kind": "abacus"}}))
     assert run(net, tmp_path)[key]["kind"] in CANDIDATES
+
+
+def test_a_remembered_engine_that_fails_is_measured_anew(
+    net: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "backends" / "auto.json"
+    ((key, choice),) = run(net, tmp_path).items()
+    file.write_text(json.dumps({key: {**choice, "kind": "openvino"}}))
+
+    def only_torch(net: nn.Module, kind: str, **arguments: object) -> Callable:
+        if kind != "torch":
+            raise InputError("cannot write to the cache")
+        return net
+
+    monkeypatch.setattr(auto, "why_unavailable", lambda *arguments: None)
+    monkeypatch.setattr(auto, "make_backend", only_torch)
+    assert run(net, tmp_path)[key]["kind"] == "torch"
+
+
+def test_threads_measure_once(
+    net: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    measure = AutoBackend._measure
+
+    def counted(self: AutoBackend, images: torch.Tensor) -> tuple[dict, dict]:
+        measured.append(len(images))
+        return measure(self, images)
+
+    monkeypatch.setattr(AutoBackend, "_measure", counted)
+    backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
+    together = threading.Barrier(4)
+
+    def work(_: int) -> torch.Tensor:
+        together.wait()
+        return backend(torch.zeros(1, 3, 8, 8))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(out.shape == (1, 4, 6, 6) for out in threads.map(work, range(4)))
+    assert measured == [1]
+
+
+def test_engines_without_the_type_are_not_tried(net: nn.Module, tmp_path: Path) -> None:
+    backend = make_backend(net, "auto", input_size=(8, 8), dtype=torch.float64, cache_dir=tmp_path)
+    assert backend(torch.zeros(1, 3, 8, 8)).dtype == torch.float64
+    (choice,) = read_choices(tmp_path / "backends" / "auto.json").values()
+    assert list(choice["milliseconds"]) == ["torch"]
+    assert not choice["failed"]
 
 
 def test_a_cache_that_cannot_be_written_costs_the_memory_only(

@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posekit.backends import KINDS, make_backend, why_unavailable
+from posekit.backends import KINDS, engines, make_backend, why_unavailable
 from posekit.backends.outputs import flatten
 from posekit.build import create_model
 from posekit.config import read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
+from posekit.predictor import load
 from posekit.skeleton import load_skeleton
 from posekit.transforms.affine import boxes_to_cs, crop_matrices
 
@@ -193,6 +194,54 @@ def test_types_that_onnx_runtime_has_not_are_refused(tiny: nn.Module, tmp_path: 
             dtype=torch.bfloat16,
             cache_dir=tmp_path,
         )
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "known"),
+    [
+        ("onnxruntime", torch.float16, "float32"),
+        ("openvino", torch.float64, "float32 or float16 or bfloat16"),
+        ("tensorrt", torch.bfloat16, "float32 or float16"),
+    ],
+)
+def test_a_type_that_an_engine_has_not_is_a_reason(
+    kind: str, dtype: torch.dtype, known: str
+) -> None:
+    reason = why_unavailable(kind, CPU, dtype)
+    assert reason == f"it runs in {known}, found {dtype}; take another backend"
+    assert "found" not in (why_unavailable(kind, CPU, torch.float32) or "")
+
+
+def test_tensorrt_engines_of_other_weights_are_elsewhere(
+    tiny: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_unavailable("onnxruntime")
+    folders = []
+
+    def keep(folder: Path, *_: object) -> dict:
+        folders.append(folder)
+        raise InputError("far enough")
+
+    monkeypatch.setattr(engines, "_tensorrt", keep)
+    for _ in range(2):
+        with pytest.raises(InputError, match="far enough"):
+            engines.OnnxRuntimeBackend(
+                tiny,
+                input_size=(16, 16),
+                device=torch.device("cuda", 0),
+                dtype=torch.float32,
+                folder=tmp_path,
+                tensorrt=True,
+            )
+        tiny.conv.weight.add_(1)
+    assert folders[0] != folders[1]
+    assert all(folder.parent == tmp_path for folder in folders)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float8_e4m3fn", "int8", torch.float64, "float33"])
+def test_a_predictor_has_three_types(dtype: str | torch.dtype) -> None:
+    with pytest.raises(InputError, match="dtype must be float32, float16 or bfloat16"):
+        load(MODEL, dtype=dtype)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tiny: nn.Module, tmp_path: Path) -> None:

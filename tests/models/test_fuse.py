@@ -53,6 +53,44 @@ def test_one_convolution_is_folded_to_the_last_bits() -> None:
     torch.testing.assert_close(fold_batch_norms(net)(images), net(images), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.skipif(
+    not (torch.cuda.is_available() or torch.backends.mps.is_available()), reason="there is no GPU"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_folding_on_a_gpu_gives_the_same_values(dtype: torch.dtype) -> None:
+    net = with_statistics(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))).to(dtype)
+    expected = dict(fold_batch_norms(net).named_parameters())
+    device = torch.device("cuda" if torch.cuda.is_available() else "mps")
+    found = dict(fold_batch_norms(net.to(device)).named_parameters())
+    assert list(found) == list(expected)
+    for key, value in found.items():
+        assert value.device.type == device.type
+        torch.testing.assert_close(value.cpu(), expected[key], atol=0, rtol=0)
+
+
+def test_double_precision_is_used_on_the_cpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # MPS has none. What counts is the order: off the device first.
+    moved = set()
+
+    class Parameter(nn.Parameter):
+        """As on a device without double precision."""
+
+        def cpu(self) -> Tensor:
+            moved.add(self.shape)
+            return self.detach().as_subclass(Tensor)
+
+        def double(self) -> Tensor:
+            raise TypeError("there is no float64 here")
+
+    net = with_statistics(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    expected = fold_batch_norms(net)(torch.ones(1, 3, 4, 4))
+    for module in net:
+        for key, value in module.named_parameters():
+            setattr(module, key, Parameter(value.data, requires_grad=False))
+    assert fold_batch_norms(net)(torch.ones(1, 3, 4, 4)).equal(expected)
+    assert moved == {(8, 3, 3, 3), (8,)}
+
+
 def test_a_convolution_whose_output_is_used_twice_keeps_its_norm() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
