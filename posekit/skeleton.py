@@ -139,8 +139,11 @@ def read_skeleton(path: Path) -> Skeleton:
     """The skeleton of a YAML in any folder; its name is the file's stem.
 
     Raises:
-        InputError: a YAML that is not a skeleton, with its path and the key at fault.
+        InputError: no such file, or a YAML that is not a skeleton, with its path and the key at
+            fault.
     """
+    if not path.is_file():
+        raise InputError(f"skeleton: no such file: {path}")
     path = path.resolve()
     return _read(path, path.stat().st_mtime_ns, (path.parent.parent,), True)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from posekit.errors import InputError
-from posekit.skeleton import Skeleton, load_skeleton, skeleton_names
+from posekit.skeleton import Skeleton, load_skeleton, read_skeleton, skeleton_names
 
 GOOD = """\
 colors: {blue: [51, 153, 255]}
@@ -208,3 +208,15 @@ def test_loading_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_yaml_of_any_folder_is_a_skeleton(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    with pytest.raises(InputError, match=r"no such file: .*mine\.yaml"):
+        read_skeleton(path)
+    path.write_text("keypoint: []\n")
+    with pytest.raises(InputError, match=r"mine\.yaml: expected a mapping with the key"):
+        read_skeleton(path)
+    path.write_text("colors: {red: [255, 0, 0]}\nkeypoints: [[tip, red]]\n")
+    found = read_skeleton(path)
+    assert (found.name, found.names) == ("mine", ("tip",))

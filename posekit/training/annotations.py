@@ -778,8 +778,6 @@ def _named_skeleton(name: str) -> Skeleton:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         return load_skeleton(name)
-    if not path.is_file():
-        raise InputError(f"skeleton: no such file: {path}")
     return read_skeleton(path)
 
 
