@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from posekit.backends.files import GraphFile
 from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError
 
@@ -92,6 +93,10 @@ def load_initial_weights(
     Raises:
         WeightsError: damaged file, missing or unknown entries, other shapes that differ.
     """
+    from posekit.hub import is_graph
+
+    if is_graph(path):
+        raise WeightsError(f"{path} is a graph that engines run; expected weights to train")
     state = net.state_dict()
     free = _output_entries(config)
     count = config.get("num_keypoints", config.get("num_classes", 0))
@@ -185,7 +190,8 @@ def load_weights(
 ) -> nn.Module:
     """Fills a network that lies on `meta` from a posekit safetensors file.
 
-    The file is mapped, not read into a buffer, so that the peak stays near the file's size.
+    The file is mapped, not read into a buffer, so that the peak stays near the file's size. For a
+    graph that engines run, what is returned is a `GraphFile` in the network's place.
 
     Args:
         net: the network; it is changed and returned, in eval mode.
@@ -196,6 +202,12 @@ def load_weights(
     Raises:
         WeightsError: damaged file, missing or unknown entries, shapes that differ.
     """
+    from posekit.hub import is_graph
+
+    if is_graph(path):
+        if dtype not in (None, torch.float32):
+            raise InputError(f"{path} is a graph, computed as it was exported: leave out dtype")
+        return GraphFile(path, net.eval()).to(device).eval()
     expected = net.state_dict()
     try:
         with safe_open(path, framework="pt") as file:

@@ -11,13 +11,15 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from posekit.backends import Backend
+from posekit.backends import Backend, default_backend
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
 
 __all__ = ["Detections", "Detector"]
 
+# Images that go through the network at once on a CPU, where they may: more would only take memory.
+MAX_TOGETHER = 16
 # Boxes of an image that a GPU looks at; where more pass the score threshold, the processor does.
 MAX_CANDIDATES = 512
 
@@ -57,7 +59,7 @@ class Detector:
     Args:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `nms_threshold`, `max_detections`, `classes`.
-        backend: what runs the network; None for PyTorch as it is.
+        backend: what runs the network; None for PyTorch as it is, or an engine for a graph.
     """
 
     def __init__(
@@ -66,10 +68,10 @@ class Detector:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
         self.net = net
-        self.run: Backend = backend or net
         self.codec = instantiate(config["codec"], _convert_="all")
         self.classes: tuple[str, ...] = tuple(config["classes"])
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
+        self.run: Backend = backend or default_backend(net, self.input_size)
         self.pad_value: int = preprocess["pad_value"]
         self.keep_ratio: bool = preprocess.get("keep_ratio", True)
         self.clip_boxes: bool = config.get("clip_boxes", True)
@@ -96,19 +98,27 @@ class Detector:
         placed = place_images(images, self.normalize.device)
         tensors = [image for image in placed if isinstance(image, Tensor)]
         if tensors:
-            return self._detect_together(tensors, score_threshold)
-        # One by one costs nothing on a CPU, and the same boxes come out whatever the chunk.
+            return self._detect_on_device(tensors, score_threshold)
         arrays = [image for image in placed if isinstance(image, np.ndarray)]
-        return [self._detect(image, score_threshold) for image in arrays]
+        # The same boxes come out whatever the chunk; most engines gain nothing by a batch either.
+        size = MAX_TOGETHER if getattr(self.run, "computes_images_apart", False) else 1
+        return [
+            detections
+            for start in range(0, len(arrays), size)
+            for detections in self._detect(arrays[start : start + size], score_threshold)
+        ]
 
-    def _detect(self, image: np.ndarray, score_threshold: float) -> Detections:
+    def _detect(self, images: Sequence[np.ndarray], score_threshold: float) -> list[Detections]:
         width, height = self.input_size
-        batch = np.empty((1, height, width, 3), np.uint8)
-        factors = letterbox(image, batch[0], self.pad_value, keep_ratio=self.keep_ratio)
-        boxes, scores = self._scored_boxes(batch, [factors])
-        return self._suppress(boxes[0], scores[0], score_threshold)
+        batch = np.empty((len(images), height, width, 3), np.uint8)
+        factors = [
+            letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
+            for image, out in zip(images, batch, strict=True)
+        ]
+        found = zip(*self._scored_boxes(batch, factors), strict=True)
+        return [self._suppress(boxes, scores, score_threshold) for boxes, scores in found]
 
-    def _detect_together(
+    def _detect_on_device(
         self, images: Sequence[Tensor], score_threshold: float
     ) -> list[Detections]:
         """All steps on the device, and one transfer from it."""
@@ -143,14 +153,19 @@ class Detector:
         self, batch: np.ndarray | Tensor, factors: Sequence[tuple[float, float]]
     ) -> tuple[Tensor, Tensor]:
         """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
+        boxes, scores = self.boxes_in_input(self.run(self.normalize(batch)))
+        inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)  # (N, 1, 4)
+        return boxes * to_device(inverses, boxes.device), scores
+
+    def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
+        """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""
         width, height = self.input_size
-        boxes, scores = self.codec.decode(self.run(self.normalize(batch)))
+        boxes, scores = self.codec.decode(outputs)
         if self.clip_boxes:
             x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
             boxes = torch.stack([x, y], dim=-1).flatten(-2)
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
-        inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)  # (N, 1, 4)
-        return boxes * to_device(inverses, boxes.device), scores.where(has_area, 0)
+        return boxes, scores.where(has_area, 0)
 
     def _suppress(self, boxes: Tensor, scores: Tensor, score_threshold: float) -> Detections:
         """Of boxes (A, 4) and scores (A, C), those that no better one of their class overlaps."""

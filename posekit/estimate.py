@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from posekit.backends import Backend
+from posekit.backends import Backend, default_backend
 from posekit.draw import project_heatmaps
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
@@ -21,6 +23,12 @@ from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
 
 __all__ = ["Crops", "PoseEstimator", "Poses"]
+
+
+T = TypeVar("T")
+
+# Batches of crops that a GPU is given before it is waited for: their outputs take its memory.
+QUEUED = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +74,7 @@ class PoseEstimator:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `flip_test`.
         skeleton: the keypoints that the network finds.
-        backend: what runs the network; None for PyTorch as it is.
+        backend: what runs the network; None for PyTorch as it is, or an engine for a graph.
     """
 
     def __init__(
@@ -80,11 +88,11 @@ class PoseEstimator:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
         self.net = net
-        self.run: Backend = backend or net
         self.skeleton = skeleton
         self.codec = instantiate(config["codec"], _convert_="all")
         self.flip_test: bool = config["flip_test"]
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
+        self.run: Backend = backend or default_backend(net, self.input_size)
         self.flip_indices = torch.tensor(skeleton.flip_indices, device=parameter.device)
         self.padding: float = preprocess["padding"]
         self.udp: bool = preprocess["udp"]
@@ -120,8 +128,12 @@ class PoseEstimator:
         k = self.skeleton.num_keypoints
         keypoints, scores = [np.zeros((0, k, 2), np.float32)], [np.zeros((0, k), np.float32)]
         heatmaps = _Heatmaps(self.heatmap_size, self.udp) if with_heatmap else None
-        for crops in self.crop_batches(images, boxes_xyxy, batch_size=batch_size):
-            outputs = self.forward(crops.pixels, flip_test=flip_test)
+        batches = (
+            (crops, self.forward(crops.pixels, flip_test=flip_test))
+            for crops in self.crop_batches(images, boxes_xyxy, batch_size=batch_size)
+        )
+        # Decoding waits for a GPU: it has more to do by then.
+        for crops, outputs in _ahead(batches, QUEUED if self.device.type == "cuda" else 1):
             in_crop, found = self.codec.decode(outputs)
             keypoints.append(crops.to_image(in_crop))
             scores.append(found)
@@ -194,6 +206,13 @@ class PoseEstimator:
             mirrored = self.codec.flip(self.run(batch.flip(-1)), self.flip_indices)
             outputs = _mean(outputs, mirrored)
         return outputs
+
+
+def _ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """The items, always `count` of them made before the first of these is given."""
+    while made := collections.deque(itertools.islice(items, count)):
+        while made:
+            yield made.popleft()
 
 
 class _Heatmaps:

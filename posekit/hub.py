@@ -35,11 +35,11 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from posekit.checkpoints import Source
-from posekit.config import PACKAGED, find_checkpoint
+from posekit.config import PACKAGED, find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, WeightsError
 from weights_convert import CONVERTER_VERSION
 
-__all__ = ["cache_dir", "resolve_weights"]
+__all__ = ["cache_dir", "is_graph", "resolve_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,9 @@ def resolve_weights(
 ) -> Path:
     """The local posekit safetensors file of a model.
 
+    A local graph whose weights cannot be read, as a quantised one, is returned as it is: engines
+    run it, see `posekit.backends.files.GraphFile`.
+
     Args:
         model: a public name.
         weights: a file in any layout that `weights_convert` reads, `https://...`, or
@@ -79,7 +82,7 @@ def resolve_weights(
         return _published(model, convert)
     if "://" in (text := os.fspath(weights)):
         return _from_url(model, text, convert)
-    return _from_file(model, Path(text).expanduser(), convert)
+    return _from_file(model, Path(text).expanduser(), convert, search)
 
 
 def cache_dir() -> Path:
@@ -110,7 +113,7 @@ def _from_url(model: str, url: str, convert: Converter) -> Path:
     return _cached(f"{model}-{key}", lambda output: _fetch_first(model, sources, output, convert))
 
 
-def _from_file(model: str, path: Path, convert: Converter) -> Path:
+def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path]) -> Path:
     """A posekit file as it is; any other is converted into the cache, once per content."""
     if not path.is_file():
         what = "a folder, not a file" if path.is_dir() else "no such file"
@@ -119,6 +122,8 @@ def _from_file(model: str, path: Path, convert: Converter) -> Path:
         if _is_posekit(path):
             if fault := _fault(path):
                 raise WeightsError(f"the weights {path} are damaged: {fault}")
+            return path
+        if is_graph(path) and not _has_weights(path, model, search):
             return path
         key = _sha256(path)[:12]
     except OSError as error:
@@ -341,6 +346,25 @@ def _is_posekit(path: Path) -> bool:
     """True for safetensors that name the posekit model they are for, damaged or not."""
     header = _read_header(path)
     return header is not None and "model" in header[0]
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file's content is a graph that engines run: ONNX, or OpenVINO's XML."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":  # safetensors
+        return False
+    from weights_convert.onnx import starts_onnx
+
+    return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
+
+
+def _has_weights(path: Path, model: str, search: Sequence[Path]) -> bool:
+    """Whether a graph's weights can be converted to those of a model."""
+    from weights_convert.onnx import holds_weights
+
+    target: str = read_config(model, search)["net"]["_target_"]
+    return path.suffix != ".xml" and holds_weights(path, target.rpartition(".")[2])
 
 
 def _is_whole(path: Path) -> bool:

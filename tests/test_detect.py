@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from posekit.backends import make_backend, why_unavailable
 from posekit.build import build_network, load_weights
 from posekit.config import read_config
 from posekit.detect import Detections, Detector
@@ -54,6 +56,37 @@ def test_images_of_a_chunk_do_not_change_each_other(detector: Detector, shared: 
     for image, expected in zip(images, together, strict=True):
         (alone,) = detector([image])
         np.testing.assert_array_equal(alone.boxes_xyxy, expected.boxes_xyxy)
+
+
+def test_an_engine_that_computes_images_apart_gets_them_together(
+    detector: Detector, shared: Path, tmp_path: Path
+) -> None:
+    if reason := why_unavailable("openvino", torch.device("cpu")):
+        pytest.skip(reason)
+    backend = make_backend(detector.net, "openvino", input_size=(320, 320), cache_dir=tmp_path)
+    batches: list[int] = []
+
+    class Noted:
+        computes_images_apart = backend.computes_images_apart  # type: ignore[attr-defined]
+
+        def __call__(self, images: torch.Tensor) -> Any:
+            batches.append(len(images))
+            return backend(images)
+
+    faster = Detector(detector.net, read_config(NAME), backend=Noted())
+    images = [cv2.imread(str(path)) for path in sorted((shared / "images").iterdir())[:5]] * 4
+    together = faster(images)
+    assert batches == [16, 4]
+    for image, found in zip(images, together, strict=True):
+        (expected,) = faster([image])
+        np.testing.assert_array_equal(found.boxes_xyxy, expected.boxes_xyxy)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+    # Others get them one by one: their arithmetic may change with the size of a batch.
+    sizes: list[int] = []
+    hook = detector.net.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    detector(images[:3])
+    hook.remove()
+    assert sizes == [1, 1, 1]
 
 
 def test_extreme_images(detector: Detector) -> None:

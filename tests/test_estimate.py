@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import posekit
-from posekit.estimate import Poses
+from posekit.estimate import Poses, _ahead
 from posekit.result import PoseResult
 from posekit.training.synthetic import generate_scene
 
@@ -27,6 +27,13 @@ def distances(
     pairs = zip(first, second, strict=True)
     found = [np.linalg.norm(a.keypoints - b.keypoints, axis=-1).ravel() for a, b in pairs]
     return np.concatenate(found)
+
+
+def test_a_queue_is_made_ahead_and_in_order() -> None:
+    made: list[int] = []
+    given = _ahead((made.append(number) or number for number in range(5)), 2)
+    seen = [(number, len(made)) for number in given]
+    assert seen == [(0, 2), (1, 2), (2, 4), (3, 4), (4, 5)]
 
 
 def test_tensors_give_the_same_keypoints(drawn: posekit.Predictor) -> None:
@@ -48,6 +55,7 @@ def test_a_gpu_finds_the_same_keypoints(
     images = [generate_scene(seed).image for seed in range(8)]
     on_gpu = posekit.load("demo", device="cuda", backend=backend)
     expected = list(drawn.stream(images, batch_size=3))
-    found = list(on_gpu.stream(images, batch_size=3))
+    # So few crops at a time that several batches are queued.
+    found = list(on_gpu.stream(images, batch_size=3, pose_batch_size=1))
     assert [len(result) for result in found] == [len(result) for result in expected]
     assert np.quantile(distances(expected, found), 0.99) < 0.1

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+import posekit
+from posekit import estimate
 from posekit.build import create_model
 from posekit.commands.export import export
+from posekit.config import PACKAGED, read_config
+from posekit.detect import Detector
 from posekit.errors import InputError
-from posekit.transforms import affine
+from posekit.training.synthetic import generate_scene
 
 MODEL = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
+DRAWN = "rtmpose-n_drawn-192x128"  # packaged, with its weights
+DRAWN_DETECTOR = "rtmdet-nano_drawn-256"
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +46,14 @@ def report_of(path: Path) -> dict:
 
 
 def test_an_onnx_file_gives_the_same_keypoints_and_loads_back(
-    shared: Path, rtmpose_t: Path, tmp_path: Path, onnx_runtime
+    shared: Path,
+    rtmpose_t: Path,
+    tmp_path: Path,
+    onnx_runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     output = tmp_path / "pose.onnx"
     photo = shared / "images" / "000000000785.jpg"
     assert (
@@ -45,7 +62,13 @@ def test_an_onnx_file_gives_the_same_keypoints_and_loads_back(
     )
     report = report_of(output)
     assert report["maximum_px"] <= 0.1
-    assert (report["crops"], report["inputs"]) == (4, "1 images")
+    # Its detector's weights are not here.
+    assert (report["crops"], report["inputs"], report["boxes"]) == (
+        4,
+        "1 images",
+        "parts of images",
+    )
+    assert "the detector has no weights" in caplog.text
     session = onnx_runtime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     assert [i.name for i in session.get_inputs()] == ["input"]
     assert [o.name for o in session.get_outputs()] == ["simcc_x", "simcc_y"]
@@ -77,17 +100,32 @@ def test_processing_inside_the_graph_takes_bytes_and_gives_keypoints(
     assert report_of(output)["maximum_px"] <= 0.1
 
 
-def test_a_detector_exports_with_its_boxes(
-    person_detector: Path, shared: Path, tmp_path: Path, onnx_runtime
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_a_detectors_graph_gives_the_boxes_that_the_detector_gives(
+    form: str, tmp_path: Path
 ) -> None:
-    output = tmp_path / "person.onnx"
+    engine = pytest.importorskip({"onnx": "onnxruntime"}.get(form, form))
+    output = tmp_path / ("people.onnx" if form == "onnx" else "people.xml")
     export(
-        [f"model={DETECTOR}", f"weights={person_detector}", f"output={output}", "decode=true"]
-        + [f"inputs={shared / 'images' / '000000000785.jpg'}"]
+        [f"model={DRAWN_DETECTOR}", f"format={form}", f"output={output}"]
+        + ["preprocess=true", "decode=true"]
     )
-    session = onnx_runtime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
-    assert [o.name for o in session.get_outputs()] == ["boxes", "scores"]
-    assert report_of(output)["maximum_px"] <= 0.1
+    images = [generate_scene(seed, size_wh=(256, 256)).image for seed in (1, 2, 3)]
+    if form == "onnx":
+        session = engine.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+        assert [o.name for o in session.get_outputs()] == ["boxes", "scores", "labels"]
+        found = session.run(None, {"input": np.stack(images)})
+    else:
+        compiled = engine.Core().compile_model(output, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        found = list(compiled([np.stack(images)]).values())
+    net = create_model(DRAWN_DETECTOR, weights="published")
+    detector = Detector(net, read_config(DRAWN_DETECTOR))
+    for expected, boxes, scores, labels in zip(detector(images), *found, strict=True):
+        assert len(expected) > 1
+        kept = scores > 0
+        np.testing.assert_allclose(boxes[kept], expected.boxes_xyxy, atol=0.05)
+        np.testing.assert_allclose(scores[kept], expected.scores, atol=1e-4)
+        assert (labels[kept] == 0).all()
 
 
 def test_a_detectors_raw_export_loads_back(
@@ -103,7 +141,6 @@ def test_a_detectors_raw_export_loads_back(
         torch.testing.assert_close(b, a, atol=1e-3 * float(a.std()), rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")  # torchscript
 @pytest.mark.parametrize(
     "form", ["openvino", "torchscript", pytest.param("torch_export", marks=pytest.mark.slow)]
 )
@@ -137,10 +174,14 @@ def test_weights_alone_in_half_the_space(
 def test_half_precision_that_moves_keypoints_is_not_written(
     rtmpose_t: Path, tmp_path: Path, onnx_runtime
 ) -> None:
-    # The maxima of a network that was never trained are nearly ties, which half precision flips.
-    output = tmp_path / "out" / "pose.onnx"
+    # A layer's outputs go beyond the largest number of half precision, 65504.
+    state = load_file(rtmpose_t)
+    name = next(key for key, value in state.items() if value.ndim == 4)
+    state[name] *= 1e6
+    weights, output = tmp_path / "large.safetensors", tmp_path / "out" / "pose.onnx"
+    save_file(state, weights, metadata={"model": MODEL})
     with pytest.raises(InputError, match=r"not written: .* differ by [\d.]+ px .* at most 0.5 px"):
-        export([f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", "dtype=float16"])
+        export([f"model={MODEL}", f"weights={weights}", f"output={output}", "dtype=float16"])
     assert list(output.parent.iterdir()) == []
 
 
@@ -151,7 +192,7 @@ def test_int8_is_smaller_and_its_difference_reported(
     export([f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", "quantize=int8"])
     whole = sum(p.numel() for p in create_model(MODEL).parameters()) * 4
     assert output.stat().st_size < 0.5 * whole
-    assert "int8's ranges are measured on drawn shapes" in caplog.text
+    assert "int8's ranges are measured on drawn people" in caplog.text
     report = report_of(output)
     assert report["precision"] == "int8"
     assert report["tolerance_px"] is None
@@ -166,9 +207,110 @@ def test_every_image_gives_a_crop_before_any_gives_a_second(
     output = tmp_path / "pose.onnx"
     seen: list[np.ndarray] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(affine, "crop", lambda image, matrix, out: seen.append(image))
-        export([f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", f"inputs={tmp_path}"])
-    assert len({int(image[0, 0, 0]) for image in seen}) == len(seen) == 16
+        patch.setattr(estimate, "crop", lambda image, matrix, out: seen.append(image))
+        export(
+            [f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", f"inputs={tmp_path}"]
+            + ["detector=whole_image"]
+        )
+    assert len({int(image[0, 0, 0]) for image in seen}) == len(seen) == 20
+    report = report_of(output)
+    assert (report["crops"], report["boxes"]) == (16, "whole images")
+
+
+def test_crops_are_of_the_people_that_the_models_detector_finds(
+    tmp_path: Path, onnx_runtime
+) -> None:
+    scenes = [generate_scene(seed) for seed in range(6)]
+    for number, scene in enumerate(scenes):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), scene.image)
+    output = tmp_path / "drawn.onnx"
+    export([f"model={DRAWN}", f"output={output}", f"inputs={tmp_path}", "quantize=int8"])
+    report = report_of(output)
+    assert report["boxes"] == "the detector"
+    # Half of them are kept for the ranges.
+    people = sum(map(len, scenes))
+    assert report["crops"] + report["calibrated_on"] == pytest.approx(people, abs=0.2 * people)
+    assert abs(report["crops"] - report["calibrated_on"]) <= 1
+    # On crops that are no people the same ranges move keypoints by several pixels.
+    assert report["mean_px"] < 1.5
+
+
+def test_the_file_says_what_it_takes_and_gives(tmp_path: Path, onnx_runtime) -> None:
+    output = tmp_path / "drawn.onnx"
+    export([f"model={DRAWN}", f"output={output}"])
+    session = onnx_runtime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    inside = json.loads(session.get_modelmeta().custom_metadata_map["posekit"])
+    report = report_of(output)
+    assert inside == {key: report[key] for key in inside}
+    assert inside["network"] == DRAWN
+    assert inside["input_size"] == [128, 192]
+    assert inside["input"]["layout"] == "n, 3, h, w"
+    assert inside["outputs"] == ["simcc_x", "simcc_y"]
+    assert inside["keypoints"][:2] == ["nose", "left_eye"]
+
+
+def test_the_documented_program_finds_what_posekit_finds(tmp_path: Path, onnx_runtime) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "export.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for model, file in ((DRAWN_DETECTOR, "people.onnx"), (DRAWN, "pose.onnx")):
+        export([f"model={model}", f"output={tmp_path / file}", "preprocess=true", "decode=true"])
+    shutil.copy(PACKAGED / "demo.jpg", tmp_path / "photo.jpg")
+    program += "import sys\nassert 'posekit' not in sys.modules\nnp.save('out.npy', keypoints)\n"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    found = np.load(tmp_path / "out.npy")
+    expected = next(
+        posekit.load(DRAWN, device="cpu").stream(str(PACKAGED / "demo.jpg"), flip_test=False)
+    )
+    assert found.shape == expected.keypoints.shape
+    off = np.linalg.norm(found - expected.keypoints, axis=-1)
+    # A box that differs in the last digit may turn a keypoint to the next half of a pixel.
+    assert np.percentile(off, 90) < 0.1
+    assert off.max() < 3
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", None])
+def test_a_quantised_file_runs_in_place_of_the_network(
+    engine: str | None, tmp_path: Path, onnx_runtime
+) -> None:
+    if engine is not None:
+        pytest.importorskip(engine)
+    output = tmp_path / "drawn.onnx"
+    export([f"model={DRAWN}", f"output={output}", "quantize=int8"])
+    image = str(PACKAGED / "demo.jpg")
+    whole = next(posekit.load(DRAWN, device="cpu").stream(image))
+    quantised = posekit.load(DRAWN, weights=output, device="cpu", backend=engine)
+    found = next(quantised.stream(image, bboxes=whole.boxes_xyxy))
+    off = np.linalg.norm(found.keypoints - whole.keypoints, axis=-1)
+    height = (whole.boxes_xyxy[:, 3] - whole.boxes_xyxy[:, 1]).mean()
+    # It is another network, though nearly the same one.
+    assert 0 < off.mean() < 0.01 * height
+
+
+@pytest.mark.parametrize("options", [[], ["dtype=float16"]])
+def test_an_openvino_file_loads_back(options: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    output = tmp_path / "drawn.xml"
+    export([f"model={DRAWN}", "format=openvino", f"output={output}", *options])
+    image = str(PACKAGED / "demo.jpg")
+    whole = next(posekit.load(DRAWN, device="cpu").stream(image))
+    loaded = posekit.load(DRAWN, weights=output, device="cpu")
+    found = next(loaded.stream(image, bboxes=whole.boxes_xyxy))
+    off = np.linalg.norm(found.keypoints - whole.keypoints, axis=-1)
+    assert np.percentile(off, 99) <= (0.5 if options else 0.1)
+
+
+@pytest.mark.parametrize("model", [DRAWN, DRAWN_DETECTOR])
+def test_processing_inside_the_graph_is_left_out_when_it_loads_back(
+    model: str, tmp_path: Path, onnx_runtime
+) -> None:
+    output = tmp_path / "whole.onnx"
+    export([f"model={model}", f"output={output}", "preprocess=true", "decode=true"])
+    width, height = read_config(model)["preprocess"]["input_size"]
+    images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    expected = create_model(model, weights="published")(images)
+    found = create_model(model, weights=output)(images)
+    for a, b in zip(expected[1], found[1], strict=True):
+        torch.testing.assert_close(b, a, atol=1e-3 * float(a.std()), rtol=0)
 
 
 def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
@@ -189,6 +331,8 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (["quantize=int8", "format=torchscript"], "for format=onnx"),
         (["model=vitpose-s", "decode=true"], "decode=true is for SimCC"),
         (["opset=9"], "opset must be 13 to 20"),
+        ([f"model={DETECTOR}", "decode=true", "opset=13"], "opset must be 14 to 20"),
+        (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "is exported alone"),
         (["preprocess=maybe"], "preprocess must be true or false"),
         (["model=motionbert_h36m"], "2D models and detectors"),
         (["inputs=missing.jpg"], "missing.jpg"),

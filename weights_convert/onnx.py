@@ -34,7 +34,7 @@ from torch import Tensor, fx, nn
 from weights_convert.errors import ConversionError
 from weights_convert.openmmlab import RULES
 
-__all__ = ["is_onnx", "open_onnx", "read_onnx"]
+__all__ = ["holds_weights", "is_onnx", "open_onnx", "read_onnx", "starts_onnx"]
 
 FAMILIES = ("RTMDet", "RTMPose", "RTMW", "YOLOX")
 MAX_BYTES = 1 << 30  # of a graph in a zip; the largest published one has a quarter of it
@@ -84,14 +84,20 @@ def is_onnx(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return bool(_graphs_in(archive))
     with path.open("rb") as file:
-        return _starts_graph(file.read(9))
+        return starts_onnx(file.read(9))
 
 
-def _starts_graph(head: bytes) -> bool:
+def starts_onnx(head: bytes) -> bool:
+    """Whether a file with these first 9 bytes is an ONNX graph."""
     # A protobuf: field 1, a small version number, then a later field of ModelProto. The length
     # that begins a safetensors file may look alike, but a brace follows it.
     like_fields = len(head) == 9 and head[0] == 8 and 0 < head[1] < 64
     return like_fields and head[2] in b"\x12\x1a\x22\x28\x32\x3a\x42" and head[8:] != b"{"
+
+
+def holds_weights(path: Path, family: str) -> bool:
+    """Whether `read_onnx` reads a graph as weights of such a network: no quantised one, say."""
+    return family in FAMILIES and b"DequantizeLinear" not in open_onnx(path)
 
 
 def _graphs_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -107,7 +113,7 @@ def open_onnx(path: Path) -> bytes:
     """
     with path.open("rb") as file:
         head = file.read(9)
-    if _starts_graph(head):
+    if starts_onnx(head):
         return path.read_bytes()
     if not head.startswith(b"PK"):
         raise ConversionError(
@@ -268,6 +274,8 @@ def _reduce_graph(graph: Any, to_array: Any) -> Reduced:
             elif stored and (node.op_type, behind.op_type, values[0].numel()) == ("Mul", "Conv", 1):
                 (number,) = source
                 steps[number] = replace(steps[number], factor=float(values[0]))
+            elif stored and source == INPUT and node.op_type in ("Sub", "Div"):
+                pass  # the images are normalised in the graph
             # A single number is a weight only where it is the gain behind a norm's division.
             elif stored and (
                 values[0].numel() > 1

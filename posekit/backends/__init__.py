@@ -16,7 +16,7 @@ from posekit.config import nearest
 from posekit.errors import InputError
 from posekit.hub import cache_dir as default_cache_dir
 
-__all__ = ["KINDS", "Backend", "make_backend", "why_unavailable"]
+__all__ = ["KINDS", "Backend", "default_backend", "make_backend", "why_unavailable"]
 
 # Normalised images (n, 3, h, w) -> raw outputs, nested as those of the network itself.
 Backend = Callable[[Tensor], Any]
@@ -36,7 +36,7 @@ def make_backend(
     """What runs a network in place of calling it; batches of any size, also of none.
 
     Args:
-        net: in eval mode; it is left as it is.
+        net: in eval mode; it is left as it is. A `GraphFile` is run as the file has it.
         kind: "torch" (as it is, batch norms folded), "compile" (AOTInductor), "onnxruntime",
             "openvino", "tensorrt", or "auto" for the fastest of those that need no compiling,
             measured once per machine and kind of network.
@@ -50,6 +50,7 @@ def make_backend(
         InputError: the engine cannot run here; the message says what is missing.
     """
     from posekit.backends import engines
+    from posekit.backends.files import GraphFile
 
     parameter = next(net.parameters())
     device = parameter.device if device is None else device
@@ -59,6 +60,10 @@ def make_backend(
     folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
     if reason := why_unavailable(kind, device, dtype):
         raise InputError(f"backend={kind} cannot run on {device.type} here: {reason}")
+    if isinstance(net, GraphFile) and kind not in ("auto", *net.engines):
+        raise InputError(
+            f"backend={kind} cannot run {net.path}, a graph: take {' or '.join(net.engines)}"
+        )
     if kind == "auto":
         from posekit.backends.auto import AutoBackend
 
@@ -81,6 +86,13 @@ def make_backend(
         folder=folder,
         tensorrt=kind == "tensorrt",
     )
+
+
+def default_backend(net: nn.Module, input_size: tuple[int, int]) -> Backend:
+    """What runs a network where no engine is named: itself; for a graph the fastest that can."""
+    from posekit.backends.files import GraphFile
+
+    return make_backend(net, input_size=input_size) if isinstance(net, GraphFile) else net
 
 
 # Where not all.

@@ -21,6 +21,8 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from posekit.backends import Backend, make_backend, why_unavailable
+from posekit.backends.files import GraphFile
+from posekit.errors import InputError
 
 __all__ = ["CANDIDATES", "AutoBackend", "processor_name", "read_choices"]
 
@@ -41,7 +43,9 @@ class AutoBackend:
     of threads and versions. The time it may take is bounded: `BUDGET` seconds and what the engine
     then being prepared takes, and `ROUNDS_BUDGET` for timing.
 
-    Args: as `make_backend`.
+    Args: as `make_backend`, and
+        folder: of `auto.json`.
+        cache_dir: of what the engines keep; None for the cache that the folder is part of.
     """
 
     def __init__(
@@ -52,23 +56,39 @@ class AutoBackend:
         device: torch.device,
         dtype: torch.dtype,
         folder: Path,
+        cache_dir: Path | None = None,
     ) -> None:
         self.net, self.folder = net, folder
         self.arguments: dict[str, Any] = {
             "input_size": input_size,
             "device": device,
             "dtype": dtype,
-            "cache_dir": folder.parent,
+            "cache_dir": cache_dir or folder.parent,
         }
+        # That of those which can run it that always does.
+        kinds = [kind for kind in CANDIDATES if self._may_run(kind)]
+        if not kinds:
+            raise InputError(
+                'no engine here can run a graph: pip install "posekit[openvino]" or '
+                '"posekit[onnxruntime]"'
+            )
+        self._first = kinds[0]
         self._made: dict[str, Backend] = {}
         self._chosen: dict[str, Backend] = {}
         # Threads that measured at the same time would slow each other down.
         self._lock = threading.Lock()
 
+    @property
+    def computes_images_apart(self) -> bool:
+        """Whether the engines chosen so far do: False until one image has been computed."""
+        return "one" in self._chosen and all(
+            getattr(backend, "computes_images_apart", False) for backend in self._chosen.values()
+        )
+
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
             with self._lock:
-                backend = self._backend("torch")
+                backend = self._backend(self._first)
             return backend(images)
         batch = "one" if len(images) == 1 else "many"
         with self._lock:
@@ -96,6 +116,12 @@ class AutoBackend:
                 "kind": kind,
                 "network": type(self.net).__name__,
                 "batch": batch,
+                # Not read again: they tell a person which of its kind the network is.
+                "parameters": sum(parameter.numel() for parameter in self.net.parameters()),
+                "input_size": self.arguments["input_size"],
+                "device": self.arguments["device"].type,
+                "dtype": str(self.arguments["dtype"]).removeprefix("torch."),
+                "threads": torch.get_num_threads(),
                 "milliseconds": {name: round(value, 2) for name, value in milliseconds.items()},
                 "failed": failed,
             },
@@ -116,7 +142,7 @@ class AutoBackend:
             try:
                 self._backend(kind)(images)
             except Exception as error:  # an engine that cannot do this network is no candidate
-                if kind == "torch":
+                if kind == self._first:
                     raise
                 failed[kind] = str(error).partition("\n")[0]
                 log.warning("%s cannot run %s: %s", kind, type(self.net).__name__, failed[kind])
@@ -137,6 +163,8 @@ class AutoBackend:
         return {kind: statistics.median(taken) for kind, taken in times.items()}, failed
 
     def _may_run(self, kind: str) -> bool:
+        if isinstance(self.net, GraphFile) and kind not in self.net.engines:
+            return False
         return why_unavailable(kind, self.arguments["device"], self.arguments["dtype"]) is None
 
     def _backend(self, kind: str) -> Backend:
@@ -183,7 +211,9 @@ def _remember(path: Path, key: str, choice: Mapping[str, Any]) -> None:
 def _key(net: nn.Module, batch: str, arguments: Mapping[str, Any]) -> str:
     """Changes with all that speed depends on, but not with the weights' values."""
     device: torch.device = arguments["device"]
-    shapes = [(key, tuple(value.shape)) for key, value in net.state_dict().items()]
+    shapes: object = [(key, tuple(value.shape)) for key, value in net.state_dict().items()]
+    if isinstance(net, GraphFile):
+        shapes = net.digest()
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else processor_name()
     details = (

@@ -18,9 +18,10 @@ from posekit.backends.artifacts import fingerprint, load_artifact
 from posekit.backends.auto import processor_name
 from posekit.backends.batches import CPU_SIZES, GPU_COMPILED_SIZES, GPU_SIZES, run_in_batches
 from posekit.backends.cuda_graphs import CudaGraphs
+from posekit.backends.files import GraphFile, check_graph
 from posekit.backends.graphs import OPSET, to_onnx, to_openvino
 from posekit.backends.outputs import describe_outputs, flatten, nest, output_names
-from posekit.errors import InputError
+from posekit.errors import InputError, WeightsError
 from posekit.models.fuse import fold_batch_norms
 
 __all__ = ["CompiledBackend", "OnnxRuntimeBackend", "OpenVinoBackend", "TorchBackend"]
@@ -143,7 +144,7 @@ class OnnxRuntimeBackend:
     """ONNX Runtime on an ONNX export of the network, on the CPU, CUDA or TensorRT.
 
     Args:
-        net: in eval mode.
+        net: in eval mode; of a `GraphFile` the file itself is run.
         input_size: (w, h) in pixels.
         device: where it runs; inputs and outputs go through the host's memory.
         dtype: of the outputs.
@@ -165,7 +166,8 @@ class OnnxRuntimeBackend:
 
         self.template = describe_outputs(net, input_size)
         self.device, self.dtype = device, dtype
-        name = fingerprint(net, "onnx", OPSET, input_size)
+        is_file = isinstance(net, GraphFile)
+        name = "" if is_file else fingerprint(net, "onnx", OPSET, input_size)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
@@ -187,14 +189,22 @@ class OnnxRuntimeBackend:
                 names=output_names(self.template),
             )
 
-        self.session = load_artifact(
-            folder,
-            f"onnx-{name}",
-            make=export,
-            load=lambda made: onnxruntime.InferenceSession(
-                str(made / "model.onnx"), options, providers=providers
-            ),
-        )
+        def start(path: Path) -> Any:
+            return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+        if isinstance(net, GraphFile):
+            self.session = _read(net.path, start)
+            shapes = [[i.shape for i in self.session.get_inputs()]]
+            shapes.append([o.shape for o in self.session.get_outputs()])
+            check_graph(net.path, *shapes, input_size=input_size, template=self.template)
+        else:
+            self.session = load_artifact(
+                folder,
+                f"onnx-{name}",
+                make=export,
+                load=lambda made: start(made / "model.onnx"),
+            )
+        self.input = self.session.get_inputs()[0].name
         wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
         if self.session.get_providers()[0] != wanted:
             raise InputError(
@@ -212,7 +222,7 @@ class OnnxRuntimeBackend:
 
     def _run(self, images: Tensor) -> list[Tensor]:
         array = images.float().contiguous().cpu().numpy()
-        outputs = self.session.run(None, {"input": array})
+        outputs = self.session.run(None, {self.input: array})
         return [torch.from_numpy(out).to(self.device, self.dtype) for out in outputs]
 
 
@@ -223,12 +233,14 @@ class OpenVinoBackend:
     for no other thread after each layer, and any number of images is as fast per image as eight.
 
     Args:
-        net: in eval mode.
+        net: in eval mode; of a `GraphFile` the file itself is run.
         input_size: (w, h) in pixels.
         device: the CPU.
         dtype: float32 computes in it; float16 and bfloat16 where the processor has them.
         folder: where the converted network is kept.
     """
+
+    computes_images_apart = True  # what an image gives does not depend on the others
 
     def __init__(
         self,
@@ -257,12 +269,17 @@ class OpenVinoBackend:
             model = to_openvino(_for_export(net), _example(input_size), names=names)
             openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
 
-        self.model = load_artifact(
-            folder,
-            f"openvino-{fingerprint(net, 'openvino', openvino.__version__, input_size)}",
-            make=convert,
-            load=lambda made: self.core.read_model(made / "model.xml"),
-        )
+        if isinstance(net, GraphFile):
+            self.model = _read(net.path, self.core.read_model)
+            shapes = [_openvino_shapes(ports) for ports in (self.model.inputs, self.model.outputs)]
+            check_graph(net.path, *shapes, input_size=input_size, template=self.template)
+        else:
+            self.model = load_artifact(
+                folder,
+                f"openvino-{fingerprint(net, 'openvino', openvino.__version__, input_size)}",
+                make=convert,
+                load=lambda made: self.core.read_model(made / "model.xml"),
+            )
         # A fixed size is faster than any size, by a third for small networks.
         self.model.reshape([1, 3, *reversed(input_size)])
 
@@ -306,6 +323,22 @@ class OpenVinoBackend:
 
     def _compile(self, **options: Any) -> Any:
         return self.core.compile_model(self.model, "CPU", {**self.options, **options})
+
+
+def _read(path: Path, read: Callable[[Path], Any]) -> Any:
+    """A graph that a user named."""
+    try:
+        return read(path)
+    except Exception as error:  # each library has kinds of its own
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise WeightsError(f"cannot read the graph {path}: {reason}") from None
+
+
+def _openvino_shapes(ports: Sequence[Any]) -> list[list[object]]:
+    return [
+        [side.get_length() if side.is_static else None for side in port.partial_shape]
+        for port in ports
+    ]
 
 
 _PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["OPSET", "to_onnx", "to_openvino"]
+__all__ = ["OPSET", "quantize_onnx", "quiet_tracing", "to_onnx", "to_openvino"]
 
 OPSET = 17  # onnxruntime 1.12 and OpenVINO 2023.0 read it
 
@@ -32,7 +33,7 @@ def to_onnx(
     axes = {name: {0: "batch"} for name in ("input", *names)}
     # The exporter by tracing needs no further package and keeps the data flow as it is written.
     exporter: dict[str, Any] = {"dynamo": False} if _has_two_exporters() else {}
-    with _quiet_tracing():
+    with quiet_tracing():
         torch.onnx.export(
             net,
             (example,),
@@ -49,7 +50,7 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     """An `openvino.Model` with the input `input` and a batch of any size; see `to_onnx`."""
     import openvino
 
-    with _quiet_tracing():
+    with quiet_tracing():
         model = openvino.convert_model(
             net, example_input=example, input=[(-1, *tuple(example.shape[1:]))]
         )
@@ -59,12 +60,66 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     return model
 
 
+def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
+    """Makes an ONNX graph's convolutions and products compute in 8-bit integers.
+
+    Args:
+        path: of the graph; it is changed.
+        images: batches of inputs on which the ranges of activations are measured.
+    """
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches = iter(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"input": batch}
+
+    prepared = path.with_name("prepared.onnx")
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    # What it does to weights whose biases would overflow is no news to a user.
+    with _silent_root_logger():
+        quantize_static(
+            str(prepared),
+            str(path),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            # Where the time goes.
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            # Unsigned: x86 has instructions for products of unsigned with signed bytes only.
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+    prepared.unlink()
+    onnx.checker.check_model(str(path))
+
+
+@contextlib.contextmanager
+def _silent_root_logger() -> Iterator[None]:
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.getLogger().setLevel(level)
+
+
 def _has_two_exporters() -> bool:
     return tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 5)
 
 
 @contextlib.contextmanager
-def _quiet_tracing() -> Iterator[None]:
+def quiet_tracing() -> Iterator[None]:
     """Without gradients, in no inference mode that is on outside, and without tracing's remarks."""
     # Tracing warns of every shape that it takes for constant, and of its own age.
     logger = logging.getLogger("torch.onnx")

@@ -117,6 +117,22 @@ def test_threads_measure_once(
     assert measured == [1]
 
 
+def test_it_computes_images_apart_where_its_choices_do(
+    net: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(auto, "CANDIDATES", ("openvino",))
+    backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
+    assert not backend.computes_images_apart
+    for number in (1, 3):
+        backend(torch.zeros(number, 3, 8, 8))
+        assert backend.computes_images_apart
+    monkeypatch.setattr(auto, "CANDIDATES", ("torch",))
+    backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
+    backend(torch.zeros(1, 3, 8, 8))
+    assert not backend.computes_images_apart
+
+
 def test_engines_without_the_type_are_not_tried(net: nn.Module, tmp_path: Path) -> None:
     backend = make_backend(net, "auto", input_size=(8, 8), dtype=torch.float64, cache_dir=tmp_path)
     assert backend(torch.zeros(1, 3, 8, 8)).dtype == torch.float64

@@ -1,0 +1,97 @@
+"""Files that hold a network as a graph for another engine, and are run by it as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posekit.backends.outputs import flatten
+from posekit.errors import InputError, WeightsError
+
+__all__ = ["GraphFile", "check_graph"]
+
+
+class GraphFile(nn.Module):
+    """A graph in a file, ONNX or OpenVINO, in the place of a network.
+
+    Only an engine runs it, see `make_backend`: on the CPU, in the precision that it was written in.
+
+    Args:
+        path: `.onnx`, or `.xml` with its `.bin` beside it.
+        net: the network that it is an export of, on `meta`; it tells the shapes of the outputs.
+    """
+
+    def __init__(self, path: Path, net: nn.Module) -> None:
+        super().__init__()
+        self.path = path
+        # In a tuple it is no part of what moves to a device.
+        self._shapes = (net,)
+        # Where inputs go, and their type.
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The backends that read it."""
+        is_onnx = self.path.suffix != ".xml"
+        return ("openvino", "onnxruntime") if is_onnx else ("openvino",)
+
+    def digest(self) -> str:
+        """Letters and digits that change with the graph."""
+        return hashlib.blake2b(self.path.read_bytes(), digest_size=12).hexdigest()
+
+    def forward(self, images: Tensor) -> Any:
+        """The shapes of the outputs for images on `meta`."""
+        if images.device.type != "meta":
+            raise InputError(
+                f"{self.path} is a graph, which PyTorch cannot run: load it with posekit.load, or "
+                f"take make_backend with {' or '.join(self.engines)}"
+            )
+        return self._shapes[0](images)
+
+
+def check_graph(
+    path: Path,
+    inputs: Sequence[Sequence[object]],
+    outputs: Sequence[Sequence[object]],
+    *,
+    input_size: tuple[int, int],
+    template: Any,
+) -> None:
+    """Whether a graph takes and gives what the model's network does.
+
+    Args:
+        path: its file.
+        inputs: the shape of each input; what is no whole number is free.
+        outputs: likewise.
+        input_size: (w, h) in pixels, of the model.
+        template: the network's outputs, as `describe_outputs` gives them.
+
+    Raises:
+        WeightsError: it does not.
+    """
+    width, height = input_size
+    for what, found, expected in (
+        ("input", inputs, [(1, 3, height, width)]),
+        ("output", outputs, [tuple(tensor.shape) for tensor in flatten(template)]),
+    ):
+        # The first axis is the batch.
+        fits = len(found) == len(expected) and all(
+            len(shape) == len(wanted)
+            and all(n == m or not isinstance(n, int) for n, m in zip(shape[1:], wanted[1:]))  # noqa: B905
+            for shape, wanted in zip(found, expected, strict=True)
+        )
+        if not fits:
+            raise WeightsError(
+                f"{path} does not fit the model: expected {what}s (n, ..) of {_text(expected)}, "
+                f"found {_text(found)}. Is it of another model, or exported with preprocess=true "
+                "or decode=true, which posekit does itself?"
+            )
+
+
+def _text(shapes: Sequence[Sequence[object]]) -> str:
+    return " and ".join(str(tuple(shape[1:])) for shape in shapes)

@@ -1,0 +1,139 @@
+"""What an export is compared and calibrated on: crops as the network gets them in prediction."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from posekit.detect import Detector
+from posekit.errors import DownloadError
+from posekit.estimate import PoseEstimator
+from posekit.training.synthetic import generate_scene
+from posekit.transforms.image import letterbox
+
+__all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "take_samples"]
+
+MAX_COMPARED = 16
+MAX_CALIBRATING = 64
+DRAWN_SCENES = 32
+BOX_SCORE = 0.3  # of people whose crops are taken
+
+log = logging.getLogger(__name__)
+
+
+class Samples(NamedTuple):
+    """Crops, and for a detector whole images, as they come to the network.
+
+    Attributes:
+        compared: (n, h, w, 3), BGR, uint8, up to 16.
+        calibrating: others, up to 64; the same where there is only one.
+        inputs: what they are of.
+        boxes: where the crops' boxes are from; None of a detector.
+    """
+
+    compared: np.ndarray
+    calibrating: np.ndarray
+    inputs: str
+    boxes: str | None
+
+
+def take_samples(
+    network: PoseEstimator | Detector,
+    images: Sequence[np.ndarray],
+    *,
+    find: Callable[[], Detector] | None = None,
+    categories: Collection[int] = (0,),
+    calibrate: bool = False,
+) -> Samples:
+    """Crops of the people in images, or of drawn people where there are no images.
+
+    Args:
+        network: what is exported.
+        images: (H, W, 3) each, BGR, uint8.
+        find: makes the detector that finds people; None where the whole image is the box.
+        categories: the detector's classes that count as such.
+        calibrate: whether some are to be kept for that.
+    """
+    inputs, source = f"{len(images)} images", None
+    if images:
+        if isinstance(network, PoseEstimator):
+            boxes, source = _found_boxes(images, find, categories)
+    else:
+        scenes = [generate_scene(seed) for seed in range(DRAWN_SCENES)]
+        images, boxes = [scene.image for scene in scenes], [scene.boxes_xyxy for scene in scenes]
+        inputs, source = "drawn people", "labels"
+    if isinstance(network, Detector):
+        samples, source = _letterboxed(network, images), None
+    else:
+        samples = _crops(network, images, boxes)
+    numbers = np.arange(len(samples))
+    is_compared = numbers < MAX_COMPARED
+    if calibrate:  # every other one, so that both see all images
+        is_compared = (numbers % 2 == 0) & (numbers < 2 * MAX_COMPARED)
+    compared, others = samples[is_compared], samples[~is_compared]
+    return Samples(compared, others if len(others) else compared, inputs, source)
+
+
+def _found_boxes(
+    images: Sequence[np.ndarray],
+    find: Callable[[], Detector] | None,
+    categories: Collection[int],
+) -> tuple[list[np.ndarray], str]:
+    """Boxes (n, 4) of each image, and where they are from."""
+    if find is None:
+        whole = [np.array([[0, 0, *image.shape[1::-1]]], np.float32) for image in images]
+        return whole, "whole images"
+    try:
+        detector = find()
+    except DownloadError as error:
+        reason = f"the detector has no weights: {str(error).splitlines()[0]}"
+    else:
+        boxes = []
+        for detections in detector(images, score_threshold=BOX_SCORE):
+            chosen = detections.select(categories, score_threshold=BOX_SCORE, nms_threshold=0.3)
+            boxes.append(chosen.boxes_xyxy)
+        if any(map(len, boxes)):
+            return boxes, "the detector"
+        reason = "the detector finds nothing in the images"
+    log.warning(
+        "%s; crops are of the images' parts instead, on which a model may be less sure of itself. "
+        "Name another with detector=NAME detector_weights=FILE",
+        reason,
+    )
+    return [_parts(image) for image in images], "parts of images"
+
+
+def _parts(image: np.ndarray) -> np.ndarray:
+    """The whole image, its middle and its halves, (4, 4): several sizes and aspects."""
+    height, width = image.shape[:2]
+    parts = [(0, 0, 1, 1), (0.25, 0.25, 0.75, 0.75), (0, 0, 0.5, 1), (0.5, 0, 1, 1)]
+    return np.array(parts, np.float32) * np.array([width, height, width, height], np.float32)
+
+
+def _crops(
+    estimator: PoseEstimator, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+) -> np.ndarray:
+    """One of each image before a second of any."""
+    of_images = [
+        [(image, box[None]) for box in own] for image, own in zip(images, boxes, strict=True)
+    ]
+    rounds = itertools.zip_longest(*of_images)
+    pairs = [pair for turn in rounds for pair in turn if pair is not None]
+    pairs = pairs[: MAX_COMPARED + MAX_CALIBRATING]
+    (crops,) = estimator.crop_batches(
+        [image for image, _ in pairs], [box for _, box in pairs], batch_size=len(pairs)
+    )
+    return np.asarray(crops.pixels)
+
+
+def _letterboxed(detector: Detector, images: Sequence[np.ndarray]) -> np.ndarray:
+    width, height = detector.input_size
+    images = images[: MAX_COMPARED + MAX_CALIBRATING]
+    batch = np.empty((len(images), height, width, 3), np.uint8)
+    for image, out in zip(images, batch, strict=True):
+        letterbox(image, out, detector.pad_value, keep_ratio=detector.keep_ratio)
+    return batch

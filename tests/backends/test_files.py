@@ -1,0 +1,109 @@
+"""Graphs in files: run by the engines that read them, and refused where they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import posekit
+from posekit.backends import make_backend
+from posekit.backends.files import GraphFile
+from posekit.backends.graphs import to_onnx, to_openvino
+from posekit.build import create_model, load_initial_weights
+from posekit.config import PACKAGED, read_config
+from posekit.errors import InputError, WeightsError
+
+DRAWN = "rtmpose-n_drawn-192x128"  # packaged, with its weights
+HEATMAPS = "vitpose-s-simple_coco-256x192"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """The packaged model in OpenVINO's format."""
+    openvino = pytest.importorskip("openvino")
+    model = to_openvino(
+        create_model(DRAWN, weights="published"),
+        torch.zeros(2, 3, 192, 128),
+        names=["simcc_x", "simcc_y"],
+    )
+    openvino.save_model(model, tmp_path / "drawn.xml", compress_to_fp16=False)
+    return tmp_path / "drawn.xml"
+
+
+@pytest.fixture
+def heatmaps(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
+    """A network of a family whose weights are not read from ONNX, and its file."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    net = create_model(HEATMAPS).requires_grad_(False)
+    path = tmp_path / "heatmaps.onnx"
+    to_onnx(net, torch.zeros(2, 3, 256, 192), path, names=["heatmap"])
+    return net, path
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "auto"])
+def test_a_graph_gives_the_networks_outputs_for_any_batch(
+    engine: str, heatmaps: tuple[torch.nn.Module, Path]
+) -> None:
+    net, path = heatmaps
+    if engine != "auto":
+        pytest.importorskip(engine)
+    loaded = create_model(HEATMAPS, weights=path)
+    assert isinstance(loaded, GraphFile)
+    backend = make_backend(loaded, engine, input_size=(192, 256))
+    for number in (0, 1, 3):
+        images = torch.randn(number, 3, 256, 192, generator=torch.Generator().manual_seed(number))
+        with torch.inference_mode():
+            expected = net(images)
+        torch.testing.assert_close(
+            backend(images),
+            expected,
+            atol=1e-3 * float(net(images[:1]).std() if number else 1),
+            rtol=0,
+        )
+
+
+@pytest.mark.parametrize("kind", ["torch", "compile"])
+def test_an_engine_that_cannot_read_it_is_an_error(kind: str, graph: Path) -> None:
+    with pytest.raises(InputError, match=rf"backend={kind} cannot run .*: take openvino"):
+        posekit.load(DRAWN, weights=graph, detector="whole_image", device="cpu", backend=kind)
+
+
+def test_pytorch_does_not_run_it(graph: Path) -> None:
+    with pytest.raises(InputError, match="PyTorch cannot run"):
+        create_model(DRAWN, weights=graph)(torch.zeros(1, 3, 192, 128))
+
+
+def test_another_models_graph_is_refused(graph: Path) -> None:
+    with pytest.raises(WeightsError, match=r"does not fit .* expected inputs .*\(3, 256, 192\)"):
+        predictor = posekit.load(
+            "rtmpose-m_body8-256x192", weights=graph, detector="whole_image", device="cpu"
+        )
+        next(predictor.stream(str(PACKAGED / "demo.jpg")))
+
+
+def test_another_precision_than_its_own_is_refused(graph: Path) -> None:
+    with pytest.raises(InputError, match="computed as it was exported"):
+        posekit.load(DRAWN, weights=graph, device="cpu", dtype="bfloat16")
+
+
+def test_a_damaged_graph_is_an_error_of_one_line(graph: Path) -> None:
+    graph.with_suffix(".bin").unlink()
+    with pytest.raises(WeightsError, match=r"cannot read the graph .*drawn\.xml") as error:
+        predictor = posekit.load(DRAWN, weights=graph, detector="whole_image", device="cpu")
+        next(predictor.stream(np.zeros((64, 64, 3), np.uint8)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_graph_is_nothing_to_train(graph: Path) -> None:
+    with pytest.raises(WeightsError, match="expected weights to train"):
+        load_initial_weights(create_model(DRAWN), read_config(DRAWN)["net"], graph)
