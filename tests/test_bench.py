@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from posekit.cli import main
+from posekit.video import VideoReader, VideoWriter
 
 SMALL = ["model=rtmpose-n_drawn-192x128", "rounds=2"]
 
@@ -35,16 +39,63 @@ def test_engines_and_stages_are_measured(
         assert all(len(taken) == 2 for taken in table["milliseconds"].values())
         assert table["floor ms"] > 0
     assert tables[2]["GFLOP"] == pytest.approx(3 * tables[1]["GFLOP"])
-    stages = {row["stage"]: row["ms"] for row in content["stages"]}
-    assert stages["pose: network"] < stages["pose: all of it"] < stages["whole frame"]
+    assert [table["backend"] for table in content["stages"]] == ["torch", "onnxruntime"]
+    for table in content["stages"]:
+        stages = table["milliseconds"]
+        assert stages["pose: network"] < stages["pose: all of it"] < stages["whole frame"]
+        assert {"detect: network", "crop", "draw", "write"} < set(stages)
+        assert "decode" not in stages  # of noise there is nothing to decode
     assert content["frame"] == {
-        "backend": "torch", "dtype": "float32", "inputs": None, "people": 2, "flip_test": False,
-        "rounds": 2,
+        "dtype": "float32", "inputs": None, "people": 2, "flip_test": False, "rounds": 2,
     }  # fmt: skip
     assert {"onnxruntime", "openvino"} < set(content["machine"])
-    assert {"read", "detect: network", "crop", "draw", "write"} < set(stages)
     printed = capsys.readouterr().out
     assert "to floor" in printed and "around the networks" in printed
+    for kind in ("torch", "onnxruntime"):
+        assert f"A frame with 2 people, backend={kind}, no flip test\nstage " in printed
+
+
+def test_decoding_takes_as_long_as_reading_the_frames_alone(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    with VideoWriter(tmp_path / "clip.mp4", fps=25.0, size=(640, 480)) as writer:
+        for number in range(12):
+            writer.write(np.roll(noise, 7 * number, axis=1))
+    start = time.perf_counter()
+    with VideoReader(tmp_path / "clip.mp4") as video:
+        count = sum(1 for _ in video)
+    alone = 1e3 * (time.perf_counter() - start) / count
+    stages = measured_stages(tmp_path, f"inputs={tmp_path / 'clip.mp4'}")
+    # Waiting for frames that were read ahead would take no time at all.
+    assert stages["decode"] > alone / 5
+    assert stages["whole frame"] > stages["decode"] + stages["pose: all of it"]
+
+
+def test_images_are_decoded_and_the_stages_take_those_of_one_size(tmp_path: Path) -> None:
+    for number, size in enumerate([(64, 48), (48, 64), (64, 48)]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((*size[::-1], 3), np.uint8))
+    stages = measured_stages(tmp_path, f"inputs={tmp_path}")
+    assert 0 < stages["decode"] < stages["whole frame"]
+
+
+def measured_stages(folder: Path, *options: str) -> dict[str, float]:
+    out = folder / "bench.json"
+    fast = ["detector=null", "batch_sizes=[1]", "backends=[torch]", "direct=false", "device=cpu"]
+    assert main(["bench", *SMALL, *fast, f"out={out}", *options]) == 0
+    return json.loads(out.read_text())["stages"][0]["milliseconds"]
+
+
+@pytest.mark.parametrize("weights", [None, "published"])
+def test_only_engines_of_weights_that_were_named_are_kept(
+    weights: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("posekit.backends.auto.ROUNDS", 1)
+    options = ["backends=[onnxruntime,auto]", f"weights={weights or 'null'}"]
+    measured_stages(tmp_path, *options)
+    kept = {path.name.partition("-")[0] for path in (tmp_path / "cache" / "backends").iterdir()}
+    # What auto chose is worth keeping either way: it does not depend on the weights.
+    assert kept >= {"auto.json"}
+    assert ("onnx" in kept) == (weights is not None)
 
 
 def test_engines_without_the_type_are_left_out(
@@ -73,6 +124,9 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["model=rtmdet-nano_drawn-256", "detector=human"], "measured alone"),
         (["rounds=0"], "rounds must be a whole number of at least 1, found 0"),
         (["batch_sizes=8"], "batch_sizes: expected a list such as [1,8], found 8"),
+        (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),
+        (["inputs=webcam"], "inputs must be files, whose decoding can be measured, found a camera"),
+        (["inputs=[http://host/a.jpg]"], "inputs must be files"),
         (["backends=[fast]"], "backends: expected a list of auto, torch"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
         (["dtype=int8"], "dtype must be float32"),

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from posekit.commands.table import format_table
 from posekit.compose import compose_command
 from posekit.errors import InputError, OutputError
-from posekit.media import check_inputs
+from posekit.media import check_inputs, is_webcam
 from posekit.version import __version__
 from posekit.write import write_atomically
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from posekit.backends import Backend
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
 
@@ -40,6 +41,8 @@ __all__ = ["bench"]
 MATRIX_SIZE = 1536  # float32; on a GPU and in half precision four times as long a side
 COPIED = 1 << 28  # bytes, more than caches hold
 FRAME_SIZE = (960, 540)
+DECODED = 32  # frames, one after the other
+KEPT = 8  # of these, for the other stages
 
 
 def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
@@ -67,19 +70,20 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
-    parts = _parts(config, device, dtype)
-    machine = _machine(device)
-    print("; ".join(f"{key}: {value}" for key, value in machine.items()))
-    speed = _Speed(device, dtype, config["rounds"])
-    networks = []
-    for part in parts.values():
-        for table in _measure_network(config, part, speed):
-            _print_network(table)
-            networks.append(table)
-    stages: list[dict[str, Any]] = []
-    if "model" in parts:
-        stages = _measure_stages(config, parts)
-        _print_stages(stages, config)
+    networks, stages = [], []
+    with tempfile.TemporaryDirectory(prefix="posekit-") as folder:
+        parts = _parts(config, device, dtype, Path(folder))
+        machine = _machine(device)
+        print("; ".join(f"{key}: {value}" for key, value in machine.items()))
+        speed = _Speed(device, dtype, config["rounds"])
+        for part in parts.values():
+            for table in _measure_network(config, part, speed):
+                _print_network(table)
+                networks.append(table)
+        if "model" in parts:
+            for table in _measure_stages(config, parts):
+                _print_stages(table, config)
+                stages.append(table)
     if config["out"] is not None:
         content: dict[str, Any] = {"machine": machine, "networks": networks, "stages": stages}
         if stages:
@@ -111,14 +115,28 @@ def _check(config: Mapping[str, Any]) -> None:
         not isinstance(backends, list) or not all(kind in KINDS for kind in backends)
     ):
         raise InputError(f"backends: expected a list of {', '.join(KINDS)}, found {backends!r}")
-    if config["inputs"] is not None:
-        check_inputs(config["inputs"])
+    if backends == []:
+        raise InputError(
+            "backends is empty: name engines, such as backends=[torch,openvino], or leave it out "
+            "for all that run here"
+        )
+    if (inputs := config["inputs"]) is not None:
+        if any(is_webcam(item) or "://" in str(item) for item in _listed(inputs)):
+            raise InputError(
+                "inputs must be files, whose decoding can be measured, found a camera or a URL: "
+                "save it as a file first"
+            )
+        check_inputs(inputs)
     if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"dtype must be float32, float16 or bfloat16, found {config['dtype']!r}")
     if config["out"] is not None:
         out = Path(str(config["out"]))
         if out.is_dir() or not os.access(out.parent, os.W_OK):
             raise InputError(f"out={out}: expected a file in a folder that can be written to")
+
+
+def _listed(inputs: Any) -> list[Any]:
+    return inputs if isinstance(inputs, list) else [inputs]
 
 
 def _machine(device: torch.device) -> dict[str, str]:
@@ -201,27 +219,64 @@ class _Part(NamedTuple):
         config: its YAML.
         net: in eval mode, on its device.
         batch_sizes: images at once.
+        cache_dir: where its engines are kept; None for posekit's cache.
     """
 
     name: str
     config: Mapping[str, Any]
     net: nn.Module
     batch_sizes: list[int]
+    cache_dir: Path | None
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(w, h) in pixels."""
+        width, height = self.config["preprocess"]["input_size"]
+        return width, height
+
+    def engine(self, kind: str) -> Backend:
+        """What runs it in place of calling it."""
+        from posekit.backends import make_backend
+        from posekit.backends.auto import AutoBackend
+        from posekit.hub import cache_dir
+
+        if kind != "auto" or self.cache_dir is None:
+            return make_backend(
+                self.net, kind, input_size=self.input_size, cache_dir=self.cache_dir
+            )
+        # What is fastest does not depend on the weights: prediction may use what is found here.
+        parameter = next(self.net.parameters())
+        return AutoBackend(
+            self.net,
+            input_size=self.input_size,
+            device=parameter.device,
+            dtype=parameter.dtype,
+            folder=cache_dir() / "backends",
+            cache_dir=self.cache_dir,
+        )
 
 
-def _parts(config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> dict[str, _Part]:
-    """The detector and the pose model, of which one may not be there."""
+def _parts(
+    config: Mapping[str, Any], device: torch.device, dtype: torch.dtype, temporary: Path
+) -> dict[str, _Part]:
+    """The detector and the pose model, of which one may not be there.
+
+    Engines of random weights go to the temporary folder, since nobody can use them again.
+    """
     names = config["names"]
     parts = {}
     if (name := names["detector"]) is not None:
         weights = config["detector_weights" if names["model"] else "weights"]
         net = _network(config, name, config["detector"], weights).to(device, dtype)
-        parts["detector"] = _Part(name, config["detector"], net, [1])
+        cache = temporary if weights is None else None
+        parts["detector"] = _Part(name, config["detector"], net, [1], cache)
     if (name := names["model"]) is not None:
         if config["model"].get("keypoints_3d"):
             raise InputError(f"{name} is not measured: expected a 2D model or a detector")
-        net = _network(config, name, config["model"], config["weights"]).to(device, dtype)
-        parts["model"] = _Part(name, config["model"], net, config["batch_sizes"])
+        weights = config["weights"]
+        net = _network(config, name, config["model"], weights).to(device, dtype)
+        cache = temporary if weights is None else None
+        parts["model"] = _Part(name, config["model"], net, config["batch_sizes"], cache)
     return parts
 
 
@@ -248,22 +303,30 @@ def _measure_network(
     """Times of all engines for each batch size."""
     import torch
 
-    from posekit.backends import KINDS, make_backend, why_unavailable
+    from posekit.backends import KINDS, why_unavailable
+    from posekit.backends.files import GraphFile
 
-    width, height = part.config["preprocess"]["input_size"]
+    width, height = part.input_size
     net = part.net
+    is_graph = isinstance(net, GraphFile)
     kinds = config["backends"]
     if kinds is None:
-        candidates = [kind for kind in KINDS if kind not in ("auto", "compile", "tensorrt")]
+        able = net.engines if isinstance(net, GraphFile) else KINDS
+        candidates = [kind for kind in able if kind not in ("auto", "compile", "tensorrt")]
         kinds = [
             kind for kind in candidates if not why_unavailable(kind, speed.device, speed.dtype)
         ]
-    engines: dict[str, Callable[[Tensor], object]] = {"plain PyTorch": net}
+    engines: dict[str, Callable[[Tensor], object]] = {} if is_graph else {"plain PyTorch": net}
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:
-            engines[f"backend={kind}"] = make_backend(net, kind, input_size=(width, height))
-        if config["direct"] and speed.device.type == "cpu" and speed.dtype == torch.float32:
-            engines |= _direct(net, (width, height), Path(folder))
+            engines[f"backend={kind}"] = part.engine(kind)
+        if (
+            config["direct"]
+            and not is_graph
+            and speed.device.type == "cpu"
+            and speed.dtype == torch.float32
+        ):
+            engines |= _direct(net, part.input_size, Path(folder))
         for size in part.batch_sizes:
             images = torch.randn(size, 3, height, width, device=speed.device, dtype=speed.dtype)
             yield {
@@ -327,9 +390,17 @@ def _by_turns(
 
 
 def _floor(net: nn.Module, images: Tensor, speed: _Speed) -> dict[str, float]:
-    """What the network cannot go below, in ms: its operations, and reading its weights once."""
+    """What the network cannot go below, in ms: its operations, and reading its weights once.
+
+    Of a graph it is what the network that it was made of cannot go below; 8-bit integers can.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
+
+    from posekit.backends.files import GraphFile
+
+    if isinstance(net, GraphFile):
+        images = images.to("meta")
 
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net(images)
@@ -366,13 +437,32 @@ def _print_network(table: Mapping[str, Any]) -> None:
     print(format_table(header, rows), flush=True)
 
 
-def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> list[dict[str, Any]]:
-    """Median milliseconds of each stage of a frame, one frame after the other."""
+def _measure_stages(
+    config: Mapping[str, Any], parts: Mapping[str, _Part]
+) -> Iterator[dict[str, Any]]:
+    """Milliseconds of each stage of a frame, with each of the engines that were named."""
+    images, decoding = _frames(config["inputs"])
+    # Where none was named all are compared above, of which `auto` takes the fastest.
+    for kind in dict.fromkeys(config["backends"] or ["auto"]):
+        stages = {} if decoding is None else {"decode": decoding}
+        stages |= _stage_times(config, parts, kind, images)
+        if decoding is not None:
+            stages["whole frame"] += decoding
+        yield {"backend": kind, "milliseconds": stages}
+
+
+def _stage_times(
+    config: Mapping[str, Any],
+    parts: Mapping[str, _Part],
+    kind: str,
+    images: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """Medians of all stages after decoding, one frame after the other."""
     from posekit.draw import draw_pose
     from posekit.transforms.device import place_images
     from posekit.video import VideoWriter
 
-    estimator, detector = _predictor(config, parts)
+    estimator, detector = _predictor(config, parts, kind)
     watch = _Watch(estimator.device)
     if detector is not None:
         watch.wrap(detector, "normalize", "detect: normalise")
@@ -381,22 +471,17 @@ def _measure_stages(config: Mapping[str, Any], parts: Mapping[str, _Part]) -> li
     watch.wrap(estimator, "normalize", "pose: normalise")
     watch.wrap(estimator, "run", "pose: network")
     watch.wrap(estimator.codec, "decode", "pose: decode keypoints")
-    frames = _frames(config)
     rounds = config["rounds"]
-    size = FRAME_SIZE
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
-        writer: VideoWriter | None = None
-        for number in range(rounds + 2):
+    size = (images[0].shape[1], images[0].shape[0])
+    boxes = _boxes(size, config["people"])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size) as writer,
+    ):
+        for number, image in enumerate(itertools.islice(itertools.cycle(images), rounds + 2)):
             if number == 2:
                 watch.times.clear()  # of warming up
             with watch.timed("whole frame"):
-                with watch.timed("read"):
-                    image = next(frames)
-                if writer is None:
-                    size = (image.shape[1], image.shape[0])
-                    boxes = _boxes(size, config["people"])
-                    clip = VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size)
-                    writer = opened.enter_context(clip)
                 with watch.timed("copy to the device"):
                     placed = place_images([image], estimator.device)
                 if detector is not None:
@@ -432,24 +517,23 @@ class _Watch:
         """Has the calls of an attribute timed."""
         setattr(owner, attribute, _Timed(getattr(owner, attribute), self, name))
 
-    def stages(self, frames: int) -> list[dict[str, Any]]:
+    def stages(self, frames: int) -> dict[str, float]:
         """Medians, in the order of a frame; what no named part explains is `around`."""
         # A stage may come several times in a frame, as with a flip test.
         medians = {
             name: statistics.median(_summed(taken, frames)) for name, taken in self.times.items()
         }
         order = (
-            "read", "copy to the device", "detect: all of it", "detect: normalise",
+            "copy to the device", "detect: all of it", "detect: normalise",
             "detect: network", "crop", "pose: normalise", "pose: network",
             "pose: decode keypoints", "pose: all of it", "draw", "write",
             "whole frame",
         )  # fmt: skip
-        stages = [(name, medians[name]) for name in order if name in medians]
+        stages = {name: medians[name] for name in order if name in medians}
         networks = medians.get("detect: network", 0.0) + medians["pose: network"]
         whole = ("copy to the device", "detect: all of it", "pose: all of it")
         frame = sum(medians.get(name, 0.0) for name in whole)
-        stages.append(("around the networks", frame - networks))
-        return [{"stage": name, "ms": value} for name, value in stages]
+        return stages | {"around the networks": frame - networks}
 
 
 class _Timed:
@@ -472,59 +556,71 @@ def _summed(taken: Sequence[float], frames: int) -> list[float]:
 
 
 def _predictor(
-    config: Mapping[str, Any], parts: Mapping[str, _Part]
+    config: Mapping[str, Any], parts: Mapping[str, _Part], kind: str
 ) -> tuple[PoseEstimator, Detector | None]:
     """As prediction makes them."""
-    from posekit.backends import make_backend
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
 
-    kind = _stages_kind(config)
-    runs = {}
-    for group, part in parts.items():
-        width, height = part.config["preprocess"]["input_size"]
-        runs[group] = make_backend(part.net, kind, input_size=(width, height))
     model = parts["model"]
     search = [Path(folder) for folder in config["search"]]
     skeleton = load_skeleton(model.config["keypoints"], search=search)
-    estimator = PoseEstimator(model.net, model.config, skeleton, backend=runs["model"])
+    estimator = PoseEstimator(model.net, model.config, skeleton, backend=model.engine(kind))
     if "detector" not in parts:
         return estimator, None
     part = parts["detector"]
-    return estimator, Detector(part.net, part.config, backend=runs["detector"])
-
-
-def _stages_kind(config: Mapping[str, Any]) -> str:
-    """The engine that the stages are measured with."""
-    return str((config["backends"] or ["auto"])[0])
+    return estimator, Detector(part.net, part.config, backend=part.engine(kind))
 
 
 def _frame_conditions(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the stages were measured with."""
     return {
-        "backend": _stages_kind(config),
         "dtype": config["dtype"] or "float32",
         "inputs": config["inputs"] and str(config["inputs"]),
         **{key: config[key] for key in ("people", "flip_test", "rounds")},
     }
 
 
-def _frames(config: Mapping[str, Any]) -> Iterator[np.ndarray]:
-    """Images (H, W, 3), again and again."""
-    if config["inputs"] is None:
+def _frames(inputs: Any) -> tuple[list[np.ndarray], float | None]:
+    """Images (H, W, 3) of one size for the stages, and the milliseconds that decoding one takes.
+
+    They are decoded one after the other with nothing in between: FFmpeg's own threads work ahead
+    while other stages run, which would hide most of it.
+
+    Args:
+        inputs: files; None for noise, of which nothing is decoded.
+    """
+    if inputs is None:
         noise = np.random.default_rng(0).integers(0, 255, (*FRAME_SIZE[::-1], 3), np.uint8)
-        return itertools.repeat(noise)
+        return [noise], None
+    with contextlib.closing(_decoded(inputs)) as frames:
+        images = [next(frames)]
+        start = time.perf_counter()
+        for _ in range(DECODED):
+            image = next(frames)
+            if len(images) < KEPT and image.shape == images[0].shape:
+                images.append(image)
+        return images, 1e3 * (time.perf_counter() - start) / DECODED
 
-    def again() -> Iterator[np.ndarray]:
-        from posekit.media import read_frames
 
-        while True:
-            with read_frames(config["inputs"]) as frames:
-                for frame in frames:
-                    yield frame.image
+def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:
+    """Images (H, W, 3) as prediction decodes them, again and again, in the thread that asks."""
+    from posekit.media import read_frames, read_image
+    from posekit.video import VideoReader
 
-    return again()
+    # Reads the files from the disk too, which is not measured.
+    with read_frames(inputs) as frames:
+        first = itertools.islice(frames, DECODED)
+        files = {str(frame.source): frame.clip is not None for frame in first}
+    while True:
+        for file, is_video in files.items():
+            if not is_video:
+                yield read_image(Path(file))
+                continue
+            with VideoReader(file) as video:
+                for image, _ in video:
+                    yield image
 
 
 def _boxes(size: tuple[int, int], people: int) -> np.ndarray:
@@ -537,8 +633,8 @@ def _boxes(size: tuple[int, int], people: int) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _print_stages(stages: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> None:
-    kind = _stages_kind(config)
+def _print_stages(table: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     flip = "with" if config["flip_test"] else "no"
-    print(f"\nA frame with {config['people']} people, backend={kind}, {flip} flip test")
-    print(format_table(("stage", "ms"), [(row["stage"], f"{row['ms']:.1f}") for row in stages]))
+    print(f"\nA frame with {config['people']} people, backend={table['backend']}, {flip} flip test")
+    rows = [(stage, f"{value:.1f}") for stage, value in table["milliseconds"].items()]
+    print(format_table(("stage", "ms"), rows), flush=True)
