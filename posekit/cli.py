@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from posekit.errors import PosekitError
+from posekit.errors import InputError, PosekitError
 from posekit.version import __version__
 
 __all__ = ["main"]
@@ -163,7 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
 
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
-    doctor.add_argument("--device", help="the device to report on")
+    doctor.add_argument(
+        "device", nargs="?", metavar="device=NAME", help="the device to report on, such as cuda:1"
+    )
     doctor.set_defaults(run=_doctor)
     return parser
 
@@ -180,7 +182,10 @@ def _composed(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from posekit.commands.doctor import doctor
 
-    return doctor(device=arguments.device)
+    key, _, device = (arguments.device or "device=null").partition("=")
+    if key != "device" or not device:
+        raise InputError(f"doctor takes device=NAME only, found '{arguments.device}'")
+    return doctor(device=None if device == "null" else device)
 
 
 def _push(arguments: argparse.Namespace) -> int:

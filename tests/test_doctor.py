@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from posekit.backends import make_backend
 from posekit.backends.auto import CANDIDATES
+from posekit.cli import main
 from posekit.commands.doctor import doctor
 from posekit.errors import InputError
 from posekit.version import __version__
@@ -46,6 +50,38 @@ def test_what_auto_chose_is_printed(cache: Path, capsys: pytest.CaptureFixture[s
     expected = r"RTMPose, batch of one openvino (torch 50.0 ms, openvino 22.5 ms)"
     assert expected in " ".join(capsys.readouterr().out.split())
     assert "openvino" in CANDIDATES
+
+
+def test_choices_for_one_kind_of_network_can_be_told_apart(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = nn.Conv2d(3, 4000, 5).eval().requires_grad_(False)
+    for width, dtype in ((8, torch.float32), (16, torch.float32), (16, torch.float64)):
+        backend = make_backend(net, "auto", input_size=(width, 24), dtype=dtype)
+        backend(torch.zeros(1, 3, 24, width, dtype=dtype))
+    doctor(device="cpu")
+    printed = " ".join(capsys.readouterr().out.split())
+    for measured in ("24x8, batch of one, float32", "24x16, batch of one, float32",
+                     "24x16, batch of one, float64"):  # fmt: skip
+        threads = torch.get_num_threads()
+        assert f"Conv2d of 0.3 M, {measured} on cpu, {threads} threads" in printed
+
+
+def test_the_device_is_named_as_in_other_commands(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "device=cpu"]) == 0
+    assert "used cpu" in " ".join(capsys.readouterr().out.split()).replace(", as none", " none")
+    assert main(["doctor", "device=cuda:99"]) == 1
+    assert "device 'cuda:99' cannot be used here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["cuda", "device", "device=", "dtype=float16"])
+def test_anything_else_than_a_device_is_refused(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", word]) == 1
+    assert f"doctor takes device=NAME only, found '{word}'" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_an_error(cache: Path) -> None:

@@ -7,8 +7,9 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from posekit.commands.table import format_table
 from posekit.hub import cache_dir
@@ -61,7 +62,7 @@ def doctor(*, device: str | None = None) -> int:
     path = cache_dir() / "backends" / "auto.json"
     choices = [
         (
-            f"{choice.get('network')}, batch of {choice.get('batch')}",
+            _measured(choice),
             f"{choice.get('kind')} {_milliseconds(choice.get('milliseconds'))}",
         )
         for choice in read_choices(path).values()
@@ -107,6 +108,24 @@ def _usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _measured(choice: Mapping[str, Any]) -> str:
+    """What `auto` has measured, in words. Earlier versions kept the network and the batch only."""
+    network = str(choice.get("network"))
+    if parameters := choice.get("parameters"):
+        network += f" of {parameters / 1e6:.1f} M"
+    words = [network]
+    if "input_size" in choice:
+        width, height = choice["input_size"]
+        words.append(f"{height}x{width}")
+    words.append(f"batch of {choice.get('batch')}")
+    if "device" in choice:
+        words += [
+            f"{choice.get('dtype')} on {choice['device']}",
+            f"{choice.get('threads')} threads",
+        ]
+    return ", ".join(words)
 
 
 def _milliseconds(times: object) -> str:
