@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from posekit.backends import Backend
 from posekit.codecs.hand3d import join_hands, stand_hands_up
 from posekit.estimate import PoseEstimator, Poses
 from posekit.result import Pose3D
@@ -36,10 +37,18 @@ class HandEstimator:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `flip_test`.
         skeleton: the keypoints of both hands.
+        backend: what runs the network, as a `PoseEstimator`'s.
     """
 
-    def __init__(self, net: nn.Module, config: Mapping[str, Any], skeleton: Skeleton) -> None:
-        self.estimator = PoseEstimator(net, config, skeleton)
+    def __init__(
+        self,
+        net: nn.Module,
+        config: Mapping[str, Any],
+        skeleton: Skeleton,
+        *,
+        backend: Backend | None = None,
+    ) -> None:
+        self.estimator = PoseEstimator(net, config, skeleton, backend=backend)
 
     @property
     def skeleton(self) -> Skeleton:

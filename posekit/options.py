@@ -72,14 +72,16 @@ class PredictOptions:
             the whole image as a box of score 1, as MMPose does.
         flip_test: average with the mirrored crop; None does as the model's configuration says.
         pose_based_nms: of instances whose keypoints lie on each other keep the best.
-        batch_size: frames detected at once; a camera or a stream takes one at a time.
+        batch_size: frames detected at once; a camera or a stream takes one at a time, and so does
+            `det_interval` above 1.
         pose_batch_size: most crops that go through the pose network at once.
         track: who is who over the frames, by the overlap of boxes ("iou") or of poses ("oks");
             "none" for no; None tracks where a lifter needs it, and keeps the ids to itself.
         use_oks_tracking: MMPose's name for track="oks" that keeps the ids to itself.
         tracking_thr: the least similarity of a person to a track.
         max_age: frames that a track survives without being seen.
-        det_interval: detect in every n-th frame; tracks carry the boxes between.
+        det_interval: detect in every n-th frame of a video, or of successive images; tracks carry
+            the boxes between. The detector also runs where the size changes or everybody was lost.
         smooth: of tracked keypoints over time: "one-euro" (no delay) or "savgol" (a few frames).
         lift_window: frames of a video that are lifted to 3D together; None for as many as the
             lifter takes (243), or 9 of the past for a camera; 1 lifts each frame by itself, as

@@ -65,8 +65,9 @@ def load(
     Args:
         name: a model's public name, alias, official config name or path of such a config; or the
             folder of a trained model, as `posekit train` writes it.
-        weights: a local file in any layout that `weights_convert` reads, or a URL; None takes
-            the published ones, from the local cache where they are there.
+        weights: a local file in any layout that `weights_convert` reads, a graph that `posekit
+            export` wrote, or a URL; None takes the published ones, from the local cache where
+            they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
         pose2d_weights: as `weights`, for `pose2d`.
@@ -75,9 +76,9 @@ def load(
         detector_weights: as `weights`, for the detector.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
-        backend: what runs the 2D networks: "torch", "compile", "onnxruntime", "openvino",
-            "tensorrt", or "auto" for the fastest on this machine, which is measured once; None
-            for PyTorch without changes.
+        backend: what runs all networks but a lifter: "torch", "compile", "onnxruntime",
+            "openvino", "tensorrt", or "auto" for the fastest on this machine, which is measured
+            once; None for PyTorch without changes, or for a graph what `auto` would take.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
 
@@ -207,14 +208,10 @@ class Predictor:
         net = _load_network(model, place, number, search)
         if note := model.config.get("note"):
             log.warning("%s %s", model.name, note)
-        estimator: PoseEstimator | HandEstimator
-        if model.config.get("keypoints_3d"):
-            estimator = HandEstimator(net, model.config, skeleton)
-        else:
-            chosen = _backend(net, model.config, backend)
-            estimator = PoseEstimator(net, model.config, skeleton, backend=chosen)
+        kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
+        chosen = _backend(net, model.config, backend)
         return cls(
-            estimator,
+            kind(net, model.config, skeleton, backend=chosen),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=model.config.get("detector_categories", (0,)),
@@ -376,7 +373,7 @@ class Predictor:
                     boxes_xyxy=box[:, :4],
                     box_scores=box[:, 4],
                     skeleton=self.estimator.skeleton,
-                    image_size=(frame.image.shape[1], frame.image.shape[0]),
+                    image_size=_size(frame),
                     name=frame.name,
                     index=frame.index,
                     source=frame.source,
@@ -462,6 +459,11 @@ class _UnderWay(NamedTuple):
     heatmap: np.ndarray | None
 
 
+def _size(frame: Frame) -> tuple[int, int]:
+    """(w, h) of its image."""
+    return frame.image.shape[1], frame.image.shape[0]
+
+
 def _until_error(frames: Iterator[Frame], failure: list[InputError]) -> Iterator[Frame]:
     """The frames up to an error, which goes to `failure`."""
     try:
@@ -500,18 +502,24 @@ class _Tracks:
             sigmas=estimator.skeleton.sigmas or None,
         )
         self._clip: Clip | None = None
+        self._size: tuple[int, int] | None = None  # of the frame before
         self._tracker = self._new()
+        self._somebody = False  # whom the detector found
         self._carried: np.ndarray | None = None
 
     def carried(self, frame: Frame) -> np.ndarray | None:
         """Boxes with scores (n, 5) from the frame before; None where the detector has its turn."""
         self._carried = None
-        if frame.clip is None or frame.frame_id is None or frame.frame_id % self._interval == 0:
+        number = frame.index if frame.frame_id is None else frame.frame_id
+        if number % self._interval == 0:
             return None
-        if frame.clip is not self._clip:
+        if frame.clip is not self._clip or _size(frame) != self._size:
             return None
-        height, width = frame.image.shape[:2]
-        boxes, scores, self._carried = self._tracker.carry((width, height))
+        boxes, scores, ids = self._tracker.carry(_size(frame))
+        # Everybody lost, as behind a cut: whoever is there now is not left waiting.
+        if self._somebody and not len(ids):
+            return None
+        self._carried = ids
         return np.column_stack([boxes, scores]).astype(np.float32)
 
     def keep(self, rows: np.ndarray) -> None:
@@ -523,8 +531,10 @@ class _Tracks:
         """The result with the ids of its people; carried ones that were lost are left out."""
         if frame.clip is not self._clip:
             self._clip, self._tracker = frame.clip, self._new()
+        self._size = _size(frame)
         poses = (result.keypoints, result.keypoint_scores)
         if self._carried is None:
+            self._somebody = len(result) > 0
             ids = self._tracker.update(result.boxes_xyxy, result.box_scores, *poses)
             return dataclasses.replace(result, track_ids=ids)
         kept = self._tracker.follow(self._carried, *poses)

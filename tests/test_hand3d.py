@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+import posekit
+from posekit.backends import why_unavailable
 from posekit.build import build_network
 from posekit.codecs.hand3d import Hands3D
 from posekit.config import read_config
@@ -19,7 +22,8 @@ from posekit.skeleton import load_skeleton
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
 
-CONFIG = read_config("internet-r50_interhand3d-256x256")
+NAME = "internet-r50_interhand3d-256x256"
+CONFIG = read_config(NAME)
 SKELETON = load_skeleton("interhand3d")
 
 
@@ -156,6 +160,43 @@ def test_flip_test_is_done_as_the_call_says(tiny: HandEstimator) -> None:
         net.batches.clear()
         tiny([noise(0)], [boxes((0, 0, 120, 90))], flip_test=flip_test)
         assert len(net.batches) == passes
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the real network, as they are before training."""
+    torch.manual_seed(0)
+    state = build_network(CONFIG["net"], device="cpu").state_dict()
+    path = tmp_path_factory.mktemp("weights") / "internet.safetensors"
+    save_file(state, path, metadata={"model": NAME})
+    return path
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_a_backend_runs_the_network(
+    backend: str, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := why_unavailable(backend, torch.device("cpu")):
+        pytest.skip(reason)
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
+    plain, faster = (
+        posekit.load(NAME, weights=untrained, detector="whole_image", device="cpu", backend=kind)
+        for kind in (None, backend)
+    )
+    assert isinstance(plain.estimator, HandEstimator)
+    assert isinstance(faster.estimator, HandEstimator)
+    crops = np.stack([noise(seed, 256, 256) for seed in range(2)])
+    expected = plain.estimator.estimator.forward(crops)
+    found = faster.estimator.estimator.forward(crops)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-3 * float(a.std()), rtol=1e-3)
+
+    in_pytorch: list[int] = []
+    faster.estimator.estimator.net.register_forward_hook(lambda *_: in_pytorch.append(1))
+    (one,), (other,) = (list(predictor.stream(noise(0))) for predictor in (plain, faster))
+    assert not in_pytorch
+    assert one.pose3d is not None and other.pose3d is not None
+    np.testing.assert_allclose(other.pose3d.keypoint_scores, one.pose3d.keypoint_scores, atol=1e-4)
 
 
 def test_image_without_boxes(tiny: HandEstimator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -244,6 +245,75 @@ def test_a_carried_person_who_becomes_a_double_is_left_out(
     # Best first, and so the one on the right has id 0.
     ids = [result.track_ids.tolist() for result in results if result.track_ids is not None]
     assert ids == [[0, 1], [0], [0], [0, 1], [0, 1]]
+
+
+@pytest.fixture
+def turns(
+    small: posekit.Predictor,
+    reading: Callable[[Iterator[Frame]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., list[int]]:
+    """The numbers of the frames that the detector saw, of every fourth and what else it takes."""
+
+    def play(
+        frames: list[Frame], *, found: Sequence[list[float]] = (LEFT,), lost_in: int | None = None
+    ) -> list[int]:
+        """`found`: in every detection; `lost_in`: the frame in which no pose is sure."""
+        reading(iter(frames))
+        seen: list[int] = []
+        done = 0
+
+        def detect(*_: Any) -> list[np.ndarray]:
+            seen.append(done)
+            return [np.array([[*box, 0.9] for box in found], np.float32).reshape(-1, 5)]
+
+        def poses(_: Any, boxes: list[np.ndarray], __: Any) -> list[Poses]:
+            nonlocal done
+            done += 1
+            (pose,) = poses_in(boxes)
+            sure = 0.1 if done - 1 == lost_in else 1.0
+            return [
+                pose._replace(
+                    keypoints=pose.keypoints.reshape(-1, 17, 2), scores=sure * pose.scores
+                )
+            ]
+
+        predictor = posekit.Predictor(small.estimator)
+        monkeypatch.setattr(predictor, "_detect", detect)
+        monkeypatch.setattr(predictor, "_poses", poses)
+        assert len(list(predictor.stream("any", det_interval=4, batch_size=8))) == len(frames)
+        return seen
+
+    return play
+
+
+@pytest.mark.parametrize("clip", [None, clip_of("a.mp4")], ids=["images", "video"])
+def test_the_detector_has_its_turn_where_everybody_was_lost(
+    turns: Callable[..., list[int]], clip: Clip | None
+) -> None:
+    frames = frames_of((clip, 10))
+    assert turns(frames) == [0, 4, 8]
+    assert turns(frames, lost_in=1) == [0, 2, 4, 8]
+    # Where it finds nobody itself, nobody is lost.
+    assert turns(frames, found=()) == [0, 4, 8]
+
+
+def test_the_detector_has_its_turn_where_everybody_left_the_image(
+    turns: Callable[..., list[int]],
+) -> None:
+    # A box that is outside of the next frame cannot be carried to it.
+    outside = [[600.0, 100.0, 700.0, 300.0]]
+    assert turns(frames_of((clip_of("a.mp4"), 4)), found=outside) == [0, 1, 2, 3]
+
+
+def test_no_box_is_carried_to_an_image_of_another_size_or_from_a_video(
+    turns: Callable[..., list[int]],
+) -> None:
+    frames = frames_of((None, 6))
+    other = np.zeros((300, 500, 3), np.uint8)
+    frames[2:] = [dataclasses.replace(frame, image=other) for frame in frames[2:]]
+    assert turns(frames) == [0, 2, 4]
+    assert turns(frames_of((None, 2), (clip_of("a.mp4"), 3), (None, 4))) == [0, 2, 5, 8]
 
 
 def test_it_is_lazy(small: posekit.Predictor) -> None:

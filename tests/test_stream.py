@@ -245,23 +245,42 @@ def test_every_video_has_its_own_tracks(small: posekit.Predictor, video: Path) -
     assert results[0].track_ids == results[12].track_ids
 
 
-def test_the_detector_rests_between(human: posekit.Predictor, shared: Path, tmp_path: Path) -> None:
-    image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
-    size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
-    with VideoWriter(tmp_path / "still.mp4", fps=Fraction(10), size=size) as video:
-        for _ in range(5):
-            video.write(image[: size[1], : size[0]])
-    calls = []
-    detector = human.detector
-    assert detector is not None
-    hook = detector.net.register_forward_hook(lambda *_: calls.append(1))
+@contextmanager
+def detections(predictor: posekit.Predictor) -> Iterator[list[int]]:
+    """The sizes of the batches that go through the detector."""
+    sizes: list[int] = []
+    assert predictor.detector is not None
+    hook = predictor.detector.net.register_forward_hook(
+        lambda _, inputs, __: sizes.append(len(inputs[0]))
+    )
     try:
-        results = list(
-            human.stream(tmp_path / "still.mp4", det_interval=4, track="iou", flip_test=False)
-        )
+        yield sizes
     finally:
         hook.remove()
-    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("kind", ["video", "list", "generator", "files"])
+def test_the_detector_rests_between(
+    human: posekit.Predictor, shared: Path, tmp_path: Path, kind: str
+) -> None:
+    image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
+    size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+    image = image[: size[1], : size[0]]
+    inputs: Any
+    if kind == "video":
+        inputs = tmp_path / "still.mp4"
+        with VideoWriter(inputs, fps=Fraction(10), size=size) as video:
+            for _ in range(5):
+                video.write(image)
+    elif kind == "files":
+        inputs = tmp_path
+        for number in range(5):
+            cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    else:
+        inputs = [image] * 5 if kind == "list" else (image for _ in range(5))
+    with detections(human) as sizes:
+        results = list(human.stream(inputs, det_interval=4, track="iou", flip_test=False))
+    assert sizes == [1, 1]
     assert [len(result) for result in results] == [1] * 5
     # Untrained keypoints say little about where the person goes, but the id is carried.
     assert len({int(result.track_ids[0]) for result in results[:4]}) == 1
