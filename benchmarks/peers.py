@@ -1,11 +1,13 @@
 """posekit beside rtmlib on a clip and beside transformers' ViTPose, with the same weights.
 
-    python -m benchmarks.peers CLIP.mp4 --detector rtmdet_nano_person.pth [--frames 40] [--rounds 5]
+    python -m benchmarks.peers [CLIP.mp4 --detector rtmdet_nano.pth] [--frames 40] [--rounds 5]
 
 The clip is repeated to `--frames` frames. rtmlib gets posekit's export of the same two networks and
 runs them with ONNX Runtime, as it does by default: the detector in every frame, then one crop after
-the other. Both read the clip themselves; nothing is drawn or written. The pose network's weights
-are random, which takes as long. All take turns in every round; ratios are of medians.
+the other. Both read the clip themselves; nothing is drawn or written. The pose networks' weights
+are random, which takes as long; transformers' are converted for posekit, and heat maps that differ
+end the run. All take turns in every round; ratios are of medians. Without CLIP only ViTPose is
+measured.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import onnx
 import rtmlib
 import torch
 from onnx import TensorProto, helper
-from transformers import VitPoseConfig, VitPoseForPoseEstimation
+from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
 
 import posekit
 from benchmarks.common import DETECTOR, MODEL, machine, write_random_weights
@@ -33,21 +35,26 @@ from posekit.backends import make_backend
 from posekit.cli import main as posekit_command
 from posekit.commands.table import format_table
 from posekit.video import VideoReader, VideoWriter
+from weights_convert import convert_state_dict
 
-VITPOSE = "vitpose-b_coco-256x192"
+VITPOSE = "vitpose-b-simple_coco-256x192"  # with the head that VitPoseConfig has by default
+TOLERANCE = 1e-3  # of heat maps, in units of their standard deviation
 OPTIONS = {"flip_test": False, "bbox_thr": 0.3, "batch_size": 4}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip")
-    parser.add_argument("--detector", required=True, help="trained weights of " + DETECTOR)
+    parser.add_argument("clip", nargs="?")
+    parser.add_argument("--detector", help="trained weights of " + DETECTOR)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    print(f"{machine()}; rtmlib {version('rtmlib')}")
-    with tempfile.TemporaryDirectory() as folder:
-        measure_clip(arguments, Path(folder))
+    if (arguments.clip is None) != (arguments.detector is None):
+        parser.error("a clip and --detector go together")
+    print(f"{machine()}; rtmlib {version('rtmlib')}, transformers {version('transformers')}")
+    if arguments.clip is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            measure_clip(arguments, Path(folder))
     measure_vitpose(arguments.rounds)
 
 
@@ -67,6 +74,17 @@ def measure_clip(arguments: argparse.Namespace, folder: Path) -> None:
         )
         for backend in (None, "auto")
     }
+    eight_bits = folder / "int8.onnx"
+    command = [f"model={MODEL}", f"weights={weights}", f"output={eight_bits}", "quantize=int8"]
+    posekit_command(["export", *command])
+    predictors["8 bits"] = posekit.load(
+        MODEL,
+        weights=eight_bits,
+        detector=DETECTOR,
+        detector_weights=arguments.detector,
+        backend="auto",
+        device="cpu",
+    )
 
     def run(backend: str | None, **options: object) -> int:
         results = predictors[backend].stream(str(clip), **OPTIONS, **options)
@@ -78,6 +96,8 @@ def measure_clip(arguments: argparse.Namespace, folder: Path) -> None:
         "posekit, plain PyTorch": lambda: run(None),
         "posekit backend=auto": lambda: run("auto"),
         "posekit backend=auto det_interval=5": lambda: run("auto", det_interval=5),
+        "posekit, keypoints in 8 bits": lambda: run("8 bits"),
+        "posekit, keypoints in 8 bits det_interval=5": lambda: run("8 bits", det_interval=5),
     }
     people = {name: function() for name, function in measured.items()}
     times = by_turns(measured, arguments.rounds)
@@ -137,26 +157,29 @@ def peers(weights: Path, detector_weights: str, folder: Path) -> Callable[[Path]
 
 
 def add_suppression(source: Path, output: Path) -> None:
-    """Boxes (1, n, 4) and scores (1, n, 1) -> boxes with scores (1, m, 5), as rtmlib takes them."""
+    """Boxes (1, n, 4) and scores (1, n) -> boxes with scores (1, m, 5), as rtmlib takes them."""
     model = onnx.load(source)
     graph = model.graph
-    boxes, scores = (output.name for output in graph.output[:2])
+    boxes, flat = (output.name for output in graph.output[:2])
     for name, kind, shape, values in (
         ("most", TensorProto.INT64, [1], [100]),
         ("iou", TensorProto.FLOAT, [1], [0.3]),
         ("least", TensorProto.FLOAT, [1], [0.05]),
         ("two", TensorProto.INT64, [], [2]),
+        ("one", TensorProto.INT64, [1], [1]),
+        ("last", TensorProto.INT64, [1], [2]),
     ):
         graph.initializer.append(helper.make_tensor(name, kind, shape, values))
     graph.node.extend(
         [
-            helper.make_node("Transpose", [scores], ["by_class"], perm=[0, 2, 1]),
+            helper.make_node("Unsqueeze", [flat, "one"], ["by_class"]),
+            helper.make_node("Unsqueeze", [flat, "last"], ["scores_apart"]),
             helper.make_node(
                 "NonMaxSuppression", [boxes, "by_class", "most", "iou", "least"], ["kept"]
             ),
             helper.make_node("Gather", ["kept", "two"], ["rows"], axis=1),
             helper.make_node("Gather", [boxes, "rows"], ["kept_boxes"], axis=1),
-            helper.make_node("Gather", [scores, "rows"], ["kept_scores"], axis=1),
+            helper.make_node("Gather", ["scores_apart", "rows"], ["kept_scores"], axis=1),
             helper.make_node("Concat", ["kept_boxes", "kept_scores"], ["dets"], axis=2),
         ]
     )
@@ -166,26 +189,37 @@ def add_suppression(source: Path, output: Path) -> None:
 
 
 def measure_vitpose(rounds: int) -> None:
-    """Eight crops through transformers' ViTPose-b and through posekit's."""
+    """Eight crops through transformers' ViTPose-b and through posekit's, with the same weights."""
     torch.manual_seed(0)
-    theirs = VitPoseForPoseEstimation(VitPoseConfig(num_labels=17)).eval()
+    # As published checkpoints have it; by default it is the fourth block's output.
+    backbone = VitPoseBackboneConfig(out_indices=[12])
+    config = VitPoseConfig(num_labels=17, backbone_config=backbone)
+    theirs = VitPoseForPoseEstimation(config).eval()
     ours = posekit.create_model(VITPOSE).requires_grad_(False)
+    state = convert_state_dict(theirs.state_dict(), net=ours, layout="transformers")
+    ours.load_state_dict(state)
     images = torch.randn(8, 3, 256, 192)
     measured = {
-        "transformers": lambda: theirs(images),
+        "transformers": lambda: theirs(images).heatmaps,
         "posekit, plain PyTorch": lambda: ours(images),
     }
-    for kind in ("torch", "openvino"):
-        backend = make_backend(ours, kind, input_size=(192, 256))
-        measured[f"posekit backend={kind}"] = lambda run=backend: run(images)
-    with torch.inference_mode():
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        for kind in ("torch", "openvino"):
+            backend = make_backend(ours, kind, input_size=(192, 256), cache_dir=Path(folder))
+            measured[f"posekit backend={kind}"] = lambda run=backend: run(images)
+        expected = measured["transformers"]()
+        for name, function in measured.items():
+            away = float((function() - expected).abs().max() / expected.std())
+            if not away <= TOLERANCE:
+                raise SystemExit(f"{name}: heat maps differ by {away:.1g} of their deviation")
+            print(f"{name}: heat maps within {away:.1g} of their deviation")
         times = by_turns(measured, rounds)
     base = statistics.median(times["transformers"])
     rows = [
         (name, f"{statistics.median(taken):.0f}", f"{base / statistics.median(taken):.2f}")
         for name, taken in times.items()
     ]
-    print(f"\n{VITPOSE}, 8 crops, random weights")
+    print(f"\n{VITPOSE}, 8 crops, the same random weights")
     print(format_table(("", "median ms", "to transformers"), rows), flush=True)
 
 

@@ -196,6 +196,16 @@ def test_int8_is_smaller_and_its_difference_reported(
     report = report_of(output)
     assert report["precision"] == "int8"
     assert report["tolerance_px"] is None
+    import onnx
+
+    graph = onnx.load(output).graph
+    stored = {tensor.name for tensor in graph.initializer}
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    for node in convs:
+        groups = next(a.i for a in node.attribute if a.name == "group")
+        assert (node.input[1] in stored) == (groups > 1)
+    in_float = [n for n in graph.node if n.op_type == "MatMul" and stored.intersection(n.input)]
+    assert [node.name.split("/")[-2] for node in in_float] == ["to_x", "to_y"]
 
 
 def test_every_image_gives_a_crop_before_any_gives_a_second(
@@ -232,7 +242,7 @@ def test_crops_are_of_the_people_that_the_models_detector_finds(
     assert report["crops"] + report["calibrated_on"] == pytest.approx(people, abs=0.2 * people)
     assert abs(report["crops"] - report["calibrated_on"]) <= 1
     # On crops that are no people the same ranges move keypoints by several pixels.
-    assert report["mean_px"] < 1.5
+    assert report["mean_px"] < 1
 
 
 def test_the_file_says_what_it_takes_and_gives(tmp_path: Path, onnx_runtime) -> None:
@@ -331,7 +341,6 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (["quantize=int8", "format=torchscript"], "for format=onnx"),
         (["model=vitpose-s", "decode=true"], "decode=true is for SimCC"),
         (["opset=9"], "opset must be 13 to 20"),
-        ([f"model={DETECTOR}", "decode=true", "opset=13"], "opset must be 14 to 20"),
         (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "is exported alone"),
         (["preprocess=maybe"], "preprocess must be true or false"),
         (["model=motionbert_h36m"], "2D models and detectors"),

@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 TOLERANCES = {"float32": 0.1, "float16": 0.5}  # pixels of the network's input
 MAX_IMAGES = 80  # that are looked at
-CALIBRATION_BATCH = 4
 MAX_BOXES = 100  # of an image, best first, that a detector is compared on
 
 
@@ -152,9 +151,8 @@ def _checked_job(name: str | None, config: Mapping[str, Any], values: Mapping[st
     for package in {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}.get(kind, ()):
         _require(package, "onnxruntime" if kind == "onnx" else "openvino")
     opset = values["opset"]
-    lowest = 14 if values["decode"] and "keypoints" not in config else 13
-    if not isinstance(opset, int) or not lowest <= opset <= 20:
-        raise InputError(f"opset must be {lowest} to 20, found {opset!r}")
+    if not isinstance(opset, int) or not 13 <= opset <= 20:
+        raise InputError(f"opset must be 13 to 20, found {opset!r}")
     for key in ("preprocess", "decode"):
         if not isinstance(values[key], bool):
             raise InputError(f"{key} must be true or false, found {values[key]!r}")
@@ -399,8 +397,8 @@ def _write_onnx(
 
     to_onnx(graph, example, path, names=graph.output_names(), opset=job.opset)
     if job.quantize:
-        batches = _inputs(graph, samples.calibrating).split(CALIBRATION_BATCH)
-        quantize_onnx(path, [batch.numpy() for batch in batches])
+        images = _inputs(graph, samples.calibrating).split(1)
+        quantize_onnx(path, [image.numpy() for image in images])
     # What follows a message's end is merged into it, so that the graph need not be read.
     metadata = onnx.ModelProto(
         metadata_props=[onnx.StringStringEntryProto(key="posekit", value=description)]

@@ -7,7 +7,7 @@ images or boxes at once and without waiting for the GPU. They run on any device 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -165,20 +165,27 @@ def batched_nms(
         Which boxes stay (N, k), bool, and for which images that is final (N,), bool: a chain of
         more than 16 overlapping boxes may need more rounds than are tried.
     """
-    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
-    areas = (high - low).prod(dim=-1)
-    sides = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(
-        low[:, :, None], low[:, None]
-    )
-    overlap = sides.clamp(min=0).prod(dim=-1)  # (N, k, k)
+    left, top, right, bottom = boxes_xyxy.unbind(dim=-1)  # (N, k) each
+    areas = (right - left) * (bottom - top)
+    width = _pairwise(torch.minimum, right) - _pairwise(torch.maximum, left)
+    height = _pairwise(torch.minimum, bottom) - _pairwise(torch.maximum, top)
+    overlap = width.clamp(min=0) * height.clamp(min=0)  # (N, k, k)
     union = areas[:, :, None] + areas[:, None] - overlap
-    covers = (overlap > threshold * union) & (labels[:, :, None] == labels[:, None])
-    covers = covers.triu(diagonal=1) & valid[:, :, None]  # [n, i, j]: i is better and covers j
+    ranks = torch.arange(boxes_xyxy.shape[1], device=boxes_xyxy.device)
+    # [n, j, i]: i is better than j and covers it; as numbers, for products are fast everywhere.
+    covered = (overlap > threshold * union) & (ranks < ranks[:, None])
+    covered = (covered & (labels[:, :, None] == labels[:, None])).to(boxes_xyxy.dtype)
     kept = before = valid
     for _ in range(NMS_ROUNDS):
         before = kept
-        kept = valid & ~(covers & before[:, :, None]).any(dim=1)
+        by_better = covered @ before[..., None].to(covered.dtype)  # (N, k, 1)
+        kept = valid & (by_better[..., 0] == 0)
     return kept, (kept == before).all(dim=1)
+
+
+def _pairwise(function: Callable[[Tensor, Tensor], Tensor], values: Tensor) -> Tensor:
+    """Of (N, k) all pairs, (N, k, k)."""
+    return function(values[:, :, None], values[:, None])
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
