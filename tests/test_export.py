@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -100,7 +101,7 @@ def test_processing_inside_the_graph_takes_bytes_and_gives_keypoints(
     assert report_of(output)["maximum_px"] <= 0.1
 
 
-@pytest.mark.parametrize("form", ["onnx", "openvino"])
+@pytest.mark.parametrize("form", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_a_detectors_graph_gives_the_boxes_that_the_detector_gives(
     form: str, tmp_path: Path
 ) -> None:
@@ -205,7 +206,7 @@ def test_int8_is_smaller_and_its_difference_reported(
         groups = next(a.i for a in node.attribute if a.name == "group")
         assert (node.input[1] in stored) == (groups > 1)
     in_float = [n for n in graph.node if n.op_type == "MatMul" and stored.intersection(n.input)]
-    assert [node.name.split("/")[-2] for node in in_float] == ["to_x", "to_y"]
+    assert sorted(node.name.split("/")[-2] for node in in_float) == ["to_x", "to_y"]
 
 
 def test_every_image_gives_a_crop_before_any_gives_a_second(
@@ -278,25 +279,22 @@ def test_the_documented_program_finds_what_posekit_finds(tmp_path: Path, onnx_ru
     assert off.max() < 3
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", None])
-def test_a_quantised_file_runs_in_place_of_the_network(
-    engine: str | None, tmp_path: Path, onnx_runtime
-) -> None:
-    if engine is not None:
-        pytest.importorskip(engine)
+def test_a_quantised_file_runs_in_place_of_the_network(tmp_path: Path, onnx_runtime) -> None:
     output = tmp_path / "drawn.onnx"
     export([f"model={DRAWN}", f"output={output}", "quantize=int8"])
     image = str(PACKAGED / "demo.jpg")
     whole = next(posekit.load(DRAWN, device="cpu").stream(image))
-    quantised = posekit.load(DRAWN, weights=output, device="cpu", backend=engine)
-    found = next(quantised.stream(image, bboxes=whole.boxes_xyxy))
-    off = np.linalg.norm(found.keypoints - whole.keypoints, axis=-1)
     height = (whole.boxes_xyxy[:, 3] - whole.boxes_xyxy[:, 1]).mean()
-    # It is another network, though nearly the same one.
-    assert 0 < off.mean() < 0.01 * height
+    kinds = ("onnxruntime", "openvino", None)
+    for kind in kinds if importlib.util.find_spec("openvino") else kinds[::2]:
+        quantised = posekit.load(DRAWN, weights=output, device="cpu", backend=kind)
+        found = next(quantised.stream(image, bboxes=whole.boxes_xyxy))
+        off = np.linalg.norm(found.keypoints - whole.keypoints, axis=-1)
+        # It is another network, though nearly the same one.
+        assert 0 < off.mean() < 0.01 * height
 
 
-@pytest.mark.parametrize("options", [[], ["dtype=float16"]])
+@pytest.mark.parametrize("options", [["dtype=float16"]])
 def test_an_openvino_file_loads_back(options: list[str], tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     output = tmp_path / "drawn.xml"
