@@ -196,26 +196,8 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
 
     from posekit.commands.export_graph import ExportGraph
     from posekit.commands.export_samples import take_samples
-    from posekit.detect import Detector
-    from posekit.estimate import PoseEstimator
-    from posekit.skeleton import load_skeleton
 
-    search = [Path(folder) for folder in values["search"]]
-    weights, of_detector = values["weights"], values["detector_weights"]
-    net = _load(job.name, job.config, weights or (of_detector if job.is_detector else None), search)
-    network: PoseEstimator | Detector
-    find = None
-    if job.is_detector:
-        network = Detector(net, job.config)
-    else:
-        skeleton = load_skeleton(job.config["keypoints"], search=search)
-        network = PoseEstimator(net, job.config, skeleton)
-        if (name := values["names"]["detector"]) is not None:
-            config = values["detector"]
-
-            def find() -> Detector:
-                return Detector(_load(name, config, of_detector, search), config)
-
+    network, find = _network(job, values)
     samples = take_samples(
         network,
         images,
@@ -247,6 +229,29 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
         for file in Path(temporary).iterdir():
             file.replace(job.output.with_name(file.name))
     return report
+
+
+def _network(
+    job: _Job, values: Mapping[str, Any]
+) -> tuple[PoseEstimator | Detector, Callable[[], Detector] | None]:
+    """What is exported, and what makes the detector that finds people for it."""
+    from posekit.detect import Detector
+    from posekit.estimate import PoseEstimator
+    from posekit.skeleton import load_skeleton
+
+    search = [Path(folder) for folder in values["search"]]
+    weights, of_detector = values["weights"], values["detector_weights"]
+    if job.is_detector:
+        net = _load(job.name, job.config, weights or of_detector, search)
+        return Detector(net, job.config), None
+    net = _load(job.name, job.config, weights, search)
+    skeleton = load_skeleton(job.config["keypoints"], search=search)
+    network = PoseEstimator(net, job.config, skeleton)
+    name = values["names"]["detector"]
+    if name is None:
+        return network, None
+    config = values["detector"]
+    return network, lambda: Detector(_load(name, config, of_detector, search), config)
 
 
 def _load(
@@ -437,7 +442,9 @@ def _keypoint_distances(
     """Of all keypoints (n, K), and how much their scores differ."""
     network = graph.network
     expected, scores = network.codec.decode(_eager(network, crops))[:2]
-    found, found_scores = outputs if graph.decode else network.codec.decode(_nested(graph, outputs))
+    if not graph.decode:
+        outputs = network.codec.decode(_nested(graph, outputs))
+    found, found_scores = outputs[:2]
     return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
 
 

@@ -27,8 +27,7 @@ from posekit.skeleton import load_skeleton
 from tests.networks import save_seeded_weights
 
 CPU = torch.device("cpu")
-# Compiling takes from ten seconds to a minute for every size of batch: of all networks here only
-# the smallest published one is compiled in an ordinary run.
+# Compiling takes from ten seconds to a minute for every size of batch.
 SLOW_COMPILE = pytest.param("compile", marks=pytest.mark.slow)
 MODEL = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
@@ -132,8 +131,8 @@ def test_the_first_outputs_outlive_a_second_call(
     ("model", "kind"),
     [
         *((model, kind) for model in (MODEL, HEATMAP_MODEL) for kind in ENGINES),
-        (SMALLEST_MODEL, "compile"),
         (SMALLEST_MODEL, "auto"),
+        pytest.param(SMALLEST_MODEL, "compile", marks=pytest.mark.slow),
         pytest.param(MODEL, "compile", marks=pytest.mark.slow),
         pytest.param(HEATMAP_MODEL, "compile", marks=pytest.mark.slow),
     ],
