@@ -8,9 +8,13 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
 
-# Two files of tests at once; their threads sleep while they wait, so as not to take turns.
+# Two files of tests at once; their threads sleep while they wait, so as not to take turns. In two
+# halves, so that no process collects the engines of all tests; one that dies ends the run.
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+
 test: $(VENV)/installed
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST) tests/test_*.py
+	$(PYTEST) tests/*/
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow

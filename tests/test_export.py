@@ -218,7 +218,12 @@ def test_every_image_gives_a_crop_before_any_gives_a_second(
     output = tmp_path / "pose.onnx"
     seen: list[np.ndarray] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimate, "crop", lambda image, matrix, out: seen.append(image))
+
+        def see(image: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+            seen.append(image)
+            out[:] = image[0, 0]
+
+        patch.setattr(estimate, "crop", see)
         export(
             [f"model={MODEL}", f"weights={rtmpose_t}", f"output={output}", f"inputs={tmp_path}"]
             + ["detector=whole_image"]
