@@ -8,13 +8,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
 
-# Two files of tests at once; their threads sleep while they wait, so as not to take turns. In two
-# halves, so that no process collects the engines of all tests; one that dies ends the run.
-PYTEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
-
+# Two files of tests at once; their threads sleep while they wait, so as not to take turns. Without
+# `--max-worker-restart 0`, a run whose process died waits for ever.
 test: $(VENV)/installed
-	$(PYTEST) tests/test_*.py
-	$(PYTEST) tests/*/
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import posekit
 from posekit import estimate
+from posekit.backends.engines import openvino_core
 from posekit.build import create_model
 from posekit.commands.export import export
 from posekit.config import PACKAGED, read_config
@@ -117,7 +118,7 @@ def test_a_detectors_graph_gives_the_boxes_that_the_detector_gives(
         assert [o.name for o in session.get_outputs()] == ["boxes", "scores", "labels"]
         found = session.run(None, {"input": np.stack(images)})
     else:
-        compiled = engine.Core().compile_model(output, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = openvino_core().compile_model(output, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = list(compiled([np.stack(images)]).values())
     net = create_model(DRAWN_DETECTOR, weights="published")
     detector = Detector(net, read_config(DRAWN_DETECTOR))

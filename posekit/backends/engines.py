@@ -6,7 +6,7 @@ import copy
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,13 @@ from posekit.backends.outputs import describe_outputs, flatten, nest, output_nam
 from posekit.errors import InputError, WeightsError
 from posekit.models.fuse import fold_batch_norms
 
-__all__ = ["CompiledBackend", "OnnxRuntimeBackend", "OpenVinoBackend", "TorchBackend"]
+__all__ = [
+    "CompiledBackend",
+    "OnnxRuntimeBackend",
+    "OpenVinoBackend",
+    "TorchBackend",
+    "openvino_core",
+]
 
 MAX_STREAMS = 8  # images that OpenVINO computes side by side
 
@@ -262,7 +268,7 @@ class OpenVinoBackend:
         }
         self._streams = min(torch.get_num_threads(), MAX_STREAMS)
         self._lock = threading.Lock()  # requests are shared
-        self.core = openvino.Core()
+        core = openvino_core()
 
         def convert(made: Path) -> None:
             names = output_names(self.template)
@@ -270,7 +276,7 @@ class OpenVinoBackend:
             openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
 
         if isinstance(net, GraphFile):
-            self.model = _read(net.path, self.core.read_model)
+            self.model = _read(net.path, core.read_model)
             shapes = [_openvino_shapes(ports) for ports in (self.model.inputs, self.model.outputs)]
             check_graph(net.path, *shapes, input_size=input_size, template=self.template)
         else:
@@ -278,7 +284,7 @@ class OpenVinoBackend:
                 folder,
                 f"openvino-{fingerprint(net, 'openvino', openvino.__version__, input_size)}",
                 make=convert,
-                load=lambda made: self.core.read_model(made / "model.xml"),
+                load=lambda made: core.read_model(made / "model.xml"),
             )
         # A fixed size is faster than any size, by a third for small networks.
         self.model.reshape([1, 3, *reversed(input_size)])
@@ -322,7 +328,20 @@ class OpenVinoBackend:
         return openvino.AsyncInferQueue(self._compile(NUM_STREAMS=self._streams), self._streams)
 
     def _compile(self, **options: Any) -> Any:
-        return self.core.compile_model(self.model, "CPU", {**self.options, **options})
+        return openvino_core().compile_model(self.model, "CPU", {**self.options, **options})
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's `Core`, one for the whole process, and never released.
+
+    Each takes over the stack on which the thread handles signals, and gives back the one before it.
+    Of two that are not released last first, a freed one stays, and the next signal, be it Ctrl-C or
+    the end of a child process, is a segmentation fault (OpenVINO 2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _read(path: Path, read: Callable[[Path], Any]) -> Any:

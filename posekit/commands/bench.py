@@ -343,6 +343,7 @@ def _direct(
     """ONNX Runtime and OpenVINO with their own settings, where they are installed."""
     import torch
 
+    from posekit.backends.engines import openvino_core
     from posekit.backends.graphs import to_onnx
     from posekit.backends.outputs import describe_outputs, output_names
 
@@ -359,10 +360,8 @@ def _direct(
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         engines["ONNX Runtime alone"] = lambda x: session.run(None, {"input": x.numpy()})
     with contextlib.suppress(ImportError):
-        import openvino
-
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(path, "CPU", options)
+        compiled = openvino_core().compile_model(path, "CPU", options)
         request = compiled.create_infer_request()
         engines["OpenVINO alone"] = lambda x: request.infer([x.numpy()])
     return engines

@@ -322,6 +322,7 @@ def _write(job: _Job, graph: ExportGraph, samples: Samples, description: str, pa
     """Writes the file; returns what runs it."""
     import torch
 
+    from posekit.backends.engines import openvino_core
     from posekit.backends.graphs import quiet_tracing, to_openvino
 
     if job.format == "safetensors":
@@ -336,7 +337,7 @@ def _write(job: _Job, graph: ExportGraph, samples: Samples, description: str, pa
         model.set_rt_info(description, "posekit")
         openvino.save_model(model, path, compress_to_fp16=job.dtype == "float16")
         options = {"INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(path, "CPU", options)
+        compiled = openvino_core().compile_model(path, "CPU", options)
         return lambda images: list(compiled([images.numpy()]).values())
     extra = {"posekit.json": description}
     with quiet_tracing():

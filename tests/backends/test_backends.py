@@ -203,6 +203,37 @@ def test_detections_stay_on_photographs(
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
+TWO_ENGINES_AND_CTRL_C = """
+import pathlib, signal, sys, torch
+from posekit.backends import make_backend
+
+def engine():
+    net = torch.nn.Conv2d(3, 4, 3).eval()
+    folder = pathlib.Path(sys.argv[1])
+    backend = make_backend(net, "openvino", input_size=(16, 16), cache_dir=folder)
+    backend(torch.zeros(1, 3, 16, 16))
+    return backend
+
+first, second = engine(), engine()
+del first
+del second
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_after_two_openvino_engines_is_no_crash(tmp_path: Path) -> None:
+    skip_unavailable("openvino")
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_ENGINES_AND_CTRL_C, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def test_an_engine_leaves_the_network_as_it_was(tiny: nn.Module, tmp_path: Path) -> None:
     before = {key: value.clone() for key, value in tiny.state_dict().items()}
     backend = make_backend(tiny, "torch", input_size=(16, 16), dtype=torch.float64)
