@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from posekit.models.tracing import trace
 from weights_convert.errors import ConversionError
 from weights_convert.openmmlab import RULES
 
@@ -175,7 +176,7 @@ def _reduce_network(net: nn.Module) -> Reduced:
     modules: dict[Any, nn.Module] = dict(net.named_modules())
     layers: list[Operation] = []
     sources: dict[fx.Node, Source] = {}
-    nodes = list(fx.Tracer().trace(net).nodes)
+    nodes = list(trace(net).nodes)
     for node in nodes:
         inputs = node.all_input_nodes
         source = NOTHING.union(*(sources[other] for other in inputs))

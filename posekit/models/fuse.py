@@ -11,6 +11,8 @@ import logging
 import torch
 from torch import Tensor, fx, nn
 
+from posekit.models.tracing import trace
+
 __all__ = ["fold_batch_norms"]
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def fold_batch_norms(net: nn.Module) -> nn.Module:
     if not any(isinstance(module, nn.BatchNorm2d) for module in net.modules()):
         return net
     try:
-        graph = fx.Tracer().trace(net)
+        graph = trace(net)
     except Exception as error:  # its own kinds and those of whatever the network runs into
         log.info("%s keeps its batch norms: %s", type(net).__name__, error)
         return net
