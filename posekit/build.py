@@ -16,12 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from posekit.backends.files import GraphFile
 from posekit.config import locate, read_config
-from posekit.errors import InputError, WeightsError
+from posekit.errors import InputError, WeightsError, first_line
 
 __all__ = [
     "build_network",
     "create_model",
     "load_initial_weights",
+    "load_network",
     "load_weights",
     "select_device",
 ]
@@ -53,7 +54,7 @@ def create_model(
     config = read_config(name, found.search)["net"]
     if weights is None:
         return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
-    path = resolve_weights(name, None if weights == "published" else weights, search=found.search)
+    path = resolve_weights(name, weights, search=found.search)
     if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
         return load_weights(build_network(config), path, dtype=torch.float32)
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
@@ -63,6 +64,32 @@ def create_model(
         *(name, num_keypoints, ", ".join(fresh)),
     )
     return net
+
+
+def load_network(
+    name: str,
+    config: Mapping[str, Any],
+    weights: str | Path | None = None,
+    *,
+    search: Sequence[Path] = (),
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = torch.float32,
+) -> nn.Module:
+    """A model's network with its weights, in eval mode; a `GraphFile` where these are a graph.
+
+    Args:
+        name: its public name.
+        config: its YAML.
+        weights, search: as `posekit.hub.resolve_weights`.
+        device, dtype: as `load_weights`.
+
+    Raises:
+        WeightsError, DownloadError, InputError: as these two.
+    """
+    from posekit.hub import resolve_weights
+
+    path = resolve_weights(name, weights, search=search)
+    return load_weights(build_network(config["net"]), path, device=device, dtype=dtype)
 
 
 def load_initial_weights(
@@ -262,13 +289,13 @@ def select_device(device: str | int | torch.device | None = None) -> torch.devic
             try:
                 return _tried(torch.device("cuda"))
             except (RuntimeError, AssertionError) as error:  # a full one, or too old for this torch
-                log.warning("the GPU cannot be used: %s", str(error).splitlines()[0])
+                log.warning("the GPU cannot be used: %s", first_line(error))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     text = str(device).lower()
     try:
         return _tried(torch.device(f"cuda:{text}" if text.isdecimal() else text))
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"device '{device}' cannot be used here: {reason}; leave it out to take the best one"
         ) from None

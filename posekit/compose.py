@@ -27,7 +27,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from posekit.config import CONF_DIR, config_path, locate, nearest, read_config
-from posekit.errors import InputError
+from posekit.errors import InputError, first_line
 
 __all__ = ["compose_command"]
 
@@ -51,6 +51,8 @@ LITERAL_KEYS = frozenset(
         "out_predictions",
     )
 )
+# Of these, the ones that may be several.
+SEVERAL = frozenset(("inputs", "include", "dataset.train", "dataset.val", "sequences"))
 NAMED = ("model", "pose2d", "detector")
 NO_DETECTOR = ("whole_image", "none", "null")
 # How each kind of network is trained: `conf/recipe/`.
@@ -108,7 +110,7 @@ def compose_command(
         try:
             values: Any = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            raise InputError(_first_line(error)) from None
+            raise InputError(first_line(error)) from None
     for key, value in literals.items():
         *parents, last = key.split(".")
         inside: Any = values
@@ -256,7 +258,7 @@ def _choose_for_evaluation(
     return _Chosen(tuple(overrides), names, tuple(search), weights)
 
 
-def _choose_for_bench(
+def _choose_network(
     groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
 ) -> _Chosen:
     """As for prediction, or a detector alone."""
@@ -264,15 +266,28 @@ def _choose_for_bench(
     if "classes" not in read_config(found.name, found.search):
         return _choose_for_prediction(groups, others, search)
     if len(groups) > 1:
-        raise InputError(f"{found.name} is a detector and is measured alone: name nothing else")
+        raise InputError(f"{found.name} is a detector and goes alone: name nothing else")
     names = {"model": None, "detector": found.name, "lifter": None}
     overrides = ("~model", f"detector={found.name}")
     return _Chosen(overrides, names, found.search, {"weights": found.weights})
 
 
+def _choose_for_export(
+    groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
+) -> _Chosen:
+    """As for bench, where a model is named."""
+    if "detector" in groups and "model" not in groups:
+        raise InputError(
+            "nothing to export: name a pose model or a detector as model=NAME; detector finds the "
+            "people for a pose model"
+        )
+    return _choose_network(groups, others, search)
+
+
 # Other commands choose as `predict` does.
 CHOOSERS = {
-    "bench": _choose_for_bench,
+    "bench": _choose_network,
+    "export": _choose_for_export,
     "train": _choose_for_training,
     "evaluate": _choose_for_evaluation,
 }
@@ -363,6 +378,8 @@ def _literal(key: str, value: str) -> Any:
     if value in ("null", ""):
         return None
     if value.startswith("[") and value.endswith("]") and not Path(value).exists():
+        if key not in SEVERAL:
+            raise InputError(f"{key}: expected one file or folder, found a list: {value}")
         try:
             parsed: Any = OverridesParser.create().parse_override(f"{key}={value}").value()
             return [str(item) for item in parsed] if isinstance(parsed, list) else _unquoted(value)
@@ -386,7 +403,7 @@ def _refuse_unparsable(overrides: Sequence[str]) -> None:
             parser.parse_override(override)
         except HydraException as error:
             raise InputError(
-                f"cannot read '{override}': {_first_line(error)}; quote a text as key='\"text\"'"
+                f"cannot read '{override}': {first_line(error)}; quote a text as key='\"text\"'"
             ) from None
 
 
@@ -398,7 +415,7 @@ def _explain(error: Exception, overrides: Sequence[str], valid: Any, command: st
         if key.startswith(("+", "~", "hydra")) or "@" in key or key in (*known, *GROUPS):
             continue
         return _unknown_key(key, valid, command)
-    return _first_line(error)
+    return first_line(error)
 
 
 def _unknown_key(key: str, valid: Mapping[Any, Any], command: str) -> str:
@@ -412,7 +429,3 @@ def _flat_keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from _flat_keys(value, f"{prefix}{key}.")
-
-
-def _first_line(error: Exception) -> str:
-    return next(line for line in str(error).splitlines() if line.strip())

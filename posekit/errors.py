@@ -9,7 +9,14 @@ __all__ = [
     "PosekitError",
     "UnknownModelError",
     "WeightsError",
+    "first_line",
 ]
+
+
+def first_line(error: BaseException) -> str:
+    """The start of a message that another library wrote for its developers, or the error's name."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
 
 
 class PosekitError(Exception):

@@ -69,7 +69,7 @@ def resolve_weights(
         model: a public name.
         weights: a file in any layout that `weights_convert` reads, `https://...`, or
             `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
-            None takes the published weights.
+            None or "published" takes the published weights.
         search: folders of configurations that come before the packaged ones.
 
     Raises:
@@ -78,7 +78,7 @@ def resolve_weights(
         InputError: the cache cannot be written, or `weights` is a URL of another kind.
     """
     convert = functools.partial(_convert, model=model, search=search)
-    if weights is None:
+    if weights in (None, "published"):
         return _published(model, convert)
     if "://" in (text := os.fspath(weights)):
         return _from_url(model, text, convert)

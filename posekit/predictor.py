@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import Backend, make_backend, why_unavailable
-from posekit.build import build_network, load_weights, select_device
+from posekit.build import load_network, select_device
 from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.draw import draw_heatmap, draw_pose
@@ -26,7 +27,6 @@ from posekit.draw3d import Limits, beside, draw_pose3d, fit_limits
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator, Poses
 from posekit.hand3d import HandEstimator
-from posekit.hub import resolve_weights
 from posekit.lift import Lifter, check_liftable, lift_stream
 from posekit.media import Clip, Frame, is_webcam, read_frames
 from posekit.options import PredictOptions
@@ -161,6 +161,16 @@ class Predictor:
         self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
         self._detector = detector
+        self._process = os.getpid()
+        self._remake: Callable[[], Predictor] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
+        """Pickled it is a few names: the process that unpickles it loads the networks."""
+        if self._remake is None:
+            raise TypeError(
+                "only what posekit.load made can be pickled: networks stay where they are"
+            )
+        return self._remake, ()
 
     @classmethod
     def from_parts(
@@ -190,6 +200,10 @@ class Predictor:
         if backend is not None and (reason := why_unavailable(backend, place, number)):
             raise InputError(f"backend={backend} cannot run on {place.type} here: {reason}")
         skeleton = load_skeleton(model.config["keypoints"], search=search)
+
+        def loaded(part: Part) -> torch.nn.Module:
+            return load_network(*part, search=search, device=place, dtype=number)
+
         find: Callable[[], Detector] | None = None
         if detector is not None:
             part = detector
@@ -197,25 +211,37 @@ class Predictor:
                 raise InputError(f"{part.name} is not a detector")
 
             def find() -> Detector:
-                net = _load_network(part, place, number, search)
+                net = loaded(part)
                 return Detector(net, part.config, backend=_backend(net, part.config, backend))
 
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
             lifted = load_skeleton(lifter.config["keypoints"], search=search)
-            lift = Lifter(_load_network(lifter, place, number, search), lifter.config, lifted)
-        net = _load_network(model, place, number, search)
+            lift = Lifter(loaded(lifter), lifter.config, lifted)
+        net = loaded(model)
         if note := model.config.get("note"):
             log.warning("%s %s", model.name, note)
         kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
         chosen = _backend(net, model.config, backend)
-        return cls(
+        predictor = cls(
             kind(net, model.config, skeleton, backend=chosen),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=model.config.get("detector_categories", (0,)),
         )
+        predictor._remake = functools.partial(
+            cls.from_parts,
+            model,
+            detector=detector,
+            lifter=lifter,
+            lazy_detector=lazy_detector,
+            device=device,
+            dtype=dtype,
+            backend=backend,
+            search=search,
+        )
+        return predictor
 
     @property
     def detector(self) -> Detector | None:
@@ -250,6 +276,11 @@ class Predictor:
         The files of an image are there when its result is. Those of a video grow with it, and are
         closed when the stream has ended or was left.
         """
+        if os.getpid() != self._process and torch.get_num_threads() > 1:
+            raise InputError(
+                "this predictor was loaded before its process was forked, and PyTorch's threads "
+                "did not come along: load it in this process, or start processes by spawning"
+            )
         chosen = PredictOptions.from_keywords(options)
         chosen.check_applies(
             pose3d=self.lifter is not None or isinstance(self.estimator, HandEstimator),
@@ -625,8 +656,8 @@ class _GivenBoxes:
     """The option `bboxes`, as (n, 5) of each image."""
 
     def __init__(self, bboxes: Any) -> None:
-        self.for_one_image = bboxes is not None and _depth(bboxes) <= 2
-        self.per_image = [bboxes] if self.for_one_image else bboxes
+        # Of one image, or of each.
+        self.per_image = [bboxes] if _depth(bboxes) <= 2 else bboxes
 
     def of(self, index: int) -> np.ndarray:
         if index >= len(self.per_image):
@@ -638,8 +669,11 @@ class _GivenBoxes:
             boxes = np.asarray(self.per_image[index], np.float32)
         except (TypeError, ValueError):
             raise InputError(f"bboxes of image {index} are not numbers (n, 4) or (n, 5)") from None
-        boxes = boxes.reshape(-1, boxes.shape[-1]) if boxes.size else np.zeros((0, 4), np.float32)
-        if boxes.shape[1] not in (4, 5):
+        if boxes.ndim and boxes.size:
+            boxes = boxes.reshape(-1, boxes.shape[-1])
+        elif not boxes.size:
+            boxes = np.zeros((0, 4), np.float32)
+        if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
             raise InputError(
                 f"bboxes of image {index} must be (n, 4) or (n, 5), found {boxes.shape}"
             )
@@ -655,7 +689,7 @@ class _GivenBoxes:
 
 def _depth(nested: Any) -> int:
     """How deep numbers lie: 2 for [[1, 2]], 3 for [[[1, 2]]]."""
-    if isinstance(nested, np.ndarray):
+    if isinstance(nested, np.ndarray | Tensor):
         # An object array holds one array per image.
         return nested.ndim if nested.dtype != object else 1 + max(map(_depth, nested), default=1)
     if isinstance(nested, Sequence) and not isinstance(nested, str):
@@ -666,14 +700,6 @@ def _depth(nested: Any) -> int:
 def _whole(image: np.ndarray | Tensor) -> np.ndarray:
     height, width = image.shape[:2]
     return np.array([[0, 0, width, height, 1]], np.float32)
-
-
-def _load_network(
-    part: Part, device: torch.device, dtype: torch.dtype, search: Sequence[Path]
-) -> torch.nn.Module:
-    net = build_network(part.config["net"])
-    weights = resolve_weights(part.name, part.weights, search=search)
-    return load_weights(net, weights, device=device, dtype=dtype)
 
 
 def _backend(net: torch.nn.Module, config: Mapping[str, Any], kind: str | None) -> Backend | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import queue
+import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -33,24 +33,15 @@ QUEUE_SIZE = 8
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp"
-    )
+    # Not by mkstemp, whose files are for their owner only.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
-        # mkstemp makes a file for its owner only; a result is like any other new file.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @dataclass(frozen=True)

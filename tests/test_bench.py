@@ -121,7 +121,7 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
     ("overrides", "message"),
     [
         (["model=human3d"], "name the 2D model below it"),
-        (["model=rtmdet-nano_drawn-256", "detector=human"], "measured alone"),
+        (["model=rtmdet-nano_drawn-256", "detector=human"], "goes alone"),
         (["rounds=0"], "rounds must be a whole number of at least 1, found 0"),
         (["batch_sizes=8"], "batch_sizes: expected a list such as [1,8], found 8"),
         (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),
@@ -129,6 +129,10 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["inputs=[http://host/a.jpg]"], "inputs must be files"),
         (["backends=[fast]"], "backends: expected a list of auto, torch"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
+        (["batch_sizes=[]"], "batch_sizes: expected a list such as"),
+        (["flip_test=maybe"], "flip_test must be true or false, found 'maybe'"),
+        (["direct=no thanks"], "direct must be true or false"),
+        (["out=[a.json]"], r"out: expected one file or folder, found a list: [a.json]"),
         (["dtype=int8"], "dtype must be float32"),
         (["dtype=bfloat16", "backends=[onnxruntime]"], "it runs in float32, found torch.bfloat16"),
         # Before anything is measured, which would find the weights missing.

@@ -20,7 +20,7 @@ import posekit
 from posekit import estimate
 from posekit.backends.engines import openvino_core
 from posekit.build import create_model
-from posekit.commands.export import export
+from posekit.commands.export import FORMATS, export
 from posekit.config import PACKAGED, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
@@ -134,7 +134,7 @@ def test_a_detectors_raw_export_loads_back(
     person_detector: Path, tmp_path: Path, onnx_runtime
 ) -> None:
     output = tmp_path / "person.onnx"
-    export([f"detector={DETECTOR}", f"weights={person_detector}", f"output={output}"])
+    export([f"model={DETECTOR}", f"weights={person_detector}", f"output={output}"])
     images = torch.randn(1, 3, 320, 320, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = create_model(DETECTOR, weights=person_detector)(images)
@@ -327,6 +327,36 @@ def test_processing_inside_the_graph_is_left_out_when_it_loads_back(
         torch.testing.assert_close(b, a, atol=1e-3 * float(a.std()), rtol=0)
 
 
+def test_a_detector_that_finds_nothing_is_not_compared(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((64, 64, 3), 114, np.uint8))
+    output = tmp_path / "boxes.torchscript"
+    options = [f"model={DRAWN_DETECTOR}", "format=torchscript", "preprocess=true", "decode=true"]
+    with pytest.raises(InputError, match="finds nothing in the inputs"):
+        export([*options, f"output={output}", f"inputs={blank}"])
+    assert list(tmp_path.iterdir()) == [blank]
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "torchscript", "torch_export", "safetensors"])
+def test_a_full_disk_is_one_line_and_leaves_the_file_before(form: str, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    if form in ("onnx", "openvino"):
+        pytest.importorskip({"onnx": "onnxruntime"}.get(form, form))
+    output = tmp_path / f"pose{FORMATS[form]}"
+    output.write_text("before")
+    done = subprocess.run(
+        [sys.executable, "-m", "posekit", "export", f"model={DRAWN}", f"format={form}"]
+        + [f"output={output}"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"posekit: error: cannot write {output}: ")
+    assert output.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [output]
+
+
 def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
     tmp_path: Path,
 ) -> None:
@@ -345,12 +375,16 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (["quantize=int8", "format=torchscript"], "for format=onnx"),
         (["model=vitpose-s", "decode=true"], "decode=true is for SimCC"),
         (["opset=9"], "opset must be 13 to 20"),
-        (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "is exported alone"),
+        (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "goes alone"),
+        ([f"model={DETECTOR}", "detector=rtmdet-m_person-640"], "goes alone"),
         (["preprocess=maybe"], "preprocess must be true or false"),
         (["model=motionbert_h36m"], "2D models and detectors"),
         (["inputs=missing.jpg"], "missing.jpg"),
         (["format=safetensors", "decode=true"], "decode=true is for graphs"),
         (["formt=onnx"], "did you mean format"),
+        (["format=[onnx,openvino]"], "format must be"),
+        (["output=[a.onnx]"], "output: expected one file or folder, found a list"),
+        (["detector=rtmdet-nano_person-320"], "nothing to export"),
         (["detector=none"], "nothing to export"),
     ],
 )

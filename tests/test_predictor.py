@@ -6,6 +6,10 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -340,8 +344,19 @@ def test_it_is_lazy(small: posekit.Predictor) -> None:
         [[1, 2, 30, 40, 0.5]],
         np.array([[1, 2, 30, 40]]),
         [np.array([[1, 2, 30, 40]])],
+        torch.tensor([[1, 2, 30, 40]]),
+        [torch.tensor([[1, 2, 30, 40]])],
     ],
-    ids=["one image", "per image", "one box", "with score", "array", "arrays"],
+    ids=[
+        "one image",
+        "per image",
+        "one box",
+        "with score",
+        "array",
+        "arrays",
+        "tensor",
+        "tensors",
+    ],
 )
 def test_boxes_in_every_form(small: posekit.Predictor, bboxes: Any) -> None:
     (result,) = small.stream(np.zeros((64, 64, 3), np.uint8), bboxes=bboxes)
@@ -362,6 +377,7 @@ def test_boxes_per_image_with_different_counts(small: posekit.Predictor) -> None
         ([[30, 2, 1, 40]], "x1 <= x2"),
         ([[1, 2, float("nan"), 40]], "x1 <= x2"),
         ([["a", "b", "c", "d"]], "not numbers"),
+        (5, r"must be \(n, 4\) or \(n, 5\)"),
     ],
 )
 def test_wrong_boxes(small: posekit.Predictor, bboxes: Any, message: str) -> None:
@@ -509,3 +525,61 @@ class TestLoad:
         assert len(list(predictor(image, bboxes=[[0, 0, 64, 64]]))) == 1
         with pytest.raises(posekit.errors.DownloadError, match="rtmdet-m_person-640"):
             next(predictor(image))
+
+
+def test_a_pickled_predictor_is_loaded_again(rtmpose_t: Path) -> None:
+    predictor = posekit.load(
+        "rtmpose-t_body8-256x192", weights=rtmpose_t, detector="whole_image", device="cpu"
+    )
+    image = np.full((64, 48, 3), 128, np.uint8)
+    again = pickle.loads(pickle.dumps(predictor))
+    (expected,), (found,) = predictor.stream(image), again.stream(image)
+    np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+    with pytest.raises(TypeError, match=r"posekit\.load"):
+        pickle.dumps(posekit.Predictor(predictor.estimator))
+
+
+FORK = """
+import os, sys
+import numpy as np
+import torch
+import posekit
+
+engine = None if sys.argv[1] == "None" else sys.argv[1]
+predictor = posekit.load("demo", detector="whole_image", device="cpu", backend=engine)
+image = np.zeros((64, 48, 3), np.uint8)
+list(predictor.stream(image))
+torch.set_num_threads(2)
+if os.fork() == 0:
+    torch.set_num_threads(int(sys.argv[2]))
+    try:
+        print(len(list(predictor.stream(image))))
+    except posekit.errors.InputError as error:
+        print(error)
+    sys.stdout.flush()
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(
+    ("engine", "threads", "printed"),
+    [
+        (None, 2, "this predictor was loaded before its process was forked"),
+        (None, 1, "1"),  # as in the workers of a DataLoader
+        ("onnxruntime", 1, "backend=onnxruntime was loaded before its process was forked"),
+        ("openvino", 1, "backend=openvino was loaded before its process was forked"),
+    ],
+)
+def test_a_forked_process_waits_for_no_threads_that_it_lacks(
+    engine: str | None, threads: int, printed: str, tmp_path: Path
+) -> None:
+    if engine is not None:
+        pytest.importorskip(engine)
+    command = [sys.executable, "-c", FORK, str(engine), str(threads)]
+    environment = {**os.environ, "POSEKIT_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=environment, check=True
+    )
+    assert done.stdout.startswith(printed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def make_backend(
     """What runs a network in place of calling it; batches of any size, also of none.
 
     Args:
-        net: in eval mode; it is left as it is. A `GraphFile` is run as the file has it.
+        net: in eval mode; it is left as it is, and what is returned may share its parameters: do
+            not move it afterwards. A `GraphFile` is run as the file has it.
         kind: "torch" (as it is, batch norms folded), "compile" (AOTInductor), "onnxruntime",
             "openvino", "tensorrt", or "auto" for the fastest of those that need no compiling,
             measured once per machine and kind of network.
@@ -64,28 +66,19 @@ def make_backend(
         raise InputError(
             f"backend={kind} cannot run {net.path}, a graph: take {' or '.join(net.engines)}"
         )
+    arguments: dict[str, Any] = {"input_size": input_size, "device": device, "dtype": dtype}
+    if kind == "torch":
+        return engines.TorchBackend(net, **arguments)
+    arguments["folder"] = folder
     if kind == "auto":
         from posekit.backends.auto import AutoBackend
 
-        return AutoBackend(net, input_size=input_size, device=device, dtype=dtype, folder=folder)
-    if kind == "torch":
-        return engines.TorchBackend(net, input_size=input_size, device=device, dtype=dtype)
+        return AutoBackend(net, **arguments)
     if kind == "compile":
-        return engines.CompiledBackend(
-            net, input_size=input_size, device=device, dtype=dtype, folder=folder
-        )
+        return engines.CompiledBackend(net, **arguments)
     if kind == "openvino":
-        return engines.OpenVinoBackend(
-            net, input_size=input_size, device=device, dtype=dtype, folder=folder
-        )
-    return engines.OnnxRuntimeBackend(
-        net,
-        input_size=input_size,
-        device=device,
-        dtype=dtype,
-        folder=folder,
-        tensorrt=kind == "tensorrt",
-    )
+        return engines.OpenVinoBackend(net, **arguments)
+    return engines.OnnxRuntimeBackend(net, **arguments, tensorrt=kind == "tensorrt")
 
 
 def default_backend(net: nn.Module, input_size: tuple[int, int]) -> Backend:
@@ -141,6 +134,8 @@ def _without_compiler(device: torch.device) -> str | None:
     named = os.environ.get("CXX")
     if not any(shutil.which(name) for name in ([named] if named else ["g++", "clang++", "cl"])):
         return f"no C++ compiler {named or 'g++ or clang++'} is installed"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "it needs triton on a GPU: pip install triton"
     return None
 
 

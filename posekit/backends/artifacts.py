@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import hashlib
+import itertools
 import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from filelock import FileLock
-from torch import nn
+from torch import Tensor, nn
 
-from posekit.errors import InputError
+from posekit.errors import InputError, first_line
 from posekit.version import __version__
 
 __all__ = ["fingerprint", "load_artifact"]
@@ -27,13 +30,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NO_DAMAGE = (MemoryError, torch.cuda.OutOfMemoryError)  # what fails to load may be whole
+
 
 def fingerprint(net: nn.Module, *details: object) -> str:
     """Letters and digits that change with the network and with anything else named.
 
     Args:
-        net: the classes of its modules, their plain attributes and their source files count, and
-            keys, shapes, types and values of the state dict.
+        net: the classes of its modules, their attributes and their source files count, and keys,
+            shapes, types and values of the parameters and buffers.
         details: whatever else an artifact depends on: sizes, versions, types.
     """
     digest = hashlib.blake2b(digest_size=12)
@@ -43,16 +48,30 @@ def fingerprint(net: nn.Module, *details: object) -> str:
         digest.update(repr((name, _name(type(module)), attributes)).encode())
     for source in _sources(net):
         digest.update(source)
-    for key, value in net.state_dict().items():
+    # Not of the state dict, which leaves out buffers that are not saved.
+    parameters = net.named_parameters(remove_duplicate=False)
+    for key, value in itertools.chain(parameters, net.named_buffers(remove_duplicate=False)):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(_bytes(value))
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _plain(value: object) -> object:
     """What is the same in each process: no addresses."""
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return [(_plain(key), _plain(item)) for key, item in value.items()]
+    if isinstance(value, functools.partial):
+        return [_plain(part) for part in (value.func, value.args, value.keywords)]
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype, bytes(_bytes(value))
     if value is None or isinstance(value, bool | int | float | str | torch.dtype):
         return value
     return _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))
@@ -90,15 +109,21 @@ def load_artifact(
     try:
         # Without the lock first, since a filled cache may be one that cannot be written.
         if path.is_dir():
-            with contextlib.suppress(Exception):  # another process may just be replacing it
+            try:
                 return load(path)
+            except NO_DAMAGE:
+                raise
+            except Exception:  # another process may just be replacing it
+                pass
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if path.exists():
                 try:
                     return load(path)
+                except NO_DAMAGE:
+                    raise
                 except Exception as error:  # each library has kinds of its own
-                    log.warning("%s is damaged and is made anew: %s", path, _first_line(error))
+                    log.warning("%s is damaged and is made anew: %s", path, first_line(error))
                     _remove(path)
             # Who holds the lock is the only one to make it: these are of processes that died.
             for stale in folder.glob(f"{glob.escape(name)}.*/"):
@@ -138,7 +163,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import platform
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -22,7 +20,9 @@ from torch import Tensor, nn
 
 from posekit.backends import Backend, make_backend, why_unavailable
 from posekit.backends.files import GraphFile
-from posekit.errors import InputError
+from posekit.errors import InputError, first_line
+from posekit.version import __version__
+from posekit.write import write_atomically
 
 __all__ = ["CANDIDATES", "AutoBackend", "processor_name", "read_choices"]
 
@@ -68,10 +68,8 @@ class AutoBackend:
         # That of those which can run it that always does.
         kinds = [kind for kind in CANDIDATES if self._may_run(kind)]
         if not kinds:
-            raise InputError(
-                'no engine here can run a graph: pip install "posekit[openvino]" or '
-                '"posekit[onnxruntime]"'
-            )
+            reasons = [f"{kind}: {self._why_not(kind)}" for kind in CANDIDATES[1:]]
+            raise InputError(f"no engine can run a graph on {device.type}; {'; '.join(reasons)}")
         self._first = kinds[0]
         self._made: dict[str, Backend] = {}
         self._chosen: dict[str, Backend] = {}
@@ -82,13 +80,14 @@ class AutoBackend:
     def computes_images_apart(self) -> bool:
         """Whether the engines chosen so far do: False until one image has been computed."""
         return "one" in self._chosen and all(
-            getattr(backend, "computes_images_apart", False) for backend in self._chosen.values()
+            getattr(backend, "computes_images_apart", False)
+            for backend in list(self._chosen.values())
         )
 
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
             with self._lock:
-                backend = self._backend(self._first)
+                backend = next(iter(self._chosen.values()), None) or self._backend(self._first)
             return backend(images)
         batch = "one" if len(images) == 1 else "many"
         with self._lock:
@@ -144,7 +143,7 @@ class AutoBackend:
             except Exception as error:  # an engine that cannot do this network is no candidate
                 if kind == self._first:
                     raise
-                failed[kind] = str(error).partition("\n")[0]
+                failed[kind] = first_line(error)
                 log.warning("%s cannot run %s: %s", kind, type(self.net).__name__, failed[kind])
         kinds = [kind for kind in CANDIDATES if kind in self._made and kind not in failed]
         times: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -163,9 +162,12 @@ class AutoBackend:
         return {kind: statistics.median(taken) for kind, taken in times.items()}, failed
 
     def _may_run(self, kind: str) -> bool:
+        return self._why_not(kind) is None
+
+    def _why_not(self, kind: str) -> str | None:
         if isinstance(self.net, GraphFile) and kind not in self.net.engines:
-            return False
-        return why_unavailable(kind, self.arguments["device"], self.arguments["dtype"]) is None
+            return f"it does not read {self.net.path.suffix} files"
+        return why_unavailable(kind, self.arguments["device"], self.arguments["dtype"])
 
     def _backend(self, kind: str) -> Backend:
         if kind not in self._made:
@@ -200,10 +202,7 @@ def _remember(path: Path, key: str, choice: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             choices = {**read_choices(path), key: choice}
-            handle, name = tempfile.mkstemp(prefix="auto.", suffix=".tmp", dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(choices, file, indent=1, sort_keys=True)
-            Path(name).replace(path)
+            write_atomically(path, json.dumps(choices, indent=1, sort_keys=True).encode())
     except OSError as error:
         log.warning("cannot write %s, the next run measures again: %s", path, error.strerror)
 
@@ -217,8 +216,8 @@ def _key(net: nn.Module, batch: str, arguments: Mapping[str, Any]) -> str:
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else processor_name()
     details = (
-        type(net).__name__, shapes, batch, arguments["input_size"], str(arguments["dtype"]), chip,
-        device.type, torch.get_num_threads(),
+        __version__, type(net).__name__, shapes, batch, arguments["input_size"],
+        str(arguments["dtype"]), chip, device.type, torch.get_num_threads(),
         [_version(name) for name in (*CANDIDATES, "onnxruntime-gpu")],
     )  # fmt: skip
     return hashlib.blake2b(repr(details).encode(), digest_size=12).hexdigest()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.outputs import flatten
+from posekit.errors import first_line
 
 __all__ = ["CudaGraphs"]
 
@@ -69,8 +70,10 @@ class CudaGraphs:
         try:
             with _recording, torch.cuda.stream(torch.cuda.current_stream()):
                 return self._record(images)
+        except torch.cuda.OutOfMemoryError:  # which may have passed by the next batch
+            raise
         except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             log.warning(
                 "%s cannot be recorded as a CUDA graph for %d images, so it runs without: %s",
                 type(self.net).__name__, len(images), reason,

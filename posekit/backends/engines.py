@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
@@ -19,9 +20,9 @@ from posekit.backends.auto import processor_name
 from posekit.backends.batches import CPU_SIZES, GPU_COMPILED_SIZES, GPU_SIZES, run_in_batches
 from posekit.backends.cuda_graphs import CudaGraphs
 from posekit.backends.files import GraphFile, check_graph
-from posekit.backends.graphs import OPSET, to_onnx, to_openvino
+from posekit.backends.graphs import OPSET, save_openvino, to_onnx, to_openvino
 from posekit.backends.outputs import describe_outputs, flatten, nest, output_names
-from posekit.errors import InputError, WeightsError
+from posekit.errors import InputError, WeightsError, first_line
 from posekit.models.fuse import fold_batch_norms
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "TorchBackend",
     "openvino_core",
 ]
+
+_compiling = threading.Lock()  # torch exports one network at a time
 
 MAX_STREAMS = 8  # images that OpenVINO computes side by side
 
@@ -102,7 +105,8 @@ class CompiledBackend:
         self.net = _placed(fold_batch_norms(net), device, dtype)
         self.template = describe_outputs(self.net, input_size)
         self.input_size, self.device, self.dtype, self.folder = input_size, device, dtype, folder
-        chip = _cpu() if device.type == "cpu" else _gpu(device)
+        is_cpu = device.type == "cpu"
+        chip = _cpu() if is_cpu else torch.cuda.get_device_name(device)
         self.name = fingerprint(net, "aoti", input_size, device.type, dtype, chip)
         self._loaded: dict[int, Callable[[Tensor], Any]] = {}
         self._place: dict[str, Any] = {}
@@ -116,9 +120,11 @@ class CompiledBackend:
         if not len(images):
             return _nothing(self.template, self.device, self.dtype)
         images = images.to(self.device, self.dtype).contiguous()
-        on_gpu = self.device.type == "cuda"
-        sizes = GPU_COMPILED_SIZES if on_gpu else CPU_SIZES
-        return nest(run_in_batches(self._run, images, sizes, fill=on_gpu), self.template)
+        if self.device.type != "cuda":
+            return nest(run_in_batches(self._run, images, CPU_SIZES), self.template)
+        with torch.cuda.device(self.device):
+            outputs = run_in_batches(self._run, images, GPU_COMPILED_SIZES, fill=True)
+        return nest(outputs, self.template)
 
     def _run(self, images: Tensor) -> list[Tensor]:
         size = len(images)
@@ -136,7 +142,7 @@ class CompiledBackend:
     def _compile(self, path: Path, size: int) -> None:
         width, height = self.input_size
         example = torch.zeros(size, 3, height, width, device=self.device, dtype=self.dtype)
-        with torch.inference_mode(False), torch.no_grad():
+        with _compiling, torch.inference_mode(False), torch.no_grad():
             exported = torch.export.export(self.net, (example.clone(),))
             torch._inductor.aoti_compile_and_package(
                 exported,
@@ -172,6 +178,9 @@ class OnnxRuntimeBackend:
 
         self.template = describe_outputs(net, input_size)
         self.device, self.dtype = device, dtype
+        self._process = os.getpid()
+        # Of batches; None where any is as good.
+        self._sizes: tuple[int, ...] | None = GPU_SIZES if device.type == "cuda" else None
         is_file = isinstance(net, GraphFile)
         name = "" if is_file else fingerprint(net, "onnx", OPSET, input_size)
         options = onnxruntime.SessionOptions()
@@ -203,6 +212,13 @@ class OnnxRuntimeBackend:
             shapes = [[i.shape for i in self.session.get_inputs()]]
             shapes.append([o.shape for o in self.session.get_outputs()])
             check_graph(net.path, *shapes, input_size=input_size, template=self.template)
+            if isinstance(batch := shapes[0][0][0], int):
+                if batch != 1:
+                    raise WeightsError(
+                        f"{net.path} takes {batch} images at a time: export it with a free batch, "
+                        "or take backend=openvino"
+                    )
+                self._sizes = (1,)
         else:
             self.session = load_artifact(
                 folder,
@@ -222,9 +238,10 @@ class OnnxRuntimeBackend:
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
             return _nothing(self.template, self.device, self.dtype)
-        if self.device.type != "cuda":
+        _check_process(self._process, "onnxruntime")
+        if self._sizes is None:
             return nest(self._run(images), self.template)
-        return nest(run_in_batches(self._run, images, GPU_SIZES, fill=True), self.template)
+        return nest(run_in_batches(self._run, images, self._sizes, fill=True), self.template)
 
     def _run(self, images: Tensor) -> list[Tensor]:
         array = images.float().contiguous().cpu().numpy()
@@ -261,6 +278,7 @@ class OpenVinoBackend:
 
         self.template = describe_outputs(net, input_size)
         self.dtype = dtype
+        self._process = os.getpid()
         # Its own choice would be bfloat16 wherever the processor has it.
         self.options = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
@@ -273,7 +291,7 @@ class OpenVinoBackend:
         def convert(made: Path) -> None:
             names = output_names(self.template)
             model = to_openvino(_for_export(net), _example(input_size), names=names)
-            openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
+            save_openvino(model, made / "model.xml")
 
         if isinstance(net, GraphFile):
             self.model = _read(net.path, core.read_model)
@@ -293,6 +311,7 @@ class OpenVinoBackend:
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
             return _nothing(self.template, torch.device("cpu"), self.dtype)
+        _check_process(self._process, "openvino")
         parts = [part.numpy() for part in images.float().contiguous().split(1)]
         found: list[list[np.ndarray]] = [[]] * len(parts)
 
@@ -306,9 +325,11 @@ class OpenVinoBackend:
         with self._lock:
             if together:
                 self._queue.set_callback(keep)
-                for index in range(together):
-                    self._queue.start_async([parts[index]], index, share_inputs=True)
-                self._queue.wait_all()
+                try:
+                    for index in range(together):
+                        self._queue.start_async([parts[index]], index, share_inputs=True)
+                finally:  # after Ctrl-C too they read the inputs
+                    self._queue.wait_all()
             for index in range(together, len(parts)):
                 self._request.infer([parts[index]], share_inputs=True)
                 keep(self._request, index)
@@ -344,12 +365,21 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
+def _check_process(process: int, kind: str) -> None:
+    """An engine's threads do not come along into a forked process, where it would wait for them."""
+    if os.getpid() != process:
+        raise InputError(
+            f"backend={kind} was loaded before its process was forked: load it in this process, or "
+            "start processes by spawning"
+        )
+
+
 def _read(path: Path, read: Callable[[Path], Any]) -> Any:
     """A graph that a user named."""
     try:
         return read(path)
     except Exception as error:  # each library has kinds of its own
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = first_line(error)
         raise WeightsError(f"cannot read the graph {path}: {reason}") from None
 
 
@@ -397,10 +427,6 @@ def _cpu() -> tuple[str, str, int]:
     """What compiled code is made for: instructions, sizes of caches, and threads."""
     capability = torch.backends.cpu.get_cpu_capability()
     return capability, processor_name(), torch.get_num_threads()
-
-
-def _gpu(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _tensorrt(folder: Path, dtype: torch.dtype, input_size: tuple[int, int]) -> dict[str, Any]:

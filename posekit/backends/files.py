@@ -19,7 +19,7 @@ __all__ = ["GraphFile", "check_graph"]
 class GraphFile(nn.Module):
     """A graph in a file, ONNX or OpenVINO, in the place of a network.
 
-    Only an engine runs it, see `make_backend`: on the CPU, in the precision that it was written in.
+    Only an engine runs it, see `make_backend`, in the precision that it was written in.
 
     Args:
         path: `.onnx`, or `.xml` with its `.bin` beside it.

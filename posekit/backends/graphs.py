@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["OPSET", "quantize_onnx", "quiet_tracing", "to_onnx", "to_openvino"]
+from posekit.errors import first_line
+
+__all__ = ["OPSET", "quantize_onnx", "quiet_tracing", "save_openvino", "to_onnx", "to_openvino"]
+
+_quiet = threading.RLock()
 
 OPSET = 17  # onnxruntime 1.12 and OpenVINO 2023.0 read it
 
@@ -60,6 +66,20 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     return model
 
 
+def save_openvino(model: Any, path: Path, *, in_half_precision: bool = False) -> None:
+    """Writes `.xml` and, beside it, `.bin`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import openvino
+
+    try:
+        openvino.save_model(model, path, compress_to_fp16=in_half_precision)
+    except RuntimeError as error:  # its own kind for all
+        raise OSError(errno.EIO, first_line(error), str(path)) from None
+
+
 def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
     """Makes an ONNX graph's convolutions and products compute in 8-bit integers.
 
@@ -87,7 +107,7 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
             batch = next(self.batches, None)
             return None if batch is None else {"input": batch}
 
-    prepared = path.with_name("prepared.onnx")
+    prepared = path.with_suffix(".prepared.onnx")
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     # What it does to weights whose biases would overflow is no news to a user.
     with _silent_root_logger():
@@ -151,11 +171,12 @@ def quiet_tracing() -> Iterator[None]:
     """Without gradients, in no inference mode that is on outside, and without tracing's remarks."""
     # Tracing warns of every shape that it takes for constant, and of its own age.
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-            warnings.simplefilter("ignore")
+    # Filters are the process's: two threads at once would put back each other's.
+    with _quiet, warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)

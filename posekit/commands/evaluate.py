@@ -124,8 +124,6 @@ def _check(config: Mapping[str, Any]) -> None:
     names = config["names"]
     for key in ("out", "out_predictions"):
         path = config[key]
-        if path is not None and not isinstance(path, str):
-            raise InputError(f"{key}: expected one file, found {path!r}")
         if path is not None and Path(path).is_dir():
             raise InputError(f"{key}: expected a file such as results.json, found a folder: {path}")
         if path is not None and not os.access(Path(path).parent, os.W_OK):
@@ -160,8 +158,6 @@ def _check(config: Mapping[str, Any]) -> None:
         raise InputError("out_predictions: lifters have no COCO results; leave it out")
     if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
         raise InputError(f"dtype must be float32, float16 or bfloat16, found {config['dtype']!r}")
-    if isinstance(config["detections"], list):
-        raise InputError("detections: expected one file, found a list")
 
 
 def _is_count(value: Any) -> bool:
@@ -263,7 +259,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
                 "OKS-NMS": config["oks_nms"],
                 "rescoring by keypoints above": config["rescore"],
             }
-        return _Outcome(found.compute(), settings | _environment(config), predictions)
+        return _Outcome(found.compute(), settings | _environment(config, net), predictions)
 
 
 def _boxes(
@@ -347,7 +343,7 @@ def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Ou
     }
     wanted = config["out_predictions"] is not None
     predictions = metric.results() if wanted else []
-    return _Outcome(metric.compute(), settings | _environment(config), predictions)
+    return _Outcome(metric.compute(), settings | _environment(config, detector.net), predictions)
 
 
 def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
@@ -372,7 +368,7 @@ def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outc
         "window": lifter.max_frames,
         "flip test": lifter.flip_test if config["flip_test"] is None else config["flip_test"],
     }
-    return _Outcome(metrics, settings | _environment(config))
+    return _Outcome(metrics, settings | _environment(config, net))
 
 
 def _detector(config: Mapping[str, Any], weights: str | None, search: Sequence[Path]) -> Detector:
@@ -391,16 +387,11 @@ def _network(
 ) -> nn.Module:
     import torch
 
-    from posekit.build import build_network, load_weights, select_device
-    from posekit.hub import resolve_weights
+    from posekit.build import load_network, select_device
 
     device = select_device(config["device"])
-    return load_weights(
-        build_network(part["net"]),
-        resolve_weights(name, weights, search=search),
-        device=device,
-        dtype=getattr(torch, config["dtype"] or "float32"),
-    )
+    dtype = getattr(torch, config["dtype"] or "float32")
+    return load_network(name, part, weights, search=search, device=device, dtype=dtype)
 
 
 def _check_images(paths: Iterable[str]) -> None:
@@ -417,11 +408,13 @@ def _bar(total: int, unit: str) -> tqdm[Any]:
     return tqdm(total=total, unit=unit, file=sys.stderr, disable=None)
 
 
-def _environment(config: Mapping[str, Any]) -> dict[str, Any]:
+def _environment(config: Mapping[str, Any], net: nn.Module) -> dict[str, Any]:
+    from posekit.backends.files import GraphFile
     from posekit.build import select_device
 
     device = str(select_device(config["device"]))
-    return {"device": device, "dtype": config["dtype"] or "float32", "posekit": __version__}
+    dtype = "the graph's" if isinstance(net, GraphFile) else config["dtype"] or "float32"
+    return {"device": device, "dtype": dtype, "posekit": __version__}
 
 
 def _published(config: Mapping[str, Any]) -> dict[str, float]:

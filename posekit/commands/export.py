@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,8 @@ import numpy as np
 import yaml
 
 from posekit.compose import compose_command
-from posekit.config import locate, nearest, read_config
-from posekit.errors import InputError
+from posekit.config import nearest
+from posekit.errors import InputError, OutputError, PosekitError
 from posekit.media import read_frames
 from posekit.version import __version__
 
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCES = {"float32": 0.1, "float16": 0.5}  # pixels of the network's input
 MAX_IMAGES = 80  # that are looked at
+SCORE_MARGIN = 0.01  # above the threshold, where rounding does not make a box or take it away
 MAX_BOXES = 100  # of an image, best first, that a detector is compared on
 
 
@@ -59,14 +62,11 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
         InputError: a value that does not fit, a missing package, or a file that would give other
             keypoints than the network; nothing is written then.
     """
-    search = [] if config_dir is None else [config_dir.resolve()]
-    overrides, is_detector = _with_detector(overrides, search)
     values = compose_command("export", overrides, config_dir=config_dir)
     if show:
         print(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), end="")
         return 0
-    part = "detector" if is_detector else "model"
-    job = _checked_job(values["names"][part], values.get(part, {}), values)
+    job = _checked_job(values)
     images = _read_images(values["inputs"])
     if job.quantize and not images:
         log.warning(
@@ -78,8 +78,8 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
     report = _export(job, images, values)
     of = "" if report["boxes"] is None else f", boxes of {report['boxes']}"
     print(
-        f"{job.output}: largest difference {report['maximum_px']:g} px, "
-        f"mean {report['mean_px']:g} px, on {report['crops']} crops of {report['inputs']}{of}"
+        f"{job.output}: largest difference {_text(report['maximum_px'])}, "
+        f"mean {_text(report['mean_px'])}, on {report['crops']} crops of {report['inputs']}{of}"
     )
     return 0
 
@@ -107,29 +107,12 @@ class _Job:
         return self.quantize or self.dtype
 
 
-def _with_detector(overrides: Sequence[str], search: Sequence[Path]) -> tuple[list[str], bool]:
-    """The overrides with `model=` of a detector as `detector=`, and whether one is exported."""
-    changed, named = [], {}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if key == "model" and equals:
-            found = locate(value.strip("'\""), search)
-            config = read_config(found.name, found.search)
-            if "keypoints" not in config and "classes" in config:
-                key, override = "detector", f"detector={value}"
-                if key in named:
-                    raise InputError(f"{value} is a detector and is exported alone")
-            elif "keypoints" not in config or "pose2d" in config:
-                raise InputError(f"export does 2D models and detectors; {value} is a lifter")
-        named[key] = value
-        changed.append(override)
-    # Beside a model it finds the people whose crops are compared.
-    return changed, "detector" in named and "model" not in named
-
-
-def _checked_job(name: str | None, config: Mapping[str, Any], values: Mapping[str, Any]) -> _Job:
-    if name is None:
-        raise InputError("nothing to export: name a model as model=... or detector=...")
+def _checked_job(values: Mapping[str, Any]) -> _Job:
+    names = values["names"]
+    if names["lifter"] is not None:
+        raise InputError(f"export does 2D models and detectors; {names['lifter']} is a lifter")
+    part = "detector" if names["model"] is None else "model"
+    name, config = names[part], values[part]
     kind = _one_of("format", values["format"], FORMATS)
     dtype = _one_of("dtype", values["dtype"] or "float32", TOLERANCES)
     quantize = values["quantize"]
@@ -164,7 +147,7 @@ def _checked_job(name: str | None, config: Mapping[str, Any], values: Mapping[st
 
 
 def _one_of(key: str, value: Any, valid: Mapping[str, Any] | Sequence[str]) -> str:
-    if value in valid:
+    if isinstance(value, str) and value in valid:
         return str(value)
     close = nearest(str(value), list(valid))
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -211,8 +194,11 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
         network, preprocess=job.preprocess, decode=job.decode, dtype=getattr(torch, dtype)
     )
     description = _description(job, graph)
-    # Beside the output, so that moving there is one step.
-    with tempfile.TemporaryDirectory(prefix=".posekit-", dir=job.output.parent) as temporary:
+    # Beside the output, so that moving a file there is one step.
+    with (
+        _disk_errors(job.output),
+        tempfile.TemporaryDirectory(prefix=".posekit-", dir=job.output.parent) as temporary,
+    ):
         written = Path(temporary) / job.output.name
         run = _write(job, graph, samples, json.dumps(description), written)
         report = {
@@ -242,7 +228,7 @@ def _network(
     search = [Path(folder) for folder in values["search"]]
     weights, of_detector = values["weights"], values["detector_weights"]
     if job.is_detector:
-        net = _load(job.name, job.config, weights or of_detector, search)
+        net = _load(job.name, job.config, weights, search)
         return Detector(net, job.config), None
     net = _load(job.name, job.config, weights, search)
     skeleton = load_skeleton(job.config["keypoints"], search=search)
@@ -257,16 +243,12 @@ def _network(
 def _load(
     name: str, config: Mapping[str, Any], weights: str | None, search: Sequence[Path]
 ) -> nn.Module:
-    import torch
-
     from posekit.backends.files import GraphFile
-    from posekit.build import build_network, load_weights
-    from posekit.hub import resolve_weights
+    from posekit.build import load_network
 
-    path = resolve_weights(name, weights, search=search)
-    net = load_weights(build_network(config["net"]), path, dtype=torch.float32)
+    net = load_network(name, config, weights, search=search)
     if isinstance(net, GraphFile):
-        raise InputError(f"{path} is a graph already: expected weights to make one of")
+        raise InputError(f"{net.path} is a graph already: expected weights to make one of")
     return net
 
 
@@ -305,11 +287,11 @@ def _judge(job: _Job, report: dict[str, Any]) -> None:
     # Half precision flips maxima that are nearly ties; one keypoint in a hundred may be such.
     found = report["maximum_px" if job.dtype == "float32" else "percentile_99_px"]
     report["tolerance_px"] = tolerance
-    if tolerance is not None and not found <= tolerance:
+    if tolerance is not None and (found is None or found > tolerance):
         what = "boxes" if job.is_detector else "keypoints"
         raise InputError(
             f"{job.output} is not written: its {what} differ "
-            f"by {found:g} px from the network's, expected at most {tolerance:g} px"
+            f"by {_text(found)} from the network's, expected at most {tolerance:g} px"
             + ("; take dtype=float32" if job.dtype != "float32" else "")
         )
 
@@ -323,7 +305,7 @@ def _write(job: _Job, graph: ExportGraph, samples: Samples, description: str, pa
     import torch
 
     from posekit.backends.engines import openvino_core
-    from posekit.backends.graphs import quiet_tracing, to_openvino
+    from posekit.backends.graphs import quiet_tracing, save_openvino, to_openvino
 
     if job.format == "safetensors":
         return _write_weights(job, graph.net, path)
@@ -331,24 +313,26 @@ def _write(job: _Job, graph: ExportGraph, samples: Samples, description: str, pa
     if job.format == "onnx":
         return _write_onnx(job, graph, example, samples, description, path)
     if job.format == "openvino":
-        import openvino
-
         model = to_openvino(graph, example, names=graph.output_names())
         model.set_rt_info(description, "posekit")
-        openvino.save_model(model, path, compress_to_fp16=job.dtype == "float16")
+        save_openvino(model, path, in_half_precision=job.dtype == "float16")
         options = {"INFERENCE_PRECISION_HINT": "f32"}
         compiled = openvino_core().compile_model(path, "CPU", options)
         return lambda images: list(compiled([images.numpy()]).values())
     extra = {"posekit.json": description}
+    # Not into the path: on a full disk torch ends the process.
+    file = io.BytesIO()
     with quiet_tracing():
         if job.format == "torchscript":
             traced = torch.jit.trace(graph, example, check_trace=False)
-            torch.jit.save(traced, str(path), _extra_files=extra)
+            torch.jit.save(traced, file, _extra_files=extra)
+            path.write_bytes(file.getbuffer())
             loaded: Any = torch.jit.load(str(path))
         else:
             shapes = ({0: torch.export.Dim("batch", min=1, max=1024)},)
             exported = torch.export.export(graph, (example,), dynamic_shapes=shapes)
-            torch.export.save(exported, str(path), extra_files=extra)
+            torch.export.save(exported, file, extra_files=extra)
+            path.write_bytes(file.getbuffer())
             loaded = torch.export.load(str(path)).module()
     return lambda images: [tensor.numpy() for tensor in _without_gradients(loaded, images)]
 
@@ -363,7 +347,7 @@ def _inputs(graph: ExportGraph, crops: np.ndarray) -> Tensor:
 def _write_weights(job: _Job, net: nn.Module, path: Path) -> Runner:
     """posekit's own format, for `weights=`; computed with in float32 unless `dtype` says more."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from posekit.backends.outputs import flatten
     from posekit.build import build_network, load_weights
@@ -373,10 +357,7 @@ def _write_weights(job: _Job, net: nn.Module, path: Path) -> Runner:
         key: value.to(dtype) if value.is_floating_point() else value
         for key, value in net.state_dict().items()
     }
-    path.touch()
-    mode = path.stat().st_mode
-    save_file(state, path, metadata={"model": job.name})
-    path.chmod(mode)  # some versions of safetensors shut out all but the owner
+    path.write_bytes(save(state, metadata={"model": job.name}))
     loaded = load_weights(build_network(job.config["net"]), path, dtype=torch.float32)
     return lambda images: [tensor.numpy() for tensor in flatten(_without_gradients(loaded, images))]
 
@@ -426,10 +407,15 @@ def _compare(job: _Job, graph: ExportGraph, crops: np.ndarray, run: Runner) -> d
         away, off = distance(graph, part, run(_inputs(graph, part)))
         distances.append(away.ravel())
         score_differences.append(off.ravel())
-    all_distances = np.concatenate([np.zeros(1), *distances])
+    all_distances = np.concatenate(distances)
+    if not len(all_distances):
+        raise InputError(
+            f"{job.output} is not written: the network finds nothing in the inputs, so there is "
+            "nothing to compare; name images that show what it detects"
+        )
     return {
         "crops": len(crops),
-        "points": len(all_distances) - 1,
+        "points": len(all_distances),
         "maximum_px": _rounded(all_distances.max()),
         "mean_px": _rounded(all_distances.mean()),
         "percentile_99_px": _rounded(np.percentile(all_distances, 99)),
@@ -469,24 +455,27 @@ def _cell_distances(
 def _detection_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From the corners of each box that `Detector` gives to those of the nearest one found."""
+    """From the corners of each box to those of the nearest one of the other side, (m, 2)."""
     from posekit.commands.export_graph import SCORE_THRESHOLD
     from posekit.detect import Detector
 
     distances, differences = [np.zeros((0, 2))], [np.zeros(0)]
     assert isinstance(graph.network, Detector)
     detections = graph.network(list(crops), score_threshold=SCORE_THRESHOLD)
-    for expected, boxes, scores in zip(detections, *outputs[:2], strict=True):
-        boxes, scores = boxes[scores > 0], scores[scores > 0]
-        if len(boxes) != len(expected):
-            log.info("%d boxes in place of %d", len(boxes), len(expected))
-        if not len(boxes):
-            boxes, scores = np.full((1, 4), np.inf, np.float32), np.zeros(1, np.float32)
-        away = (expected.boxes_xyxy[:, None] - boxes).reshape(len(expected), len(boxes), 2, 2)
-        away = np.linalg.norm(away, axis=-1)  # (n, m, 2)
-        nearest = away.max(axis=-1).argmin(axis=1)
-        distances.append(away[np.arange(len(expected)), nearest])
-        differences.append(np.abs(expected.scores - scores[nearest]))
+    for expected, *found in zip(detections, *outputs[:2], strict=True):
+        kept = found[1] > 0
+        sides = (expected.boxes_xyxy, expected.scores), (found[0][kept], found[1][kept])
+        # From both, so that neither loses nor adds a box.
+        for (boxes, scores), (others, other_scores) in (sides, sides[::-1]):
+            clear = scores > SCORE_THRESHOLD + SCORE_MARGIN
+            boxes, scores = boxes[clear], scores[clear]
+            if not len(others):
+                others, other_scores = np.full((1, 4), np.inf), np.zeros(1)
+            away = (boxes[:, None] - others).reshape(len(boxes), len(others), 2, 2)
+            away = np.linalg.norm(away, axis=-1)  # (n, m, 2)
+            nearest = away.max(axis=-1).argmin(axis=1)
+            distances.append(away[np.arange(len(boxes)), nearest])
+            differences.append(np.abs(scores - other_scores[nearest]))
     return np.concatenate(distances), np.concatenate(differences)
 
 
@@ -505,8 +494,23 @@ def _nested(graph: ExportGraph, outputs: list[np.ndarray]) -> Any:
     return nest([torch.from_numpy(np.array(output)) for output in outputs], template)
 
 
-def _rounded(value: Any) -> float:
-    return float(f"{float(value):.3g}")
+def _rounded(value: Any) -> float | None:
+    """Three digits; None for infinite: a box in an image where the other side has none."""
+    return float(f"{float(value):.3g}") if np.isfinite(value) else None
+
+
+def _text(pixels: float | None) -> str:
+    return "a whole box" if pixels is None else f"{pixels:g} px"
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PosekitError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posekit.detect import Detector
-from posekit.errors import DownloadError
+from posekit.errors import DownloadError, first_line
 from posekit.estimate import PoseEstimator
 from posekit.training.synthetic import generate_scene
 from posekit.transforms.image import letterbox
@@ -90,7 +90,7 @@ def _found_boxes(
     try:
         detector = find()
     except DownloadError as error:
-        reason = f"the detector has no weights: {str(error).splitlines()[0]}"
+        reason = f"the detector has no weights: {first_line(error)}"
     else:
         boxes = []
         for detections in detector(images, score_threshold=BOX_SCORE):

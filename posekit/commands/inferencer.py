@@ -108,7 +108,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         raise InputError("name a model: --pose2d human or --pose3d human3d; see --show-alias")
     if not three_d and arguments.pose3d_weights is not None:
         raise InputError("--pose3d-weights are given, but no --pose3d to load them into")
-    lifts = "pose2d" in check_dimension(model, three_d=three_d)
+    lifts = "pose2d" in check_dimension(model, three_d=three_d)[0]
     options = {name: getattr(arguments, name) for name in SAME}
     given = without_defaults({k: value for k, value in options.items() if value is not None})
     check_applies(given, three_d=three_d)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from posekit.errors import InputError, OutputError
+from posekit.errors import InputError, OutputError, first_line
 
 __all__ = ["load_checkpoint", "save_checkpoint", "written_whole"]
 
@@ -76,7 +76,7 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return first_line(error)
 
 
 def _sync_folder(folder: Path) -> None:

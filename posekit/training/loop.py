@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from posekit.build import build_network, load_initial_weights
-from posekit.errors import InputError
+from posekit.errors import InputError, first_line
 from posekit.hub import resolve_weights
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
@@ -126,7 +126,7 @@ def train(config: Mapping[str, Any]) -> Path:
             if ema is not None:  # which may be new
                 ema.module.load_state_dict(state["ema"] or state["net"])
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise InputError(
                 f"{folder.checkpoint} is of another model or optimizer: {reason}; choose another "
                 "out_dir"
@@ -386,7 +386,7 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     try:
         net = build_network(arguments, device="cpu")
     except Exception as error:  # Hydra wraps what the network's constructor raises
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"the network cannot be built from model.net: {reason}") from None
     if config["weights"] is None:
         return net

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -68,6 +70,18 @@ def test_a_damaged_artifact_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptu
     assert "is damaged and is made anew" in caplog.text
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.cuda.OutOfMemoryError])
+def test_what_memory_does_not_suffice_for_is_kept(error: type[Exception], tmp_path: Path) -> None:
+    load_artifact(tmp_path, "a", make=write_seven, load=read_number)
+
+    def load(folder: Path) -> int:
+        raise error("too large")
+
+    with pytest.raises(error):
+        load_artifact(tmp_path, "a", make=write_nothing, load=load)
+    assert load_artifact(tmp_path, "a", make=write_nothing, load=read_number) == 7
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     def make(folder: Path) -> None:
         (folder / "half").write_text("")
@@ -106,12 +120,24 @@ def test_arguments_change_the_fingerprint() -> None:
     arguments = [
         {}, {"scale": 2}, {"scale": True}, {"scale": (1, 2.0)}, {"scale": torch.float16},
         {"act": torch.sigmoid}, {"act": lambda x: x},
+        {"act": partial(torch.clamp, min=0)}, {"act": partial(torch.clamp, min=1)},
+        {"scale": {"a": 1}}, {"scale": {"a": 2}}, {"scale": np.ones(2)}, {"scale": np.zeros(2)},
+        {"scale": torch.ones(2)}, {"scale": torch.ones(1, 2)}, {"scale": torch.zeros(2)},
     ]  # fmt: skip
     found = [fingerprint(nn.Sequential(Scaled(**given))) for given in arguments]
     assert len(set(found)) == len(arguments)
     assert found == [fingerprint(nn.Sequential(Scaled(**given))) for given in arguments]
     # An object has nothing but an address.
     assert fingerprint(Scaled(object())) == fingerprint(Scaled(object()))
+
+
+def test_buffers_that_are_not_saved_change_the_fingerprint() -> None:
+    def net(value: float) -> nn.Module:
+        module = nn.Module()
+        module.register_buffer("offset", torch.full((2,), value), persistent=False)
+        return module
+
+    assert fingerprint(net(1)) == fingerprint(net(1)) != fingerprint(net(2))
 
 
 def test_code_and_version_change_the_fingerprint(
@@ -132,6 +158,10 @@ def test_code_and_version_change_the_fingerprint(
 
 def write_seven(folder: Path) -> None:
     (folder / "number").write_text("7")
+
+
+def write_nothing(folder: Path) -> None:
+    raise AssertionError("nothing has to be made")
 
 
 def read_number(folder: Path) -> int:

@@ -6,7 +6,9 @@ import functools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -201,6 +203,38 @@ def test_detections_stay_on_photographs(
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.1)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [*ENGINES, SLOW_COMPILE])
+def test_engines_are_made_in_threads_while_others_compute(kind: str, tmp_path: Path) -> None:
+    skip_unavailable(kind)
+    done = threading.Event()
+
+    def net_of(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.SiLU(), nn.Conv2d(8, 4, 1)
+        return nn.Sequential(*layers).eval().requires_grad_(False)
+
+    def difference(net: nn.Module) -> float:
+        backend = make_backend(net, kind, input_size=(16, 16), cache_dir=tmp_path)
+        return float((backend(images_of(1)) - net(images_of(1))).abs().max())
+
+    def compute(net: nn.Module) -> int:
+        expected = net(images_of(1))
+        count = 0
+        while not done.is_set():
+            assert net(images_of(1)).equal(expected)
+            count += 1
+        return count
+
+    nets = [net_of(seed) for seed in range(4)]
+    with ThreadPoolExecutor() as pool:
+        count = pool.submit(compute, nets[3])
+        try:
+            assert max(pool.map(difference, nets[:3])) < 1e-5
+        finally:
+            done.set()
+        assert count.result() > 0
 
 
 TWO_ENGINES_AND_CTRL_C = """

@@ -86,6 +86,33 @@ def test_an_engine_that_cannot_read_it_is_an_error(kind: str, graph: Path) -> No
         posekit.load(DRAWN, weights=graph, detector="whole_image", device="cpu", backend=kind)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_graph_of_a_fixed_batch(batch: int, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    net = create_model(HEATMAPS).requires_grad_(False)
+    path = tmp_path / "fixed.onnx"
+    to_onnx(net, torch.zeros(2, 3, 256, 192), path, names=["heatmap"])
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    onnx.save(model, path)
+    loaded = create_model(HEATMAPS, weights=path)
+    if batch == 2:
+        with pytest.raises(WeightsError, match="takes 2 images at a time"):
+            make_backend(loaded, "onnxruntime", input_size=(192, 256))
+        return
+    images = torch.randn(3, 3, 256, 192, generator=torch.Generator().manual_seed(0))
+    found = make_backend(loaded, "onnxruntime", input_size=(192, 256))(images)
+    torch.testing.assert_close(found, net(images), atol=1e-3 * float(found.std()), rtol=0)
+
+
+def test_a_device_that_no_engine_has_is_told_with_what_to_do(graph: Path) -> None:
+    loaded = GraphFile(graph, create_model(DRAWN))
+    with pytest.raises(InputError, match=r"graph on meta; openvino: .*; take device=cpu"):
+        make_backend(loaded, input_size=(128, 192), device=torch.device("meta"))
+
+
 def test_pytorch_does_not_run_it(graph: Path) -> None:
     with pytest.raises(InputError, match="PyTorch cannot run"):
         create_model(DRAWN, weights=graph)(torch.zeros(1, 3, 192, 128))
