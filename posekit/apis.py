@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from posekit.config import nearest, read_config
+from posekit.config import locate, nearest, read_config
 from posekit.errors import InputError, UnknownModelError
 from posekit.options import PredictOptions, class_numbers
 from posekit.show import check_display
@@ -134,9 +134,8 @@ class MMPoseInferencer:
         if pose3d is None and pose3d_weights is not None:
             raise InputError("pose3d_weights are given, but no pose3d to load them into")
         log.debug("scope %r is ignored: posekit has no registries", scope)
-        chosen, config_dir = _own_config(pose2d if pose3d is None else pose3d)
-        search = () if config_dir is None else (config_dir,)
-        config = check_dimension(chosen, three_d=pose3d is not None, search=search)
+        chosen = _text(pose2d if pose3d is None else pose3d) or ""
+        config, search = check_dimension(chosen, three_d=pose3d is not None)
         self.lifts = "pose2d" in config
         self.gives_3d = pose3d is not None
         self.det_cat_ids = (
@@ -145,7 +144,8 @@ class MMPoseInferencer:
         self.show_progress = show_progress
         seen = config
         if self.lifts:
-            seen = read_config(_text(pose2d) or config["pose2d"], search)
+            below = locate(_text(pose2d) or config["pose2d"], search)
+            seen = read_config(below.name, below.search)
         self._preprocess: Mapping[str, Any] = seen["preprocess"]
         named: dict[str, Any] = {
             "weights": pose2d_weights if pose3d is None else pose3d_weights,
@@ -154,7 +154,6 @@ class MMPoseInferencer:
             "detector": _text(det_model),
             "detector_weights": det_weights,
             "device": device,
-            "config_dir": config_dir,
         }
         from posekit.predictor import load
 
@@ -288,9 +287,8 @@ def init_model(
         InputError: a 3D model or a detector, a device that is not there, another cfg_options.
         UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
     """
-    name, config_dir = _own_config(config)
-    search = () if config_dir is None else (config_dir,)
-    described = check_dimension(name, three_d=False, search=search)
+    name = os.fspath(config)
+    described, _ = check_dimension(name, three_d=False)
     test_cfg = {"flip_test": described["flip_test"], "output_heatmaps": False}
     test_cfg |= _test_options(cfg_options or {})
 
@@ -299,9 +297,7 @@ def init_model(
     from posekit.estimate import PoseEstimator
     from posekit.predictor import load
 
-    predictor = load(
-        name, weights=checkpoint, detector="whole_image", device=device, config_dir=config_dir
-    )
+    predictor = load(name, weights=checkpoint, detector="whole_image", device=device)
     assert isinstance(predictor.estimator, PoseEstimator)
     visualizer = {"type": "PoseLocalVisualizer", "name": "visualizer", "vis_backends": []}
     cfg = {**described, "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
@@ -364,15 +360,16 @@ def inference_topdown(
     return samples
 
 
-def check_dimension(name: str, *, three_d: bool, search: Sequence[Path] = ()) -> dict[str, Any]:
-    """The configuration of a pose model that has to be 3D, or must not be.
+def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The configuration of a pose model that has to be 3D, or must not be, and where to look on.
 
     Raises:
         UnknownModelError: no such model; says what to do with a configuration of one's own.
         InputError: the other kind of model, or a detector.
     """
     try:
-        config = read_config(name, search)
+        found = locate(name)
+        config = read_config(found.name, found.search)
     except UnknownModelError as error:
         if not name.endswith(".py"):
             raise
@@ -385,7 +382,7 @@ def check_dimension(name: str, *, three_d: bool, search: Sequence[Path] = ()) ->
     if three_d != ("pose2d" in config or bool(config.get("keypoints_3d"))):
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")
-    return config
+    return config, found.search
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -414,18 +411,6 @@ def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
     if det_model == "animal":
         return tuple(read_config("animal")["detector_categories"])
     return (0,) if det_model in ("human", "hand", "face") else None
-
-
-def _own_config(name: str | Path | None) -> tuple[str, Path | None]:
-    """A model's name, and the folder of configurations where a YAML's path was given."""
-    path = Path(os.fspath(name or ""))
-    if path.suffix not in (".yaml", ".yml"):
-        return os.fspath(name or ""), None
-    if not path.is_file() or path.parent.name not in ("model", "lifter"):
-        raise InputError(
-            f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
-        )
-    return path.stem, path.resolve().parent.parent
 
 
 def _text(name: str | Path | None) -> str | None:

@@ -65,12 +65,22 @@ class Located(NamedTuple):
 
 
 def locate(name: str, search: Sequence[Path] = (), *, detector: bool = False) -> Located:
-    """As `resolve_name`, and the folder of a trained model is a name too: a run or its export.
+    """As `resolve_name`, and two paths are names too.
+
+    The folder of a trained model, a run or its export, and `<folder>/<group>/<name>.yaml`, where
+    the group is `model`, `detector` or `lifter`.
 
     Raises:
         UnknownModelError: nothing has that name.
-        InputError: a folder without a trained model.
+        InputError: a folder without a trained model, or a YAML that is not there or elsewhere.
     """
+    if isinstance(name, str) and name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file() or path.parent.name not in GROUPS or path.suffix != ".yaml":
+            raise InputError(
+                f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
+            )
+        return Located(path.stem, (path.resolve().parent.parent, *search), None)
     if isinstance(name, str) and name.strip() and Path(name).is_dir():
         try:
             return Located(resolve_name(name, search, detector=detector), tuple(search), None)

@@ -505,9 +505,9 @@ def _start_of(path: Path) -> bytes:
 
 
 def _check_type(inputs: Any) -> None:
-    if isinstance(inputs, bytes | bytearray | dict) or not isinstance(
-        inputs, str | os.PathLike | np.ndarray | Iterable
-    ):
+    # A tensor is iterable too: over its rows.
+    refused = isinstance(inputs, bytes | bytearray | dict) or hasattr(inputs, "__torch_function__")
+    if refused or not isinstance(inputs, str | os.PathLike | np.ndarray | Iterable):
         raise InputError(
             "inputs must be a path, a URL, a folder, a NumPy image or a list of these, "
             f"found {type(inputs).__name__}"
@@ -520,7 +520,7 @@ def _count(inputs: Any, listing: _Listing) -> int | None:
     if isinstance(inputs, np.ndarray):
         return len(inputs) if inputs.ndim == 4 else 1
     if isinstance(inputs, str | os.PathLike):
-        text = os.fspath(inputs)
+        text = os.fsdecode(inputs)
         if _camera_number(text) is not None or _scheme(text):
             return None
         files = listing.files(text)
@@ -560,7 +560,7 @@ def _items(inputs: Any, listing: _Listing, channel: _Channel) -> Generator[_Item
         for image in inputs if inputs.ndim == 4 else [inputs]:
             yield from _attempt(_from_array(image))
     elif isinstance(inputs, str | os.PathLike):
-        yield from _from_text(os.fspath(inputs), listing, channel)
+        yield from _from_text(os.fsdecode(inputs), listing, channel)
     else:
         try:
             _check_type(inputs)

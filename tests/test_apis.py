@@ -34,6 +34,7 @@ from posekit.apis import (
     visualize,
 )
 from posekit.build import build_network
+from posekit.commands.inferencer import main as inferencer
 from posekit.config import read_config
 from posekit.errors import InputError, UnknownModelError
 from posekit.hub import cache_dir
@@ -262,6 +263,11 @@ def test_snippet_custom_model(
     exec(statement.replace("custom_human_pose_estimator.py", str(yaml)), names)
     (instances,) = next(names["inferencer"](picture, bboxes=PERSON))["predictions"]
     assert len(instances) == 1
+    # By the path everywhere that a model is named.
+    options = {"weights": rtmpose_t, "detector": "whole_image", "device": "cpu"}
+    assert len(list(posekit.load(str(yaml), **options)(picture))) == 1
+    command = [str(picture), "--pose2d", str(yaml), "--pose2d-weights", str(rtmpose_t)]
+    assert inferencer([*command, "--det-model", "whole_image", "--device", "cpu"]) == 0
 
 
 def test_snippets_of_the_model_interface(shared: Path, document: str, user: Path) -> None:

@@ -99,6 +99,17 @@ def test_a_folder_with_a_bad_file_does_the_rest_and_says_so(
     ]
 
 
+def test_a_reader_that_has_seen_enough_is_no_success(tmp_path: Path) -> None:
+    # What follows what was read may be missing: here all figures and the file of them.
+    options = ["model=rtmdet-nano_drawn-256", "rounds=1", "backends=[torch]", "direct=false"]
+    command = [sys.executable, "-m", "posekit", "bench", *options, "device=cpu", "out=b.json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert process.returncode == 141
+    assert not (tmp_path / "b.json").exists()
+
+
 def test_on_error_raise_stops(whole_image: list[str], tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     done = posekit("predict", *whole_image, "inputs=a.png", "on_error=raise", cwd=tmp_path)

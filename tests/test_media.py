@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from posekit import media
 from posekit.errors import InputError
@@ -232,7 +233,7 @@ def test_lists_and_arrays_mix(tmp_path: Path) -> None:
         assert [frame.index for frame in frames] == [0, 1]  # the iterator is used up
 
 
-@pytest.mark.parametrize("inputs", [3, None, {"a": 1}, b"a.jpg"])
+@pytest.mark.parametrize("inputs", [3, None, {"a": 1}, b"a.jpg", torch.zeros(4, 4, 3)])
 def test_other_types_are_refused(inputs: object) -> None:
     for inner in (inputs, [inputs]):
         with pytest.raises(InputError, match="inputs must be"):
