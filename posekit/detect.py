@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from posekit.backends import Backend, default_backend
+from posekit.backends import Backend, choose_backend
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
@@ -59,11 +59,12 @@ class Detector:
     Args:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `nms_threshold`, `max_detections`, `classes`.
-        backend: what runs the network; None for PyTorch as it is, or an engine for a graph.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
+            it is, or for a graph the fastest engine.
     """
 
     def __init__(
-        self, net: nn.Module, config: Mapping[str, Any], *, backend: Backend | None = None
+        self, net: nn.Module, config: Mapping[str, Any], *, backend: Backend | str | None = None
     ) -> None:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
@@ -71,7 +72,7 @@ class Detector:
         self.codec = instantiate(config["codec"], _convert_="all")
         self.classes: tuple[str, ...] = tuple(config["classes"])
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
-        self.run: Backend = backend or default_backend(net, self.input_size)
+        self.run: Backend = choose_backend(net, self.input_size, backend)
         self.pad_value: int = preprocess["pad_value"]
         self.keep_ratio: bool = preprocess.get("keep_ratio", True)
         self.clip_boxes: bool = config.get("clip_boxes", True)

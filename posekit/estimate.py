@@ -14,7 +14,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from posekit.backends import Backend, default_backend
+from posekit.backends import Backend, choose_backend
 from posekit.draw import project_heatmaps
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
@@ -74,7 +74,8 @@ class PoseEstimator:
         net: the network, on its device.
         config: its YAML: `preprocess`, `codec`, `flip_test`.
         skeleton: the keypoints that the network finds.
-        backend: what runs the network; None for PyTorch as it is, or an engine for a graph.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
+            it is, or for a graph the fastest engine.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class PoseEstimator:
         config: Mapping[str, Any],
         skeleton: Skeleton,
         *,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
     ) -> None:
         parameter = next(net.parameters())
         preprocess = config["preprocess"]
@@ -92,7 +93,7 @@ class PoseEstimator:
         self.codec = instantiate(config["codec"], _convert_="all")
         self.flip_test: bool = config["flip_test"]
         self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
-        self.run: Backend = backend or default_backend(net, self.input_size)
+        self.run: Backend = choose_backend(net, self.input_size, backend)
         self.flip_indices = torch.tensor(skeleton.flip_indices, device=parameter.device)
         self.padding: float = preprocess["padding"]
         self.udp: bool = preprocess["udp"]

@@ -46,7 +46,7 @@ class HandEstimator:
         config: Mapping[str, Any],
         skeleton: Skeleton,
         *,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
     ) -> None:
         self.estimator = PoseEstimator(net, config, skeleton, backend=backend)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from posekit.backends import Backend, make_backend, why_unavailable
+from posekit.backends import check_backend
 from posekit.build import load_network, select_device
 from posekit.config import locate, read_config
 from posekit.detect import Detector
@@ -197,8 +197,8 @@ class Predictor:
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
-        if backend is not None and (reason := why_unavailable(backend, place, number)):
-            raise InputError(f"backend={backend} cannot run on {place.type} here: {reason}")
+        if backend is not None:
+            check_backend(backend, place, number)
         skeleton = load_skeleton(model.config["keypoints"], search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
@@ -211,8 +211,7 @@ class Predictor:
                 raise InputError(f"{part.name} is not a detector")
 
             def find() -> Detector:
-                net = loaded(part)
-                return Detector(net, part.config, backend=_backend(net, part.config, backend))
+                return Detector(loaded(part), part.config, backend=backend)
 
         lift = None
         if lifter is not None:
@@ -223,9 +222,8 @@ class Predictor:
         if note := model.config.get("note"):
             log.warning("%s %s", model.name, note)
         kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
-        chosen = _backend(net, model.config, backend)
         predictor = cls(
-            kind(net, model.config, skeleton, backend=chosen),
+            kind(net, model.config, skeleton, backend=backend),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=model.config.get("detector_categories", (0,)),
@@ -700,13 +698,6 @@ def _depth(nested: Any) -> int:
 def _whole(image: np.ndarray | Tensor) -> np.ndarray:
     height, width = image.shape[:2]
     return np.array([[0, 0, width, height, 1]], np.float32)
-
-
-def _backend(net: torch.nn.Module, config: Mapping[str, Any], kind: str | None) -> Backend | None:
-    if kind is None:
-        return None
-    width, height = config["preprocess"]["input_size"]
-    return make_backend(net, kind, input_size=(width, height))
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:

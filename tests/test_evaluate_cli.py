@@ -127,6 +127,31 @@ def test_a_detector_is_measured_by_its_boxes(
     }
 
 
+def test_what_an_engine_finds_is_measured(
+    unpacked: Path,
+    base: list[str],
+    person_detector: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    detector = ["model=rtmdet-nano_person-320", f"weights={person_detector}", "device=cpu"]
+    for options in (base, detector):
+        reports, results = [], []
+        for backend in ("null", "openvino"):
+            out, predictions = tmp_path / "out.json", tmp_path / "predictions.json"
+            files = [f"out={out}", f"out_predictions={predictions}", f"backend={backend}"]
+            assert main(["evaluate", *options, *files, f"dataset.root={unpacked}"]) == 0
+            reports.append(json.loads(out.read_text()))
+            results.append(json.loads(predictions.read_text()))
+        assert [r["settings"]["backend"] for r in reports] == ["none", "openvino"]
+        for name, value in reports[0]["metrics"].items():
+            assert reports[1]["metrics"][name] == pytest.approx(value, abs=1e-3)
+        assert results[0] != results[1]  # each is of its own engine, to the last bits
+        assert len(results[0]) == len(results[1])
+
+
 def test_a_set_of_ones_own_without_sigmas(
     base: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +283,9 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["flip_test=no"], "flip_test must be true or false, found 'no'"),
         (["batch_size=0"], "batch_size must be a whole number"),
         (["dtype=int8"], "dtype must be"),
+        (["backend=openvin"], "backend must be one of auto, torch"),
+        (["backend=tensorrt"], "backend=tensorrt cannot run on cpu here"),
+        (["model=motionbert_h36m", "sequences=x.npz", "backend=torch"], "lifters run in PyTorch"),
         (["dtaset=coco"], "unknown key 'dtaset'; did you mean dataset"),
     ],
 )

@@ -17,7 +17,14 @@ from posekit.config import nearest
 from posekit.errors import InputError
 from posekit.hub import cache_dir as default_cache_dir
 
-__all__ = ["KINDS", "Backend", "default_backend", "make_backend", "why_unavailable"]
+__all__ = [
+    "KINDS",
+    "Backend",
+    "check_backend",
+    "choose_backend",
+    "make_backend",
+    "why_unavailable",
+]
 
 # Normalised images (n, 3, h, w) -> raw outputs, nested as those of the network itself.
 Backend = Callable[[Tensor], Any]
@@ -60,8 +67,7 @@ def make_backend(
         device = torch.device("cuda", torch.cuda.current_device())
     dtype = parameter.dtype if dtype is None else dtype
     folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
-    if reason := why_unavailable(kind, device, dtype):
-        raise InputError(f"backend={kind} cannot run on {device.type} here: {reason}")
+    check_backend(kind, device, dtype)
     if isinstance(net, GraphFile) and kind not in ("auto", *net.engines):
         raise InputError(
             f"backend={kind} cannot run {net.path}, a graph: take {' or '.join(net.engines)}"
@@ -81,11 +87,32 @@ def make_backend(
     return engines.OnnxRuntimeBackend(net, **arguments, tensorrt=kind == "tensorrt")
 
 
-def default_backend(net: nn.Module, input_size: tuple[int, int]) -> Backend:
-    """What runs a network where no engine is named: itself; for a graph the fastest that can."""
+def choose_backend(
+    net: nn.Module, input_size: tuple[int, int], backend: Backend | str | None = None
+) -> Backend:
+    """What runs a network: an engine, the one of a name, or where none is named the network itself.
+
+    A graph, which PyTorch cannot run, is run by the fastest engine that can.
+    """
     from posekit.backends.files import GraphFile
 
-    return make_backend(net, input_size=input_size) if isinstance(net, GraphFile) else net
+    if backend is None:
+        if not isinstance(net, GraphFile):
+            return net
+        backend = "auto"
+    return (
+        make_backend(net, backend, input_size=input_size) if isinstance(backend, str) else backend
+    )
+
+
+def check_backend(kind: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
+    """Whether an engine can run on a device of this machine.
+
+    Raises:
+        InputError: it cannot; the message says what is missing.
+    """
+    if reason := why_unavailable(kind, device, dtype):
+        raise InputError(f"backend={kind} cannot run on {device.type} here: {reason}")
 
 
 # Where not all.

@@ -154,6 +154,8 @@ def _check(config: Mapping[str, Any]) -> None:
     if (config["sequences"] is None) == (names["lifter"] is not None):
         what = "name the NPZ files of a lifter" if names["lifter"] else "applies to lifters alone"
         raise InputError(f"sequences: {what}, sequences=FILE")
+    if names["lifter"] is not None and config["backend"] is not None:
+        raise InputError("backend: lifters run in PyTorch; leave it out")
     if names["lifter"] is not None and config["out_predictions"] is not None:
         raise InputError("out_predictions: lifters have no COCO results; leave it out")
     if config["dtype"] not in (None, "float32", "float16", "bfloat16"):
@@ -219,7 +221,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
         )
         _check_images(path for part in samples.labels for path in part.image_paths[part.image_rows])
         net = _network(config, name, model, config["weights"], search)
-        estimator = PoseEstimator(net, model, skeleton)
+        estimator = PoseEstimator(net, model, skeleton, backend=config["backend"])
         workers = config["workers"]
         if workers is None:
             workers = 2 if len(samples) >= FEW_PEOPLE else 0
@@ -375,7 +377,8 @@ def _detector(config: Mapping[str, Any], weights: str | None, search: Sequence[P
     from posekit.detect import Detector
 
     name, part = config["names"]["detector"], config["detector"]
-    return Detector(_network(config, name, part, weights, search), part)
+    net = _network(config, name, part, weights, search)
+    return Detector(net, part, backend=config["backend"])
 
 
 def _network(
@@ -387,10 +390,13 @@ def _network(
 ) -> nn.Module:
     import torch
 
+    from posekit.backends import check_backend
     from posekit.build import load_network, select_device
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
+    if config["backend"] is not None:
+        check_backend(config["backend"], device, dtype)
     return load_network(name, part, weights, search=search, device=device, dtype=dtype)
 
 
@@ -413,8 +419,13 @@ def _environment(config: Mapping[str, Any], net: nn.Module) -> dict[str, Any]:
     from posekit.build import select_device
 
     device = str(select_device(config["device"]))
-    dtype = "the graph's" if isinstance(net, GraphFile) else config["dtype"] or "float32"
-    return {"device": device, "dtype": dtype, "posekit": __version__}
+    is_graph = isinstance(net, GraphFile)
+    return {
+        "device": device,
+        "dtype": "the graph's" if is_graph else config["dtype"] or "float32",
+        "backend": config["backend"] or ("auto" if is_graph else "none"),
+        "posekit": __version__,
+    }
 
 
 def _published(config: Mapping[str, Any]) -> dict[str, float]:
