@@ -186,6 +186,9 @@ class OnnxRuntimeBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
+        # Its threads wait for work by spinning. Between two calls they would hold up whatever else
+        # computes, such as the other network in another engine.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         providers: list[Any] = ["CPUExecutionProvider"]
         if device.type == "cuda":
             place = {"device_id": device.index or 0}
