@@ -24,13 +24,14 @@ from posekit.errors import InputError
 from posekit.result import Pose3D
 from posekit.skeleton import Color, Skeleton
 
-__all__ = ["Limits", "beside", "draw_pose3d", "fit_limits"]
+__all__ = ["MAX_PLOT", "MIN_PLOT", "Limits", "beside", "draw_pose3d", "fit_limits"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
 
 AZIMUTH, ELEVATION = -45.0, 15.0  # degrees
+MIN_PLOT, MAX_PLOT = 16, 16384  # pixels that either side of all plots together may have
 DISTANCE = 3.2  # of the camera from the cube's middle, in sides of the cube
 MARGIN = 0.05  # of a cell's side
 # Of the cube's side: half the floor, how far figures reach from the middle, how high the picture.
@@ -221,7 +222,7 @@ class _Camera:
         return flat * self.zoom + self.center, near
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=2)
 def _camera(width: int, height: int) -> _Camera:
     """The cube as large as the cell allows, and the empty stage."""
     circle = np.linspace(0, 2 * math.pi, 64, endpoint=False)
@@ -433,9 +434,10 @@ def _check_size(size_wh: tuple[int, int]) -> tuple[int, int]:
         whole = (width, height) == tuple(size_wh)
     except (TypeError, ValueError):
         whole = False
-    if not whole or not 16 <= min(width, height) <= max(width, height) <= 16384:
+    if not whole or not MIN_PLOT <= min(width, height) <= max(width, height) <= MAX_PLOT:
         raise InputError(
-            f"expected size_wh as (w, h), each from 16 to 16384 pixels, found {size_wh!r}"
+            f"expected size_wh as (w, h), each from {MIN_PLOT} to {MAX_PLOT} pixels, "
+            f"found {size_wh!r}"
         )
     return width, height
 

@@ -51,9 +51,9 @@ TIMEOUT = 30.0  # seconds without a byte
 PAUSES = (0.5, 2.0, 5.0)  # seconds before a broken download goes on; then it is given up
 BLOCK = 1 << 20
 
-# The first digits of the file's SHA-256 end an official name, before an optional date. The last
-# group keeps a date alone, of a name without digits, from being taken for them.
-_DIGITS_IN_NAME = re.compile(r"[-_](?!20\d{6}\.)([0-9a-f]{7,8})(?:[-_]20\d{6})?\.pth$")
+# The first digits of the file's SHA-256 end an official name, before an optional date. Where no
+# letter is among them, nor a date behind them, they may as well be a date or the number of a step.
+_DIGITS_IN_NAME = re.compile(r"[-_](?=\d*[a-f]|\d+[-_]20)([0-9a-f]{7,8})(?:[-_]20\d{6})?\.pth$")
 _DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
 
 
@@ -283,12 +283,20 @@ def _download(url: str, path: Path) -> None:
 
 def _download_rest(url: str, part: Path) -> None:
     """Asks for what `part` lacks and appends it."""
-    have = part.stat().st_size if part.exists() else 0
-    with _ask(url, part, have) as response:
+    version = _version_of(part).read_text() if _version_of(part).exists() else ""
+    have = part.stat().st_size if part.exists() and version else 0
+    with _ask(url, part, have, version) as response:
+        begin = response.headers.get("Content-Range", f"bytes {have}-")
+        if response.status == 206 and not begin.startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionError(f"the server sent {begin} in place of what follows byte {have}")
         if response.status != 206:  # from the start: the first time, no ranges, or a new file
             have = 0
             part.unlink(missing_ok=True)
-            _tag_of(part).write_text(response.headers.get("ETag", ""))
+            tag = response.headers.get("ETag", "")
+            # Not a weak one, which cannot tell contents apart.
+            strong = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+            _version_of(part).write_text(strong)
         length = response.headers.get("Content-Length")
         total = None if length is None else have + int(length)
         with (
@@ -297,20 +305,24 @@ def _download_rest(url: str, part: Path) -> None:
             tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
         ):
             bar.set_description(part.stem, refresh=False)
-            while block := response.read1(BLOCK):
+            while block := _read(response):
                 file.write(block)
                 bar.update(len(block))
     if total is not None and (found := part.stat().st_size) != total:
         raise ConnectionError(f"the connection broke after {found} of {total} bytes")
 
 
-def _ask(url: str, part: Path, have: int) -> http.client.HTTPResponse:
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read1(BLOCK)
+    except OSError as error:  # such as no route to the host, which is no matter of the disk
+        raise ConnectionError(str(error) or type(error).__name__) from error
+
+
+def _ask(url: str, part: Path, have: int, version: str) -> http.client.HTTPResponse:
     headers = {"User-Agent": "posekit", "Accept-Encoding": "identity"}
     if have:
-        headers["Range"] = f"bytes={have}-"
-        tag = _tag_of(part).read_text() if _tag_of(part).exists() else ""
-        if tag.startswith('"'):  # not a weak one, which cannot tell contents apart
-            headers["If-Range"] = tag
+        headers |= {"Range": f"bytes={have}-", "If-Range": version}
     request = urllib.request.Request(url, headers=headers)
     try:
         response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
@@ -322,9 +334,9 @@ def _ask(url: str, part: Path, have: int) -> http.client.HTTPResponse:
     return response
 
 
-def _tag_of(part: Path) -> Path:
-    """Where the ETag of a partial file is kept: it goes on only while the server's is the same."""
-    return part.with_suffix(".etag")
+def _version_of(part: Path) -> Path:
+    """Where a partial file's ETag or date is kept: it goes on while the server's is the same."""
+    return part.with_suffix(".version")
 
 
 def _convert(path: Path, output: Path, *, model: str, search: Sequence[Path]) -> None:

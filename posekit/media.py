@@ -551,6 +551,10 @@ def _scheme(text: str) -> str:
     if scheme not in WEB_SCHEMES | STREAM_SCHEMES:
         known = ", ".join(sorted(WEB_SCHEMES | STREAM_SCHEMES))
         raise InputError(f"{hide_password(text)} must be a path or a URL of {known}")
+    try:
+        urllib.parse.urlsplit(text)
+    except ValueError as error:
+        raise InputError(f"{hide_password(text)} is not a URL: {error}") from None
     return scheme
 
 
@@ -665,7 +669,9 @@ def _clip_item(clip: Clip, image: np.ndarray, time: float) -> _Item:
 
 def _from_http(url: str, name: str, channel: _Channel) -> Iterator[_Item]:
     """An image, a video or a stream: what the server says and the first bytes decide."""
-    request = urllib.request.Request(url, headers={"User-Agent": "posekit"})
+    # Spaces and letters of other alphabets, as browsers show them.
+    quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+    request = urllib.request.Request(quoted, headers={"User-Agent": "posekit"})
     with contextlib.ExitStack() as stack:
         file: IO[bytes] | None = None
         download: Download | None = None
@@ -711,7 +717,10 @@ class _Response:
     def read(self, size: int, /) -> bytes:
         """At most so many bytes, as soon as there are any: what is live does not wait."""
         data, self._rest = self._rest[:size], self._rest[size:]
-        return data or self._response.read1(size)
+        try:
+            return data or self._response.read1(size)
+        except http.client.HTTPException as error:  # as in the middle of a chunk
+            raise OSError(f"the connection broke: {_reason(error)}") from None
 
 
 def _download(stream: _Response, file: IO[bytes], size: int | None, limit: int | None) -> None:
@@ -797,7 +806,7 @@ def _is_truncated(data: bytes) -> bool:
     if data.startswith(b"\xff\xd8\xff"):
         return data.find(b"\xff\xd9", _jpeg_scan_start(data)) < 0
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND" not in data[-4096:]
+        return data.rfind(b"IEND") < 0
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return len(data) < int.from_bytes(data[4:8], "little") + 8
     return False

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from posekit.config import nearest
 from posekit.errors import InputError
 
@@ -35,6 +37,8 @@ LEAST = {
     "max_age": 0,
     "det_interval": 1,
 }
+# The most.
+MOST = {"radius": 1000, "thickness": 1000, "num_instances": 100}
 FRACTIONS = ("bbox_thr", "nms_thr", "tracking_thr")
 FLAGS = (
     "black_background",
@@ -157,14 +161,17 @@ class PredictOptions:
         if self.lift_window is not None:
             self._check_whole("lift_window", 1)
         count = self.num_instances
-        if isinstance(count, bool) or not isinstance(count, int) or not count:
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or not count:
             raise InputError(
                 f"num_instances must be at least 1, or negative for everybody, found {count!r}"
             )
         for field in FRACTIONS:
             value = getattr(self, field)
-            if not isinstance(value, int | float) or not 0 <= value <= 1:
+            if not _is_number(value) or not 0 <= value <= 1:
                 raise InputError(f"{field} must be between 0 and 1, found {value!r}")
+        for field, most in MOST.items():
+            if getattr(self, field) > most:
+                raise InputError(f"{field} must be at most {most}, found {getattr(self, field)}")
         for field in FLAGS:
             if not isinstance(getattr(self, field), bool):
                 raise InputError(f"{field} must be true or false, found {getattr(self, field)!r}")
@@ -198,7 +205,7 @@ class PredictOptions:
 
     def _check_whole(self, field: str, least: int) -> None:
         value = getattr(self, field)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise InputError(f"{field} must be a whole number of at least {least}, found {value!r}")
 
     @classmethod
@@ -287,4 +294,8 @@ def class_numbers(ids: Any) -> tuple[int, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool | np.bool_)
+        and math.isfinite(value)
+    )

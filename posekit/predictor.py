@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,7 +24,7 @@ from posekit.build import load_network, select_device
 from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.draw import draw_heatmap, draw_pose
-from posekit.draw3d import Limits, beside, draw_pose3d, fit_limits
+from posekit.draw3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator, Poses
 from posekit.hand3d import HandEstimator
@@ -161,6 +162,7 @@ class Predictor:
         self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
         self._detector = detector
+        self._loading = threading.Lock()  # one thread loads the detector
         self._process = os.getpid()
         self._remake: Callable[[], Predictor] | None = None
 
@@ -244,9 +246,10 @@ class Predictor:
     @property
     def detector(self) -> Detector | None:
         """The detector, loaded on first use; None where the whole image is the box."""
-        if self._detector is not None and not isinstance(self._detector, Detector):
-            self._detector = self._detector()
-        return self._detector
+        with self._loading:
+            if self._detector is not None and not isinstance(self._detector, Detector):
+                self._detector = self._detector()
+            return self._detector
 
     @property
     def _has_heatmaps(self) -> bool:
@@ -609,10 +612,12 @@ class _Drawer:
             return drawing
         # One scale for a whole clip, so that nobody shrinks and grows.
         self._limits = fit_limits(result.pose3d, self._limits, kpt_thr=options.kpt_thr)
-        height = result.image_size[1]
+        # As high as the picture, where that can be drawn; `beside` makes them so otherwise.
+        cells = max(1, options.num_instances)
+        height = min(max(result.image_size[1], MIN_PLOT), MAX_PLOT // cells)
         plots = draw_pose3d(
             result.pose3d,
-            size_wh=(height * max(1, options.num_instances), height),
+            size_wh=(height * cells, height),
             num_instances=options.num_instances,
             limits=self._limits,
             track_ids=result.track_ids,

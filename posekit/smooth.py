@@ -359,6 +359,7 @@ def _continues(before: PoseResult, result: PoseResult) -> bool:
         and result.frame_id is not None
         and result.frame_id > before.frame_id
         and (result.name, result.source) == (before.name, before.source)
+        and result.image_size == before.image_size
         and result.skeleton.num_keypoints == before.skeleton.num_keypoints
     )
 

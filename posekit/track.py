@@ -178,6 +178,10 @@ class Tracker:
         """
         rows = self._rows(ids)
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
+        if not len(rows):
+            self._tracks.missed += 1
+            self._forget()
+            return np.zeros(0, bool)
         tracks = self._tracks[rows]
         boxes, found = _move_boxes(tracks, points, confidences)
         needed = LOST_SCORE_SHARE * _mean_scores(tracks.anchor_scores)

@@ -7,7 +7,6 @@ import itertools
 import math
 import os
 import time
-import urllib.parse
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -512,11 +511,11 @@ def _open_output(
 
 def hide_password(url: str) -> str:
     """A URL without its user's password."""
-    parts = urllib.parse.urlsplit(url) if "://" in url else None
-    if parts is None or "@" not in parts.netloc:
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator or "@" not in host:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"***@{host}").geturl()
+    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _open_file(path: Path) -> BinaryIO:

@@ -78,7 +78,7 @@ class ResultWriter:
         self.predictions = predictions
         self.visualizations = visualizations
         self.pred_format = pred_format
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}  # names, and the number that the next of that name gets
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
@@ -206,7 +206,7 @@ class ResultWriter:
         name = self._unique_name(result.name)
         if self.predictions is not None:
             path = self.predictions / f"{Path(name).stem}.json"
-            text = json.dumps(result.instances(), allow_nan=False)
+            text = _to_json(result.instances(), result.name)
             _check_not_input(path, result.source)
             with _disk_errors(path):
                 write_atomically(path, text.encode())
@@ -230,10 +230,9 @@ class ResultWriter:
             if candidate not in self._taken:
                 break
         else:
-            number = 2
-            while (candidate := f"{stem}_{number}") in self._taken:
-                number += 1
-        self._taken.add(candidate)
+            while (candidate := f"{stem}_{self._taken[stem]}") in self._taken:
+                self._taken[stem] += 1
+        self._taken[candidate] = 2
         return candidate + suffix
 
 
@@ -263,7 +262,7 @@ class _ClipFiles:
     def write(self, result: PoseResult, drawing: np.ndarray | None, time: float | None) -> None:
         if self._frames is not None:
             record = {"frame_id": result.frame_id, "instances": result.instances()}
-            self._frames.write(json.dumps(record, allow_nan=False).encode())
+            self._frames.write(_to_json(record, result.name).encode())
         if drawing is not None and self._drawing is not None:
             if self._video is None:
                 # Its size is the first drawing's: 3D plots and heat maps widen the picture.
@@ -328,6 +327,16 @@ class _FrameFile:
         rest = memoryview(data)
         while rest:  # a nearly full disk takes a part
             rest = rest[self._file.write(rest) :]
+
+
+def _to_json(record: object, name: str) -> str:
+    try:
+        return json.dumps(record, allow_nan=False)
+    except ValueError:
+        raise OutputError(
+            f"the pose in {name} has numbers that are not finite, which JSON cannot hold: take "
+            "dtype=float32, or check the weights"
+        ) from None
 
 
 @contextlib.contextmanager

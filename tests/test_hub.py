@@ -21,7 +21,7 @@ from posekit import checkpoints, hub
 from posekit.build import build_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import find_checkpoint, read_config
-from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
+from posekit.errors import DownloadError, InputError, OutputError, PosekitError, WeightsError
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
 
@@ -132,7 +132,10 @@ def test_second_call_asks_nobody(
         ("rtmpose-x_simcc-ucoco_270e-384x288-74fb594_20230320.pth", "74fb594"),
         ("dekr_hrnet-w32_8xb10-140e_coco-512x512_ac7c17bf-20221228.pth", "ac7c17bf"),
         ("rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122.pth", None),
+        ("td-hm_hrnet-w48_8xb32-210e_humanart-256x192-05178983_20230614.pth", "05178983"),
         ("edpose_res50_coco_3rdparty.pth", None),
+        ("iter_1000000.pth", None),
+        ("best_20240115_1234567.pth", None),
         ("model.safetensors", None),
     ],
 )
@@ -200,12 +203,34 @@ def test_file_that_changed_meanwhile_starts_again(
 def test_partial_file_that_is_too_long_starts_again(
     server: HubServer, publish: Callable[..., None]
 ) -> None:
-    publish(server.add("/a.pth", posekit_file(entries=9000), drops=[8000] * 4))
+    publish(server.add("/a.pth", posekit_file(entries=9000), etag='"one"', drops=[8000] * 4))
     with pytest.raises(DownloadError):
         hub.resolve_weights(MODEL)
-    server.add("/a.pth", posekit_file())
+    server.add("/a.pth", posekit_file(), etag='"one"')
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
     assert [get.status for get in server.gets()[-2:]] == [416, 200]
+
+
+def test_a_part_whose_file_cannot_be_told_from_another_starts_again(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file(1), drops=[1000] * 4))
+    with pytest.raises(DownloadError):
+        hub.resolve_weights(MODEL)
+    server.add("/a.pth", posekit_file(2))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
+    assert {get.range for get in server.gets()} == {None}
+
+
+def test_a_download_stays_where_only_writing_fails(server: HubServer, cache: Path) -> None:
+    def convert(path: Path, output: Path) -> None:
+        raise OutputError(f"cannot write {output}: No space left on device")
+
+    source = Source(server.add("/a.pth", posekit_file()))
+    for _ in range(2):
+        with pytest.raises(OutputError):
+            hub._fetch_from_url(source, cache / "out", cache / "downloads", convert)
+    assert len(server.gets()) == 1
 
 
 def test_server_that_is_busy_is_asked_again(

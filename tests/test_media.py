@@ -123,6 +123,12 @@ def test_a_thumbnails_end_is_not_the_images(tmp_path: Path) -> None:
         read_image(path)
 
 
+def test_bytes_behind_a_png_do_no_harm(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", gradient())
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    assert read_image(path).shape == gradient().shape
+
+
 def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", gradient())
     path.write_bytes(path.read_bytes() + b"a maker's trailer")
@@ -542,6 +548,18 @@ class Handler(SimpleHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(Path(self.translate_path(self.path)).read_bytes())
             self.release.wait(30)  # the rest has not been filmed yet
+        elif self.path.startswith("/broken"):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=shot")
+            self.end_headers()
+            data = cv2.imencode(".jpg", gradient())[1].tobytes()
+            head = f"--shot\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            part = head.encode() + data + b"\r\n"
+            for _ in range(5):
+                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            self.wfile.write(b"ffff\r\nno more")
+            self.close_connection = True
         elif self.path.startswith("/short/"):
             self.send_response(200)
             self.send_header("Content-Length", "100000")
@@ -610,6 +628,19 @@ def test_url_of_a_video(tmp_path: Path, server: str, way: str) -> None:
 def test_url_of_a_heic_photograph(heic: Path, server: str) -> None:
     with pytest.raises(InputError, match=r"http://.*photo\.heic is a HEIC photograph"):
         names(f"{server}/photo.heic")
+
+
+def test_a_stream_that_breaks_off_within_a_chunk_ends_its_clip(tmp_path: Path, server: str) -> None:
+    path = save(tmp_path / "a.png", gradient())
+    with read_frames([f"{server}/broken", path], on_error="skip") as frames:
+        found = [frame.name for frame in frames]
+    assert found[-1] == "a.png"
+    assert len(found) > 1
+
+
+def test_a_url_as_a_browser_shows_it(tmp_path: Path, server: str) -> None:
+    save(tmp_path / "é 1.png", gradient())
+    assert names(f"{server}/é 1.png") == names(f"{server}/%C3%A9%201.png") == ["é 1.png"]
 
 
 def test_what_was_downloaded_goes_with_its_clip(tmp_path: Path, server: str) -> None:

@@ -30,6 +30,10 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ("skeleton_style", "coco"),
         ("on_error", "ignore"),
         ("radius", 0),
+        ("radius", 1001),
+        ("num_instances", 101),
+        ("bbox_thr", True),
+        ("bbox_thr", np.float32("nan")),
         ("kpt_thr", "low"),
         ("flip_test", "no"),
         ("flip_test", 0),
@@ -50,6 +54,12 @@ def test_an_unknown_option_names_the_nearest() -> None:
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(InputError, match=name):
         PredictOptions.from_keywords({name: value})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    values = {"bbox_thr": np.float32(0.5), "kpt_thr": np.float64(0.2), "batch_size": np.int64(2)}
+    options = PredictOptions.from_keywords(values)
+    assert (options.bbox_thr, options.kpt_thr, options.batch_size) == (0.5, 0.2, 2)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,16 @@ import pytest
 import torch
 
 import posekit
+from posekit.build import create_model
+from posekit.config import read_config
+from posekit.detect import Detector
 from posekit.errors import InputError, UnknownModelError, WeightsError
 from posekit.estimate import Poses
 from posekit.media import Clip, Frame
+from posekit.options import PredictOptions
+from posekit.predictor import _Drawer, _UnderWay
+from posekit.result import Pose3D, PoseResult
+from posekit.skeleton import load_skeleton
 from tests.test_lift import Recorder, lifter_of
 
 IMAGES = ("000000000785", "000000040083", "000000196141", "000000197388")
@@ -537,6 +545,44 @@ def test_a_pickled_predictor_is_loaded_again(rtmpose_t: Path) -> None:
     np.testing.assert_array_equal(found.keypoints, expected.keypoints)
     with pytest.raises(TypeError, match=r"posekit\.load"):
         pickle.dumps(posekit.Predictor(predictor.estimator))
+
+
+def test_threads_load_the_detector_once(small: posekit.Predictor) -> None:
+    made = []
+
+    def find() -> Detector:
+        name = "rtmdet-nano_drawn-256"
+        made.append(name)
+        return Detector(create_model(name, weights="published"), read_config(name))
+
+    predictor = posekit.Predictor(small.estimator, find)
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: predictor.detector, range(4)))
+    assert len(found) == len(made) == 1
+
+
+@pytest.mark.parametrize(("height", "cells"), [(8, 1), (300, 100), (5000, 4)])
+def test_plots_are_drawn_beside_pictures_of_any_height(height: int, cells: int) -> None:
+    skeleton = load_skeleton("h36m")
+    count = skeleton.num_keypoints
+    points = np.random.default_rng(0).random((1, count, 3)).astype(np.float32)
+    scores = np.ones((1, count), np.float32)
+    result = PoseResult(
+        keypoints=points[..., :2] * height,
+        keypoint_scores=scores,
+        boxes_xyxy=np.array([[0, 0, 32, height]], np.float32),
+        box_scores=np.ones(1, np.float32),
+        skeleton=skeleton,
+        image_size=(32, height),
+        name="a.png",
+        index=0,
+        pose3d=Pose3D(points, scores, skeleton, "m", "x right"),
+    )
+    image = np.zeros((height, 32, 3), np.uint8)
+    drawer = _Drawer(PredictOptions(num_instances=cells))
+    drawing = drawer.draw(_UnderWay(None, None, image, None), result)
+    assert drawing.shape[0] == height
+    assert drawing.shape[1] > 32
 
 
 FORK = """

@@ -172,8 +172,12 @@ def test_each_track_is_smoothed_as_if_it_were_alone(smooth: Smooth) -> None:
 def test_a_new_clip_knows_nothing_of_the_one_before(smooth: Smooth) -> None:
     noisy = line(20) + noise((20, K, 2))
     alone = keypoints_of(smooth(clip(noisy)))
+    resized = [dataclasses.replace(r, image_size=(64, 48)) for r in clip(line(20) + 500)]
     for first in (
         clip(line(20) + 500, name="other.mp4"),
+        [
+            dataclasses.replace(r, frame_id=r.frame_id - 20) for r in resized
+        ],  # a camera that changed
         clip(line(20) + 500),  # of the same name: the frames count from 0 again
         clip(line(1) + 500),
     ):

@@ -146,6 +146,12 @@ def test_one_who_was_just_seen_comes_before_one_who_was_away() -> None:
     assert ids_of(tracker, (103, 200)) == [1]
 
 
+def test_nobody_is_followed() -> None:
+    tracker = Tracker()
+    _, _, ids = tracker.carry((64, 48))
+    assert tracker.follow(ids, np.zeros((0, 17, 2)), np.zeros((0, 17))).tolist() == []
+
+
 def test_an_empty_clip_has_no_ids() -> None:
     tracker = Tracker()
     for empty in ([], np.zeros((0, 4))):

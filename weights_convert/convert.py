@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from posekit.build import build_network
 from posekit.config import read_config, resolve_name
+from posekit.errors import OutputError
 from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
@@ -194,7 +195,7 @@ def _save(state: Mapping[str, Tensor], output: Path, metadata: dict[str, str]) -
             temporary.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        raise ConversionError(f"cannot write {output}: {reason}") from None
+        raise OutputError(f"cannot write {output}: {reason}") from None
 
 
 def _unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from posekit.errors import InputError
 from posekit.models.tracing import trace
 from weights_convert.errors import ConversionError
 from weights_convert.openmmlab import RULES
@@ -148,14 +149,15 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
         Entries under `net`'s keys, in `net`'s order, float32.
 
     Raises:
-        ConversionError: no ONNX graph, one of another network (the message has the first
-            difference), or the package `onnx` is missing.
+        ConversionError: no ONNX graph, or one of another network (the message has the first
+            difference).
+        InputError: the package `onnx` is missing.
     """
     try:
         import onnx
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError:
-        raise ConversionError(f'to read {path}: pip install "posekit[onnx]"') from None
+        raise InputError(f'to read {path}: pip install "posekit[onnx]"') from None
     family, data = type(net).__name__, open_onnx(path)
     if family not in FAMILIES:
         raise ConversionError(

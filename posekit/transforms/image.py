@@ -40,7 +40,7 @@ def letterbox(
 
 def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int, int]:
     """The size (w, h) of an image resized to fit into another, keeping the aspect ratio."""
-    factor = min(max(into_wh) / max(size_wh), min(into_wh) / min(size_wh))
+    factor = min(most / side for side, most in zip(size_wh, into_wh, strict=True))
     width, height = (
         min(max(int(side * factor + 0.5), 1), most)
         for side, most in zip(size_wh, into_wh, strict=True)

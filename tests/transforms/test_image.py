@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from posekit.transforms.image import Normalize, letterbox
+from posekit.transforms.image import Normalize, fitted_size, letterbox
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,12 @@ def test_tables_give_what_arithmetic_gives(color: str) -> None:
     expected = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     assert torch.equal(normalize(images), expected)
     assert normalize(images[:0]).shape == (0, 3, 16, 12)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((480, 640), (360, 480)), ((640, 480), (640, 480)), ((10, 1), (640, 64))]
+)
+def test_the_ratio_stays_where_the_frame_is_not_square(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert fitted_size(size, (640, 480)) == expected

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from posekit.build import build_network, load_weights
 from posekit.config import read_config
-from posekit.errors import UnknownModelError
+from posekit.errors import OutputError, UnknownModelError
 from tests.networks import reference_case, reference_state, relative_errors
 from weights_convert import CONVERTER_VERSION, ConversionError, convert_file, convert_state_dict
 from weights_convert.convert import apply_rules
@@ -232,7 +232,7 @@ def test_a_place_that_cannot_be_written_is_named(
     tmp_path: Path, rtmpose_pth: Path, folder: str
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConversionError, match=rf"cannot write .*{folder}/a\.safetensors: N"):
+    with pytest.raises(OutputError, match=rf"cannot write .*{folder}/a\.safetensors: N"):
         convert_file(rtmpose_pth, "rtmpose-t_body8-256x192", tmp_path / folder / "a.safetensors")
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from posekit.build import build_network
 from posekit.config import read_config
+from posekit.errors import InputError
 from posekit.models.rtmdet import RTMDet
 from posekit.models.rtmpose import RTMPose
 from posekit.models.rtmw import RTMW
@@ -355,7 +356,7 @@ def test_a_missing_package_is_named(
 ) -> None:
     path = exports("rtmpose")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConversionError, match=r'pip install "posekit\[onnx\]"'):
+    with pytest.raises(InputError, match=r'pip install "posekit\[onnx\]"'):
         read_onnx(path, empty("rtmpose"))
 
 
