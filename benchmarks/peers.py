@@ -39,7 +39,7 @@ from weights_convert import convert_state_dict
 
 VITPOSE = "vitpose-b-simple_coco-256x192"  # with the head that VitPoseConfig has by default
 TOLERANCE = 1e-3  # of heat maps, in units of their standard deviation
-OPTIONS = {"flip_test": False, "bbox_thr": 0.3, "batch_size": 4}
+OPTIONS = {"flip_test": False, "bbox_thr": 0.3, "batch_size": 8}
 
 
 def main() -> None:
