@@ -39,6 +39,7 @@ __all__ = [
     "FrameReader",
     "check_inputs",
     "decode_image",
+    "input_files",
     "is_webcam",
     "read_frames",
     "read_image",
@@ -530,6 +531,24 @@ def _count(inputs: Any, listing: _Listing) -> int | None:
         return None
     counts = [_count(item, listing) for item in inputs]
     return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def input_files(
+    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
+) -> list[Path]:
+    """The files that inputs name, as far as is known before they are read; see `read_frames`."""
+    if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes):
+        lists = [input_files(item, recursive=recursive, include=include) for item in inputs]
+        return [file for files in lists for file in files]
+    if not isinstance(inputs, str | os.PathLike):
+        return []
+    text = os.fsdecode(inputs)
+    try:
+        if _camera_number(text) is None and not _scheme(text):
+            return _Listing.of(recursive, include).files(text)
+    except InputError:  # which is told when its turn comes
+        pass
+    return []
 
 
 def _camera_number(text: str) -> int | None:

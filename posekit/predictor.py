@@ -29,7 +29,7 @@ from posekit.errors import InputError
 from posekit.estimate import PoseEstimator, Poses
 from posekit.hand3d import HandEstimator
 from posekit.lift import Lifter, check_liftable, lift_stream
-from posekit.media import Clip, Frame, is_webcam, read_frames
+from posekit.media import Clip, Frame, input_files, is_webcam, read_frames
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.show import Window
@@ -290,7 +290,12 @@ class Predictor:
         if chosen.draw_heatmap and not self._has_heatmaps:
             log.warning("draw_heatmap has no effect: this model has no heat maps")
         writer = ResultWriter(
-            chosen.predictions_dir, chosen.visualization_dir, pred_format=chosen.pred_format
+            chosen.predictions_dir,
+            chosen.visualization_dir,
+            pred_format=chosen.pred_format,
+            inputs=functools.partial(
+                input_files, inputs, recursive=chosen.recursive, include=chosen.include
+            ),
         )
         show = is_webcam(inputs) if chosen.show is None else chosen.show
         window = Window("posekit") if show else None

@@ -9,8 +9,9 @@ import queue
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -63,6 +64,7 @@ class ResultWriter:
         predictions: folder of the JSON files, None for none.
         visualizations: folder of the pictures, None for none.
         pred_format: a clip's predictions as one "json" list or as "jsonl", a line per frame.
+        inputs: lists the files that are read, which are never written over.
 
     Raises:
         InputError: a folder cannot be made or written to.
@@ -74,10 +76,12 @@ class ResultWriter:
         visualizations: Path | None,
         *,
         pred_format: Literal["json", "jsonl"] = "json",
+        inputs: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
         self.predictions = predictions
         self.visualizations = visualizations
         self.pred_format = pred_format
+        self._list_inputs = inputs
         self._taken: dict[str, int] = {}  # names, and the number that the next of that name gets
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._thread: threading.Thread | None = None
@@ -195,11 +199,12 @@ class ResultWriter:
             return
         if self._clip_files is None:
             name = Path(self._unique_name(job.clip.name)).stem
-            self._clip_files = _ClipFiles(
-                job.clip,
-                self.predictions and self.predictions / f"{name}.{self.pred_format}",
-                self.visualizations and self.visualizations / f"{name}.mp4",
-            )
+            predictions = self.predictions and self.predictions / f"{name}.{self.pred_format}"
+            drawing_path = self.visualizations and self.visualizations / f"{name}.mp4"
+            for path in (predictions, drawing_path):
+                if path is not None:
+                    self._check_not_input(path, job.clip.source)
+            self._clip_files = _ClipFiles(job.clip, predictions, drawing_path)
         self._clip_files.write(job.result, drawing, job.time)
 
     def _write_image(self, result: PoseResult, drawing: np.ndarray | None) -> None:
@@ -207,15 +212,29 @@ class ResultWriter:
         if self.predictions is not None:
             path = self.predictions / f"{Path(name).stem}.json"
             text = _to_json(result.instances(), result.name)
-            _check_not_input(path, result.source)
+            self._check_not_input(path, result.source)
             with _disk_errors(path):
                 write_atomically(path, text.encode())
         if self.visualizations is not None and drawing is not None:
             file_name, data = _encode(name, drawing)
             path = self.visualizations / file_name
-            _check_not_input(path, result.source)
+            self._check_not_input(path, result.source)
             with _disk_errors(path):
                 write_atomically(path, data)
+
+    def _check_not_input(self, path: Path, source: str | None) -> None:
+        """Raises an OutputError where writing would destroy what is read now or later."""
+        found = _identity(path)
+        if found is None:
+            return
+        if source is not None and found == _identity(Path(source)):
+            raise OutputError(f"cannot write {path}: it is the input itself; name another folder")
+        if found in self._inputs:
+            raise OutputError(f"cannot write {path}: it is one of the inputs; name another folder")
+
+    @cached_property
+    def _inputs(self) -> frozenset[tuple[int, int] | None]:
+        return frozenset(map(_identity, self._list_inputs()))
 
     def _end_clip(self) -> None:
         files, self._clip_files = self._clip_files, None
@@ -245,7 +264,7 @@ class _ClipFiles:
         drawing: path of the video, None for none.
 
     Raises:
-        OutputError: one is the clip's own file, or cannot be made.
+        OutputError: one cannot be made.
     """
 
     def __init__(self, clip: Clip, predictions: Path | None, drawing: Path | None) -> None:
@@ -253,9 +272,6 @@ class _ClipFiles:
         self._drawing = drawing
         self._video: VideoWriter | None = None
         self._frames: _FrameFile | None = None
-        for path in (predictions, drawing):
-            if path is not None:
-                _check_not_input(path, clip.source)
         if predictions is not None:
             self._frames = _FrameFile(predictions, lines=predictions.suffix == ".jsonl")
 
@@ -339,6 +355,15 @@ def _to_json(record: object, name: str) -> str:
         ) from None
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for all names of a file; None where there is none, as for a URL."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextlib.contextmanager
 def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
     try:
@@ -346,16 +371,6 @@ def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}{state and f'; {state}'}") from None
-
-
-def _check_not_input(path: Path, source: str | None) -> None:
-    """Raises an OutputError where writing would destroy what is being read."""
-    try:
-        same = source is not None and path.samefile(source)
-    except OSError:  # nothing is there yet, or the source is a URL or a camera
-        return
-    if same:
-        raise OutputError(f"cannot write {path}: it is the input itself; name another folder")
 
 
 def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -25,7 +25,7 @@ import posekit
 from posekit.build import create_model
 from posekit.config import read_config
 from posekit.detect import Detector
-from posekit.errors import InputError, UnknownModelError, WeightsError
+from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
 from posekit.estimate import Poses
 from posekit.media import Clip, Frame
 from posekit.options import PredictOptions
@@ -583,6 +583,19 @@ def test_plots_are_drawn_beside_pictures_of_any_height(height: int, cells: int) 
     drawing = drawer.draw(_UnderWay(None, None, image, None), result)
     assert drawing.shape[0] == height
     assert drawing.shape[1] > 32
+
+
+def test_an_input_that_comes_later_is_not_drawn_over(
+    small: posekit.Predictor, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "x.png"), np.full((8, 8, 3), 7, np.uint8))
+    before = (tmp_path / "b" / "x.png").read_bytes()
+    inputs = [str(tmp_path / "a" / "x.png"), str(tmp_path / "b")]
+    with pytest.raises(OutputError, match=r"b/x\.png: it is one of the inputs"):
+        list(small(inputs, vis_out_dir=tmp_path / "b"))
+    assert (tmp_path / "b" / "x.png").read_bytes() == before
 
 
 FORK = """
