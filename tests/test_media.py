@@ -255,6 +255,8 @@ def test_other_types_are_refused(inputs: object) -> None:
         ("s3://bucket/a.jpg", "must be a path or a URL"),
         ("", "empty path"),
         ("a\0b.jpg", "no such file|cannot read"),
+        ("http://user:secret@[bad/a.jpg", r"http://\*\*\*@\[bad/a.jpg is not a URL"),
+        ("rtsp://[bad/x", "is not a URL"),
     ],
 )
 def test_names_that_mean_nothing(inputs: str, message: str) -> None:
