@@ -44,7 +44,11 @@ def fingerprint(net: nn.Module, *details: object) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((__version__, torch.__version__, details)).encode())
     for name, module in net.named_modules():
-        attributes = [(key, _plain(value)) for key, value in sorted(vars(module).items())]
+        attributes = [
+            (key, _plain(value))
+            for key, value in sorted(vars(module).items())
+            if key not in ("_parameters", "_buffers", "_modules")  # which are gone through below
+        ]
         digest.update(repr((name, _name(type(module)), attributes)).encode())
     for source in _sources(net):
         digest.update(source)
@@ -60,6 +64,10 @@ def _bytes(tensor: Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
+def _digest(data: bytes | memoryview) -> str:
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
 def _plain(value: object) -> object:
     """What is the same in each process: no addresses."""
     if isinstance(value, tuple | list):
@@ -69,9 +77,10 @@ def _plain(value: object) -> object:
     if isinstance(value, functools.partial):
         return [_plain(part) for part in (value.func, value.args, value.keywords)]
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(value)
+        content = _plain(value.tolist()) if value.dtype.hasobject else _digest(value.tobytes())
+        return value.shape, str(value.dtype), content
     if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype, bytes(_bytes(value))
+        return tuple(value.shape), value.dtype, _digest(_bytes(value))
     if value is None or isinstance(value, bool | int | float | str | torch.dtype):
         return value
     return _name(value if callable(value) and hasattr(value, "__qualname__") else type(value))

@@ -123,6 +123,7 @@ def test_arguments_change_the_fingerprint() -> None:
         {"act": partial(torch.clamp, min=0)}, {"act": partial(torch.clamp, min=1)},
         {"scale": {"a": 1}}, {"scale": {"a": 2}}, {"scale": np.ones(2)}, {"scale": np.zeros(2)},
         {"scale": torch.ones(2)}, {"scale": torch.ones(1, 2)}, {"scale": torch.zeros(2)},
+        {"scale": np.array(["a"])}, {"scale": np.array(["b", None])},
     ]  # fmt: skip
     found = [fingerprint(nn.Sequential(Scaled(**given))) for given in arguments]
     assert len(set(found)) == len(arguments)
