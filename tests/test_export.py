@@ -385,6 +385,7 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (["format=[onnx,openvino]"], "format must be"),
         (["output=[a.onnx]"], "output: expected one file or folder, found a list"),
         (["detector=rtmdet-nano_person-320"], "nothing to export"),
+        ([f"model={DETECTOR}", "detector_weights=a.pth"], "use weights"),
         (["detector=none"], "nothing to export"),
     ],
 )

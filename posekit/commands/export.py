@@ -113,6 +113,8 @@ def _checked_job(values: Mapping[str, Any]) -> _Job:
         raise InputError(f"export does 2D models and detectors; {names['lifter']} is a lifter")
     part = "detector" if names["model"] is None else "model"
     name, config = names[part], values[part]
+    if part == "detector" and values["detector_weights"] is not None:
+        raise InputError(f"detector_weights: {name} is what is exported; use weights")
     kind = _one_of("format", values["format"], FORMATS)
     dtype = _one_of("dtype", values["dtype"] or "float32", TOLERANCES)
     quantize = values["quantize"]
