@@ -155,11 +155,17 @@ class MMPoseInferencer:
             "detector_weights": det_weights,
             "device": device,
         }
+        from posekit.hub import naming_weights
         from posekit.predictor import load
 
-        self.predictor = load(
-            chosen, **{name: value for name, value in named.items() if value is not None}
-        )
+        keys = {
+            "weights=": "pose2d_weights=" if pose3d is None else "pose3d_weights=",
+            "detector_weights=": "det_weights=",
+        }
+        with naming_weights(keys):
+            self.predictor = load(
+                chosen, **{name: value for name, value in named.items() if value is not None}
+            )
 
     def __call__(
         self,
@@ -295,9 +301,11 @@ def init_model(
     from omegaconf import OmegaConf
 
     from posekit.estimate import PoseEstimator
+    from posekit.hub import naming_weights
     from posekit.predictor import load
 
-    predictor = load(name, weights=checkpoint, detector="whole_image", device=device)
+    with naming_weights({"weights=": "checkpoint="}):
+        predictor = load(name, weights=checkpoint, detector="whole_image", device=device)
     assert isinstance(predictor.estimator, PoseEstimator)
     visualizer = {"type": "PoseLocalVisualizer", "name": "visualizer", "vis_backends": []}
     cfg = {**described, "model": {"test_cfg": test_cfg}, "visualizer": visualizer}

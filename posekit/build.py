@@ -20,6 +20,7 @@ from posekit.errors import InputError, WeightsError, first_line
 
 __all__ = [
     "build_network",
+    "check_fit",
     "create_model",
     "load_initial_weights",
     "load_network",
@@ -72,6 +73,7 @@ def load_network(
     weights: str | Path | None = None,
     *,
     search: Sequence[Path] = (),
+    key: str = "weights=",
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = torch.float32,
 ) -> nn.Module:
@@ -80,16 +82,19 @@ def load_network(
     Args:
         name: its public name.
         config: its YAML.
-        weights, search: as `posekit.hub.resolve_weights`.
+        weights, search, key: as `posekit.hub.resolve_weights`.
         device, dtype: as `load_weights`.
 
     Raises:
         WeightsError, DownloadError, InputError: as these two.
     """
-    from posekit.hub import resolve_weights
+    from posekit.hub import model_in_file, resolve_weights
 
-    path = resolve_weights(name, weights, search=search)
-    return load_weights(build_network(config["net"]), path, device=device, dtype=dtype)
+    path = resolve_weights(name, weights, search=search, key=key)
+    net = load_weights(build_network(config["net"]), path, device=device, dtype=dtype)
+    if weights is not None and (named := model_in_file(path)) not in (None, name):
+        log.warning("%s are weights of %s; they fit and are used for %s", weights, named, name)
+    return net
 
 
 def load_initial_weights(
@@ -130,7 +135,7 @@ def load_initial_weights(
     kept: list[str] = []
     try:
         with safe_open(path, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            shapes = _shapes(file)
             renamed = bool(names_in_file) and list(names) != list(names_in_file)
             fresh = [
                 key
@@ -238,15 +243,29 @@ def load_weights(
     expected = net.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
-            found = set(file.keys())
-            _check_entries(
-                path, expected, {key: tuple(file.get_slice(key).get_shape()) for key in found}
-            )
+            _check_entries(path, expected, _shapes(file))
             state = {key: _placed(file.get_tensor(key), device, dtype) for key in expected}
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)
+
+
+def check_fit(net: nn.Module, path: Path) -> None:
+    """Refuses a posekit safetensors file that `load_weights` would refuse for a network.
+
+    Raises:
+        WeightsError: damaged file, missing or unknown entries, shapes that differ.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_entries(path, net.state_dict(), _shapes(file))
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+
+
+def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
 
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:

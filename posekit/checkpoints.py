@@ -13,11 +13,15 @@ class Source:
 
     Attributes:
         location: `https://...`, or `hf://org/repo/path/in/repo@revision` for a Hub repository.
-        sha256: the file's digest, whole or its first digits; None where none is known.
+        sha256: the file's digest, whole or its first digits; a file with another one is refused.
+            None where none is known. (Digits in a file's name are a hint, not a promise.)
+        stands_in: what the file holds, where it is other weights than those that the row's figures
+            are of; it is taken with a warning. None for the row's own.
     """
 
     location: str
     sha256: str | None = None
+    stands_in: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,26 @@ RTMW = _DOWNLOADS + "mmpose/v1/projects/rtmw/"
 MMDET2 = _DOWNLOADS + "mmdetection/v2.0/"
 MMDET3 = _DOWNLOADS + "mmdetection/v3.0/rtmdet/"
 
+# Files of Hub repositories. No revision of these exports is known to pin them to.
+ONNX_EXPORTS = "hf://michele-xilo/rtmpose-rs/"
+# OpenMMLab's file is this one, renamed.
+MOTIONBERT = (
+    "hf://walterzhu/MotionBERT/checkpoint/pose3d/FT_MB_release_MB_ft_h36m/best_epoch.bin"
+    "@370a9196aa3c89198b134c82476143b01c0fb32c"
+)
+_VITPOSE_AUTHORS = "trained by the authors of ViTPose, not by OpenMMLab"
+VITPOSE_B = Source(
+    "hf://usyd-community/vitpose-base/model.safetensors@95be2991424e646950d656bb7fc15ec9be119700",
+    sha256="cd9a4e6cefc33c51ddcc32dd509fc4114b5845256463a69a10ea2dfde402b2f8",
+    stands_in=_VITPOSE_AUTHORS,
+)
+VITPOSE_B_SIMPLE = Source(
+    "hf://usyd-community/vitpose-base-simple/model.safetensors"
+    "@a93ac0c67e0b7e2c55287d21d4c460c8f3c54d45",
+    sha256="85375373893ddd3641f3912821073e53f5435f9e966e1dca59d004454bfe4fdf",
+    stands_in=_VITPOSE_AUTHORS,
+)
+
 # Training sets that several rows share, as the RTMPose and RTMW authors name them.
 BODY8 = "Body7: AI Challenger, MS COCO, CrowdPose, MPII, sub-JHMDB, Halpe, PoseTrack18"
 BODY8_HALPE26 = BODY8 + ", with the 26 keypoints of Halpe"
@@ -94,17 +118,17 @@ def _openmmlab(
     *,
     aliases: tuple[str, ...] = (),
     older_configs: tuple[str, ...] = (),
-    hub: tuple[str, ...] = (),
+    hub: tuple[Source, ...] = (),
 ) -> Checkpoint:
     """A row whose weights OpenMMLab published, under its licence.
 
-    `hub` names files of Hub repositories that hold them too, in another layout.
+    `hub` has files of Hub repositories that hold them too, or stand in, in another layout.
     """
     return Checkpoint(
         name=name,
         task=task,
         config=config,
-        sources=(Source(url), *(Source(f"hf://{file}") for file in hub)),
+        sources=(Source(url), *hub),
         metrics=tuple(Metric(*metric) for metric in metrics),
         license="Apache-2.0",
         training_data=training_data,
@@ -285,7 +309,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1 + "rtmpose-m_simcc-aic-coco_pt-aic-coco_420e-256x192-63eb25f7_20230126.pth",
         (("COCO", "AP", 0.758),),
         AIC_COCO,
-        hub=("michele-xilo/rtmpose-rs/rtmpose_m_simcc_aic_coco_256x192.onnx",),
+        hub=(Source(ONNX_EXPORTS + "rtmpose_m_simcc_aic_coco_256x192.onnx"),),
     ),
     _openmmlab(
         "rtmpose-l_aic-coco-256x192",
@@ -294,7 +318,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1 + "rtmpose-l_simcc-aic-coco_pt-aic-coco_420e-256x192-f016ffe0_20230126.pth",
         (("COCO", "AP", 0.765),),
         AIC_COCO,
-        hub=("michele-xilo/rtmpose-rs/rtmpose_l_simcc_aic_coco_256x192.onnx",),
+        hub=(Source(ONNX_EXPORTS + "rtmpose_l_simcc_aic_coco_256x192.onnx"),),
     ),
     _openmmlab(
         "rtmpose-m_aic-coco-384x288",
@@ -459,7 +483,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         (("COCO-WholeBody", "Whole AP", 0.582),),
         COCKTAIL14,
         aliases=("rtmw",),
-        hub=("michele-xilo/rtmpose-rs/rtmw_m_simcc_cocktail14_256x192.onnx",),
+        hub=(Source(ONNX_EXPORTS + "rtmw_m_simcc_cocktail14_256x192.onnx"),),
     ),
     _openmmlab(
         "rtmw-l_cocktail14-256x192",
@@ -468,7 +492,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         RTMW + "rtmw-dw-x-l_simcc-cocktail14_270e-256x192-20231122.pth",
         (("COCO-WholeBody", "Whole AP", 0.66),),
         COCKTAIL14,
-        hub=("michele-xilo/rtmpose-rs/rtmw_l_simcc_cocktail14_256x192.onnx",),
+        hub=(Source(ONNX_EXPORTS + "rtmw_l_simcc_cocktail14_256x192.onnx"),),
     ),
     _openmmlab(
         "rtmw-x_cocktail14-256x192",
@@ -781,7 +805,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         TOPDOWN_COCO + "td-hm_ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314.pth",
         (("COCO", "AP", 0.757),),
         "COCO",
-        hub=("usyd-community/vitpose-base/model.safetensors",),
+        hub=(VITPOSE_B,),
     ),
     _openmmlab(
         "vitpose-l_coco-256x192",
@@ -819,7 +843,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
             "vitpose",
             "vitpose-b",
         ),
-        hub=("usyd-community/vitpose-base-simple/model.safetensors",),
+        hub=(VITPOSE_B_SIMPLE,),
     ),
     _openmmlab(
         "vitpose-l-simple_coco-256x192",
@@ -1157,7 +1181,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         V1_RTMPOSE + "rtmdet_nano_8xb32-100e_coco-obj365-person-05d8511e.pth",
         (),
         PERSON_BOXES,
-        hub=("michele-xilo/rtmpose-rs/rtmdet_nano_person.onnx",),
+        hub=(Source(ONNX_EXPORTS + "rtmdet_nano_person.onnx"),),
     ),
     _openmmlab(
         "rtmdet-m_person-640",
@@ -1279,7 +1303,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "Human3.6M, pre-trained on AMASS, Human3.6M, PoseTrack and InstaVariety",
         aliases=("human3d",),
         older_configs=("vid_pl_motionbert_8xb32-120e_h36m",),
-        hub=("walterzhu/MotionBERT/checkpoint/pose3d/FT_MB_release_MB_ft_h36m/best_epoch.bin",),
+        hub=(Source(MOTIONBERT),),
     ),
     _openmmlab(
         "motionbert_h36m",

@@ -16,49 +16,65 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import http.client
 import json
 import logging
 import os
 import re
 import shutil
-import ssl
-import textwrap
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock
-from tqdm import tqdm
 
 from posekit.checkpoints import Source
-from posekit.config import PACKAGED, find_checkpoint, read_config
-from posekit.errors import DownloadError, InputError, WeightsError
+from posekit.config import PACKAGED, find_checkpoint, read_config, resolve_name
+from posekit.download import (
+    BLOCK,
+    download,
+    download_from_hub,
+    is_offline,
+    is_resumable,
+    one_line,
+    parse_hub,
+    quiet_hub,
+)
+from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
 from weights_convert import CONVERTER_VERSION
 
-__all__ = ["cache_dir", "is_graph", "resolve_weights"]
+__all__ = [
+    "cache_dir",
+    "is_graph",
+    "model_in_file",
+    "named_here",
+    "naming_weights",
+    "resolve_weights",
+    "stand_in",
+]
 
 log = logging.getLogger(__name__)
 
 # Writes a downloaded file (first path) as posekit weights (second path).
 Converter = Callable[[Path, Path], None]
+# Why a posekit file is not what is asked for; None where it is.
+Check = Callable[[Path], str | None]
 
 MIRROR_FILE = "model.safetensors"
-TIMEOUT = 30.0  # seconds without a byte
-PAUSES = (0.5, 2.0, 5.0)  # seconds before a broken download goes on; then it is given up
-BLOCK = 1 << 20
+STANDS_IN = "stands_in"  # metadata: what a cached file holds in place of the published weights
 
 # The first digits of the file's SHA-256 end an official name, before an optional date. Where no
 # letter is among them, nor a date behind them, they may as well be a date or the number of a step.
 _DIGITS_IN_NAME = re.compile(r"[-_](?=\d*[a-f]|\d+[-_]20)([0-9a-f]{7,8})(?:[-_]20\d{6})?\.pth$")
-_DROPPED = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
 
 
 def resolve_weights(
-    model: str, weights: str | Path | None = None, *, search: Sequence[Path] = ()
+    model: str,
+    weights: str | Path | None = None,
+    *,
+    search: Sequence[Path] = (),
+    key: str = "weights=",
 ) -> Path:
     """The local posekit safetensors file of a model.
 
@@ -69,8 +85,10 @@ def resolve_weights(
         model: a public name.
         weights: a file in any layout that `weights_convert` reads, `https://...`, or
             `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
+            `#sha256=...` behind a URL refuses a file with another hash.
             None or "published" takes the published weights.
         search: folders of configurations that come before the packaged ones.
+        key: how the user gives these weights, as errors name it.
 
     Raises:
         WeightsError: no such file, a damaged one, or one that does not fit the model.
@@ -79,10 +97,33 @@ def resolve_weights(
     """
     convert = functools.partial(_convert, model=model, search=search)
     if weights in (None, "published"):
-        return _published(model, convert)
+        return _published(model, convert, search, key)
     if "://" in (text := os.fspath(weights)):
-        return _from_url(model, text, convert)
+        return _from_url(model, text, convert, search, key)
     return _from_file(model, Path(text).expanduser(), convert, search)
+
+
+_keys: ContextVar[Mapping[str, str] | None] = ContextVar("_keys", default=None)
+
+
+@contextmanager
+def naming_weights(keys: Mapping[str, str]) -> Iterator[None]:
+    """Errors name weights as the user of another interface gives them.
+
+    Args:
+        keys: posekit's key -> that interface's, each up to the value, as
+            `{"detector_weights=": "--det-weights "}`.
+    """
+    token = _keys.set(keys)
+    try:
+        yield
+    finally:
+        _keys.reset(token)
+
+
+def named_here(key: str) -> str:
+    """What a key of weights is called in the interface that is used, see `naming_weights`."""
+    return (_keys.get() or {}).get(key, key)
 
 
 def cache_dir() -> Path:
@@ -93,24 +134,62 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def _published(model: str, convert: Converter) -> Path:
+def stand_in(model: str) -> str | None:
+    """What is cached in place of a model's published weights; None where these are."""
+    path = _cache_path(model)
+    return _metadata(path).get(STANDS_IN) if path.is_file() else None
+
+
+def model_in_file(path: Path) -> str | None:
+    """The model that a file of posekit weights says it is for; None for any other file."""
+    return _metadata(path).get("model")
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    header = _read_header(path)
+    return {} if header is None else header[0]
+
+
+def _published(model: str, convert: Converter, search: Sequence[Path], key: str) -> Path:
     if (packaged := PACKAGED / f"{model}.safetensors").is_file():
         return packaged
     row = find_checkpoint(model)
     sources = list(row.sources) if row else []
     if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
         sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
-    return _cached(model, lambda output: _fetch_first(model, sources, output, convert))
+    unfit = functools.partial(_unfit, model=model, search=search)
+
+    def fetch(output: Path) -> None:
+        _fetch_first(model, sources, output, convert, unfit, key)
+
+    path = _cached(model, fetch, unfit)
+    if other := _metadata(path).get(STANDS_IN):
+        log.warning(
+            "%s: the weights are a stand-in, %s; the published figures are not theirs. To ask for "
+            "the published ones again, remove %s",
+            *(model, other, path),
+        )
+    return path
 
 
-def _from_url(model: str, url: str, convert: Converter) -> Path:
-    if not url.startswith(("https://", "http://", "hf://")):
-        raise InputError(f"expected weights from https://, http:// or hf://, found '{url}'")
+def _from_url(model: str, text: str, convert: Converter, search: Sequence[Path], key: str) -> Path:
+    if not text.startswith(("https://", "http://", "hf://")):
+        raise InputError(f"expected weights from https://, http:// or hf://, found '{text}'")
+    url, _, fragment = text.partition("#")
+    digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
+    if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
+        raise InputError(
+            f"expected 8 to 64 hexadecimal digits behind #sha256=, found '{digest}' in {text}"
+        )
     if url.startswith("hf://"):
-        _parse_hub(url)
-    key = hashlib.sha256(url.encode()).hexdigest()[:12]
-    sources = [Source(url)]
-    return _cached(f"{model}-{key}", lambda output: _fetch_first(model, sources, output, convert))
+        parse_hub(url)
+    sources = [Source(url, digest)]
+
+    def fetch(output: Path) -> None:
+        _fetch_first(model, sources, output, convert, lambda path: None, key)
+
+    name = f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return _cached(name, fetch, functools.partial(_outgrown, model=model, search=search))
 
 
 def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path]) -> Path:
@@ -128,19 +207,24 @@ def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path
         key = _sha256(path)[:12]
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
-    return _cached(f"{model}-{key}", lambda output: convert(path, output))
+    unfit = functools.partial(_outgrown, model=model, search=search)
+    return _cached(f"{model}-{key}", lambda output: convert(path, output), unfit)
 
 
-def _cached(stem: str, make: Callable[[Path], None]) -> Path:
+def _cache_path(stem: str) -> Path:
+    return cache_dir() / "models" / f"{stem}.safetensors"
+
+
+def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
     """A file of the cache, made by the first of all processes that ask for it."""
-    path = cache_dir() / "models" / f"{stem}.safetensors"
+    path = _cache_path(stem)
     try:
-        if _is_current(path):
+        if _is_current(path) and unfit(path) is None:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if not _is_current(path):  # nor has another process made it meanwhile
-                _make(path, make)
+            if not _is_current(path) or unfit(path):  # nor has another process made it meanwhile
+                _make(path, make, unfit)
     except DownloadError:
         raise
     except OSError as error:
@@ -151,207 +235,172 @@ def _cached(stem: str, make: Callable[[Path], None]) -> Path:
     return path
 
 
-def _make(path: Path, make: Callable[[Path], None]) -> None:
-    outdated = _is_whole(path)
-    damaged = not outdated and path.exists()
-    if damaged:
-        log.warning("%s is damaged and was removed", path)
+def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
+    before = ""
+    outdated = False
+    if path.exists() and not _is_whole(path):
+        before = f"{path} was damaged and is removed"
         path.unlink()
+    elif path.exists() and (reason := unfit(path)):
+        aside = path.with_suffix(".unfit")
+        path.replace(aside)
+        before = f"{path} is set aside as {aside.name}: {reason}"
+    else:
+        outdated = path.exists()
+    if before:
+        log.warning("%s; it is made anew", before)
     try:
         make(path)
     except DownloadError as error:
         if outdated:
             text = "%s was converted by another version of posekit and cannot be made anew: %s"
-            log.warning(text, path, _one_line(error))
-        elif damaged:
-            raise DownloadError(f"{path} was damaged and is removed; {error}") from None
+            log.warning(text, path, one_line(error))
+        elif before:
+            raise DownloadError(f"{before}; {error}") from None
         else:
             raise
 
 
-def _fetch_first(model: str, sources: list[Source], output: Path, convert: Converter) -> None:
+def _fetch_first(
+    model: str, sources: list[Source], output: Path, convert: Converter, unfit: Check, key: str
+) -> None:
     """Makes the output from the first source that works."""
     downloads = cache_dir() / "downloads" / output.stem
-    failures = []
-    for source in sources:
-        try:
-            if source.location.startswith("hf://"):
-                _fetch_from_hub(source, output, convert)
+    failures: dict[str, Exception] = {}
+    with quiet_hub():
+        for source in sources:
+            try:
+                _fetch(source, output, downloads, convert, unfit)
+            except (DownloadError, WeightsError, InputError) as error:
+                failures[source.location] = error
             else:
-                _fetch_from_url(source, output, downloads, convert)
-        except (DownloadError, WeightsError) as error:
-            failures.append(f"  {source.location}: {_one_line(error)}")
-        else:
-            shutil.rmtree(downloads, ignore_errors=True)
-            return
-    tried = "\n".join(failures) or "  nothing, since no source is known"
+                for location, error in failures.items():
+                    # That a place has nothing is less of a surprise than that it has another file.
+                    level = logging.WARNING if isinstance(error, WeightsError) else logging.INFO
+                    log.log(level, "%s: not from %s: %s", model, location, one_line(error))
+                shutil.rmtree(downloads, ignore_errors=True)
+                return
+    lines = [f"  {location}: {one_line(error)}" for location, error in failures.items()]
+    tried = "\n".join(lines) or "  nothing, since no source is known"
+    again = "Running this again goes on where the download broke off. "
     raise DownloadError(
         f"no weights for {model}. Tried:\n{tried}\n"
-        "Get the file by other means and pass it: weights=FILE"
+        f"{again if is_resumable(downloads) else ''}"
+        f"Get the file by other means and pass it: {key}FILE"
     )
 
 
-def _fetch_from_hub(source: Source, output: Path, convert: Converter) -> None:
-    """Takes a file from the Hub's own cache, where it stays."""
-    path = _download_from_hub(source.location)
-    # There a large file lies under its SHA-256, and a link with its name leads to it.
+def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, unfit: Check) -> None:
+    if source.location.startswith("hf://"):
+        path = download_from_hub(source.location)  # it stays in the Hub's own cache
+    else:
+        path = _download(source.location, downloads)
+    # In the Hub's cache a large file lies under its SHA-256, and a link with its name leads to it.
     stored = re.fullmatch(r"[0-9a-f]{64}", path.resolve().name)
-    digits = source.sha256 or (stored[0] if stored else _digits_in_name(path.name))
-    if fault := _fault(path, digits):
+    digest = source.sha256 or (stored[0] if stored else None)
+    try:
+        if fault := _fault(path, digest):
+            raise WeightsError(fault)
+        _take(source, path, output, convert, unfit)
+    except WeightsError as error:
+        if stored and not fault:  # it is what the Hub has, and others may use it
+            raise
         path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise WeightsError(f"{path} was removed: {fault}")
-    convert(path, output)
+        path.unlink(missing_ok=True)  # the link
+        raise WeightsError(f"{path} was removed: {error}") from None
+    if digest is None:
+        _compare_with_name(source, path)
 
 
-def _fetch_from_url(source: Source, output: Path, downloads: Path, convert: Converter) -> None:
-    if _is_offline():
+def _download(url: str, downloads: Path) -> Path:
+    """What a URL gave, now or before."""
+    if is_offline():
         raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
-    name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(source.location).path.rpartition("/")[2])
-    folder = downloads / hashlib.sha256(source.location.encode()).hexdigest()[:12]
+    name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(url).path.rpartition("/")[2])
+    folder = downloads / hashlib.sha256(url.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / (name if name.strip(".") else "weights")
     if not path.exists():
-        _download(source.location, path)
+        download(url, path)
+    return path
+
+
+def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: Check) -> None:
+    """Makes the output of a file from a source, if it is what it should be."""
+    draft = output.with_name(f".{output.stem}.draft")
     try:
-        if fault := _fault(path, source.sha256 or _digits_in_name(path.name)):
-            raise WeightsError(fault)
-        convert(path, output)
-    except WeightsError as error:
-        path.unlink()
-        raise WeightsError(f"{path} was removed: {error}") from None
+        convert(path, draft)
+        if reason := unfit(draft):
+            raise WeightsError(reason)
+        if source.stands_in is not None:
+            _annotate(draft, {STANDS_IN: f"{source.stands_in}, from {source.location}"})
+        draft.replace(output)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def _is_offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def _download_from_hub(location: str) -> Path:
-    """A file in the cache of `huggingface_hub`, which shows a bar and resumes by itself."""
-    from huggingface_hub import hf_hub_download
-
-    repository, file, revision = _parse_hub(location)
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-    offline = _is_offline()
-    try:
-        return Path(
-            hf_hub_download(
-                repository, file, revision=revision, endpoint=endpoint, local_files_only=offline
-            )
+def _compare_with_name(source: Source, path: Path) -> None:
+    digits = _digits_in_name(path.name)
+    if digits and not (found := _sha256(path)).startswith(digits):
+        log.warning(
+            "%s: its name announces a SHA-256 of %s..., found %s; it is whole and was taken, as "
+            "the names of some official files are wrong",
+            *(source.location, digits, found),
         )
-    except Exception as error:
-        # Its exceptions, and those of the HTTP library beneath, differ from version to version.
-        if offline:
-            raise DownloadError("not in the Hub's cache, and HF_HUB_OFFLINE is set") from None
-        # This kind says only that there was no connection; its cause says why.
-        cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
-        raise DownloadError(_one_line(cause or error)) from None
 
 
-def _parse_hub(location: str) -> tuple[str, str, str | None]:
-    """`hf://org/repo/path/of/file@revision` -> repository, file, revision."""
-    path, _, revision = location.removeprefix("hf://").partition("@")
-    parts = path.split("/", 2)
-    if len(parts) != 3 or not all(parts):
-        raise InputError(f"expected hf://organisation/repository/file, found '{location}'")
-    return "/".join(parts[:2]), parts[2], revision or None
-
-
-def _download(url: str, path: Path) -> None:
-    """Fetches a URL to a file; what an earlier try left in `*.incomplete` is not fetched again."""
-    part = path.with_name(f"{path.name}.incomplete")
-    for pause in (*PAUSES, None):
-        try:
-            _download_rest(url, part)
-            break
-        except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code} {error.reason}"
-            if error.code not in (408, 425, 429) and error.code < 500:
-                raise DownloadError(reason) from None
-        except urllib.error.URLError as error:  # no connection at all
-            raise DownloadError(str(error.reason)) from None
-        except (http.client.InvalidURL, ValueError) as error:
-            raise DownloadError(f"not a URL that can be asked: {error}") from None
-        except _DROPPED as error:
-            reason = str(error) or type(error).__name__
-        if pause is None:
-            raise DownloadError(f"{reason}, {len(PAUSES) + 1} times")
-        log.info("%s: %s; going on", url, reason)
-        time.sleep(pause)
-    part.replace(path)
-
-
-def _download_rest(url: str, part: Path) -> None:
-    """Asks for what `part` lacks and appends it."""
-    version = _version_of(part).read_text() if _version_of(part).exists() else ""
-    have = part.stat().st_size if part.exists() and version else 0
-    with _ask(url, part, have, version) as response:
-        begin = response.headers.get("Content-Range", f"bytes {have}-")
-        if response.status == 206 and not begin.startswith(f"bytes {have}-"):
-            part.unlink()
-            raise ConnectionError(f"the server sent {begin} in place of what follows byte {have}")
-        if response.status != 206:  # from the start: the first time, no ranges, or a new file
-            have = 0
-            part.unlink(missing_ok=True)
-            tag = response.headers.get("ETag", "")
-            # Not a weak one, which cannot tell contents apart.
-            strong = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-            _version_of(part).write_text(strong)
-        length = response.headers.get("Content-Length")
-        total = None if length is None else have + int(length)
-        with (
-            part.open("ab" if have else "wb") as file,
-            # No bar where stderr is not a terminal.
-            tqdm(total=total, initial=have, unit="B", unit_scale=True, disable=None) as bar,
-        ):
-            bar.set_description(part.stem, refresh=False)
-            while block := _read(response):
-                file.write(block)
-                bar.update(len(block))
-    if total is not None and (found := part.stat().st_size) != total:
-        raise ConnectionError(f"the connection broke after {found} of {total} bytes")
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
+def _annotate(path: Path, extra: Mapping[str, str]) -> None:
+    """Adds metadata to a safetensors file."""
+    temporary = path.with_suffix(".tmp")
     try:
-        return response.read1(BLOCK)
-    except OSError as error:  # such as no route to the host, which is no matter of the disk
-        raise ConnectionError(str(error) or type(error).__name__) from error
+        with path.open("rb") as file, temporary.open("wb") as copy:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
+            text = json.dumps(header, separators=(",", ":")).encode()
+            text += b" " * (-len(text) % 8)  # tensors stay aligned
+            copy.write(len(text).to_bytes(8, "little") + text)
+            shutil.copyfileobj(file, copy, BLOCK)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _ask(url: str, part: Path, have: int, version: str) -> http.client.HTTPResponse:
-    headers = {"User-Agent": "posekit", "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": version}
-    request = urllib.request.Request(url, headers=headers)
+def _unfit(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
+    """Why a posekit file cannot be the weights of a model: it is another's, or does not fit."""
+    named = _metadata(path).get("model", model)
     try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:
-            raise
-        part.unlink()
-        raise ConnectionError("what was there did not fit the server's file") from None
-    return response
+        same = named == model or resolve_name(named, search) == model
+    except UnknownModelError:
+        same = False
+    if not same:
+        return f"it holds the weights of {named}, expected those of {model}"
+    from posekit.build import build_network, check_fit
+
+    try:
+        check_fit(build_network(read_config(model, search)["net"]), path)
+    except WeightsError as error:
+        return str(error).removeprefix(f"{path} ")
+    return None
 
 
-def _version_of(part: Path) -> Path:
-    """Where a partial file's ETag or date is kept: it goes on while the server's is the same."""
-    return part.with_suffix(".version")
+def _outgrown(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
+    """Why a conversion of what the user named does not fit any more: the network has changed.
+
+    What was posekit's already is the user's own matter: it may be there to train another model.
+    """
+    metadata = _metadata(path)
+    converted = "converter" in metadata and metadata.get("model") == model
+    return _unfit(path, model=model, search=search) if converted else None
 
 
 def _convert(path: Path, output: Path, *, model: str, search: Sequence[Path]) -> None:
-    """Writes the output, whole or not at all; what is posekit's already is copied."""
-    if not _is_posekit(path):
-        from weights_convert import convert_file
-
-        convert_file(path, model, output, search=search)
+    """Writes a file as posekit weights; what is that already is copied."""
+    if _is_posekit(path):
+        shutil.copyfile(path, output)
         return
-    temporary = output.with_suffix(".tmp")
-    try:
-        shutil.copyfile(path, temporary)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    from weights_convert import convert_file
+
+    convert_file(path, model, output, search=search)
 
 
 def _is_posekit(path: Path) -> bool:
@@ -398,7 +447,7 @@ def _is_current(path: Path) -> bool:
 def _fault(path: Path, digits: str | None = None) -> str | None:
     """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
     if digits and not (found := _sha256(path)).startswith(digits.lower()):
-        return f"expected a SHA-256 of {digits[:16]}..., found {found[:16]}..."
+        return f"expected a SHA-256 of {digits[:16]}..., found {found}"
     if (header := _read_header(path)) and (size := path.stat().st_size) != header[1]:
         return f"expected {header[1]} bytes, found {size}"
     return None
@@ -433,8 +482,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _one_line(error: BaseException) -> str:
-    """An error's message without its line breaks, shortened."""
-    return textwrap.shorten(str(error) or type(error).__name__, 400, placeholder=" ...")

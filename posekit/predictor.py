@@ -28,6 +28,7 @@ from posekit.draw3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator, Poses
 from posekit.hand3d import HandEstimator
+from posekit.hub import named_here
 from posekit.lift import Lifter, check_liftable, lift_stream
 from posekit.media import Clip, Frame, input_files, is_webcam, read_frames
 from posekit.options import PredictOptions
@@ -94,12 +95,12 @@ def load(
     config = read_config(model, search)
     if "keypoints" not in config:
         raise InputError(f"{model} is a detector; name a pose model and pass detector='{name}'")
-    lifter = None
+    lifter, key = None, "weights="
     if "pose2d" in config:
-        lifter = Part(model, config, weights)
+        lifter = Part(model, config, weights, named_here("weights="))
         found = locate(pose2d or config["pose2d"], search)
         model, search, weights = found.name, found.search, pose2d_weights or found.weights
-        config = read_config(model, search)
+        config, key = read_config(model, search), "pose2d_weights="
     elif pose2d is not None or pose2d_weights is not None:
         raise InputError(f"pose2d applies to models that lift 2D poses; {model} does not")
     chosen = None
@@ -108,11 +109,12 @@ def load(
         found = locate(named, search, detector=True)
         search = found.search
         of_detector = detector_weights or found.weights
-        chosen = Part(found.name, read_config(found.name, search), of_detector)
+        key_of_detector = named_here("detector_weights=")
+        chosen = Part(found.name, read_config(found.name, search), of_detector, key_of_detector)
     if chosen is None and detector_weights is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
     return Predictor.from_parts(
-        Part(model, config, weights),
+        Part(model, config, weights, named_here(key)),
         detector=chosen,
         lifter=lifter,
         lazy_detector=detector is None and detector_weights is None,
@@ -130,11 +132,13 @@ class Part(NamedTuple):
         name: its public name.
         config: its YAML.
         weights: file or URL; None for the published ones.
+        key: how the user gives them, as errors name it.
     """
 
     name: str
     config: Mapping[str, Any]
     weights: str | Path | None = None
+    key: str = "weights="
 
 
 class Predictor:
@@ -204,7 +208,10 @@ class Predictor:
         skeleton = load_skeleton(model.config["keypoints"], search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
-            return load_network(*part, search=search, device=place, dtype=number)
+            name, config, weights, key = part
+            return load_network(
+                name, config, weights, search=search, key=key, device=place, dtype=number
+            )
 
         find: Callable[[], Detector] | None = None
         if detector is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import subprocess
@@ -17,7 +18,7 @@ import torch
 from huggingface_hub import constants, file_download
 from safetensors.torch import load_file, safe_open, save
 
-from posekit import checkpoints, hub
+from posekit import checkpoints, download, hub
 from posekit.build import build_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import find_checkpoint, read_config
@@ -47,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The client reads its environment when it is imported; old versions copy the value once more.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(file_download, "HF_HUB_CACHE", str(tmp_path / "hf"), raising=False)
-    monkeypatch.setattr(hub, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
     return tmp_path / "cache"
 
 
@@ -78,9 +79,15 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def posekit_file(value: float = 1.0, entries: int = 5000) -> bytes:
-    """A small file in posekit's own layout, which is not converted again."""
-    return save({"weight": torch.full((entries,), value)}, metadata={"model": MODEL})
+@functools.cache
+def posekit_file(value: float = 1.0, model: str = MODEL) -> bytes:
+    """A file in posekit's own layout, which is not converted again: that of MODEL's network."""
+    net = build_network(read_config(MODEL)["net"])
+    state = {
+        key: torch.full(tensor.shape, value, dtype=tensor.dtype)
+        for key, tensor in net.state_dict().items()
+    }
+    return save(state, metadata={"model": model})
 
 
 def digits(content: bytes) -> str:
@@ -173,9 +180,10 @@ def test_download_given_up_goes_on_at_the_next_call(
     server: HubServer, publish: Callable[..., None]
 ) -> None:
     content = posekit_file()
-    publish(server.add("/a.pth", content, etag='"one"', drops=[1000] * 4))
-    with pytest.raises(DownloadError, match=r"broke after 4000 of \d+ bytes, 4 times"):
+    publish(server.add("/a.pth", content, etag='"one"', drops=[4000, 0, 0, 0]))
+    with pytest.raises(DownloadError, match=r"broke after 4000 of \d+ bytes, 4 times") as raised:
         hub.resolve_weights(MODEL)
+    assert "Running this again goes on where the download broke off." in str(raised.value)
     assert hub.resolve_weights(MODEL).read_bytes() == content
     assert server.gets()[-1].range == "bytes=4000-"
     assert sum(get.sent for get in server.gets()) == len(content)
@@ -193,7 +201,7 @@ def test_server_without_ranges_starts_again(
 def test_file_that_changed_meanwhile_starts_again(
     server: HubServer, publish: Callable[..., None]
 ) -> None:
-    publish(server.add("/a.pth", posekit_file(1), etag='"one"', drops=[1000] * 4))
+    publish(server.add("/a.pth", posekit_file(1), etag='"one"', drops=[1000, 0, 0, 0]))
     with pytest.raises(DownloadError):
         hub.resolve_weights(MODEL)
     server.add("/a.pth", posekit_file(2), etag='"two"')
@@ -203,7 +211,9 @@ def test_file_that_changed_meanwhile_starts_again(
 def test_partial_file_that_is_too_long_starts_again(
     server: HubServer, publish: Callable[..., None]
 ) -> None:
-    publish(server.add("/a.pth", posekit_file(entries=9000), etag='"one"', drops=[8000] * 4))
+    longer = posekit_file() + bytes(9000)
+    drops = [len(longer) - 1000, 0, 0, 0]
+    publish(server.add("/a.pth", longer, etag='"one"', drops=drops))
     with pytest.raises(DownloadError):
         hub.resolve_weights(MODEL)
     server.add("/a.pth", posekit_file(), etag='"one"')
@@ -215,8 +225,9 @@ def test_a_part_whose_file_cannot_be_told_from_another_starts_again(
     server: HubServer, publish: Callable[..., None]
 ) -> None:
     publish(server.add("/a.pth", posekit_file(1), drops=[1000] * 4))
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError) as raised:
         hub.resolve_weights(MODEL)
+    assert "Running this again" not in str(raised.value)
     server.add("/a.pth", posekit_file(2))
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
     assert {get.range for get in server.gets()} == {None}
@@ -229,7 +240,7 @@ def test_a_download_stays_where_only_writing_fails(server: HubServer, cache: Pat
     source = Source(server.add("/a.pth", posekit_file()))
     for _ in range(2):
         with pytest.raises(OutputError):
-            hub._fetch_from_url(source, cache / "out", cache / "downloads", convert)
+            hub._fetch(source, cache / "out", cache / "downloads", convert, lambda path: None)
     assert len(server.gets()) == 1
 
 
@@ -243,7 +254,7 @@ def test_server_that_is_busy_is_asked_again(
 def test_server_that_falls_silent_is_given_up(
     server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "TIMEOUT", 0.02)
+    monkeypatch.setattr(download, "TIMEOUT", 0.02)
     silent = threading.Event()
     publish(server.add("/a.pth", posekit_file(), hold=silent))
     with pytest.raises(DownloadError, match="timed out, 4 times"):
@@ -257,12 +268,12 @@ def test_server_that_falls_silent_is_given_up(
 def test_wrong_hash_is_removed_and_named(
     server: HubServer, publish: Callable[..., None], cache: Path
 ) -> None:
-    publish(server.add("/net-0badc0de_20230504.pth", posekit_file()))
+    publish(Source(server.add("/net.pth", posekit_file()), "0badc0de"))
     with pytest.raises(DownloadError) as raised:
         hub.resolve_weights(MODEL)
-    assert "net-0badc0de_20230504.pth was removed: expected a SHA-256 of 0badc0de" in str(
-        raised.value
-    )
+    found = hashlib.sha256(posekit_file()).hexdigest()
+    expected = f"net.pth was removed: expected a SHA-256 of 0badc0de..., found {found}"
+    assert expected in str(raised.value)
     assert not [name for name in files_below(cache) if name.endswith((".pth", ".safetensors"))]
 
 
@@ -275,14 +286,13 @@ def test_hash_of_the_table_is_checked(server: HubServer, publish: Callable[..., 
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
 
 
-@pytest.mark.parametrize("broken", ["half a checkpoint", "half of posekit's", "a page", "nothing"])
+@pytest.mark.parametrize("broken", ["half a checkpoint", "half of posekit's", "nothing"])
 def test_broken_download_is_removed_and_named(
     server: HubServer, publish: Callable[..., None], cache: Path, foreign: bytes, broken: str
 ) -> None:
     content = {
         "half a checkpoint": foreign[: len(foreign) // 2],
         "half of posekit's": posekit_file()[:9000],
-        "a page": b"<html>Please log in</html>",
         "nothing": b"",
     }[broken]
     publish(server.add("/net.pth", content))
@@ -294,11 +304,11 @@ def test_broken_download_is_removed_and_named(
 def test_next_source_is_tried(server: HubServer, publish: Callable[..., None]) -> None:
     publish(
         server.url + "/missing.pth",
-        server.add("/net-0badc0de.pth", posekit_file(1)),
+        server.add("/damaged.pth", posekit_file(1)[:9000]),
         server.add("/good.pth", posekit_file(2)),
     )
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
-    assert [get.path for get in server.gets()] == ["/missing.pth", "/net-0badc0de.pth", "/good.pth"]
+    assert [get.path for get in server.gets()] == ["/missing.pth", "/damaged.pth", "/good.pth"]
 
 
 def test_error_lists_every_source_and_what_to_do(
@@ -654,9 +664,11 @@ def test_url_of_the_user(server: HubServer, cache: Path) -> None:
 
 
 def test_url_of_the_user_is_verified(server: HubServer) -> None:
-    url = server.add("/net-0badc0de.pth", posekit_file())
+    url = server.add("/net.pth", posekit_file())
     with pytest.raises(DownloadError, match="was removed: expected a SHA-256 of 0badc0de"):
-        hub.resolve_weights(MODEL, url)
+        hub.resolve_weights(MODEL, f"{url}#sha256=0badc0de")
+    digest = hashlib.sha256(posekit_file()).hexdigest()
+    assert hub.resolve_weights(MODEL, f"{url}#sha256={digest}").read_bytes() == posekit_file()
 
 
 def test_hub_location_of_the_user(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -726,10 +738,11 @@ def test_repository_of_the_table_stands_in_for_the_official_host(
     assert row is not None
     official, from_hub = row.sources
     assert official.location.startswith("https://")
-    repository, file, _ = hub._parse_hub(from_hub.location)
+    repository, file, revision = download.parse_hub(from_hub.location)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     write(shared, tmp_path / "file")
-    server.publish(repository, file, (tmp_path / "file").read_bytes())
+    server.publish(repository, file, (tmp_path / "file").read_bytes(), revision or "main")
+    from_hub = dataclasses.replace(from_hub, sha256=None)  # the weights are seeded ones
     gone = Source(f"{server.url}/gone.pth")  # answered with 404, as the host that is unreachable
     row = dataclasses.replace(row, sources=(gone, from_hub))
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", (row,))

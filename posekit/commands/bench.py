@@ -270,22 +270,23 @@ def _parts(
     names = config["names"]
     parts = {}
     if (name := names["detector"]) is not None:
-        weights = config["detector_weights" if names["model"] else "weights"]
-        net = _network(config, name, config["detector"], weights).to(device, dtype)
+        key = "detector_weights" if names["model"] else "weights"
+        weights = config[key]
+        net = _network(config, name, config["detector"], weights, key).to(device, dtype)
         cache = temporary if weights is None else None
         parts["detector"] = _Part(name, config["detector"], net, [1], cache)
     if (name := names["model"]) is not None:
         if config["model"].get("keypoints_3d"):
             raise InputError(f"{name} is not measured: expected a 2D model or a detector")
         weights = config["weights"]
-        net = _network(config, name, config["model"], weights).to(device, dtype)
+        net = _network(config, name, config["model"], weights, "weights").to(device, dtype)
         cache = temporary if weights is None else None
         parts["model"] = _Part(name, config["model"], net, config["batch_sizes"], cache)
     return parts
 
 
 def _network(
-    config: Mapping[str, Any], name: str, part: Mapping[str, Any], weights: str | None
+    config: Mapping[str, Any], name: str, part: Mapping[str, Any], weights: str | None, key: str
 ) -> nn.Module:
     """With the weights that were named, or random ones."""
     import torch
@@ -296,7 +297,7 @@ def _network(
         torch.manual_seed(0)
         return build_network(part["net"], device="cpu").eval().requires_grad_(False)
     search = [Path(folder) for folder in config["search"]]
-    return load_network(name, part, weights, search=search)
+    return load_network(name, part, weights, search=search, key=f"{key}=")
 
 
 def _measure_network(

@@ -220,7 +220,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
             keypoint_threshold=config["rescore"],
         )
         _check_images(path for part in samples.labels for path in part.image_paths[part.image_rows])
-        net = _network(config, name, model, config["weights"], search)
+        net = _network(config, name, model, "weights", search)
         estimator = PoseEstimator(net, model, skeleton, backend=config["backend"])
         workers = config["workers"]
         if workers is None:
@@ -246,7 +246,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
         flip = model["flip_test"] if config["flip_test"] is None else config["flip_test"]
         settings = {
             "model": name,
-            "weights": config["weights"] or "published",
+            "weights": _weights(config, name),
             "data set": config["names"]["dataset"],
             "annotations": [source.annotations for source in dataset.val],
             "images": sum(len(part.image_ids) for part in samples.labels),
@@ -290,7 +290,7 @@ def _boxes(
     from posekit.training.annotations import read_pose_labels
 
     least = 0.05 if threshold is None else threshold
-    detector = _detector(config, config["detector_weights"], search)
+    detector = _detector(config, "detector_weights", search)
     detected = []
     for number, source in enumerate(sources):
         source = dataclasses.replace(source, boxes=None)
@@ -326,7 +326,7 @@ def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Ou
     )
     metric = box_metric(samples)
     _check_images(path for labels in samples.labels for path in labels.image_paths)
-    detector = _detector(config, config["weights"], search)
+    detector = _detector(config, "weights", search)
     count = sum(len(labels.image_ids) for labels in samples.labels)
     with _bar(count, "image") as bar:
         for found in predict_boxes(detector, samples):
@@ -334,7 +334,7 @@ def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Ou
             bar.update()
     settings = {
         "model": name,
-        "weights": config["weights"] or "published",
+        "weights": _weights(config, name),
         "data set": config["names"]["dataset"],
         "annotations": [source.annotations for source in dataset.val],
         "images": count,
@@ -358,14 +358,14 @@ def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outc
     for file in files:
         if not Path(file).is_file():
             raise InputError(f"sequences: no such file: {file}")
-    net = _network(config, name, model, config["weights"], search)
+    net = _network(config, name, model, "weights", search)
     lifter = Lifter(net, model, load_skeleton(model["keypoints"], search=search))
     metrics = evaluate_lifter(
         lifter, files, flip_test=config["flip_test"], batch_size=max(config["batch_size"] // 16, 1)
     )
     settings = {
         "model": name,
-        "weights": config["weights"] or "published",
+        "weights": _weights(config, name),
         "sequences": files,
         "window": lifter.max_frames,
         "flip test": lifter.flip_test if config["flip_test"] is None else config["flip_test"],
@@ -373,11 +373,11 @@ def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outc
     return _Outcome(metrics, settings | _environment(config, net))
 
 
-def _detector(config: Mapping[str, Any], weights: str | None, search: Sequence[Path]) -> Detector:
+def _detector(config: Mapping[str, Any], key: str, search: Sequence[Path]) -> Detector:
     from posekit.detect import Detector
 
     name, part = config["names"]["detector"], config["detector"]
-    net = _network(config, name, part, weights, search)
+    net = _network(config, name, part, key, search)
     return Detector(net, part, backend=config["backend"])
 
 
@@ -385,7 +385,7 @@ def _network(
     config: Mapping[str, Any],
     name: str,
     part: Mapping[str, Any],
-    weights: str | None,
+    key: str,
     search: Sequence[Path],
 ) -> nn.Module:
     import torch
@@ -397,7 +397,20 @@ def _network(
     dtype = getattr(torch, config["dtype"] or "float32")
     if config["backend"] is not None:
         check_backend(config["backend"], device, dtype)
-    return load_network(name, part, weights, search=search, device=device, dtype=dtype)
+    return load_network(
+        name, part, config[key], search=search, key=f"{key}=", device=device, dtype=dtype
+    )
+
+
+def _stand_in(config: Mapping[str, Any], name: str) -> str | None:
+    """What was loaded in place of the published weights that were asked for; else None."""
+    from posekit.hub import stand_in
+
+    return stand_in(name) if config["weights"] in (None, "published") else None
+
+
+def _weights(config: Mapping[str, Any], name: str) -> str:
+    return _stand_in(config, name) or config["weights"] or "published"
 
 
 def _check_images(paths: Iterable[str]) -> None:
@@ -436,7 +449,7 @@ def _published(config: Mapping[str, Any]) -> dict[str, float]:
     if names["lifter"]:
         dataset = "Human3.6M"
     checkpoint = find_checkpoint(name)
-    if checkpoint is None:
+    if checkpoint is None or _stand_in(config, name) is not None:
         return {}
     return {
         PUBLISHED_METRICS[metric.name]: _fraction(metric)

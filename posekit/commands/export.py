@@ -239,16 +239,21 @@ def _network(
     if name is None:
         return network, None
     config = values["detector"]
-    return network, lambda: Detector(_load(name, config, of_detector, search), config)
+    key = "detector_weights="
+    return network, lambda: Detector(_load(name, config, of_detector, search, key), config)
 
 
 def _load(
-    name: str, config: Mapping[str, Any], weights: str | None, search: Sequence[Path]
+    name: str,
+    config: Mapping[str, Any],
+    weights: str | None,
+    search: Sequence[Path],
+    key: str = "weights=",
 ) -> nn.Module:
     from posekit.backends.files import GraphFile
     from posekit.build import load_network
 
-    net = load_network(name, config, weights, search=search)
+    net = load_network(name, config, weights, search=search, key=key)
     if isinstance(net, GraphFile):
         raise InputError(f"{net.path} is a graph already: expected weights to make one of")
     return net

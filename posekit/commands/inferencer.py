@@ -10,6 +10,7 @@ from typing import Any
 from posekit import cli
 from posekit.apis import check_applies, check_dimension, detector_categories, without_defaults
 from posekit.errors import InputError, PosekitError
+from posekit.hub import naming_weights
 from posekit.media import is_webcam
 from posekit.show import check_display
 
@@ -68,7 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PosekitError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
-    return cli.main(["predict", *overrides])
+    keys = {
+        "weights=": "--pose2d-weights " if arguments.pose3d is None else "--pose3d-weights ",
+        "pose2d_weights=": "--pose2d-weights ",
+        "detector_weights=": "--det-weights ",
+    }
+    with naming_weights(keys):
+        return cli.main(["predict", *overrides])
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Sequence[tuple[str, str]]) -> None:

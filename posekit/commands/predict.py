@@ -104,23 +104,26 @@ def _run(
     total: int | None,
 ) -> None:
     """Fills in a row of the table per image and per video."""
+    from posekit.hub import named_here
     from posekit.predictor import Part, Predictor
 
     names = config["names"]
-    lifter = None
+    lifter, key = None, "weights="
     weights, pose2d_weights = config["weights"], config["pose2d_weights"]
     if names["lifter"] is not None:
-        lifter = Part(names["lifter"], config["lifter"], weights)
-        weights = pose2d_weights
+        lifter = Part(names["lifter"], config["lifter"], weights, named_here(key))
+        weights, key = pose2d_weights, "pose2d_weights="
     elif pose2d_weights is not None:
         raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
     detector = None
     if names["detector"] is not None:
-        detector = Part(names["detector"], config["detector"], config["detector_weights"])
+        of_detector = config["detector_weights"]
+        called = named_here("detector_weights=")
+        detector = Part(names["detector"], config["detector"], of_detector, called)
     elif config["detector_weights"] is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
     predictor = Predictor.from_parts(
-        Part(names["model"], config["model"], weights),
+        Part(names["model"], config["model"], weights, named_here(key)),
         detector=detector,
         lifter=lifter,
         lazy_detector=config["bboxes"] is not None,

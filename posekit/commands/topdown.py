@@ -19,6 +19,7 @@ from posekit.apis import check_dimension
 from posekit.commands.inferencer import add_flags, join_flags, override
 from posekit.commands.predict import SCRATCH
 from posekit.errors import InputError, OutputError, PosekitError
+from posekit.hub import naming_weights
 from posekit.media import is_webcam
 from posekit.show import check_display
 from posekit.skeleton import load_skeleton
@@ -26,6 +27,7 @@ from posekit.visualizer import dataset_meta
 
 __all__ = ["main"]
 
+KEYS = {"weights=": "pose_weights ", "detector_weights=": "det_weights "}
 FLAGS = (
     ("--show", "open a window with the drawings"),
     ("--save-predictions", "write OUTPUT_ROOT/results_<name>.json"),
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(join_flags(sys.argv[1:] if argv is None else argv, flags))
     try:
         with ExitStack() as opened:
+            opened.enter_context(naming_weights(KEYS))
             overrides = _overrides(arguments)
             if not arguments.save_predictions:
                 return cli.main(["predict", *overrides])
