@@ -379,7 +379,7 @@ def _unfit(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
     try:
         check_fit(build_network(read_config(model, search)["net"]), path)
     except WeightsError as error:
-        return str(error).removeprefix(f"{path} ")
+        return str(error).replace(str(path), "it", 1)
     return None
 
 

@@ -15,11 +15,13 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 COMMIT = "5" * 40  # of every repository
@@ -36,6 +38,8 @@ class File:
         drops: one entry for each coming GET: the bytes of its answer after which the connection
             is cut. GETs after these are answered in full.
         statuses: one HTTP error for each coming GET, before any other behaviour.
+        headers: sent with these errors.
+        redirect: where every request is sent on to.
         hold: a GET waits for it.
     """
 
@@ -44,6 +48,8 @@ class File:
     ranges: bool = True
     drops: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    redirect: str | None = None
     hold: threading.Event | None = None
 
 
@@ -72,6 +78,9 @@ class HubServer:
         self.repositories: dict[tuple[str, str], dict[str, str]] = {}
         self.exchanges: list[Exchange] = []
         self.token = "hf_test"
+        self.statuses: list[int] = []  # of the coming requests to the Hub itself, as those of files
+        self.headers: dict[str, str] = {}
+        self.hides_hub = False  # as a network that sends its own page for any address
         self.asked = threading.Event()  # a GET of a file has come in
         hub, storage = (_Server(("127.0.0.1", 0), _handler(self)) for _ in range(2))
         self.url = f"http://127.0.0.1:{hub.server_port}"
@@ -96,6 +105,14 @@ class HubServer:
     def gets(self, part_of_path: str = "") -> list[Exchange]:
         """The GETs so far, of paths that contain the text."""
         return [e for e in self.exchanges if e.method == "GET" and part_of_path in e.path]
+
+    def use_tls(self, certificate: Path) -> None:
+        """Speaks TLS from now on, on the Hub's port; the file has the key too."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        hub = self._servers[0]
+        hub.socket = context.wrap_socket(hub.socket, server_side=True)
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
 
     @contextmanager
     def running(self) -> Iterator[HubServer]:
@@ -187,7 +204,11 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             path = unquote(self.path.partition("?")[0])
             route = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-            if route:
+            if server.hides_hub and path in server.files:
+                self.answer_with(server.files[path])
+            elif route and server.statuses:
+                self.finish_with(server.statuses.pop(0), server.headers)
+            elif route:
                 self.answer_as_hub(*route.groups())
             elif path in server.files:
                 self.answer_with(server.files[path])
@@ -214,12 +235,15 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                 self.finish_with(302, headers)
 
         def answer_with(self, file: File) -> None:
+            if file.redirect is not None:
+                self.finish_with(302, {"Location": file.redirect})
+                return
             if self.command == "GET":
                 server.asked.set()
                 if file.hold:
                     file.hold.wait(20)
                 if file.statuses:
-                    self.finish_with(file.statuses.pop(0))
+                    self.finish_with(file.statuses.pop(0), file.headers)
                     return
             status, start = 200, 0
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))

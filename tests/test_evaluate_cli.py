@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from posekit.build import build_network
 from posekit.cli import main
@@ -370,3 +370,22 @@ def test_detectors_and_lifters_are_models_too() -> None:
     assert compose_command("evaluate", ["model=motionbert_h36m"])["names"]["model"] is None
     with pytest.raises(InputError, match="detector gives boxes to pose models"):
         compose_command("evaluate", ["model=rtmdet-m_coco-640", "detector=human"])
+
+
+def test_published_figures_do_not_stand_beside_a_stand_in(
+    unpacked: Path, rtmpose_t: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    name, out = "rtmpose-t_coco-256x192", tmp_path / "out.json"
+    cached = tmp_path / "cache" / "models" / f"{name}.safetensors"
+    cached.parent.mkdir(parents=True)
+    words = [f"model={name}", f"dataset.root={unpacked}", "device=cpu", f"out={out}"]
+    for extra, weights, published in (
+        ({}, "published", {"AP": 0.682}),
+        ({"stands_in": "by its authors, from hf://a/b/c"}, "by its authors, from hf://a/b/c", {}),
+    ):
+        save_file(load_file(rtmpose_t), cached, metadata={"model": name, **extra})
+        assert main(["evaluate", *words, "dataset=coco", "flip_test=false"]) == 0
+        report = json.loads(out.read_text())
+        assert report["settings"]["weights"] == weights
+        assert report["published"] == published

@@ -6,10 +6,13 @@ import dataclasses
 import functools
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 
 import huggingface_hub
@@ -19,7 +22,7 @@ from huggingface_hub import constants, file_download
 from safetensors.torch import load_file, safe_open, save
 
 from posekit import checkpoints, download, hub
-from posekit.build import build_network, load_weights
+from posekit.build import build_network, load_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, OutputError, PosekitError, WeightsError
@@ -747,3 +750,418 @@ def test_repository_of_the_table_stands_in_for_the_official_host(
     row = dataclasses.replace(row, sources=(gone, from_hub))
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", (row,))
     load_weights(build_network(read_config(model)["net"]), hub.resolve_weights(model))
+
+
+# --- other weights than the published ones
+
+
+@pytest.fixture
+def standing_in(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch, foreign: bytes
+) -> Source:
+    """The second source of MODEL, whose first one is gone."""
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, _ = server.publish("authors/nets", "net.pth", foreign)
+    source = Source(location, stands_in="trained by its authors")
+    publish(f"{server.url}/gone.pth", source)
+    return source
+
+
+def test_a_stand_in_is_named_at_every_load(
+    standing_in: Source, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"{MODEL}: the weights are a stand-in, trained by its authors, from hf://authors/nets"
+    for _ in range(2):
+        path = hub.resolve_weights(MODEL)
+        assert said in caplog.text
+        assert "the published figures are not theirs" in caplog.text
+        assert str(path) in caplog.text
+        caplog.clear()
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    load_weights(build_network(read_config(MODEL)["net"]), path)
+    told = hub.stand_in(MODEL)
+    assert told is not None
+    assert told.startswith("trained by its authors, from hf://authors/nets/net.pth")
+
+
+def test_the_published_weights_are_no_stand_in(
+    server: HubServer, publish: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(server.add("/a.pth", posekit_file()))
+    hub.resolve_weights(MODEL)
+    assert hub.stand_in(MODEL) is None
+    assert caplog.text == ""
+
+
+def test_published_ones_replace_a_stand_in_that_was_removed(
+    server: HubServer, standing_in: Source, publish: Callable[..., None]
+) -> None:
+    hub.resolve_weights(MODEL).unlink()
+    publish(server.add("/gone.pth", posekit_file()), standing_in)
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file()
+    assert hub.stand_in(MODEL) is None
+
+
+def test_sources_of_the_hub_are_pinned_where_a_revision_is_known() -> None:
+    sources = {s.location: s for row in checkpoints.CHECKPOINTS for s in row.sources}
+    on_hub = [location for location in sources if location.startswith("hf://")]
+    unpinned = [place for place in on_hub if not re.search(r"@[0-9a-f]{40}$", place)]
+    assert all(place.startswith("hf://michele-xilo/rtmpose-rs/") for place in unpinned)
+    authors = [source for place, source in sources.items() if "usyd-community" in place]
+    assert len(authors) == 2
+    assert all(source.stands_in and source.sha256 for source in authors)
+
+
+# --- the SHA-256 in a name, of the table and of the user
+
+
+def test_other_digits_in_a_name_are_a_warning(
+    server: HubServer,
+    publish: Callable[..., None],
+    foreign: bytes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publish(server.add("/net-0badc0de_20230504.pth", foreign))
+    load_weights(build_network(read_config(MODEL)["net"]), hub.resolve_weights(MODEL))
+    found = hashlib.sha256(foreign).hexdigest()
+    assert f"announces a SHA-256 of 0badc0de..., found {found}" in caplog.text
+
+
+def damaged_files(foreign: bytes, shared: Path, folder: Path) -> dict[str, bytes]:
+    state = reference_state(SEEDED)
+    torch.save({"state_dict": state}, folder / "old", _use_new_zipfile_serialization=False)
+    old, onnx = folder / "old", shared / "weights" / "rtmdet-nano.onnx"
+    flipped = bytearray(foreign)
+    flipped[len(flipped) // 2] ^= 1  # in the middle of a storage
+    whole = {
+        "zip": foreign,
+        "legacy": old.read_bytes(),
+        "safetensors": save(state),
+        "onnx": onnx.read_bytes(),
+    }
+    cut = {kind: content[: len(content) * 2 // 3] for kind, content in whole.items()}
+    end = {f"{kind} without its end": content[:-100] for kind, content in whole.items()}
+    del end["onnx without its end"]  # what stands there is no weight
+    return {**cut, **end, "zip with another bit": bytes(flipped)}
+
+
+def test_damaged_files_of_all_layouts_are_refused(
+    server: HubServer, foreign: bytes, shared: Path, tmp_path: Path, cache: Path
+) -> None:
+    for kind, content in damaged_files(foreign, shared, tmp_path).items():
+        # No hash says so, and that of the name is wrong for the whole file too.
+        url = server.add(f"/{kind.replace(' ', '_')}-0badc0de.pth", content)
+        with pytest.raises(DownloadError, match=r"0badc0de\.pth was removed: "):
+            hub.resolve_weights(MODEL, url)
+        assert files_below(cache / "models") == [], kind
+
+
+@pytest.mark.parametrize("digits", ["", "123", "not hexadecimal", "0" * 65])
+def test_hash_of_the_user_that_is_none(digits: str) -> None:
+    with pytest.raises(InputError, match="8 to 64 hexadecimal digits behind #sha256="):
+        hub.resolve_weights(MODEL, f"https://example.org/net.pth#sha256={digits}")
+
+
+def test_hash_of_the_user_for_a_file_of_the_hub(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, _ = server.publish("me/nets", "net.safetensors", posekit_file())
+    with pytest.raises(DownloadError, match="expected a SHA-256 of 0badc0de"):
+        hub.resolve_weights(MODEL, f"{location}#sha256=0badc0de")
+    text = f"{location}#sha256={digits(posekit_file()).upper()}"
+    assert hub.resolve_weights(MODEL, text).read_bytes() == posekit_file()
+
+
+# --- files of another model, or of another network
+
+
+OTHER = "rtmdet-m_person-640"
+
+
+def misfit() -> bytes:
+    return save({"weight": torch.ones(3)}, metadata={"model": MODEL})
+
+
+@pytest.mark.parametrize("wrong", ["another model", "an unknown model", "another network"])
+def test_mirror_with_a_wrong_file_is_refused(
+    server: HubServer,
+    publish: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    cache: Path,
+    wrong: str,
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("POSEKIT_HUB_NAMESPACE", "mirror")
+    content, reason = {
+        "another model": (
+            posekit_file(2, OTHER),
+            f"it holds the weights of {OTHER}, expected those of {MODEL}",
+        ),
+        "an unknown model": (
+            posekit_file(2, "mine"),
+            f"it holds the weights of mine, expected those of {MODEL}",
+        ),
+        "another network": (misfit(), "does not fit the model"),
+    }[wrong]
+    server.publish(f"mirror/{MODEL}", "model.safetensors", content)
+    publish()
+    with pytest.raises(DownloadError, match=reason):
+        hub.resolve_weights(MODEL)
+    assert files_below(cache / "models") == []
+    publish(server.add("/official.pth", posekit_file(1)))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
+    assert f"{MODEL}: not from hf://mirror/{MODEL}/model.safetensors: " in caplog.text
+    assert reason in caplog.text
+
+
+def test_source_of_the_table_with_another_models_file_is_refused(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/other.pth", posekit_file(1, OTHER)), server.add("/a.pth", posekit_file(2)))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
+
+
+def test_a_file_that_names_the_model_by_an_alias_is_taken(
+    server: HubServer, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server.add("/a.pth", posekit_file(1, "nano")))
+    (row,) = checkpoints.CHECKPOINTS
+    monkeypatch.setattr(checkpoints, "CHECKPOINTS", (dataclasses.replace(row, aliases=("nano",)),))
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1, "nano")
+
+
+@pytest.mark.parametrize("wrong", ["another model", "another network"])
+def test_cached_file_that_does_not_fit_is_set_aside_and_fetched_again(
+    server: HubServer,
+    publish: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wrong: str,
+) -> None:
+    publish(server.add("/a.pth", posekit_file(1)))
+    path = hub.resolve_weights(MODEL)
+    content = posekit_file(2, OTHER) if wrong == "another model" else misfit()
+    path.write_bytes(content)
+    with monkeypatch.context() as offline:
+        offline.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(DownloadError, match=r"is set aside as [\s\S]*HF_HUB_OFFLINE") as raised:
+            hub.resolve_weights(MODEL)
+        assert str(raised.value).startswith(str(path))
+    path.write_bytes(content)
+    assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
+    assert path.with_suffix(".unfit").read_bytes() == content
+    assert f"{path} is set aside as {path.stem}.unfit: " in caplog.text
+    load_network(MODEL, read_config(MODEL))
+
+
+def test_conversion_of_the_users_file_that_does_not_fit_any_more_is_made_anew(
+    tmp_path: Path, foreign: bytes, server: HubServer
+) -> None:
+    (tmp_path / "mine.pth").write_bytes(foreign)
+    for weights in (tmp_path / "mine.pth", server.add("/mine.pth", foreign)):
+        path = hub.resolve_weights(MODEL, weights)
+        metadata = {"model": MODEL, "converter": "1"}
+        path.write_bytes(save({"weight": torch.ones(3)}, metadata=metadata))
+        assert hub.resolve_weights(MODEL, weights) == path
+        load_weights(build_network(read_config(MODEL)["net"]), path)
+
+
+def test_users_weights_of_another_model_are_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(posekit_file(1, OTHER))
+    load_network(MODEL, read_config(MODEL), path)
+    assert f"{path} are weights of {OTHER}; they fit and are used for {MODEL}" in caplog.text
+
+
+# --- servers that are busy, broken or not what they seem
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited, which takes no time here."""
+    waited: list[float] = []
+    monkeypatch.setattr(download, "sleep", waited.append)
+    monkeypatch.setattr(file_download.time, "sleep", waited.append)
+    return waited
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("0", 0, 0),
+        ("86400", 60, 60),
+        (in_seconds(3600), 60, 60),
+        (in_seconds(-3600), 0, 0),
+        ("soon", 0, 0),
+        ("-5", 0, 0),
+        ("\u0665", 0, 0),  # a digit elsewhere
+    ],
+)
+def test_a_server_is_given_the_time_that_it_asks_for(
+    server: HubServer, waits: list[float], status: int, asked: str, least: float, most: float
+) -> None:
+    headers = {"Retry-After": asked.encode("utf-8").decode("latin-1")}
+    url = server.add("/a.pth", posekit_file(), statuses=[status], headers=headers)
+    assert hub.resolve_weights(MODEL, url).read_bytes() == posekit_file()
+    (waited,) = waits
+    assert least <= waited <= most
+
+
+def test_the_date_that_a_server_asks_for_is_kept(server: HubServer, waits: list[float]) -> None:
+    headers = {"Retry-After": in_seconds(40)}
+    url = server.add("/a.pth", posekit_file(), statuses=[503], headers=headers)
+    hub.resolve_weights(MODEL, url)
+    assert 20 < waits[0] <= 40  # the date has whole seconds, and this machine may be slow
+
+
+def test_the_hub_is_not_waited_for_longer_either(
+    server: HubServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, file = server.publish("me/nets", "net.safetensors", posekit_file())
+    server.statuses, server.headers = [429], {"Retry-After": "86400"}
+    file.statuses, file.headers = [429], {"Retry-After": "86400"}
+    assert hub.resolve_weights(MODEL, location).read_bytes() == posekit_file()
+    assert waits
+    assert max(waits) <= 62
+
+
+def test_attempts_count_only_where_nothing_arrived(server: HubServer) -> None:
+    content = posekit_file()
+    steps = [1, 10_000, 0, 5000, 0, 0, 300_000, 0, 0, 0]
+    url = server.add("/a.pth", content, etag='"one"', drops=steps)
+    with pytest.raises(DownloadError, match=r"broke after 315001 of \d+ bytes, 4 times"):
+        hub.resolve_weights(MODEL, url)
+    server.files["/a.pth"].drops += [1000] * 20
+    assert hub.resolve_weights(MODEL, url).read_bytes() == content
+    assert sum(get.sent for get in server.gets()) == len(content)
+
+
+def test_a_server_that_starts_again_and_again_is_given_up(server: HubServer) -> None:
+    url = server.add("/a.pth", posekit_file(), ranges=False, drops=[5000] * 100)
+    with pytest.raises(DownloadError, match=r"broke after 5000 of \d+ bytes, 4 times"):
+        hub.resolve_weights(MODEL, url)
+
+
+def test_a_web_page_is_called_one(server: HubServer, cache: Path) -> None:
+    page = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body>Log in to Cafe Wi-Fi</body></html>"
+    url = server.add("/net.pth", page)
+    with pytest.raises(DownloadError, match=r"net\.pth: the server sent a web page \(HTML\)"):
+        hub.resolve_weights(MODEL, url)
+    assert files_below(cache) == []
+
+
+def test_a_web_page_in_between_leaves_what_has_come(server: HubServer) -> None:
+    content = posekit_file()
+    url = server.add("/net.pth", content, etag='"one"', drops=[5000, 0, 0, 0])
+    with pytest.raises(DownloadError):
+        hub.resolve_weights(MODEL, url)
+    server.add("/net.pth", b"<html>Log in</html>")
+    with pytest.raises(DownloadError, match=r"web page [\s\S]*Running this again goes on"):
+        hub.resolve_weights(MODEL, url)
+    server.add("/net.pth", content, etag='"one"')
+    assert hub.resolve_weights(MODEL, url).read_bytes() == content
+    assert server.gets()[-1].range == "bytes=5000-"
+
+
+def test_a_web_page_in_the_place_of_the_hub_is_an_error_of_a_line(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    server.add("/me/nets/resolve/main/net.pth", b"<html>Log in</html>")
+    monkeypatch.setattr(server, "hides_hub", True)
+    with pytest.raises(DownloadError, match=r"hf://me/nets/net\.pth: .*(Hub|metadata|header)"):
+        hub.resolve_weights(MODEL, "hf://me/nets/net.pth")
+
+
+def test_a_server_that_redirects_in_a_circle(server: HubServer) -> None:
+    url = server.add("/a.pth", b"", redirect=f"{server.url}/b.pth")
+    server.add("/b.pth", b"", redirect=url)
+    with pytest.raises(DownloadError, match="HTTP 302: it redirects in a circle"):
+        hub.resolve_weights(MODEL, url)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_that_is_not_accepted_is_named(
+    monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    certificate = ROOT / "tests" / "data" / "expired_certificate.pem"
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setenv("no_proxy", "localhost")
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    else:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    server = HubServer()
+    server.use_tls(certificate)
+    with server.running():
+        url = server.add("/net.pth", posekit_file())
+        assert url.startswith("https://localhost:")
+        reason = "certificate has expired" if trusted else "self.signed certificate"
+        with pytest.raises(DownloadError, match=f"TLS certificate is not accepted: {reason}"):
+            hub.resolve_weights(MODEL, url)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_full_disk_of_the_hubs_cache_is_named(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    location, _ = server.publish("me/nets", "net.safetensors", posekit_file())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        with pytest.raises(PosekitError, match="cannot write to the Hub's own cache"):
+            hub.resolve_weights(MODEL, location)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_lines_of_the_hubs_client_come_once(publish: Callable[..., None], tmp_path: Path) -> None:
+    program = (
+        "import logging, sys; logging.basicConfig(stream=sys.stderr, level=logging.INFO); "
+        "import huggingface_hub.file_download as f; f.time.sleep = lambda seconds: None; "
+        "from posekit import hub; from posekit.checkpoints import Source; "
+        "sources = [Source('hf://a/b/c.pth'), Source('hf://d/e/f.pth')]; "
+        f"hub._fetch_first({MODEL!r}, sources, hub._cache_path('x'), None, None, 'weights=')"
+    )
+    environment = os.environ | {
+        "HF_ENDPOINT": "http://127.0.0.1:1",
+        "HF_HOME": str(tmp_path / "home"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert "DownloadError" in done.stderr
+    lines = [line for line in done.stderr.splitlines() if "thrown while requesting" in line]
+    assert len(lines) <= 1, lines
+    assert sum("Retrying in" in line for line in done.stderr.splitlines()) <= 1
+
+
+def test_a_missing_package_does_not_hide_the_other_sources(
+    server: HubServer,
+    publish: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    shared: Path,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    content = (shared / "weights" / "rtmdet-nano.onnx").read_bytes()
+    publish(f"{server.url}/gone.pth", server.add("/net.onnx", content))
+    with pytest.raises(DownloadError) as raised:
+        hub.resolve_weights(MODEL)
+    _, first, second, _ = str(raised.value).splitlines()
+    assert "gone.pth: HTTP 404" in first
+    assert "net.onnx: " in second
+    assert "posekit[onnx]" in second
