@@ -15,7 +15,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def download(url: str, path: Path) -> None:
             reason = _status(error)
             if error.code not in (408, 425, 429) and error.code < 500:
                 raise DownloadError(reason) from None
-            wait = _retry_after(error.headers)
+            wait = _retry_after(error.headers.get("Retry-After"))
         except urllib.error.URLError as error:  # no connection at all
             reason = _plain(error.reason)
             if furthest == begun or _certificate_error(error) is not None:
@@ -106,9 +106,9 @@ def _pause(url: str, reason: str, usual: float, asked: float) -> None:
     sleep(wait)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
+def _retry_after(header: str | None) -> float:
     """Seconds that a server asks to wait, given as a number or as a date; 0 for none."""
-    text = (headers.get("Retry-After") or "").strip()
+    text = (header or "").strip()
     if re.fullmatch(r"\d+", text, re.ASCII):
         return float(text)
     try:
@@ -280,7 +280,7 @@ class _Once(logging.Filter):
 @contextmanager
 def _bounded_waits() -> Iterator[None]:
     """The client waits for as long as a server asks: what it sees is at most `LONGEST_WAIT`."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     session: Any = get_session()  # of requests or httpx, whose hooks are alike
     hooks = session.event_hooks if hasattr(session, "event_hooks") else session.hooks
@@ -292,7 +292,7 @@ def _bounded_waits() -> Iterator[None]:
 
 
 def _shorten_wait(response: Any, *args: object, **kwargs: object) -> None:
-    if _retry_after(response.headers) > LONGEST_WAIT:
+    if _retry_after(response.headers.get("Retry-After")) > LONGEST_WAIT:
         response.headers["Retry-After"] = f"{LONGEST_WAIT:.0f}"
 
 

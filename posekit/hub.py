@@ -274,13 +274,13 @@ def _fetch_first(
             except (DownloadError, WeightsError, InputError) as error:
                 failures[source.location] = error
             else:
-                for location, error in failures.items():
+                for location, failure in failures.items():
                     # That a place has nothing is less of a surprise than that it has another file.
-                    level = logging.WARNING if isinstance(error, WeightsError) else logging.INFO
-                    log.log(level, "%s: not from %s: %s", model, location, one_line(error))
+                    level = logging.WARNING if isinstance(failure, WeightsError) else logging.INFO
+                    log.log(level, "%s: not from %s: %s", model, location, one_line(failure))
                 shutil.rmtree(downloads, ignore_errors=True)
                 return
-    lines = [f"  {location}: {one_line(error)}" for location, error in failures.items()]
+    lines = [f"  {location}: {one_line(failure)}" for location, failure in failures.items()]
     tried = "\n".join(lines) or "  nothing, since no source is known"
     again = "Running this again goes on where the download broke off. "
     raise DownloadError(

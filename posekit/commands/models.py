@@ -88,7 +88,7 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
         row.training_data,
         row.license,
-        "; ".join(f"[{_host(source)}]({_url(source)})" for source in row.sources)
+        "; ".join(f"[{_host(source)}]({_url(source)}){_note(source)}" for source in row.sources)
         or "in the package",
     )
 
@@ -103,6 +103,10 @@ def _input_size(config: Mapping[str, Any]) -> str:
 def _host(source: Source) -> str:
     scheme, _, rest = source.location.partition("://")
     return "Hugging Face Hub" if scheme == "hf" else rest.split("/")[0]
+
+
+def _note(source: Source) -> str:
+    return f" (a stand-in, {source.stands_in})" if source.stands_in else ""
 
 
 def _url(source: Source) -> str:

@@ -108,11 +108,11 @@ def _run(
     from posekit.predictor import Part, Predictor
 
     names = config["names"]
-    lifter, key = None, "weights="
+    lifter, own = None, "weights="
     weights, pose2d_weights = config["weights"], config["pose2d_weights"]
     if names["lifter"] is not None:
-        lifter = Part(names["lifter"], config["lifter"], weights, named_here(key))
-        weights, key = pose2d_weights, "pose2d_weights="
+        lifter = Part(names["lifter"], config["lifter"], weights, named_here(own))
+        weights, own = pose2d_weights, "pose2d_weights="
     elif pose2d_weights is not None:
         raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
     detector = None
@@ -123,7 +123,7 @@ def _run(
     elif config["detector_weights"] is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
     predictor = Predictor.from_parts(
-        Part(names["model"], config["model"], weights, named_here(key)),
+        Part(names["model"], config["model"], weights, named_here(own)),
         detector=detector,
         lifter=lifter,
         lazy_detector=config["bboxes"] is not None,
