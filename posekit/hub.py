@@ -297,18 +297,18 @@ def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, un
         path = _download(source.location, downloads)
     # In the Hub's cache a large file lies under its SHA-256, and a link with its name leads to it.
     stored = re.fullmatch(r"[0-9a-f]{64}", path.resolve().name)
-    digest = source.sha256 or (stored[0] if stored else None)
+    damage = _fault(path, stored[0] if stored else None)
     try:
-        if fault := _fault(path, digest):
+        if fault := damage or _fault(path, source.sha256):
             raise WeightsError(fault)
         _take(source, path, output, convert, unfit)
     except WeightsError as error:
-        if stored and not fault:  # it is what the Hub has, and others may use it
+        if stored and not damage:  # it is what the Hub has, and others may use it
             raise
         path.resolve().unlink()
         path.unlink(missing_ok=True)  # the link
         raise WeightsError(f"{path} was removed: {error}") from None
-    if digest is None:
+    if not stored and source.sha256 is None:
         _compare_with_name(source, path)
 
 

@@ -871,6 +871,7 @@ def test_hash_of_the_user_for_a_file_of_the_hub(
         hub.resolve_weights(MODEL, f"{location}#sha256=0badc0de")
     text = f"{location}#sha256={digits(posekit_file()).upper()}"
     assert hub.resolve_weights(MODEL, text).read_bytes() == posekit_file()
+    assert len(server.gets("storage")) == 1  # the file is not at fault and stayed in its cache
 
 
 # --- files of another model, or of another network
