@@ -288,13 +288,15 @@ def _boxes(
         return list(sources), described
     from posekit.evaluation.evaluate import detect_boxes
     from posekit.training.annotations import read_pose_labels
+    from posekit.training.datasets import raise_errors
 
     least = 0.05 if threshold is None else threshold
     detector = _detector(config, config["detector_weights"], search)
     detected = []
     for number, source in enumerate(sources):
         source = dataclasses.replace(source, boxes=None)
-        labels, _ = read_pose_labels(source, skeleton)
+        labels, problems = read_pose_labels(source, skeleton)
+        raise_errors([problem for problem in problems if problem.fatal])
         _check_images(labels.image_paths)
         with _bar(len(labels.image_ids), "image") as bar:
             found = detect_boxes(
