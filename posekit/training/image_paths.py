@@ -72,9 +72,8 @@ def find_images(
             owners.setdefault(path, (image["id"], how is not None))
         paths.append(path if path is not None else finder.plain(candidates))
     for how, pairs in replaced.items():
-        found.whole(
-            f"{how} of {len(pairs)} images, such as {pairs[0][1]} of '{pairs[0][0]}'", False
-        )
+        name, path = pairs[0]
+        found.whole(f"{len(pairs)} images are {how}: '{name}' is {path}", False)
     for name, several in finder.ambiguous.items():
         found.add("base names of several files: give paths", f"'{name}' is {', '.join(several)}")
     return paths
@@ -138,7 +137,11 @@ class _Finder:
     def find(self, names: Sequence[str], image: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """The path of an image, and how it was found where that needs to be said."""
         for i, name in enumerate(names):
-            how = None if i == 0 and name == image.get("file_name") else "other keys are the names"
+            how = (
+                None
+                if i == 0 and name == image.get("file_name")
+                else "named by another key than 'file_name'"
+            )
             path = self._exact(name)
             if path is not None:
                 return path, how
@@ -147,7 +150,7 @@ class _Finder:
             if path is not None:
                 return path, how
         if not names:
-            return self._by_id(image), "files called as their ids are the images"
+            return self._by_id(image), "named by their ids alone"
         return None, None
 
     def _exact(self, name: str) -> str | None:
@@ -160,17 +163,19 @@ class _Finder:
         if not parts:
             return None, None
         if cleaned.startswith("/") and _is_file(cleaned):
-            return cleaned, "web addresses of files are the paths"
+            return cleaned, "given by addresses of files"
         for start in range(len(parts)):
             path = self._exact("/".join(parts[start:])) or self._similar(parts[start:])
+            if path is not None and parts[start:] == name.split("/"):
+                return path, "spelled in another way (upper case, Unicode's form)"
             if path is not None:
-                return path, "the end of the path alone is the name"
+                return path, "found by the end of their path alone"
         path = self._exact(_UPLOAD.sub("", parts[-1]))
         if path is not None:
-            return path, "the name without Label Studio's prefix is the file's"
+            return path, "found without the prefix that Label Studio gives"
         if _is_file(name):
-            return name, "paths start from the working folder"
-        return self._anywhere(parts[-1]), "the base name, in a folder within, is the file"
+            return name, "found from the working folder"
+        return self._anywhere(parts[-1]), "found by their base name in a folder within"
 
     def _similar(self, parts: Sequence[str]) -> str | None:
         """The only file whose name differs by case or by Unicode's form."""

@@ -14,10 +14,13 @@ __all__ = ["foreign_json", "read_json"]
 
 _SLEAP = (
     "convert it with sleap-io (pip install sleap-io): "
-    "import sleap_io as sio; sio.save_coco(sio.load_file({file!r}), 'labels.json')"
+    "import sleap_io as sio; sio.save_coco(sio.{load}({file!r}), 'labels.json')"
 )
 _CVAT_EXPORT = "export the task again in CVAT, as 'COCO Keypoints 1.0'"
-_YOLO = _SLEAP.format(file="data.yaml")
+_YOLO = (
+    "convert it with CVAT: import it as 'Ultralytics YOLO Pose 1.0' and export it as "
+    "'COCO Keypoints 1.0'"
+)
 _OWN = "convert it with a few lines of Python: docs/training.md shows which lists are needed"
 _VIA = (
     "VGG Image Annotator's labels",
@@ -25,7 +28,8 @@ _VIA = (
 )
 _LABEL_STUDIO = (
     "Label Studio's JSON",
-    "export the project again as 'COCO', or " + _SLEAP.format(file="FILE"),
+    "export the project again as 'COCO', or "
+    + _SLEAP.format(load="load_labelstudio", file="FILE.json"),
 )
 _LABELME = (
     "labelme's JSON of one image",
@@ -35,7 +39,11 @@ _LABELME = (
 _MAGIC = (
     (b"\x1f\x8b", "compressed by gzip", "unpack it: gunzip FILE"),
     (b"PK\x03\x04", "a ZIP archive", "unpack it; the JSON of CVAT's export is in 'annotations/'"),
-    (b"\x89HDF", "an HDF5 file (SLEAP, DeepLabCut)", _SLEAP.format(file="FILE")),
+    (
+        b"\x89HDF",
+        "an HDF5 file (of SLEAP, DeepLabCut)",
+        _SLEAP.format(load="load_file", file="FILE"),
+    ),
     (b"MATLAB", "a MATLAB file", _OWN),
     (b"\x93NUMPY", "a NumPy array", _OWN),
     (b"\x80\x04", "a pickle", _OWN),
@@ -128,13 +136,15 @@ def _of_text(path: Path, start: str) -> tuple[str, str] | None:
     if re.search(r"^(kpt_shape|flip_idx|nc|names)\s*:", start, re.MULTILINE):
         return "the data.yaml of a YOLO data set", _YOLO
     if re.search(r"^(bodyparts|multianimalbodyparts)\s*:", start, re.MULTILINE):
-        return "DeepLabCut's configuration", _SLEAP.format(file="CollectedData_NAME.csv")
+        return "DeepLabCut's configuration", _SLEAP.format(
+            load="load_dlc", file="CollectedData.csv"
+        )
     if path.suffix.lower() in (".yaml", ".yml"):
         return "a YAML", "a data set of posekit's goes into FOLDER/dataset/NAME.yaml: " + (
             "--config-dir FOLDER dataset=NAME"
         )
     if first.startswith("scorer,") or "bodyparts," in start[:2000].lower():
-        return "DeepLabCut's CSV", _SLEAP.format(file=path.name)
+        return "DeepLabCut's CSV", _SLEAP.format(load="load_dlc", file=path.name)
     if "region_shape_attributes" in first:
         return _VIA
     if _is_yolo(lines):
@@ -245,7 +255,10 @@ _JSON_KINDS: tuple[tuple[Callable[[Mapping[str, Any]], bool], tuple[str, str]], 
     (_has("people"), ("OpenPose's result for one image", _OWN)),
     (_has("meta_info", "instance_info"), ("a file of predictions", "labels are what is needed")),
     (_has("annolist"), ("the JSON of PoseTrack or MPII ('annolist')", _OWN)),
-    (_has("skeletons", "videos"), ("SLEAP's JSON", _SLEAP.format(file="FILE.slp"))),
+    (
+        _has("skeletons", "videos"),
+        ("SLEAP's JSON", _SLEAP.format(load="load_slp", file="FILE.slp")),
+    ),
     (_has("objects", "size"), ("Supervisely's JSON of one image", "export it as COCO Keypoints")),
 )
 
