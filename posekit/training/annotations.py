@@ -262,9 +262,9 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
         category_ids=np.array(categories, np.int64)[kept],
     )
     _check_inside(labels, found)
-    images.report_unused(labels.image_rows, found)
     if len(labels) == 0:
         found.whole(f"no labelled instance to train on: {found.reasons(len(coco.annotations))}")
+    images.report_unused(labels.image_rows, found)
     absent = [name for name, indices in zip(target.names, mapping, strict=True) if not indices]
     if absent:
         shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
@@ -314,9 +314,9 @@ def read_detection_labels(
         rows.append(row)
     order = np.argsort(np.array(rows, np.int64), kind="stable")
     counts = np.bincount(np.array(rows, np.int64), minlength=len(images.ids))
-    images.report_unused(np.array(rows, np.int64), found)
     if not boxes:
         found.whole(f"no box to train on: {found.reasons(len(coco.annotations))}")
+    images.report_unused(np.array(rows, np.int64), found)
     present = np.isin(np.arange(len(counts)), list(images.rows.values()))
     kept = present if keep_empty else counts > 0
     starts = np.concatenate([[0], np.cumsum(counts[kept])])

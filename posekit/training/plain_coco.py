@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from posekit.errors import InputError
 from posekit.training.label_files import foreign_json, read_json
@@ -375,16 +375,12 @@ class _Annotations:
         if is_area(area, box if _is_box(box) else None, size_wh):
             row["area"] = number(area) if isinstance(area, str | bool) else area
             return
-        if self._has_labels(row):
+        if _is_box(box) and any(box):
             what = "areas that no instance here has (0, 1, or more than the image): of the box"
             self.found.add(what, f"{place} has {str(area)[:20]}", False)
 
-    def _has_labels(self, row: Row) -> bool:
-        values = self._labelled(row)
-        return values is None or any(values[2::3])
 
-
-def _is_box(value: Any) -> bool:
+def _is_box(value: Any) -> TypeGuard[list[float]]:
     return isinstance(value, list) and len(value) == 4 and _are_plain(value)
 
 
