@@ -21,7 +21,7 @@ from posekit.skeleton import Color, Skeleton, load_skeleton
 from posekit.training.image_paths import find_images
 from posekit.training.label_files import read_json
 from posekit.training.label_values import box_values, flag, number, usable_links
-from posekit.training.plain_coco import Coco, plain_coco
+from posekit.training.plain_coco import Coco, named_content, plain_coco
 from posekit.training.problems import Findings, Problem
 from posekit.training.sources import (
     Dataset,
@@ -114,7 +114,7 @@ def dataset_skeleton(dataset: Dataset) -> Skeleton:
     if dataset.skeleton is not None:
         return named_skeleton(dataset.skeleton)
     source = dataset.train[0]
-    return source_skeleton(source, plain_coco(source).content())
+    return source_skeleton(source, named_content(source))
 
 
 def source_skeleton(
@@ -191,7 +191,10 @@ def _unnamed(source: Source, coco: Mapping[str, Any]) -> str:
     names = [category["name"] for category in coco["categories"] if "name" in category]
     if not names:
         said += " ('categories' is missing or empty)"
-    elif not any(annotation.get("keypoints") for annotation in coco["annotations"]):
+    elif not any(
+        isinstance(annotation, Mapping) and annotation.get("keypoints")
+        for annotation in coco["annotations"]
+    ):
         return (
             f"{said}, and no annotation has any: these are boxes, outlines or single points "
             f"({', '.join(names[:4])}). In CVAT draw skeletons (labels of the kind 'Skeleton', not "

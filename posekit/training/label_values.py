@@ -50,6 +50,8 @@ def number(value: Any) -> float:
 
 def whole_number(value: Any) -> int | None:
     """5 of 5, 5.0, "5", " 5" and "5.0"; None of what is no whole number of 64 bits."""
+    if type(value) is int:  # nearly all
+        return value if -(2**63) < value < 2**63 else None
     if isinstance(value, str):
         if not re.fullmatch(r"\s*[+-]?[0-9]{1,20}(\.0*)?\s*", value):
             return None

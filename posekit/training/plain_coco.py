@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from posekit.errors import InputError
 from posekit.training.label_files import foreign_json, read_json
@@ -27,7 +27,7 @@ from posekit.training.label_values import (
 from posekit.training.problems import Findings
 from posekit.training.sources import Source, named_skeleton
 
-__all__ = ["Coco", "plain_coco"]
+__all__ = ["Coco", "named_content", "plain_coco"]
 
 Row = dict[str, Any]
 
@@ -88,6 +88,16 @@ def plain_coco(source: Source, found: Findings | None = None) -> Coco:
         image_ids=image_ids,
         category_ids=reader.category_ids,
     )
+
+
+def named_content(source: Source) -> dict[str, list[Any]]:
+    """The three lists, of which only the categories are plain: enough for names, and fast.
+
+    Raises:
+        InputError: as `plain_coco`.
+    """
+    data = _lists(source)
+    return {**data, "categories": _categories(source, data, Findings(source))[1]}
 
 
 def _lists(source: Source) -> dict[str, list[Any]]:
@@ -301,8 +311,8 @@ class _Annotations:
             row["num_keypoints"] = labelled
         for name in self.source.fields:
             self._read_keypoints(row, name, category, place)
-        self._read_box(row, self.sizes[image], place)
-        self._read_area(row, self.sizes[image], place)
+        box = self._read_box(row, self.sizes[image], place)
+        self._read_area(row, box, self.sizes[image], place)
         return row
 
     def _category(self, value: Any, place: str) -> int | None:
@@ -343,20 +353,22 @@ class _Annotations:
             self.found.add(what, place, False)
         row[name] = values
 
-    def _read_box(self, row: Row, size_wh: tuple[float, float], place: str) -> None:
-        if _is_box(row.get("bbox")) and any(row["bbox"]):
-            return
+    def _read_box(self, row: Row, size_wh: tuple[float, float], place: str) -> list[float] | None:
+        box: list[float] | None = row.get("bbox")
+        if isinstance(box, list) and len(box) == 4 and _are_plain(box) and any(box):
+            return box
         try:
-            box = box_values(row.get("bbox"))
+            box = box_values(box)
         except ValueError:
-            return
+            return None
         if box is None:
             values = self._labelled(row)
             box = box_around(values, size_wh) if values is not None else None
             if box is None:
-                return
+                return None
             self.found.add("instances without a box: taken from their keypoints", place, False)
         row["bbox"] = box
+        return box
 
     def _labelled(self, row: Row) -> list[float] | None:
         """All keypoints; None where they are not x, y, v, ..."""
@@ -368,20 +380,18 @@ class _Annotations:
             values += part
         return values
 
-    def _read_area(self, row: Row, size_wh: tuple[float, float], place: str) -> None:
-        area, box = row.pop("area", None), row.get("bbox")
+    def _read_area(
+        self, row: Row, box: list[float] | None, size_wh: tuple[float, float], place: str
+    ) -> None:
+        area = row.pop("area", None)
         if area is None or (isinstance(area, float) and math.isnan(area)):
             return
-        if is_area(area, box if _is_box(box) else None, size_wh):
+        if is_area(area, box, size_wh):
             row["area"] = number(area) if isinstance(area, str | bool) else area
             return
-        if _is_box(box) and any(box):
+        if box is not None:
             what = "areas that no instance here has (0, 1, or more than the image): of the box"
             self.found.add(what, f"{place} has {str(area)[:20]}", False)
-
-
-def _is_box(value: Any) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and len(value) == 4 and _are_plain(value)
 
 
 def _are_plain(values: list[Any]) -> bool:

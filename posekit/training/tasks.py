@@ -47,7 +47,7 @@ from posekit.training.datasets import (
     init_worker,
 )
 from posekit.training.losses import HeatmapLoss, MotionLoss, RTMDetLoss, SimCCLoss
-from posekit.training.plain_coco import plain_coco
+from posekit.training.plain_coco import named_content
 from posekit.training.validate import validate
 from posekit.transforms.image import Normalize
 
@@ -365,7 +365,7 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
     """The model's detector finds what the model was for; other things need another one."""
     names = set(dataset.train[0].categories or ())
     if not names:
-        categories = plain_coco(dataset.train[0]).categories
+        categories = named_content(dataset.train[0])["categories"]
         names = {str(category.get("name")) for category in categories}
     if "person" in names and re.search("person|coco|drawn", detector):
         return detector
