@@ -149,6 +149,12 @@ def source_skeleton(
     if not named:
         raise InputError(_unnamed(source, coco))
     names = tuple(str(name) for name in named[0]["keypoints"])
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"{source.annotations}: category '{named[0].get('name')}' has several keypoints called "
+            f"'{repeated[0]}'; give each its own name"
+        )
     _check_agreement(source, named, found)
     links, note = usable_links(named[0].get("skeleton"), names)
     if note is not None and found is not None:

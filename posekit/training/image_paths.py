@@ -34,7 +34,7 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 def find_images(
     source: Source, images: Sequence[Mapping[str, Any]], found: Findings
 ) -> list[str | None]:
-    """The path of each image; None where the file gives no name for it.
+    """The path of each image; None where there is no name for it, or one that says too little.
 
     A name is taken as it is where that file exists: absolute, or in the folder of images. Else its
     end is looked for there, from the whole path down to the base name (Windows' and other
@@ -55,8 +55,10 @@ def find_images(
     finder = _finder(source, [some for some in names if some], images)
     paths: list[str | None] = []
     replaced: dict[str, list[tuple[str, str]]] = {}
-    owners: dict[str, tuple[int, bool]] = {}
-    for image, candidates in zip(images, names, strict=True):
+    owners: dict[str, int] = {}
+    guessed: set[str] = set()
+    shared: set[str] = set()
+    for row, (image, candidates) in enumerate(zip(images, names, strict=True)):
         path, how = finder.find(candidates, image)
         if path is None and not candidates:
             tried = ", ".join(NAME_KEYS[1:])
@@ -65,18 +67,21 @@ def find_images(
         elif path is not None and how is not None:
             name = candidates[0] if candidates else str(image["id"])
             replaced.setdefault(how, []).append((name, path))
-        if path is not None and path in owners and (how is not None or owners[path][1]):
+        if path is not None and path in owners and (how is not None or path in guessed):
+            first = images[owners[path]]["id"]
             what = "images whose names lead to one file: give paths that tell them apart"
-            found.add(what, f"{path} (images {owners[path][0]} and {image['id']})")
+            found.add(what, f"{path} (images {first} and {image['id']})")
+            shared.add(path)
         if path is not None:
-            owners.setdefault(path, (image["id"], how is not None))
+            owners.setdefault(path, row)
+            guessed |= {path} if how is not None else set()
         paths.append(path if path is not None else finder.plain(candidates))
     for how, pairs in replaced.items():
         name, path = pairs[0]
         found.whole(f"{len(pairs)} images are {how}: '{name}' is {path}", False)
     for name, several in finder.ambiguous.items():
         found.add("base names of several files: give paths", f"'{name}' is {', '.join(several)}")
-    return paths
+    return [None if path in shared else path for path in paths]
 
 
 def _names(image: Mapping[str, Any]) -> list[str]:

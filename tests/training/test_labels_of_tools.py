@@ -522,3 +522,49 @@ def test_detections_in_any_writing_are_those_of_the_images(tmp_path: Path) -> No
     ).train[0]
     labels, _ = read_pose_labels(source, dataset_skeleton(parse_dataset(path)))
     assert labels.boxes_xyxy.tolist() == [[1, 2, 31, 42]]
+
+
+def test_a_shared_file_leaves_both_images_out(tmp_path: Path) -> None:
+    data = good()
+    data["images"] = [{"id": i, "file_name": rf"cam{i}\a.png"} for i in (1, 2)]
+    data["images"].append({"id": 3, "file_name": "b.png"})
+    picture(tmp_path / "b.png")
+    data["annotations"][1]["image_id"] = 3
+    path = write(tmp_path, data)
+    assert "1 x images whose names lead to one file" in str(validate(path))
+    labels, errors, warnings = read(path, skip_bad=True)
+    assert errors == "" and "1 x images whose names lead to one file" in warnings
+    assert labels.annotation_ids.tolist() == [2]
+
+
+def test_keypoints_of_one_name_are_an_error_of_the_file(tmp_path: Path) -> None:
+    data = good()
+    data["categories"][0]["keypoints"] = ["hand", "nose", "hand"]
+    path = write(tmp_path, data)
+    with pytest.raises(
+        InputError, match=r"set.json: category 'thing' has several .* called 'hand'"
+    ):
+        read(path)
+
+
+def table_script() -> str:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    return next(part for part in text.split("```python\n") if "csv.DictReader" in part).split(
+        "```"
+    )[0]
+
+
+def test_the_script_for_tables_makes_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = [f"{name}_{axis}" for name in ("nose", "left_hand", "right_hand") for axis in "xy"]
+    rows = ["image," + ",".join(columns), "a.png,12,15,17,22,22,29", "b.png,52,15,,,62.5,29"]
+    (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
+    exec(table_script(), {})
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    labels, errors, _ = read(str(tmp_path / "points.json"))
+    assert errors == ""
+    assert labels.visible.tolist() == [[1, 1, 1], [1, 0, 1]]
+    assert labels.keypoints[1, 2].tolist() == [62.5, 29]
