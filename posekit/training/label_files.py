@@ -16,7 +16,7 @@ _SLEAP = (
     "convert it with sleap-io (pip install sleap-io): "
     "import sleap_io as sio; sio.save_coco(sio.{load}({file!r}), 'labels.json')"
 )
-_CVAT_EXPORT = "export the task again in CVAT, as 'COCO Keypoints 1.0'"
+_CVAT_EXPORT = "convert it with CVAT: export the task as 'COCO Keypoints 1.0'"
 _YOLO = (
     "convert it with CVAT: import it as 'Ultralytics YOLO Pose 1.0' and export it as "
     "'COCO Keypoints 1.0'"
@@ -165,8 +165,10 @@ def _of_xml(start: str) -> tuple[str, str]:
         return "CVAT's XML", _CVAT_EXPORT
     if roots[:1] == ["annotation"]:
         what = "the XML of one image (Pascal VOC, LabelMe)"
-        return what, "import it into CVAT as 'Pascal VOC 1.1' or 'LabelMe 3.0', and " + (
-            "export it as 'COCO Keypoints 1.0', or for a detector as 'COCO 1.0'"
+        return (
+            what,
+            "convert it with CVAT: import it as 'Pascal VOC 1.1' or 'LabelMe 3.0', and "
+            + ("export it as 'COCO Keypoints 1.0', or for a detector as 'COCO 1.0'"),
         )
     return "XML", _OWN
 

@@ -50,7 +50,7 @@ def test_json_in_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
             "training.md",
         ),
         ("a.xml", "<?xml version='1.0'?><annotations><version>1.1", "CVAT's XML", "COCO Keypoints"),
-        ("a.xml", VOC, "XML of one image (Pascal VOC", "import it into CVAT"),
+        ("a.xml", VOC, "XML of one image (Pascal VOC", "convert it with CVAT"),
         ("a.xml", "<root/>", "XML", "docs/training.md"),
         ("a.json", "<!DOCTYPE html><html>", "a web page", "fetch"),
         ("a.json", "version https://git-lfs.github.com/spec/v1\n", "Git LFS", "git lfs pull"),
