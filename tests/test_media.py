@@ -683,7 +683,7 @@ def test_a_stream_of_a_format_of_videos(
     tmp_path: Path, server: str, container: str, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no end that a download could reach."""
-    monkeypatch.setattr(media, "URL_TIMEOUT", 3.0)
+    monkeypatch.setattr("posekit.media.web.URL_TIMEOUT", 3.0)
     # FFmpeg looks at up to six seconds before it gives the first frame.
     record_as(tmp_path / "a", container, codec, 240)
     with read_frames(f"{server}/endless/a") as frames:
