@@ -104,9 +104,9 @@ class VideoReader:
         self._stream = stream = self._video_stream()
         rates = (stream.average_rate, stream.guessed_rate, DEFAULT_FPS)
         self.fps = next(Fraction(rate) for rate in rates if rate and MIN_FPS <= rate <= MAX_FPS)
-        self.num_frames = stream.frames or None
+        self.num_frames: int | None = stream.frames or None
         seekable = getattr(source, "seekable", lambda: False)
-        self.is_picture = self.num_frames == 1 and self._is_animation(source)
+        self.is_picture = self.num_frames == 1 and self._is_animation()
         self.live = not seekable() and not self._container.duration  # FLV says 0
         # Frame threads would keep several frames back, which delays what is live.
         stream.thread_type = "SLICE" if self.live else "AUTO"
@@ -117,10 +117,10 @@ class VideoReader:
                 f"{self.name} cannot be read as a video: no frame of it can be decoded: "
                 f"{_why(self._fault or 'it has none')}"
             )
-        self._start = first.pts
-        height, width = _upright(first).shape[:2]
-        self.size = (width, height)
-        self._frames = itertools.chain([first], self._frames)
+        image, self._start = first
+        self.size = (image.shape[1], image.shape[0])
+        # An iterator lets go of what it has given; a list would keep the image.
+        self._frames = itertools.chain(iter([first]), self._frames)
 
     def _video_stream(self) -> VideoStream:
         """The best stream of pictures that FFmpeg has a decoder for."""
@@ -143,7 +143,7 @@ class VideoReader:
             )
         return known
 
-    def _is_animation(self, source: Any) -> bool:
+    def _is_animation(self) -> bool:
         """Whether it is of a kind that has single pictures too."""
         assert self._container is not None
         if self._container.format.name == "gif":
@@ -170,19 +170,20 @@ class VideoReader:
         begin = time.monotonic()
         shift, last = Fraction(0), Fraction(0)
         for count in itertools.count():
-            frame = next(self._frames, None)
-            if frame is None:
+            image, pts = next(self._frames, (None, None))
+            if image is None:
                 self._check_end(count)
                 return
             seconds = count / self.fps
-            if frame.pts is not None and self._start is not None and self._stream.time_base:
-                seconds = (frame.pts - self._start) * self._stream.time_base + shift
+            if pts is not None and self._start is not None and self._stream.time_base:
+                seconds = (pts - self._start) * self._stream.time_base + shift
             if seconds < last:
                 shift += last + 1 / self.fps - seconds
                 seconds = last + 1 / self.fps
             last = seconds
             # A stream's own times may be invented, as those of MJPEG are.
-            yield _upright(frame), time.monotonic() - begin if self.live else float(seconds)
+            yield image, time.monotonic() - begin if self.live else float(seconds)
+            del image
 
     def close(self) -> None:
         """Closes the file; frames that were given stay as they are."""
@@ -197,8 +198,11 @@ class VideoReader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames that can be decoded; why others cannot is kept in `_fault`."""
+    def _decode(self) -> Iterator[tuple[np.ndarray, int | None]]:
+        """All images that can be decoded, upright, and their times in the stream's units.
+
+        Why others cannot is kept in `_fault`.
+        """
         for packet in self._packets():
             try:
                 frames = self._stream.codec_context.decode(packet)
@@ -208,7 +212,13 @@ class VideoReader:
             for frame in frames:
                 if frame.is_corrupt:
                     self._fault = self._fault or DAMAGED
-                yield frame
+                try:
+                    image = _upright(frame)
+                except (av.FFmpegError, OSError, ValueError) as error:  # colours that are none
+                    self._fault = self._fault or error
+                    continue
+                yield image, frame.pts
+                del image
 
     def _packets(self) -> Iterator[Packet[Any] | None]:
         """The stream's packets, then None, which asks the decoder for what it still holds."""

@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import torch
 
-from posekit import media
 from posekit.errors import InputError
 from posekit.media import check_inputs, read_frames, read_image, to_bgr
 from tests.test_video import number, numbered, record, record_as

@@ -41,7 +41,7 @@ Kind = Literal["apng", "avif", "mjpeg", "tiff", "webp"]
 
 PROBE = 64 << 20  # bytes of a file within which its first picture has to end, to be one of several
 HEADER = 1 << 20  # bytes, more than those of a JPEG before its first scan
-MAX_CANVAS = 1 << 28  # pixels of an animated WebP, as many as a still one can have
+MAX_CANVAS = 1 << 26  # pixels of an animated WebP: few bytes may ask for any number
 # Browsers, and FFmpeg for GIF, show a frame for so long that says it lasts no more than 10 ms.
 MIN_DURATION, DEFAULT_DURATION = 11, 100  # milliseconds
 
@@ -124,7 +124,8 @@ class PictureReader:
         except InputError as error:
             raise InputError(f"{name} is damaged: {error}") from None
         self.size = (first.shape[1], first.shape[0])
-        self._images = itertools.chain([first], images)
+        # An iterator lets go of what it has given; a list would keep the image.
+        self._images: Iterator[np.ndarray] = itertools.chain(iter([first]), images)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         """Images (H, W, 3), BGR, uint8, each with the seconds since the first.
