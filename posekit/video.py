@@ -133,7 +133,10 @@ class VideoReader:
             if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic
         ]
         if not pictures:
-            raise InputError(f"{self.name} has no pictures: it may be a sound or a text file")
+            raise InputError(
+                f"{self.name} has no pictures: it may be a sound or a text file, or FFmpeg does "
+                "not know its codec"
+            )
         # PyAV has no context, whatever its types say, for a codec that FFmpeg has no decoder for.
         known = next((stream for stream in pictures if stream.codec_context is not None), None)
         if known is None:
