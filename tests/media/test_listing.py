@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posekit.apis import MMPoseInferencer
 from posekit.errors import InputError
 from posekit.media import read_frames
 from posekit.media.listing import natural_key
@@ -66,3 +67,14 @@ def test_a_list_keeps_its_own_order(folder: Path) -> None:
 def test_no_other_order(folder: Path) -> None:
     with pytest.raises(InputError, match="order must be name or natural, found 'size'"):
         names(folder, order="size")
+
+
+def test_a_program_for_the_reference_has_its_order(tmp_path: Path) -> None:
+    for height in (1, 2, 10):
+        save(tmp_path / f"frame{height}.png", np.zeros((height, 16, 3), np.uint8))
+    inferencer = MMPoseInferencer("demo", det_model="whole_image", device="cpu")
+    drawings = [
+        result["visualization"][0]
+        for result in inferencer(str(tmp_path), return_vis=True, track="iou")
+    ]
+    assert [len(drawing) for drawing in drawings] == [1, 10, 2]

@@ -13,6 +13,7 @@ from PIL import Image, features
 
 from posekit.errors import InputError
 from posekit.media import Frame, open_clip, read_frames
+from tests.test_media import handler, server  # noqa: F401
 from tests.test_video import number, numbered
 
 DURATIONS = [50, 100, 150, 100, 100, 200]  # milliseconds
@@ -207,6 +208,37 @@ def test_a_folders_animations_are_read_and_its_mjpegs_are_videos(tmp_path: Path)
     with read_frames(tmp_path, recursive=True) as frames:
         names = [frame.name for frame in frames]
     assert names == ["a.webp", "a.webp", "b.mjpeg", "b.mjpeg", "c.png"]
+
+
+@pytest.mark.parametrize(
+    "path", ["a.webp", "a.apng", "a.mjpeg", "chunked/a.webp", "chunked/a.apng"]
+)
+def test_the_url_of_an_animation(tmp_path: Path, server: str, path: str) -> None:  # noqa: F811
+    name = Path(path).name
+    if name == "a.mjpeg":
+        (tmp_path / name).write_bytes(b"".join(mjpeg()))
+    else:
+        options: dict[str, Any] = {"format": "PNG"} if name == "a.apng" else {"lossless": True}
+        animation(tmp_path / name, duration=50, **options)
+    with read_frames(f"{server}/{path}") as frames:
+        found = list(frames)
+    assert [number(frame.image) for frame in found] == list(range(6))
+    clip = found[0].clip
+    assert clip is not None and clip.download is not None and not clip.live
+    with open_clip(clip.download.path) as again:
+        assert [number(image) for image, _ in again] == list(range(6))
+
+
+def test_raw_mjpeg_without_a_length_is_a_stream(tmp_path: Path, server: str) -> None:  # noqa: F811
+    (tmp_path / "a.mjpeg").write_bytes(b"".join(mjpeg()))
+    found: list[Frame] = []
+    with (
+        pytest.raises(InputError, match="the stream .* ended after 6 frames"),
+        read_frames(f"{server}/chunked/a.mjpeg") as frames,
+    ):
+        found.extend(frames)
+    assert found[-1].clip is not None and found[-1].clip.live
+    assert number(found[-1].image) == 5  # the newest; others may have been left out
 
 
 def test_a_clip_can_be_opened_again(tmp_path: Path) -> None:
