@@ -75,6 +75,7 @@ class VideoReader:
         self._file: BinaryIO | None = None
         self._container: av.container.InputContainer | None = None
         self._fault: Exception | str | None = None
+        self.num_frames: int | None = None
         try:
             if text is not None and "://" not in text:
                 # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
@@ -104,7 +105,7 @@ class VideoReader:
         self._stream = stream = self._video_stream()
         rates = (stream.average_rate, stream.guessed_rate, DEFAULT_FPS)
         self.fps = next(Fraction(rate) for rate in rates if rate and MIN_FPS <= rate <= MAX_FPS)
-        self.num_frames: int | None = stream.frames or None
+        self.num_frames = stream.frames or None
         seekable = getattr(source, "seekable", lambda: False)
         self.is_picture = self.num_frames == 1 and self._is_animation()
         self.live = not seekable() and not self._container.duration  # FLV says 0

@@ -233,7 +233,7 @@ def test_raw_mjpeg_without_a_length_is_a_stream(tmp_path: Path, server: str) -> 
     (tmp_path / "a.mjpeg").write_bytes(b"".join(mjpeg()))
     found: list[Frame] = []
     with (
-        pytest.raises(InputError, match="the stream .* ended after 6 frames"),
+        pytest.raises(InputError, match=r"the stream .* ended after 6 frames"),
         read_frames(f"{server}/chunked/a.mjpeg") as frames,
     ):
         found.extend(frames)
