@@ -214,7 +214,7 @@ class MMPoseInferencer:
                 raise InputError(f"unknown argument '{name}'; {hint}")
         given = without_defaults(options)
         check_applies(given, three_d=self.gives_3d)
-        quirks: dict[str, Any] = {"empty": "whole_image"}
+        quirks: dict[str, Any] = {"empty": "whole_image", "order": "name"}
         if self.lifts:
             quirks["lift_window"] = 1
         if self.show_progress:

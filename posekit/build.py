@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from posekit.backends.files import GraphFile
 from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError, first_line
+from posekit.finite import check_finite_weights
 
 __all__ = [
     "build_network",
@@ -123,7 +124,8 @@ def load_initial_weights(
         The entries that are not the file's, and the keypoints whose part in them is.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, other shapes that differ.
+        WeightsError: damaged file, missing or unknown entries, other shapes that differ, numbers
+            that are not finite.
     """
     from posekit.hub import is_graph
 
@@ -159,6 +161,7 @@ def load_initial_weights(
                     value.copy_(rows[picked].flatten(0, 1))
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    check_finite_weights(str(path), state)
     return sorted(fresh), kept
 
 
@@ -232,7 +235,8 @@ def load_weights(
         dtype: of floating-point entries; None keeps the file's.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, shapes that differ.
+        WeightsError: damaged file, missing or unknown entries, shapes that differ, numbers that are
+            not finite, as read or in the type asked for.
     """
     from posekit.hub import is_graph
 
@@ -247,6 +251,7 @@ def load_weights(
             state = {key: _placed(file.get_tensor(key), device, dtype) for key in expected}
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    check_finite_weights(str(path), state)
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)
 

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
+from posekit.finite import check_finite
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
@@ -95,6 +96,9 @@ class Detector:
         Args:
             images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
             score_threshold: lower ones are left out before suppression.
+
+        Raises:
+            WeightsError: the network gives NaN.
         """
         placed = place_images(images, self.normalize.device)
         tensors = [image for image in placed if isinstance(image, Tensor)]
@@ -143,6 +147,8 @@ class Detector:
         final = final & ((flat > score_threshold).sum(dim=1) == valid.sum(dim=1))
         columns = [best, labels, kept, final[:, None].expand_as(kept)]
         packed = torch.cat([candidates, torch.stack(columns, dim=-1)], dim=-1).cpu().numpy()
+        # NaN counts as the largest there is in `topk`, and passes a threshold that is asked for so.
+        self._check(packed[~(packed[..., 4] <= score_threshold), :5])
         return [
             _unpack(rows, self.max_detections)
             if rows[0, 7]
@@ -165,20 +171,26 @@ class Detector:
         if self.clip_boxes:
             x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
             boxes = torch.stack([x, y], dim=-1).flatten(-2)
-        has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
-        return boxes, scores.where(has_area, 0)
+        # A box that is NaN keeps its score, and is noticed later.
+        no_area = (boxes[..., 2:] <= boxes[..., :2]).any(dim=-1, keepdim=True)
+        return boxes, scores.masked_fill(no_area, 0)
 
     def _suppress(self, boxes: Tensor, scores: Tensor, score_threshold: float) -> Detections:
         """Of boxes (A, 4) and scores (A, C), those that no better one of their class overlaps."""
-        cells, labels = (scores > score_threshold).nonzero(as_tuple=True)
+        # NaN is not below any threshold.
+        cells, labels = (~(scores <= score_threshold)).nonzero(as_tuple=True)
         # Few cells pass: only those leave the device.
         found = Detections(
             boxes[cells].cpu().numpy(), scores[cells, labels].cpu().numpy(), labels.cpu().numpy()
         )
+        self._check(found.boxes_xyxy, found.scores)
         # Boxes of different classes are moved apart, so that they never overlap.
         extent = found.boxes_xyxy.max(initial=0.0) + 1
         moved = found.boxes_xyxy + (found.labels * extent).astype(np.float32)[:, None]
         return found[nms(moved, found.scores, self.nms_threshold, max_kept=self.max_detections)]
+
+    def _check(self, *found: np.ndarray) -> None:
+        check_finite("the detector", self.normalize.dtype, *found)
 
 
 def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

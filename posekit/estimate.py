@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
 from posekit.draw import project_heatmaps
+from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
@@ -125,6 +126,9 @@ class PoseEstimator:
 
         Returns:
             The poses of each image.
+
+        Raises:
+            WeightsError: the network gives NaN.
         """
         k = self.skeleton.num_keypoints
         keypoints, scores = [np.zeros((0, k, 2), np.float32)], [np.zeros((0, k), np.float32)]
@@ -136,6 +140,7 @@ class PoseEstimator:
         # Decoding waits for a GPU: it has more to do by then.
         for crops, outputs in _ahead(batches, QUEUED if self.device.type == "cuda" else 1):
             in_crop, found = self.codec.decode(outputs)
+            check_finite("the pose network", self.normalize.dtype, in_crop, found)
             keypoints.append(crops.to_image(in_crop))
             scores.append(found)
             if heatmaps is not None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from posekit.backends import Backend
 from posekit.codecs.hand3d import join_hands, stand_hands_up
 from posekit.estimate import PoseEstimator, Poses
+from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 
@@ -89,6 +90,8 @@ class HandEstimator:
         ):
             outputs = self.estimator.forward(crops.pixels, flip_test=flip_test)
             hands = self.estimator.codec.decode(outputs)
+            dtype = self.estimator.normalize.dtype
+            check_finite("the hand network", dtype, hands.scores, hands.root_depth)
             positions = hands.keypoints.copy()
             positions[..., :2] = crops.to_image(positions[..., :2])
             joined, certainties = join_hands(hands._replace(keypoints=positions))

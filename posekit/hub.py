@@ -472,7 +472,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], int] | None:
         return metadata, 8 + length + max(
             (e["data_offsets"][1] for e in header.values()), default=0
         )
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
 

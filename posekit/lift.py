@@ -26,6 +26,7 @@ from posekit.codecs.lifting import (
     stand_up,
 )
 from posekit.errors import InputError
+from posekit.finite import check_finite
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton, load_skeleton
 
@@ -88,6 +89,7 @@ class Lifter:
 
         Raises:
             InputError: more frames than the network takes.
+            WeightsError: the network gives NaN for keypoints that are numbers.
         """
         if keypoints.shape[2:] != (17, 2) or boxes_xyxy.shape != (*keypoints.shape[:2], 4):
             raise ValueError(
@@ -110,6 +112,8 @@ class Lifter:
         for start in range(0, count, step):
             part = slice(start, start + step)
             lifted[part] = self._lift(joints[part], image_size, flip_test=flips)
+        if np.isfinite(joints).all():
+            check_finite("the lifter", self.dtype, lifted)
         return stand_up(lifted, on_ground=on_ground)
 
     def describe(

@@ -23,6 +23,7 @@ SkipHandler = Callable[[str, InputError], None]
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "empty": ("none", "whole_image"),
+    "order": (None, "name", "natural"),
     "pred_format": ("json", "jsonl"),
     "skeleton_style": ("mmpose", "openpose"),
     "smooth": (None, "one-euro", "savgol"),
@@ -67,6 +68,10 @@ class PredictOptions:
     Attributes:
         recursive: of a folder, take its subfolders and its videos too.
         include: of a folder, take the files that fit a pattern, such as "*.mp4".
+        order: of the files of a folder or a pattern: by "name", character by character, or
+            "natural", with digits as numbers (frame2 before frame10). None is natural where one
+            image after the other is taken for a sequence (`track`, `det_interval`, `smooth`, a
+            lifter's window), but by name with `bboxes`, which are given in that order.
         bboxes: boxes that replace the detector's: per image or frame (n, 4) or (n, 5), xyxy in
             pixels with an optional score; for one image (n, 4) or (n, 5) itself.
         bbox_thr: detections of a lower score are left out.
@@ -115,6 +120,7 @@ class PredictOptions:
 
     recursive: bool = False
     include: str | None = None
+    order: Literal["name", "natural"] | None = None
     bboxes: Any = None
     bbox_thr: float = 0.3
     nms_thr: float = 0.3

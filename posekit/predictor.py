@@ -30,7 +30,16 @@ from posekit.estimate import PoseEstimator, Poses
 from posekit.hand3d import HandEstimator
 from posekit.hub import named_here
 from posekit.lift import Lifter, check_liftable, lift_stream
-from posekit.media import Clip, Frame, input_files, is_webcam, read_frames
+from posekit.media import (
+    Clip,
+    Frame,
+    Order,
+    PictureReader,
+    input_files,
+    is_webcam,
+    open_clip,
+    read_frames,
+)
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.show import Window
@@ -323,6 +332,7 @@ class Predictor:
                     on_error=options.on_error,
                     recursive=options.recursive,
                     include=options.include,
+                    order=self._order(options),
                 )
             )
             bar = opened.enter_context(
@@ -350,6 +360,14 @@ class Predictor:
                 # Only now: what had been read before it was still under way.
                 raise failure[0]
 
+    def _order(self, options: PredictOptions) -> Order:
+        """In which order a folder's files come; see `PredictOptions.order`."""
+        in_sequence = options.similarity is not None or self._lifts_in_windows(options)
+        return options.order or ("natural" if in_sequence and options.bboxes is None else "name")
+
+    def _lifts_in_windows(self, options: PredictOptions) -> bool:
+        return self.lifter is not None and options.lift_window != 1
+
     def _results(
         self,
         frames: Iterator[Frame],
@@ -357,7 +375,7 @@ class Predictor:
         under_way: collections.deque[_UnderWay],
     ) -> Iterator[PoseResult]:
         """A result per frame, in order; what it is a result of waits in `under_way`."""
-        in_windows = self.lifter is not None and options.lift_window != 1
+        in_windows = self._lifts_in_windows(options)
         similarity = options.similarity or ("iou" if in_windows else None)
         results = self._estimate(frames, options, similarity, under_way, keep_images=not in_windows)
         if options.smooth == "one-euro":
@@ -595,7 +613,7 @@ class _Drawer:
         self.options = options
         self._clip: Clip | None = None
         self._limits: Limits | None = None
-        self._reader: VideoReader | None = None
+        self._reader: VideoReader | PictureReader | None = None
         self._images: Iterator[tuple[np.ndarray, float]] = iter(())
 
     def draw(self, source: _UnderWay, result: PoseResult) -> np.ndarray:
@@ -644,7 +662,8 @@ class _Drawer:
             assert self._clip is not None
             # What a server gave once, it may not give again.
             download = self._clip.download
-            self._reader = VideoReader(self._clip.source if download is None else download.path)
+            path = Path(self._clip.source) if download is None else download.path
+            self._reader = open_clip(path)
             self._images = iter(self._reader)
         return next(self._images)[0]
 

@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import torch
 
-from posekit import media
 from posekit.errors import InputError
 from posekit.media import check_inputs, read_frames, read_image, to_bgr
 from tests.test_video import number, numbered, record, record_as
@@ -683,7 +682,7 @@ def test_a_stream_of_a_format_of_videos(
     tmp_path: Path, server: str, container: str, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no end that a download could reach."""
-    monkeypatch.setattr(media, "URL_TIMEOUT", 3.0)
+    monkeypatch.setattr("posekit.media.web.URL_TIMEOUT", 3.0)
     # FFmpeg looks at up to six seconds before it gives the first frame.
     record_as(tmp_path / "a", container, codec, 240)
     with read_frames(f"{server}/endless/a") as frames:

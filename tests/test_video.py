@@ -195,6 +195,53 @@ class TestReader:
         assert 50 < count <= 60
         assert f"{count} of 60 frames" in message
 
+    @pytest.mark.parametrize(
+        ("container", "codec", "name"),
+        [
+            ("mp4", "libx264", b"avc1"),
+            ("avi", "mpeg4", b"FMP4"),
+            ("matroska", "libx264", b"V_MPEG4"),
+        ],
+    )
+    def test_a_codec_that_nobody_knows(
+        self, tmp_path: Path, container: str, codec: str, name: bytes
+    ) -> None:
+        path = record_as(tmp_path / "a", container, codec, 3)
+        data = path.read_bytes()
+        assert name in data
+        path.write_bytes(data.replace(name, b"ZZZZ" + name[4:]))
+        with pytest.raises(InputError, match="FFmpeg does not know its codec"):
+            VideoReader(path)
+
+    def test_videos_that_made_it_fail(self, shared: Path) -> None:
+        media = shared / "cases" / "media"
+        for path in (*media.glob("codec_*"), *media.glob("vid_X_*")):
+            with pytest.raises(InputError, match=f"{path.name} cannot be read as a video"):
+                VideoReader(path)
+
+    @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+    def test_joined_transport_streams_are_whole(self, tmp_path: Path, codec: str) -> None:
+        path = record_as(tmp_path / "a.ts", "mpegts", codec, 30)
+        path.write_bytes(path.read_bytes() * 3)
+        with VideoReader(path) as video:
+            times = [seconds for _, seconds in video]
+        assert len(times) == 90
+        # The parts follow each other in time.
+        np.testing.assert_allclose(np.diff(times), 1 / 30, atol=2e-3)
+
+    def test_a_transport_stream_that_lacks_packets_is_damaged(self, tmp_path: Path) -> None:
+        path = record_as(tmp_path / "a.ts", "mpegts", "libx264", 60)
+        data = path.read_bytes()
+        middle = len(data) // 188 // 2 * 188
+        path.write_bytes(data[:middle] + data[middle + 5 * 188 :])
+        count, message = read_until_error(path)
+        assert count > 50 and "data is missing or damaged" in message
+
+    def test_a_joined_stream_changes_its_size(self, shared: Path) -> None:
+        with VideoReader(shared / "cases" / "media" / "reschange.ts") as video:
+            sizes = [image.shape[:2] for image, _ in video]
+        assert sizes == [(214, 320)] * 6 + [(108, 160)] * 6
+
     def test_an_mp4_without_its_index(self, tmp_path: Path) -> None:
         path = record(tmp_path / "a.mp4")
         data = path.read_bytes()
