@@ -38,6 +38,7 @@ class Checkpoint:
         task: what the model finds, e.g. "body" or "detection".
         config: the official config's name, which resolves to this row too.
         older_configs: names that the official config had before, which resolve likewise.
+        superseded: names of files that the row had before; one that is cached is not used any more.
         sources: where the weights can be had, tried in order; none for what the package holds.
         metrics: published figures.
         license: of the weights.
@@ -54,6 +55,7 @@ class Checkpoint:
     training_data: str
     aliases: tuple[str, ...] = ()
     older_configs: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
 
     @property
     def configs(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ def _openmmlab(
     *,
     aliases: tuple[str, ...] = (),
     older_configs: tuple[str, ...] = (),
+    superseded: tuple[str, ...] = (),
     hub: tuple[str, ...] = (),
 ) -> Checkpoint:
     """A row whose weights OpenMMLab published, under its licence.
@@ -110,6 +113,7 @@ def _openmmlab(
         training_data=training_data,
         aliases=aliases,
         older_configs=older_configs,
+        superseded=superseded,
     )
 
 
@@ -573,6 +577,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge-a9ea6d77_20230818.pth",
         (("COCO", "AP", 0.756),),
         "COCO and AI Challenger, its shared keypoints merged into COCO's",
+        superseded=("td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge-b05435b9_20221025.pth",),
     ),
     _openmmlab(
         "hrnet-w32_coco-aic-combine-256x192",
@@ -581,6 +586,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine-458125cc_20230818.pth",
         (("COCO", "AP", 0.755),),
         "COCO and AI Challenger, with its head top and neck",
+        superseded=("td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine-4ce66880_20221026.pth",),
     ),
     _openmmlab(
         "hrnet-w32-fp16_coco-256x192",
@@ -694,6 +700,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         TOP_DOWN + "resnet/res101_coco_384x288-8c71bdc9_20200709.pth",
         (("COCO", "AP", 0.748),),
         "COCO",
+        superseded=("td-hm_res101_8xb64-210e_coco-256x192-065d3625_20220926.pth",),
     ),
     _openmmlab(
         "resnet-152_coco-256x192",
