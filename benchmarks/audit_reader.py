@@ -20,7 +20,7 @@ __all__ = ["ConfigError", "read_config"]
 MAX_BYTES = 1_000_000  # of a file
 MAX_SIZE = 100_000  # items of a list, characters of a text
 MAX_NUMBER = 10**18
-MAX_STEPS = 1_000_000  # expressions evaluated in a file
+MAX_STEPS = 1_000_000  # expressions evaluated in a file, and items of what they make
 MAX_BASES = 16  # files, one upon the other
 
 
@@ -134,6 +134,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+SCALARS = (str, int, float, type(None))
+# Those that look into what they are given, which may contain itself many times.
+OF_SCALARS = {"bool", "float", "int", "max", "min", "round", "set", "sorted", "str", "sum"}
+
+
 class _Evaluator:
     """Evaluates the statements of one file.
 
@@ -175,6 +180,7 @@ class _Evaluator:
                 raise _unknown(node)
 
     def _assign(self, target: ast.expr, value: Any) -> None:
+        self._count(target, 1)
         match target:
             case ast.Name(id=name):
                 self.names[name] = value
@@ -185,7 +191,7 @@ class _Evaluator:
                 for part, item in zip(parts, values, strict=True):
                     self._assign(part, item)
             case ast.Subscript(value=owner, slice=index):
-                container, key = self.value(owner), self.value(index)
+                container, key = self.value(owner), self._key(index)
                 if not isinstance(container, dict | list):
                     raise _unknown(target)
                 self._apply(target, operator.setitem, container, key, value)
@@ -194,10 +200,15 @@ class _Evaluator:
 
     def value(self, node: ast.expr) -> Any:
         """What an expression means."""
-        self.steps += 1
+        value = self._bounded(self._evaluate(node), node)
+        made = isinstance(value, str | list | tuple) and not isinstance(node, ast.Name)
+        self._count(node, 1 + (len(value) if made else 0))
+        return value
+
+    def _count(self, node: ast.expr, steps: int) -> None:
+        self.steps += steps
         if self.steps > MAX_STEPS:
             raise ConfigError(f"line {node.lineno}: too much to compute")
-        return self._bounded(self._evaluate(node), node)
 
     def _evaluate(self, node: ast.expr) -> Any:
         match node:
@@ -214,7 +225,7 @@ class _Evaluator:
             case ast.Set(elts=[ast.Set(elts=[inner])]):  # {{_base_.name}}
                 return copy.deepcopy(self.value(inner))
             case ast.Set(elts=parts):
-                return self._apply(node, set, self._parts(parts))
+                return set(map(self._key, parts))
             case ast.Dict():
                 return self._dict(node, node.keys, node.values)
             case ast.Attribute(value=owner, attr=name):
@@ -223,7 +234,7 @@ class _Evaluator:
                 bounds = [x and self.value(x) for x in (part.lower, part.upper, part.step)]
                 return self._apply(node, operator.getitem, self.value(owner), slice(*bounds))
             case ast.Subscript(value=owner, slice=index):
-                return self._apply(node, operator.getitem, self.value(owner), self.value(index))
+                return self._apply(node, operator.getitem, self.value(owner), self._key(index))
             case ast.UnaryOp(op=op, operand=operand):
                 return self._apply(node, OPERATORS.get(type(op)), self.value(operand))
             case ast.BinOp(left=left, op=op, right=right):
@@ -231,7 +242,7 @@ class _Evaluator:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.value(body if self.value(test) else orelse)
             case ast.JoinedStr(values=parts):
-                return "".join(str(self.value(part)) for part in parts)
+                return "".join(str(self._key(part)) for part in parts)
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 return self.value(value)
             case ast.ListComp(elt=element, generators=generators):
@@ -254,6 +265,15 @@ class _Evaluator:
             raise _unknown(node)
         return found
 
+    def _key(self, node: ast.expr) -> Any:
+        """A value that is soon hashed, compared or written: a scalar, or a tuple of scalars."""
+        value = self.value(node)
+        if not all(
+            isinstance(x, SCALARS) for x in (value if isinstance(value, tuple) else [value])
+        ):
+            raise _unknown(node)
+        return value
+
     def _parts(self, nodes: Sequence[ast.expr]) -> list[Any]:
         parts: list[Any] = []
         for node in nodes:
@@ -271,7 +291,7 @@ class _Evaluator:
             if key is None:  # **mapping
                 made |= self._mapping(value)
             else:
-                self._apply(node, operator.setitem, made, self.value(key), self.value(value))
+                made[self._key(key)] = self.value(value)
         return made
 
     def _call(
@@ -289,9 +309,12 @@ class _Evaluator:
             for constant in names:
                 if constant is not None:
                     ast.copy_location(constant, node)
-            given = self._apply(node, dict, *self._parts(args))
+            given = {k: v for argument in args for k, v in self._mapping(argument).items()}
             return given | self._dict(node, names, [keyword.value for keyword in keywords])
-        found = self._apply(node, function, *self._parts(args))
+        parts = self._parts(args)
+        if name in OF_SCALARS and not all(_all_scalars(part) for part in parts):
+            raise _unknown(node)
+        found = self._apply(node, function, *parts)
         if isinstance(found, range | enumerate | zip):  # as lists, since their length is bounded
             if isinstance(found, range) and len(found) > MAX_SIZE:
                 raise ConfigError(f"line {node.lineno}: larger than {MAX_SIZE}")
@@ -347,6 +370,11 @@ class _Evaluator:
         if isinstance(value, str | list | tuple) and len(value) > MAX_SIZE:
             raise ConfigError(f"line {line}: larger than {MAX_SIZE}")
         return value
+
+
+def _all_scalars(value: Any) -> bool:
+    items = value if isinstance(value, list | tuple | set) else [value]
+    return all(isinstance(item, SCALARS) for item in items)
 
 
 def _check_size(value: Any) -> None:
