@@ -42,6 +42,7 @@ class Checkpoint:
         task: what the model finds, e.g. "body" or "detection".
         config: the official config's name, which resolves to this row too.
         older_configs: names that the official config had before, which resolve likewise.
+        superseded: names of files that the row had before; one that is cached is not used any more.
         sources: where the weights can be had, tried in order; none for what the package holds.
         metrics: published figures.
         license: of the weights.
@@ -58,6 +59,7 @@ class Checkpoint:
     training_data: str
     aliases: tuple[str, ...] = ()
     older_configs: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
 
     @property
     def configs(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ def _openmmlab(
     *,
     aliases: tuple[str, ...] = (),
     older_configs: tuple[str, ...] = (),
+    superseded: tuple[str, ...] = (),
     hub: tuple[Source, ...] = (),
 ) -> Checkpoint:
     """A row whose weights OpenMMLab published, under its licence.
@@ -134,6 +137,7 @@ def _openmmlab(
         training_data=training_data,
         aliases=aliases,
         older_configs=older_configs,
+        superseded=superseded,
     )
 
 
@@ -594,17 +598,19 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "hrnet-w32_coco-aic-merge-256x192",
         "body",
         "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge",
-        TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge-b05435b9_20221025.pth",
-        (("COCO", "AP", 0.757),),
+        TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge-a9ea6d77_20230818.pth",
+        (("COCO", "AP", 0.756),),
         "COCO and AI Challenger, its shared keypoints merged into COCO's",
+        superseded=("td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-merge-b05435b9_20221025.pth",),
     ),
     _openmmlab(
         "hrnet-w32_coco-aic-combine-256x192",
         "body",
         "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine",
-        TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine-4ce66880_20221026.pth",
-        (("COCO", "AP", 0.756),),
+        TOPDOWN_COCO + "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine-458125cc_20230818.pth",
+        (("COCO", "AP", 0.755),),
         "COCO and AI Challenger, with its head top and neck",
+        superseded=("td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine-4ce66880_20221026.pth",),
     ),
     _openmmlab(
         "hrnet-w32-fp16_coco-256x192",
@@ -714,9 +720,11 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "resnet-101_coco-384x288",
         "body",
         "td-hm_res101_8xb32-210e_coco-384x288",
-        TOPDOWN_COCO + "td-hm_res101_8xb64-210e_coco-256x192-065d3625_20220926.pth",
-        (("COCO", "AP", 0.749),),
+        # The official table names the 256x192 file; this one is of MMPose 0.x.
+        TOP_DOWN + "resnet/res101_coco_384x288-8c71bdc9_20200709.pth",
+        (("COCO", "AP", 0.748),),
         "COCO",
+        superseded=("td-hm_res101_8xb64-210e_coco-256x192-065d3625_20220926.pth",),
     ),
     _openmmlab(
         "resnet-152_coco-256x192",
@@ -1318,7 +1326,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         "hand 3d",
         "internet_res50_4xb16-20e_interhand3d-256x256",
         MMPOSE + "hand3d/internet/res50_intehand3dv1.0_all_256x256-42b7f2ac_20210702.pth",
-        (("InterHand2.6M (H+M)", "MPJPE-all", 11.86), ("InterHand2.6M (H+M)", "MRRPE", 29.27)),
+        (("InterHand2.6M (H+M)", "MPJPE-all", 11.59), ("InterHand2.6M (H+M)", "MRRPE", 29.28)),
         "InterHand2.6M v1.0",
         aliases=("hand3d",),
     ),

@@ -155,6 +155,7 @@ def _published(model: str, convert: Converter, search: Sequence[Path], key: str)
         return packaged
     row = find_checkpoint(model)
     sources = list(row.sources) if row else []
+    _set_aside(model, row.superseded if row else ())
     if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
         sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
     unfit = functools.partial(_unfit, model=model, search=search)
@@ -233,6 +234,24 @@ def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
             "make room or set POSEKIT_CACHE to another folder"
         ) from None
     return path
+
+
+def _set_aside(model: str, superseded: Sequence[str]) -> None:
+    """Moves a cached file that was made of one that the model's row had before."""
+    path = cache_dir() / "models" / f"{model}.safetensors"
+    try:
+        header = _read_header(path) if superseded else None
+        if header is not None and (source := header[0].get("source")) in superseded:
+            aside = path.with_suffix(".superseded")
+            path.replace(aside)
+            log.warning(
+                "%s: the weights of %s are replaced by others; weights=%s still takes them",
+                *(model, source, aside),
+            )
+    except FileNotFoundError:
+        return  # none, or another process was faster
+    except OSError as error:
+        raise InputError(f"cannot move the outdated weights {path}: {error.strerror}") from None
 
 
 def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:

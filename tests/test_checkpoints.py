@@ -68,11 +68,20 @@ def test_a_row_says_where_the_weights_are_and_what_they_may_be_used_for(row: Che
     assert all(source.location.startswith(("https://", "hf://")) for source in row.sources)
 
 
+PAGE = CONF_DIR.parent / "docs" / "models.md"
+
+
 def test_the_page_of_models_is_the_table() -> None:
-    page = CONF_DIR.parent / "docs" / "models.md"
-    assert page.read_text(encoding="utf-8") == markdown_page(), (
+    assert PAGE.read_text(encoding="utf-8") == markdown_page(), (
         "run: posekit models --markdown > docs/models.md"
     )
+
+
+def test_a_link_to_the_hub_leads_to_the_page_of_the_file() -> None:
+    links = re.findall(r"\(https://huggingface\.co/([^)]*)\)", PAGE.read_text(encoding="utf-8"))
+    assert links
+    assert all(re.fullmatch(r"[^/]+/[^/]+/blob/[^/]+/.+", link) for link in links)
+    assert "walterzhu/MotionBERT/blob/" in "".join(links)
 
 
 def test_the_documented_example_of_a_checkpoint_works(tmp_path: Path) -> None:

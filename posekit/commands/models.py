@@ -110,5 +110,10 @@ def _note(source: Source) -> str:
 
 
 def _url(source: Source) -> str:
+    """The page of a file of the Hub, or the address of any other."""
     scheme, _, rest = source.location.partition("://")
-    return f"https://huggingface.co/{rest.partition('@')[0]}" if scheme == "hf" else source.location
+    if scheme != "hf":
+        return source.location
+    path, _, revision = rest.partition("@")
+    organisation, repository, file = path.split("/", 2)
+    return f"https://huggingface.co/{organisation}/{repository}/blob/{revision or 'main'}/{file}"

@@ -1,49 +1,84 @@
 """Losses of pose estimators, of the detector RTMDet and of lifters.
 
 Source: SimCC's KL divergence as in RTMPose (arXiv 2303.07399); mean squared error of heat maps as
-in Simple Baselines (arXiv 1804.06208); quality focal loss (arXiv 2006.04388) and generalized IoU
-(arXiv 1902.09630) as in RTMDet (arXiv 2212.07784); the losses of MotionBERT (arXiv 2210.06551).
+in Simple Baselines (arXiv 1804.06208); adaptive wing loss (arXiv 1904.07399); quality focal loss
+(arXiv 2006.04388) and generalized IoU (arXiv 1902.09630) as in RTMDet (arXiv 2212.07784); the
+losses of MotionBERT (arXiv 2210.06551).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 import torch
+from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch.nn import functional
 
 from posekit.codecs.boxes import DistanceBoxes
+from posekit.codecs.simcc import SimCC
 from posekit.errors import InputError
 from posekit.training.assign import assign_cells
 
 __all__ = [
+    "AdaptiveWingLoss",
     "DetectorLosses",
     "HeatmapLoss",
     "MotionLoss",
     "RTMDetLoss",
     "SimCCLoss",
     "generalized_iou",
+    "keypoint_weights",
     "limb_length_error",
     "limb_length_variation",
     "mpjpe",
     "n_mpjpe",
+    "pose_loss",
     "quality_focal_loss",
     "velocity_error",
 ]
 
 
+def pose_loss(model: Mapping[str, Any], codec: object) -> nn.Module:
+    """The loss that a model's YAML names under `loss`, or else the usual one of its codec."""
+    if "loss" in model:
+        named: nn.Module = instantiate(model["loss"], _convert_="all")
+        return named
+    return SimCCLoss() if isinstance(codec, SimCC) else HeatmapLoss()
+
+
+def keypoint_weights(model: Mapping[str, Any], names: Sequence[str]) -> Tensor:
+    """What each keypoint counts in the loss, (K,): 1, or what a model's YAML says.
+
+    Its `keypoint_weights` has patterns of names, such as `face-*`; the last that fits counts.
+
+    Raises:
+        InputError: a pattern that fits no name.
+    """
+    weights = dict.fromkeys(names, 1.0)
+    for pattern, weight in model.get("keypoint_weights", {}).items():
+        if not (fitting := [name for name in names if fnmatchcase(name, pattern)]):
+            raise InputError(f"keypoint_weights: no keypoint is named like '{pattern}'")
+        weights |= dict.fromkeys(fitting, float(weight))
+    return torch.tensor(list(weights.values()))
+
+
 class SimCCLoss(nn.Module):
     """KL divergence between the softmaxes of logits and targets, along x and along y.
 
+    The defaults are RTMPose's; RTMW's `beta` is 1.
+
     Args:
-        beta: multiplies logits and targets before the softmax.
+        beta: multiplies logits before the softmax.
+        label_beta: multiplies targets before theirs.
     """
 
-    def __init__(self, *, beta: float = 10.0) -> None:
+    def __init__(self, *, beta: float = 10.0, label_beta: float = 10.0) -> None:
         super().__init__()
         self.beta = beta
+        self.label_beta = label_beta
 
     def forward(
         self, outputs: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor], weights: Tensor
@@ -60,7 +95,7 @@ class SimCCLoss(nn.Module):
             _check_like("logits", logits, target.shape)
             _check_like("weights", weights, target.shape[:-1])
             predicted = (logits.float() * self.beta).log_softmax(dim=-1)
-            expected = (target.float() * self.beta).log_softmax(dim=-1)
+            expected = (target.float() * self.label_beta).log_softmax(dim=-1)
             divergence = functional.kl_div(
                 predicted, expected, reduction="none", log_target=True
             ).mean(dim=-1)  # (N, K)
@@ -93,6 +128,50 @@ class HeatmapLoss(nn.Module):
         inside = targets.float()[:, ::maps_each] ** 2
         total = torch.stack([disc, *(offset * inside for offset in offsets)]).sum(dim=0)
         return 0.5 * (total * weights[..., None, None]).mean()
+
+
+class AdaptiveWingLoss(nn.Module):
+    """Of heat maps: logarithmic for small errors, linear for large ones (arXiv 1904.07399, eq. 3).
+
+    Errors near a keypoint, where the target is high, count more. As in the published configuration
+    the map of the weights that the paper has too is not used.
+
+    Args:
+        alpha: exponent of small errors, less the target; above 2.
+        omega: factor of the whole.
+        epsilon: error at which the logarithm bends.
+        theta: error from which the loss is linear.
+    """
+
+    def __init__(
+        self, *, alpha: float = 2.1, omega: float = 14.0, epsilon: float = 1.0, theta: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.omega = omega
+        self.epsilon = epsilon
+        self.theta = theta
+
+    def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """The mean over all cells.
+
+        Args:
+            outputs: (N, K, h, w).
+            targets: likewise, as `MSRAHeatmap.encode` makes them.
+            weights: (N, K); they multiply both maps.
+        """
+        _check_like("maps", outputs, targets.shape)
+        _check_like("weights", weights, targets.shape[:2])
+        scale = weights[..., None, None]
+        outputs, targets = outputs.float() * scale, targets.float() * scale
+        error = (targets - outputs).abs()
+        power = self.alpha - targets
+        ratio = self.theta / self.epsilon
+        # The line continues the curve, with its slope.
+        slope = self.omega / (1 + ratio**power) * power * ratio ** (power - 1) / self.epsilon
+        offset = self.theta * slope - self.omega * (1 + ratio**power).log()
+        curve = self.omega * (1 + (error / self.epsilon) ** power).log()
+        return curve.where(error < self.theta, slope * error - offset).mean()
 
 
 class DetectorLosses(NamedTuple):

@@ -28,7 +28,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
-from posekit.codecs.simcc import SimCC
 from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
@@ -46,7 +45,13 @@ from posekit.training.datasets import (
     collate,
     init_worker,
 )
-from posekit.training.losses import HeatmapLoss, MotionLoss, RTMDetLoss, SimCCLoss
+from posekit.training.losses import (
+    MotionLoss,
+    RTMDetLoss,
+    SimCCLoss,
+    keypoint_weights,
+    pose_loss,
+)
 from posekit.training.plain_coco import named_content
 from posekit.training.validate import validate
 from posekit.transforms.image import Normalize
@@ -115,7 +120,10 @@ class PoseTask:
         elif self.skeleton.names != known.names and detector not in (None, WHOLE_IMAGE):
             self.model["detector"] = _detector_of_unknown(dataset, detector)
         self.codec = instantiate(model["codec"], _convert_="all")
-        self.criterion = SimCCLoss() if isinstance(self.codec, SimCC) else HeatmapLoss()
+        self.criterion = pose_loss(model, self.codec)
+        if self.skeleton.names != known.names and self.model.pop("keypoint_weights", None):
+            log.warning("keypoint_weights are for the model's own keypoints: all count the same")
+        self.weights = keypoint_weights(self.model, self.skeleton.names)
         self.batch_size = config["val_batch_size"]
         preprocess = model["preprocess"]
         same = {
@@ -143,6 +151,7 @@ class PoseTask:
         targets, weights = self.codec.encode(
             batch["keypoints"].to(device), batch["visible"].to(device)
         )
+        weights = weights * self.weights.to(weights)
         loss: Tensor = self.criterion(net(images), targets, weights)
         # The published KL loss is a sum over the samples.
         return loss / len(images) if isinstance(self.criterion, SimCCLoss) else loss

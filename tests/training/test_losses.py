@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from posekit.codecs.heatmap import UDPHeatmap
+from posekit.codecs.heatmap import MSRAHeatmap, UDPHeatmap
+from posekit.codecs.simcc import SimCC
+from posekit.config import read_config
 from posekit.errors import InputError
+from posekit.skeleton import load_skeleton
 from posekit.training.losses import (
+    AdaptiveWingLoss,
     DetectorLosses,
     HeatmapLoss,
     MotionLoss,
     RTMDetLoss,
     SimCCLoss,
     generalized_iou,
+    keypoint_weights,
     limb_length_error,
     limb_length_variation,
     mpjpe,
     n_mpjpe,
+    pose_loss,
     quality_focal_loss,
     velocity_error,
 )
@@ -174,6 +181,97 @@ def test_simcc_loss_is_zero_for_the_target_and_falls_towards_it() -> None:
     assert all((axis.grad != 0).any() for axis in outputs)
 
 
+def simcc_loss_in_numpy(
+    outputs: list[np.ndarray], targets: list[np.ndarray], weights: np.ndarray, beta: float
+) -> float:
+    """Sum over axes, samples and keypoints of the weighted divergence, over the keypoints."""
+    total = 0.0
+    for logits, target in zip(outputs, targets, strict=True):
+        log_p, log_q = (
+            x - np.log(np.exp(x).sum(axis=-1, keepdims=True)) for x in (10 * target, beta * logits)
+        )
+        total += (weights * (np.exp(log_p) * (log_p - log_q)).mean(axis=-1)).sum()
+    return total / weights.shape[1]
+
+
+@pytest.mark.parametrize("name", ["rtmw-l_cocktail14-256x192", "rtmpose-m_coco-wholebody-256x192"])
+def test_simcc_loss_of_a_model_is_that_of_its_configuration(name: str) -> None:
+    """RTMW's takes logits as they are and counts faces half; RTMPose's sharpens them."""
+    model = read_config(name)
+    beta, face = (1.0, 0.5) if "rtmw" in name else (10.0, 1.0)
+    count = keypoint_weights(model, load_skeleton(model["keypoints"]).names)
+    expected = torch.ones(133)
+    expected[23:91] = face
+    torch.testing.assert_close(count, expected)
+    outputs = [seeded(n, 2, 133, s).double() for n, s in (("px", 384), ("py", 512))]
+    targets = [seeded(n, 2, 133, s).double() for n, s in (("tx", 384), ("ty", 512))]
+    value = simcc_loss_in_numpy(
+        [x.numpy() for x in outputs],
+        [x.numpy() for x in targets],
+        expected.expand(2, 133).numpy(),
+        beta,
+    )
+    loss = pose_loss(model, SimCC(**{k: v for k, v in model["codec"].items() if k != "_target_"}))
+    found = loss(tuple(outputs), tuple(targets), count.expand(2, 133))
+    torch.testing.assert_close(found.item(), value, rtol=1e-5, atol=0)
+
+
+def test_a_perfect_output_costs_rtmw_nothing() -> None:
+    model = read_config("rtmw-l_cocktail14-256x192")
+    codec = SimCC(input_size=(192, 256))
+    points = (seeded("points", 2, 133, 2) + 1) * 90
+    targets, weights = codec.encode(points, torch.ones(2, 133))
+    perfect = tuple(10 * axis for axis in targets)
+    assert pose_loss(model, codec)(perfect, targets, weights).abs() < 1e-8
+    assert SimCCLoss()(perfect, targets, weights) > 0.01  # RTMPose's is another
+
+
+def adaptive_wing_in_numpy(output: float, target: float) -> float:
+    """Equation 3 of arXiv 1904.07399 with the paper's values, for one cell."""
+    alpha, omega, epsilon, theta = 2.1, 14.0, 1.0, 0.5
+    error, power = abs(target - output), alpha - target
+    if error < theta:
+        return omega * np.log(1 + (error / epsilon) ** power)
+    bend = (theta / epsilon) ** power
+    slope = omega * (1 / (1 + bend)) * power * (theta / epsilon) ** (power - 1) / epsilon
+    return slope * error - (theta * slope - omega * np.log(1 + bend))
+
+
+def test_adaptive_wing_loss_is_the_papers() -> None:
+    outputs, targets = seeded("hp", 2, 3, 8, 6), (seeded("ht", 2, 3, 8, 6) + 1) / 2
+    weights = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.5]])
+    scaled = [(maps * weights[..., None, None]).flatten().tolist() for maps in (outputs, targets)]
+    value = np.mean([adaptive_wing_in_numpy(*pair) for pair in zip(*scaled, strict=True)])
+    found = AdaptiveWingLoss()(outputs, targets, weights)
+    torch.testing.assert_close(found.item(), float(value), rtol=1e-5, atol=0)
+
+
+def test_adaptive_wing_loss_has_no_step_and_finite_gradients() -> None:
+    target = torch.linspace(0, 1, 6).view(1, 6, 1, 1)
+    ones = torch.ones(1, 6)
+    below, above = (AdaptiveWingLoss()(target + 0.5 + d, target, ones) for d in (-1e-4, 1e-4))
+    torch.testing.assert_close(below, above, rtol=0, atol=5e-3)
+    outputs = target.clone().requires_grad_()  # where the error is 0
+    AdaptiveWingLoss()(outputs, target, ones).backward()
+    assert torch.isfinite(outputs.grad).all()
+
+
+def test_the_wflw_model_of_that_name_learns_by_the_adaptive_wing_loss() -> None:
+    models = ("hrnetv2-w18-awing_wflw-256x256", "hrnetv2-w18_wflw-256x256")
+    codec = MSRAHeatmap(input_size=(256, 256), heatmap_size=(64, 64))
+    kinds = [type(pose_loss(read_config(name), codec)) for name in models]
+    assert kinds == [AdaptiveWingLoss, HeatmapLoss]
+
+
+def test_the_last_pattern_of_names_counts() -> None:
+    weights = keypoint_weights(
+        {"keypoint_weights": {"left_*": 2, "*_hip": 0.5}}, ("nose", "left_eye", "left_hip")
+    )
+    assert weights.tolist() == [1.0, 2.0, 0.5]
+    with pytest.raises(InputError, match=r"no keypoint is named like 'face-\*'"):
+        keypoint_weights({"keypoint_weights": {"face-*": 0.5}}, ("nose",))
+
+
 def test_invisible_keypoints_teach_nothing() -> None:
     outputs = seeded("a", 2, 3, 20).requires_grad_(), seeded("b", 2, 3, 30).requires_grad_()
     loss = SimCCLoss()(outputs, (torch.rand(2, 3, 20), torch.rand(2, 3, 30)), torch.zeros(2, 3))
@@ -199,7 +297,7 @@ def test_heatmap_loss_takes_offset_maps() -> None:
         torch.testing.assert_close(HeatmapLoss()(off, targets, visible), expected)
 
 
-@pytest.mark.parametrize("loss", [SimCCLoss(), HeatmapLoss()])
+@pytest.mark.parametrize("loss", [SimCCLoss(), HeatmapLoss(), AdaptiveWingLoss()])
 def test_shapes_that_do_not_fit_are_refused(loss: torch.nn.Module) -> None:
     outputs, targets = torch.zeros(2, 3, 8, 6), torch.zeros(2, 3, 8, 7)
     if isinstance(loss, SimCCLoss):
