@@ -144,7 +144,7 @@ def _parsed(info: Mapping[str, Any]) -> dict[str, Any]:
         )
     except InputError as error:
         raise InputError(f"metainfo: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"metainfo is not a dataset_info: {error!r}") from None
     return dataset_meta(skeleton)
 

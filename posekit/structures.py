@@ -34,6 +34,8 @@ __all__ = [
     "split_instances",
 ]
 
+# Heat maps that are warped at once: bounded by OpenCV's channels.
+WARP_CHANNELS = 32
 STORES = ("_metainfo_fields", "_data_fields")
 
 
@@ -478,18 +480,22 @@ def revert_heatmap(
     """
     if _is_tensor(heatmap):
         heatmap = heatmap.detach().float().cpu().numpy()
-    layers = np.asarray(heatmap, np.float32)
-    layers = layers[None] if np.ndim(heatmap) == 2 else layers
+    maps = np.asarray(heatmap, np.float32)
+    size = (maps.shape[-1], maps.shape[-2])
     center, scale = (np.reshape(value, (1, 2)) for value in (input_center, input_scale))
-    size = (layers.shape[2], layers.shape[1])
     (matrix,) = crop_matrices(center, scale, input_size=size, udp=False)
+    to_image = cv2.invertAffineTransform(matrix)
     height, width = img_shape[:2]
-    reverted = np.empty((len(layers), height, width), np.float32)
-    for layer, out in zip(layers, reverted, strict=True):
-        out[:] = cv2.warpAffine(
-            layer, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        )
-    return reverted[0] if np.ndim(heatmap) == 2 else reverted
+    if maps.ndim == 2:
+        return np.asarray(cv2.warpAffine(maps, to_image, (width, height)))
+    reverted = np.empty((len(maps), height, width), np.float32)
+    # Together, as the reference does: OpenCV rounds a single layer in another way.
+    for start in range(0, len(maps), WARP_CHANNELS):
+        part = slice(start, start + WARP_CHANNELS)
+        layers = np.ascontiguousarray(maps[part].transpose(1, 2, 0))
+        warped = cv2.warpAffine(layers, to_image, (width, height), flags=cv2.INTER_LINEAR)
+        reverted[part] = warped.reshape(height, width, -1).transpose(2, 0, 1)
+    return reverted
 
 
 def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import copy
 import inspect
 import itertools
 import os
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -335,7 +335,7 @@ class PoseLocalVisualizer:
         value = getattr(self, name)
         if isinstance(value, str) and value == "auto":
             value = (PLAIN_DOT if name == "kpt_color" else None) if own is None else own
-        if isinstance(value, str) or is_rgb(value) or not isinstance(value, Sized):
+        if isinstance(value, str) or is_rgb(value) or not isinstance(value, Collection):
             return [parse_color(name, value)] * count
         if len(value) != count:
             things = "keypoints" if name == "kpt_color" else "links"
@@ -390,7 +390,10 @@ class _Visualizers:
         arguments = dict(cfg)
         kind = arguments.pop("type", "PoseLocalVisualizer")
         if kind != "PoseLocalVisualizer":
-            raise InputError(f"the only visualizer is PoseLocalVisualizer, found '{kind}'")
+            raise InputError(
+                f"the only visualizer is PoseLocalVisualizer, found '{kind}'; "
+                "MMPoseInferencer draws in 3D"
+            )
         known = list(inspect.signature(PoseLocalVisualizer).parameters)
         for name in arguments:
             if name not in known:
