@@ -593,6 +593,25 @@ def test_defaults_may_be_spelled_out(small: MMPoseInferencer) -> None:
     assert len(next(results)["predictions"]) == 1
 
 
+def test_a_drawing_of_a_given_name(
+    small: MMPoseInferencer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.full((40, 30, 3), 90, np.uint8)
+    next(small(image, vis_out_dir=str(tmp_path / "new" / "a.jpg")))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.jpg"]
+    assert len(list(small([image, image], vis_out_dir=str(tmp_path / "two" / "a.jpg")))) == 2
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["a.jpg", "a_jpg.jpg"]
+    assert "a.jpg is taken" in caplog.text
+
+
+def test_predictions_of_a_given_name_are_in_a_folder_as_the_references(
+    small: MMPoseInferencer, picture: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    next(small(picture, pred_out_dir=str(tmp_path / "a.json")))
+    assert (tmp_path / "a.json" / "picture.json").is_file()
+    assert "pred_out_dir is a folder, as in MMPose" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("option", "nearest"),
     [("vis_outdir", "vis_out_dir"), ("return_datasample", "return_datasamples")],
