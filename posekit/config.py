@@ -192,7 +192,7 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
             return _official_names()[candidate]
         if candidate in model_names(search):
             return candidate
-    raise _unknown(name, search)
+    raise _unknown(stem, search, detector=detector)
 
 
 def _config_stem(path: str) -> str:
@@ -212,10 +212,26 @@ def _official_names() -> dict[str, str]:
     return names
 
 
-def _unknown(name: str, search: Sequence[Path]) -> UnknownModelError:
+def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> UnknownModelError:
+    if detector:
+        return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])
     hint = f"; did you mean {', '.join(candidates)}?" if candidates else ""
     return UnknownModelError(f"unknown model '{name}'{hint} `posekit models` lists all of them")
+
+
+def _unknown_detector(name: str, search: Sequence[Path]) -> UnknownModelError:
+    """Says which detector comes nearest, also to one of another kind."""
+    own = [path.stem for path in _config_files(search) if path.parent.name == "detector"]
+    names = [*own, *DETECTOR_ALIASES]
+    names += [official for official, public in _official_names().items() if public in own]
+    candidates = nearest(name, names)
+    hint = f"; did you mean {', '.join(candidates)}?" if candidates else "."
+    return UnknownModelError(
+        f"unknown detector '{name}'{hint} There are RTMDet, YOLOX and SSDLite: "
+        f"{DETECTOR_ALIASES['person']} for people, {DETECTOR_ALIASES['animal']} for COCO's "
+        "classes; `posekit models detection` lists all of them"
+    )
 
 
 def nearest(name: str, choices: Sequence[str], limit: int = 3) -> list[str]:

@@ -40,6 +40,8 @@ def draw_pose(
     style: Style = "mmpose",
     draw_bbox: bool = False,
     black_background: bool = False,
+    box_color: Color = BOX_COLOR,
+    dot_opacity: npt.ArrayLike = 1.0,
 ) -> Image:
     """A new image with every person's links, then keypoints, then the boxes drawn on it.
 
@@ -59,6 +61,8 @@ def draw_pose(
             colours and translucent limbs.
         draw_bbox: whether to draw the boxes.
         black_background: whether to draw on black instead of the image.
+        box_color: RGB, of the boxes.
+        dot_opacity: of the keypoints' dots, 0 (none is drawn) to 1: one number, or (n, K).
 
     Raises:
         InputError: an argument of the wrong shape, type or range; a skeleton that OpenPose's
@@ -74,13 +78,14 @@ def draw_pose(
         raise InputError("draw_bbox needs the boxes of the people: pass boxes=(n, 4)")
 
     canvas = np.zeros_like(image, order="C") if black_background else image.copy()
+    opacity: Floats = np.broadcast_to(np.asarray(dot_opacity, np.float64), shown.shape)
     if style == "openpose":
-        points, shown, skeleton = _to_openpose(points, shown, skeleton)
-        _draw_people_openpose(canvas, points, shown, skeleton, radius, thickness)
+        points, shown, opacity, skeleton = _to_openpose(points, shown, opacity, skeleton)
+        _draw_people_openpose(canvas, points, shown, opacity, skeleton, radius, thickness)
     else:
-        _draw_people(canvas, points, shown, skeleton, radius, thickness)
+        _draw_people(canvas, points, shown, opacity, skeleton, radius, thickness)
     if draw_bbox and boxes is not None:
-        _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness)
+        _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness, box_color)
     return canvas
 
 
@@ -163,6 +168,7 @@ def _draw_people(
     canvas: Image,
     points: Floats,
     shown: npt.NDArray[np.bool_],
+    opacity: Floats,
     skeleton: Skeleton,
     radius: int,
     thickness: int,
@@ -170,19 +176,20 @@ def _draw_people(
     pixels, dots, ends = _visible(canvas, points, shown, radius)
     links = list(zip(skeleton.links, map(_bgr, skeleton.link_colors), strict=True))
     colors = [_bgr(color) for color in skeleton.keypoint_colors]
-    for position, is_dot, is_end in zip(pixels, dots, ends, strict=True):
+    for position, is_dot, is_end, alphas in zip(pixels, dots, ends, opacity, strict=True):
         for (start, end), color in links:
             if is_end[start] and is_end[end]:
                 cv2.line(canvas, position[start], position[end], color, thickness)
-        for at, color, drawn in zip(position, colors, is_dot, strict=True):
+        for at, color, drawn, alpha in zip(position, colors, is_dot, alphas, strict=True):
             if drawn:
-                cv2.circle(canvas, at, radius, color, -1)
+                _draw_dot(canvas, at, radius, color, alpha)
 
 
 def _draw_people_openpose(
     canvas: Image,
     points: Floats,
     shown: npt.NDArray[np.bool_],
+    opacity: Floats,
     skeleton: Skeleton,
     radius: int,
     thickness: int,
@@ -193,13 +200,24 @@ def _draw_people_openpose(
     _, dots, _ = _visible(canvas, points, shown_dots, radius)
     links = list(zip(skeleton.links, map(_bgr, skeleton.link_colors), strict=True))
     colors = [_bgr(color) for color in skeleton.keypoint_colors]
-    for position, is_dot, is_end in zip(pixels, dots, ends, strict=True):
+    for position, is_dot, is_end, alphas in zip(pixels, dots, ends, opacity, strict=True):
         for (start, end), color in links:
             if is_end[start] and is_end[end]:
                 _blend_limb(canvas, position[start], position[end], color, thickness)
         for i, at in enumerate(position):
             if is_dot[i]:
-                cv2.circle(canvas, at, radius if i < OPENPOSE_BODY else radius // 2, colors[i], -1)
+                size = radius if i < OPENPOSE_BODY else radius // 2
+                _draw_dot(canvas, at, size, colors[i], alphas[i])
+
+
+def _draw_dot(canvas: Image, at: list[int], radius: int, color: Color, opacity: float) -> None:
+    if opacity >= 1:
+        cv2.circle(canvas, at, radius, color, -1)
+    elif opacity > 0:
+        x, y = max(at[0] - radius - 1, 0), max(at[1] - radius - 1, 0)
+        part = canvas[y : at[1] + radius + 2, x : at[0] + radius + 2]
+        dot = cv2.circle(part.copy(), (at[0] - x, at[1] - y), radius, color, -1)
+        part[...] = cv2.addWeighted(part, 1 - opacity, dot, opacity, 0)
 
 
 def _blend_limb(
@@ -221,14 +239,14 @@ def _blend_limb(
     part[...] = cv2.addWeighted(part, 1 - LIMB_OPACITY, limb, LIMB_OPACITY, 0)
 
 
-def _draw_boxes(canvas: Image, boxes: Floats, thickness: int) -> None:
+def _draw_boxes(canvas: Image, boxes: Floats, thickness: int, color: Color) -> None:
     height, width = canvas.shape[:2]
     # An edge beyond the image stays invisible; kept near it, as OpenCV's integers overflow.
     margin = thickness + 1
     limits = np.array([width, height, width, height]) + margin
     whole = np.clip(np.trunc(boxes[np.isfinite(boxes).all(axis=1)]), -margin, limits)
     for x1, y1, x2, y2 in whole.astype(int).tolist():
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), _bgr(BOX_COLOR), thickness)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), _bgr(color), thickness)
 
 
 def _visible(
@@ -243,8 +261,8 @@ def _visible(
 
 
 def _to_openpose(
-    points: Floats, shown: npt.NDArray[np.bool_], skeleton: Skeleton
-) -> tuple[Floats, npt.NDArray[np.bool_], Skeleton]:
+    points: Floats, shown: npt.NDArray[np.bool_], opacity: Floats, skeleton: Skeleton
+) -> tuple[Floats, npt.NDArray[np.bool_], Floats, Skeleton]:
     """Keypoints in the order of OpenPose's skeleton, matched by name; the neck is computed."""
     target = skeleton.openpose
     if target is None:
@@ -258,6 +276,8 @@ def _to_openpose(
         index["neck"] = len(index)
         points = np.concatenate([points, points[:, shoulders].mean(axis=1, keepdims=True)], axis=1)
         shown = np.concatenate([shown, shown[:, shoulders].all(axis=1, keepdims=True)], axis=1)
+        faintest = opacity[:, shoulders].min(axis=1, keepdims=True)
+        opacity = np.concatenate([opacity, faintest], axis=1)
     missing = [name for name in target.names if name not in index]
     if missing:
         raise InputError(
@@ -265,7 +285,7 @@ def _to_openpose(
             f"it has no {', '.join(missing)}"
         )
     order = [index[name] for name in target.names]
-    return points[:, order], shown[:, order], target
+    return points[:, order], shown[:, order], opacity[:, order], target
 
 
 def _bgr(color: Color) -> Color:

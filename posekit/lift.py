@@ -111,7 +111,7 @@ class Lifter:
         step = max(1, batch_size // max(1, frames * (1 + flips)))
         for start in range(0, count, step):
             part = slice(start, start + step)
-            lifted[part] = self._lift(joints[part], image_size, flip_test=flips)
+            lifted[part] = self.lift_joints(joints[part], image_size, flip_test=flips)
         if np.isfinite(joints).all():
             check_finite("the lifter", self.dtype, lifted)
         return stand_up(lifted, on_ground=on_ground)
@@ -140,10 +140,19 @@ class Lifter:
         )
 
     @torch.inference_mode()
-    def _lift(
+    def lift_joints(
         self, joints: np.ndarray, image_size: Sequence[float], *, flip_test: bool
     ) -> np.ndarray:
-        """(N, T, K, 3), camera axes, relative to the root, given joints (N, T, K, 2) in pixels."""
+        """3D joints of sequences, in the camera's axes and relative to the root joint.
+
+        Args:
+            joints: (N, T, 17, 2), Human3.6M's, in pixels of the image.
+            image_size: (w, h) of the image, in pixels.
+            flip_test: average with the mirrored sequence.
+
+        Returns:
+            (N, T, K, 3), float32.
+        """
         codec, order = self.codec, self.skeleton.flip_indices
         inputs = codec.encode(joints, image_size=image_size).to(self.device, self.dtype)
         if flip_test:

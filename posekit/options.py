@@ -59,6 +59,9 @@ OPTIONAL_FLAGS = ("flip_test", "show")
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
 ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
+# What makes `vis_out_dir` the name of a file.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,9 @@ class PredictOptions:
         disable_rebase_keypoint: do not put the lowest 3D keypoint at height 0.
         out_dir: sets `vis_out_dir` to its `visualization/` and `pred_out_dir` to its
             `predictions/` where they are not given.
-        vis_out_dir: folder of the drawings.
+        vis_out_dir: folder of the drawings; or a picture's or a video's name, such as
+            `out/drawing.jpg`, for the drawing itself. Where there are more of them, the further
+            ones get names of their own beside it.
         pred_out_dir: folder of the predictions, as JSON.
         pred_format: a video's predictions as one "json" list, or "jsonl", a line per frame.
         return_vis: put the drawing into the result.
@@ -273,7 +278,18 @@ class PredictOptions:
     @property
     def visualization_dir(self) -> Path | None:
         """Where drawings are written, None for nowhere."""
-        return self._folder(self.vis_out_dir, "visualization")
+        folder = self._folder(self.vis_out_dir, "visualization")
+        return folder if folder is None or self.drawing_name is None else folder.parent
+
+    @property
+    def drawing_name(self) -> str | None:
+        """The file's name where `vis_out_dir` is one, None where it is a folder."""
+        if self.vis_out_dir is None:
+            return None
+        path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
+        if path.suffix.lower() not in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+            return None
+        return None if text.endswith(("/", os.sep)) or path.is_dir() else path.name
 
     def _folder(self, own: str | os.PathLike[str] | None, name: str) -> Path | None:
         if own is not None:

@@ -308,6 +308,7 @@ class Predictor:
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,
+            drawing_name=chosen.drawing_name,
             pred_format=chosen.pred_format,
             inputs=functools.partial(
                 input_files, inputs, recursive=chosen.recursive, include=chosen.include

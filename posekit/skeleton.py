@@ -11,6 +11,7 @@ One YAML in `conf/keypoints/` is one skeleton:
     links: [[nose, left_eye, green], [nose, right_eye, blue]]
     upper_body: [nose, left_eye, right_eye]
     lower_body: []
+    weights: [1, 1, 1.2]                                # of each keypoint; all 1 where left out
     openpose: coco_openpose                             # the skeleton of OpenPose's style, if any
 
 Only `keypoints` is required. Imports nothing heavy.
@@ -34,7 +35,16 @@ __all__ = ["Color", "Skeleton", "load_skeleton", "read_skeleton", "skeleton_name
 
 Color = tuple[int, int, int]
 
-_KEYS = ("colors", "keypoints", "flip_pairs", "links", "upper_body", "lower_body", "openpose")
+_KEYS = (
+    "colors",
+    "keypoints",
+    "flip_pairs",
+    "links",
+    "upper_body",
+    "lower_body",
+    "weights",
+    "openpose",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Skeleton:
         upper_body_ids: indices of the keypoints above the hips.
         lower_body_ids: indices of the rest of the body.
         openpose: the skeleton that OpenPose's style draws instead; None where there is none.
+        weights: K, how much each keypoint counts where the data set says so; empty for all alike.
 
     Raises:
         InputError: the fields contradict each other; names the field.
@@ -67,6 +78,7 @@ class Skeleton:
     upper_body_ids: tuple[int, ...] = ()
     lower_body_ids: tuple[int, ...] = ()
     openpose: Skeleton | None = None
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -78,6 +90,8 @@ class Skeleton:
         self._expect_length("link_colors", self.link_colors, len(self.links))
         if self.sigmas:
             self._expect_length("sigmas", self.sigmas, count)
+        if self.weights:
+            self._expect_length("weights", self.weights, count)
         self._expect_indices("flip_indices", self.flip_indices)
         self._expect_indices("links", [end for link in self.links for end in link])
         self._expect_indices("upper_body_ids", self.upper_body_ids)
@@ -242,6 +256,7 @@ def _parse(name: str, raw: Any, roots: tuple[Path, ...], with_openpose: bool) ->
         upper_body_ids=tuple(_indices(_list(raw, "upper_body"), index, "upper_body")),
         lower_body_ids=tuple(_indices(_list(raw, "lower_body"), index, "lower_body")),
         openpose=_openpose(raw.get("openpose"), roots, with_openpose),
+        weights=tuple(_number(w, f"weights[{i}]") for i, w in enumerate(_list(raw, "weights"))),
     )
 
 
@@ -309,5 +324,5 @@ def _indices(names: Sequence[Any], index: Mapping[str, int], at: str) -> list[in
 
 def _number(value: Any, at: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{at}: expected a number as sigma, found {value!r}")
+        raise InputError(f"{at}: expected a number, found {value!r}")
     return float(value)

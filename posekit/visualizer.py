@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import itertools
 import os
-from collections.abc import Mapping
-from pathlib import Path, PureWindowsPath
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 
+from posekit.colors import COLORS, is_rgb, parse_color
 from posekit.draw import Style, draw_heatmap, draw_pose
 from posekit.errors import InputError
 from posekit.media import read_frames, to_bgr
+from posekit.metainfo import (
+    dataset_meta,
+    guess_skeleton,
+    known_skeleton,
+    parse_pose_metainfo,
+)
 from posekit.show import show_image
-from posekit.skeleton import Skeleton, load_skeleton, skeleton_names
-from posekit.structures import InstanceData, PoseDataSample
+from posekit.skeleton import Color, Skeleton
+from posekit.structures import InstanceData, PoseDataSample, revert_heatmap
 
 __all__ = ["VISUALIZERS", "PoseLocalVisualizer", "dataset_meta", "imread", "visualize"]
 
-# The skeletons that are guessed from a number of keypoints.
-SKELETON_OF_COUNT = {
-    17: "coco",
-    19: "aflw",
-    21: "coco_wholebody_hand",
-    26: "halpe26",
-    29: "cofw",
-    42: "interhand3d",
-    68: "coco_wholebody_face",
-    98: "wflw",
-    106: "lapa",
-    133: "coco_wholebody",
-    136: "halpe",
-}
+# What a visualizer has where nothing says what the keypoints are.
+PLAIN_DOT = "red"
 
 
 def visualize(
@@ -54,8 +51,10 @@ def visualize(
         keypoints: (n, K, 2), or (K, 2) of one instance, in pixels.
         keypoint_score: (n, K), or (K,) of one instance; None draws all.
         metainfo: what the K keypoints are: a skeleton's name, the path of an official dataset
-            config (looked up by its stem, not read), a `dataset_meta`; None goes by K.
-        visualizer: draws with its sizes.
+            config (looked up by its stem, not read), the `dataset_info` of such a config, or a
+            `dataset_meta`; None leaves it to the visualizer, which goes by K where it was told
+            nothing.
+        visualizer: draws with its sizes and colours, and has the drawing afterwards.
         show_kpt_idx: write the number beside each keypoint.
         skeleton_style: "mmpose" or "openpose".
         show: open a window.
@@ -74,9 +73,10 @@ def visualize(
     points = points[..., :2]
     scores = np.ones(points.shape[:2]) if keypoint_score is None else np.asarray(keypoint_score)
     scores = scores[None] if scores.ndim == 1 else scores
-    drawer = visualizer or PoseLocalVisualizer()
-    if metainfo is not None or drawer.skeleton is None:
-        drawer.skeleton = _skeleton(metainfo, points.shape[1])
+    # A copy: the metainfo is this drawing's alone.
+    drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)
+    if metainfo is not None:
+        drawer.set_dataset_meta(metainfo)
     sample = PoseDataSample(pred_instances=InstanceData(keypoints=points, keypoint_scores=scores))
     drawer.add_datasample(
         "visualization",
@@ -88,42 +88,81 @@ def visualize(
         show=show,
         kpt_thr=kpt_thr,
     )
+    if visualizer is not None:
+        visualizer.set_image(drawer.get_image())
     return drawer.get_image()
 
 
 class PoseLocalVisualizer:
     """Draws data samples; images go in and come out as RGB.
 
+    Every argument is an attribute too, and may be changed at any time. A colour is a name (`red`,
+    `green`, ...), one of matplotlib's letters (`r`), `#rrggbb`, three numbers (RGB, 0 to 255), or
+    None, which draws nothing. "auto" stands for the skeleton's own colours: those that
+    `set_dataset_meta` was given, else those of the skeleton with as many keypoints, else red dots
+    without links.
+
     Args:
         name: the title of its window.
-        radius: of a keypoint's dot, in pixels.
+        image: (H, W, 3), RGB, what `get_image` gives before anything is drawn.
+        vis_backends, save_dir, backend: accepted and ignored.
+        bbox_color: of the boxes.
+        kpt_color: of the keypoints: one colour, one for each of the K, or "auto".
+        link_color: of the links: one colour, one for each of the L, or "auto".
+        text_color: of labels and numbers on boxes.
+        skeleton: the links, L pairs of keypoint indices; None for those of the skeleton.
         line_width: of links and boxes, in pixels.
-        alpha: opacity of what is drawn, 0 to 1.
+        radius: of a keypoint's dot, in pixels.
+        show_keypoint_weight: the lower a keypoint's score, the fainter its dot.
+        alpha: opacity of the dots, 0 to 1; links and boxes are opaque, as the reference's.
     """
 
     def __init__(
         self,
         name: str = "visualizer",
-        *,
-        radius: int = 3,
+        image: np.ndarray | None = None,
+        vis_backends: Any = None,
+        save_dir: Any = None,
+        bbox_color: Any = "green",
+        kpt_color: Any = "auto",
+        link_color: Any = "auto",
+        text_color: Any = (255, 255, 255),
+        skeleton: Sequence[Sequence[int]] | None = None,
         line_width: int = 1,
+        radius: int = 3,
+        show_keypoint_weight: bool = False,
+        backend: str = "opencv",
         alpha: float = 1.0,
     ) -> None:
         self.name = name
-        self.radius = radius
+        self.bbox_color = bbox_color
+        self.kpt_color = kpt_color
+        self.link_color = link_color
+        self.text_color = text_color
+        self.skeleton = skeleton
         self.line_width = line_width
+        self.radius = radius
+        self.show_keypoint_weight = show_keypoint_weight
         self.alpha = alpha
-        self.skeleton: Skeleton | None = None
+        self.dataset_meta: dict[str, Any] | None = {}
         self.skeleton_style: Style = "mmpose"
-        self._image: np.ndarray | None = None
+        self._image: np.ndarray | None = None if image is None else image.copy()
 
     def set_dataset_meta(
         self,
         dataset_meta: Mapping[str, Any] | str | Path,
         skeleton_style: Style = "mmpose",
     ) -> None:
-        """Says what the keypoints are; see `visualize` for what it may be."""
-        self.skeleton = _skeleton(dataset_meta, None)
+        """Says what the keypoints are; see `visualize` for what it may be.
+
+        Its links and colours take the place of the visualizer's.
+        """
+        meta = parse_pose_metainfo(dataset_meta)
+        self.dataset_meta = meta
+        self.bbox_color = meta.get("bbox_color", self.bbox_color)
+        self.kpt_color = meta.get("keypoint_colors", self.kpt_color)
+        self.link_color = meta.get("skeleton_link_colors", self.link_color)
+        self.skeleton = meta.get("skeleton_links", self.skeleton)
         self.skeleton_style = skeleton_style
 
     def set_image(self, image: np.ndarray) -> None:
@@ -156,8 +195,8 @@ class PoseLocalVisualizer:
         out_file: str | Path | None = None,
         kpt_thr: float = 0.3,
         step: int = 0,
-    ) -> None:
-        """Draws a sample; `get_image` gives the drawing.
+    ) -> np.ndarray:
+        """Draws a sample, and gives the drawing (H, W, 3), RGB, as `get_image` does.
 
         Args:
             name: the window's title.
@@ -187,14 +226,15 @@ class PoseLocalVisualizer:
                     self._drawn(image, instances, style, kpt_thr, draw_bbox, show_kpt_idx)
                 )
         drawing = np.concatenate(halves or [image], axis=1)
-        if draw_heatmap and "pred_fields" in data_sample:
-            heat = _draw_heatmap(image, data_sample.pred_fields.heatmaps)
+        if draw_heatmap and "heatmaps" in data_sample.get("pred_fields", ()):
+            heat = _draw_heatmap(image, data_sample)
             drawing = np.concatenate([drawing, np.concatenate([heat] * max(1, len(halves)), 1)])
         self.set_image(drawing)
         if out_file is not None:
             _write_image(Path(out_file), drawing)
         if show:
             self.show(win_name=name, wait_time=wait_time)
+        return self.get_image()
 
     def show(
         self,
@@ -219,29 +259,119 @@ class PoseLocalVisualizer:
         draw_bbox: bool,
         show_kpt_idx: bool,
     ) -> np.ndarray:
-        keypoints = np.asarray(instances.keypoints)[..., :2]
+        keypoints = _array(instances.keypoints)[..., :2]
         scores = instances.get("keypoint_scores", instances.get("keypoints_visible"))
-        scores = np.ones(keypoints.shape[:2]) if scores is None else np.asarray(scores)
-        skeleton = self.skeleton or _skeleton(None, keypoints.shape[1])
-        below = np.ascontiguousarray(image[..., ::-1])
+        scores = np.ones(keypoints.shape[:2]) if scores is None else _array(scores)
+        look = self._skeleton(keypoints.shape[1])
+        dots = self._colors("kpt_color", self._own(look, "keypoint_colors"), look.num_keypoints)
+        box_color = parse_color("bbox_color", self.bbox_color)
+        boxes = instances.get("bboxes") if draw_bbox and box_color is not None else None
+        opacity = np.array([color is not None for color in dots]) * self.alpha
+        if self.show_keypoint_weight:
+            opacity = opacity * np.clip(scores, 0, 1)
         drawing = draw_pose(
-            below,
+            np.ascontiguousarray(image[..., ::-1]),
             keypoints,
             scores,
-            skeleton,
-            boxes=instances.get("bboxes") if draw_bbox else None,
+            look if style == "openpose" else self._colored(look, dots),
+            boxes=None if boxes is None else _array(boxes)[:, :4],
             radius=self.radius,
             thickness=self.line_width,
             kpt_thr=kpt_thr,
             style=style,
-            draw_bbox=draw_bbox and "bboxes" in instances,
+            draw_bbox=boxes is not None,
+            box_color=box_color or (0, 0, 0),
+            dot_opacity=self.alpha if style == "openpose" else opacity,
         )
-        if show_kpt_idx:
-            _write_indices(drawing, keypoints, scores >= kpt_thr, self.radius)
-        if self.alpha < 1:
-            blended = cv2.addWeighted(drawing, self.alpha, below, 1 - self.alpha, 0)
-            drawing = np.asarray(blended, np.uint8)
-        return np.ascontiguousarray(drawing[..., ::-1])
+        drawing = np.ascontiguousarray(drawing[..., ::-1])
+        if show_kpt_idx and style == "mmpose":
+            self._write_indices(drawing, keypoints, scores >= kpt_thr, dots)
+        if boxes is not None and "labels" in instances and self.text_color is not None:
+            self._write_labels(drawing, _array(boxes), instances.labels, box_color)
+        return drawing
+
+    def _skeleton(self, count: int) -> Skeleton:
+        """The names and links of what is drawn; links and colours that were set come later."""
+        meta = self.dataset_meta or {}
+        known = known_skeleton(meta) if meta else guess_skeleton(count)
+        if known is not None and known.num_keypoints == count:
+            return known
+        names = list(meta.get("keypoint_id2name", {}).values())
+        if len(names) != count:
+            names = [str(i) for i in range(count)]
+        return Skeleton(
+            name=str(meta.get("dataset_name", "metainfo")),
+            names=tuple(map(str, names)),
+            flip_indices=tuple(range(count)),
+            links=(),
+            link_colors=(),
+            keypoint_colors=(COLORS[PLAIN_DOT],) * count,
+        )
+
+    def _own(self, look: Skeleton, field: Literal["keypoint_colors", "link_colors"]) -> Any:
+        """The colours that "auto" means: a dataset's meta without colours has none."""
+        return None if self.dataset_meta else getattr(look, field) or None
+
+    def _colored(self, look: Skeleton, dots: list[Color | None]) -> Skeleton:
+        """The skeleton with the links and colours that were set, without links of no colour."""
+        links = look.links
+        if self.skeleton is not None or self.dataset_meta:
+            links = tuple((int(a), int(b)) for a, b in self.skeleton or ())
+        colors = self._colors("link_color", self._own(look, "link_colors"), len(links))
+        drawn = [(link, c) for link, c in zip(links, colors, strict=True) if c is not None]
+        return Skeleton(
+            name=look.name,
+            names=look.names,
+            flip_indices=look.flip_indices,
+            links=tuple(link for link, _ in drawn),
+            link_colors=tuple(color for _, color in drawn),
+            keypoint_colors=tuple(color or (0, 0, 0) for color in dots),
+        )
+
+    def _colors(
+        self, name: Literal["kpt_color", "link_color"], own: Any, count: int
+    ) -> list[Color | None]:
+        """A colour for each of the keypoints or links; None for one that is not drawn."""
+        value = getattr(self, name)
+        if isinstance(value, str) and value == "auto":
+            value = (PLAIN_DOT if name == "kpt_color" else None) if own is None else own
+        if isinstance(value, str) or is_rgb(value) or not isinstance(value, Collection):
+            return [parse_color(name, value)] * count
+        if len(value) != count:
+            things = "keypoints" if name == "kpt_color" else "links"
+            raise InputError(
+                f"{name} must have {count} colours, one for each of the {things}, "
+                f"found {len(value)}"
+            )
+        return [parse_color(name, one) for one in value]
+
+    def _write_indices(
+        self,
+        drawing: np.ndarray,
+        keypoints: np.ndarray,
+        shown: np.ndarray,
+        colors: list[Color | None],
+    ) -> None:
+        height, width = drawing.shape[:2]
+        for person, visible in zip(keypoints, shown, strict=True):
+            for i, (x, y) in enumerate(person):
+                color = colors[i]
+                if visible[i] and color is not None and 0 <= x < width and 0 <= y < height:
+                    place = (int(x) + self.radius, int(y) - self.radius)
+                    _write_text(drawing, str(i), place, color, self.radius * 3, centered=True)
+
+    def _write_labels(
+        self, drawing: np.ndarray, boxes: np.ndarray, labels: Any, background: Color | None
+    ) -> None:
+        """The class of each box above its left corner; smaller boxes have smaller letters."""
+        classes = (self.dataset_meta or {}).get("classes")
+        color = parse_color("text_color", self.text_color) or (255, 255, 255)
+        areas = (boxes[:, 3] - boxes[:, 1]) * (boxes[:, 2] - boxes[:, 0])
+        scales = np.clip(0.5 + (areas - 800) / (30000 - 800), 0.5, 1.0)
+        for box, label, scale in zip(boxes, labels, scales, strict=True):
+            text = f"class {label}" if classes is None else str(classes[int(label)])
+            place = (int(box[0]), int(box[1]))
+            _write_text(drawing, text, place, color, int(13 * scale), background=background)
 
 
 class _Visualizers:
@@ -252,8 +382,7 @@ class _Visualizers:
         """The visualizer of a configuration, such as `model.cfg.visualizer`.
 
         Args:
-            cfg: `type` is `PoseLocalVisualizer`; name, radius, line_width and alpha are its
-                arguments; vis_backends and save_dir are accepted and ignored.
+            cfg: `type` is `PoseLocalVisualizer`; the rest are its arguments.
 
         Raises:
             InputError: another type or argument.
@@ -261,12 +390,15 @@ class _Visualizers:
         arguments = dict(cfg)
         kind = arguments.pop("type", "PoseLocalVisualizer")
         if kind != "PoseLocalVisualizer":
-            raise InputError(f"the only visualizer is PoseLocalVisualizer, found '{kind}'")
-        known = ("name", "radius", "line_width", "alpha")
+            raise InputError(
+                f"the only visualizer is PoseLocalVisualizer, found '{kind}'; "
+                "MMPoseInferencer draws in 3D"
+            )
+        known = list(inspect.signature(PoseLocalVisualizer).parameters)
         for name in arguments:
-            if name not in (*known, "vis_backends", "save_dir"):
+            if name not in known:
                 raise InputError(f"unknown argument '{name}' of a visualizer; it has {known}")
-        return PoseLocalVisualizer(**{k: v for k, v in arguments.items() if k in known})
+        return PoseLocalVisualizer(**arguments)
 
 
 VISUALIZERS = _Visualizers()
@@ -299,88 +431,44 @@ def imread(
     return frame.image if channel_order == "bgr" else np.ascontiguousarray(frame.image[..., ::-1])
 
 
-def dataset_meta(skeleton: Skeleton) -> dict[str, Any]:
-    """What MMPose calls a model's `dataset_meta`, of the same names and types."""
-    flips = enumerate(skeleton.flip_indices)
-    return {
-        "dataset_name": skeleton.name,
-        "num_keypoints": skeleton.num_keypoints,
-        "keypoint_id2name": dict(enumerate(skeleton.names)),
-        "keypoint_name2id": {name: i for i, name in enumerate(skeleton.names)},
-        "upper_body_ids": list(skeleton.upper_body_ids),
-        "lower_body_ids": list(skeleton.lower_body_ids),
-        "flip_indices": list(skeleton.flip_indices),
-        "flip_pairs": [[skeleton.names[i], skeleton.names[j]] for i, j in flips if i < j],
-        "keypoint_colors": np.array(skeleton.keypoint_colors, np.uint8).reshape(-1, 3),
-        "num_skeleton_links": len(skeleton.links),
-        "skeleton_links": list(skeleton.links),
-        "skeleton_link_colors": np.array(skeleton.link_colors, np.uint8).reshape(-1, 3),
-        "sigmas": np.array(skeleton.sigmas, np.float32),
-    }
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def _skeleton(metainfo: Any, count: int | None) -> Skeleton:
-    """The skeleton of whatever `visualize` takes for `metainfo`."""
-    if metainfo is None:
-        if count not in SKELETON_OF_COUNT:
-            raise InputError(
-                f"no skeleton is known for {count} keypoints: pass metainfo, such as 'coco'"
-            )
-        return load_skeleton(SKELETON_OF_COUNT[count])
-    if isinstance(metainfo, str | os.PathLike):
-        text = os.fspath(metainfo)
-        return load_skeleton(PureWindowsPath(text).stem if text.endswith(".py") else text)
-    if not isinstance(metainfo, Mapping):
-        raise InputError(
-            f"metainfo must be a skeleton's name or a dict, found {type(metainfo).__name__}"
+def _draw_heatmap(image: np.ndarray, sample: PoseDataSample) -> np.ndarray:
+    """The sample's maps over an image, RGB; those of a crop are laid where the crop is."""
+    heatmaps = _array(sample.pred_fields.heatmaps)
+    if heatmaps.shape[-2:] != image.shape[:2] and "input_center" in sample:
+        heatmaps = revert_heatmap(
+            heatmaps, sample.input_center, sample.input_scale, image.shape[:2]
         )
-    return _skeleton_of_meta(metainfo)
-
-
-def _skeleton_of_meta(meta: Mapping[str, Any]) -> Skeleton:
-    """The inverse of `dataset_meta`, of whatever colours and links the caller gave it."""
-    if "keypoint_id2name" not in meta:
-        raise InputError(
-            "metainfo must have keypoint_id2name, as the dataset_meta of a model; "
-            f"found the keys {sorted(map(str, meta))}"
-        )
-    by_id = {int(i): str(name) for i, name in meta["keypoint_id2name"].items()}
-    names = tuple(by_id[i] for i in sorted(by_id))
-    links = tuple((int(a), int(b)) for a, b in meta.get("skeleton_links", ()))
-    name = str(meta.get("dataset_name", "metainfo"))
-    known = load_skeleton(name) if name in skeleton_names() else None
-    return Skeleton(
-        name=name,
-        names=names,
-        flip_indices=tuple(int(i) for i in meta.get("flip_indices", range(len(names)))),
-        links=links,
-        link_colors=_colors(meta.get("skeleton_link_colors"), len(links)),
-        keypoint_colors=_colors(meta.get("keypoint_colors"), len(names)),
-        sigmas=tuple(float(sigma) for sigma in meta.get("sigmas", ())),
-        openpose=known.openpose if known is not None and known.names == names else None,
-    )
-
-
-def _colors(colors: Any, count: int) -> tuple[tuple[int, int, int], ...]:
-    if colors is None:
-        return ((0, 255, 0),) * count
-    return tuple((int(r), int(g), int(b)) for r, g, b in colors)
-
-
-def _draw_heatmap(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
     drawing = draw_heatmap(np.ascontiguousarray(image[..., ::-1]), heatmaps)
     return np.ascontiguousarray(drawing[..., ::-1])
 
 
-def _write_indices(
-    drawing: np.ndarray, keypoints: np.ndarray, shown: np.ndarray, radius: int
+def _write_text(
+    drawing: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    color: Color,
+    font_size: int,
+    *,
+    centered: bool = False,
+    background: Color | None = None,
 ) -> None:
-    height, width = drawing.shape[:2]
-    for person, visible in zip(keypoints, shown, strict=True):
-        for i, (x, y) in enumerate(person):
-            if visible[i] and 0 <= x < width and 0 <= y < height:
-                place = (int(x) + radius, int(y) - radius)
-                cv2.putText(drawing, str(i), place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255))
+    """Text on a drawing, RGB, with its lower edge at a place; the sizes are the reference's."""
+    scale, thickness = max(0.1, font_size / 30), max(1, font_size // 15)
+    (width, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, thickness)
+    x, y = place
+    if centered:
+        x = max(0, x - width // 2)
+    if background is not None:
+        y -= baseline // 2
+        corners = ((x, y - height - baseline // 2), (x + width, y + baseline // 2))
+        cv2.rectangle(drawing, *corners, background, cv2.FILLED)
+    # The reference asks for one less; OpenCV takes 0 as 1.
+    pen = max(1, thickness - 1)
+    cv2.putText(drawing, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, pen)
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

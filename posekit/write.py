@@ -21,6 +21,7 @@ import numpy as np
 
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.media import Clip
+from posekit.options import PICTURE_SUFFIXES
 from posekit.result import PoseResult
 from posekit.video import VideoWriter
 
@@ -63,6 +64,8 @@ class ResultWriter:
     Args:
         predictions: folder of the JSON files, None for none.
         visualizations: folder of the pictures, None for none.
+        drawing_name: of the drawing, where it is not named after its input; further ones are named
+            alike.
         pred_format: a clip's predictions as one "json" list or as "jsonl", a line per frame.
         inputs: lists the files that are read, which are never written over.
 
@@ -75,14 +78,18 @@ class ResultWriter:
         predictions: Path | None,
         visualizations: Path | None,
         *,
+        drawing_name: str | None = None,
         pred_format: Literal["json", "jsonl"] = "json",
         inputs: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
         self.predictions = predictions
         self.visualizations = visualizations
+        self.drawing_name = drawing_name
         self.pred_format = pred_format
         self._list_inputs = inputs
-        self._taken: dict[str, int] = {}  # names, and the number that the next of that name gets
+        # Names, and the number that the next of that name gets.
+        self._taken: dict[str, int] = {}
+        self._taken_drawings: dict[str, int] = {}
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
@@ -198,9 +205,10 @@ class ResultWriter:
             self._write_image(job.result, drawing)
             return
         if self._clip_files is None:
-            name = Path(self._unique_name(job.clip.name)).stem
+            name = Path(_unique_name(job.clip.name, self._taken)).stem
             predictions = self.predictions and self.predictions / f"{name}.{self.pred_format}"
-            drawing_path = self.visualizations and self.visualizations / f"{name}.mp4"
+            drawn = self._name_of_drawing(f"{name}.mp4", (".mp4",))
+            drawing_path = self.visualizations and self.visualizations / drawn
             for path in (predictions, drawing_path):
                 if path is not None:
                     self._check_not_input(path, job.clip.source)
@@ -208,7 +216,7 @@ class ResultWriter:
         self._clip_files.write(job.result, drawing, job.time)
 
     def _write_image(self, result: PoseResult, drawing: np.ndarray | None) -> None:
-        name = self._unique_name(result.name)
+        name = _unique_name(result.name, self._taken)
         if self.predictions is not None:
             path = self.predictions / f"{Path(name).stem}.json"
             text = _to_json(result.instances(), result.name)
@@ -216,7 +224,7 @@ class ResultWriter:
             with _disk_errors(path):
                 write_atomically(path, text.encode())
         if self.visualizations is not None and drawing is not None:
-            file_name, data = _encode(name, drawing)
+            file_name, data = _encode(self._name_of_drawing(name, PICTURE_SUFFIXES), drawing)
             path = self.visualizations / file_name
             self._check_not_input(path, result.source)
             with _disk_errors(path):
@@ -241,18 +249,30 @@ class ResultWriter:
         if files is not None:
             files.close()
 
-    def _unique_name(self, name: str) -> str:
-        """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
-        path = Path(name)
-        stem, suffix = path.stem or "image", path.suffix
-        for candidate in (stem, f"{stem}_{suffix[1:]}"):
-            if candidate not in self._taken:
-                break
-        else:
-            while (candidate := f"{stem}_{self._taken[stem]}") in self._taken:
-                self._taken[stem] += 1
-        self._taken[candidate] = 2
-        return candidate + suffix
+    def _name_of_drawing(self, own: str, suffixes: Sequence[str]) -> str:
+        """Its own, or the one that was asked for, with a suffix of what is written."""
+        if self.drawing_name is None:
+            return own
+        path = Path(self.drawing_name)
+        suffix = path.suffix if path.suffix.lower() in suffixes else suffixes[0]
+        name = _unique_name(path.stem + suffix, self._taken_drawings)
+        if name != path.name:
+            log.warning("%s is taken, or not of this kind: a drawing is %s instead", path, name)
+        return name
+
+
+def _unique_name(name: str, taken: dict[str, int]) -> str:
+    """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
+    path = Path(name)
+    stem, suffix = path.stem or "image", path.suffix
+    for candidate in (stem, f"{stem}_{suffix[1:]}"):
+        if candidate not in taken:
+            break
+    else:
+        while (candidate := f"{stem}_{taken[stem]}") in taken:
+            taken[stem] += 1
+    taken[candidate] = 2
+    return candidate + suffix
 
 
 class _ClipFiles:
@@ -391,7 +411,7 @@ def _encode(name: str, image: np.ndarray) -> tuple[str, bytes]:
     """A picture in the format of its name, or as PNG where OpenCV cannot write that."""
     path = Path(name)
     suffix = path.suffix.lower()
-    if suffix not in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"):
+    if suffix not in PICTURE_SUFFIXES:
         suffix, path = ".png", path.with_suffix(".png")
     done, data = cv2.imencode(suffix, image)
     if not done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import json
 import logging
@@ -592,6 +593,25 @@ def test_defaults_may_be_spelled_out(small: MMPoseInferencer) -> None:
     assert len(next(results)["predictions"]) == 1
 
 
+def test_a_drawing_of_a_given_name(
+    small: MMPoseInferencer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.full((40, 30, 3), 90, np.uint8)
+    next(small(image, vis_out_dir=str(tmp_path / "new" / "a.jpg")))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.jpg"]
+    assert len(list(small([image, image], vis_out_dir=str(tmp_path / "two" / "a.jpg")))) == 2
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["a.jpg", "a_jpg.jpg"]
+    assert "a.jpg is taken" in caplog.text
+
+
+def test_predictions_of_a_given_name_are_in_a_folder_as_the_references(
+    small: MMPoseInferencer, picture: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    next(small(picture, pred_out_dir=str(tmp_path / "a.json")))
+    assert (tmp_path / "a.json" / "picture.json").is_file()
+    assert "pred_out_dir is a folder, as in MMPose" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("option", "nearest"),
     [("vis_outdir", "vis_out_dir"), ("return_datasample", "return_datasamples")],
@@ -788,9 +808,13 @@ def test_other_cfg_options_are_refused() -> None:
         init_model(SMALL, cfg_options={"model": {"backbone": {"depth": 50}}})
 
 
-def test_only_2d_models_are_initialised() -> None:
-    with pytest.raises(InputError, match="is a 3D model"):
-        init_model("human3d")
+def test_models_that_are_not_initialised() -> None:
+    with pytest.raises(
+        InputError, match=r"is a 3D model of hands: MMPoseInferencer\(pose3d='hand3d"
+    ):
+        init_model("hand3d")
+    with pytest.raises(InputError, match="found dict"):
+        init_model({"model": {}})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is a detector"):
         init_model("rtmdet-m_person-640")
 
@@ -800,7 +824,7 @@ def test_only_2d_models_are_initialised() -> None:
 def test_dataset_meta_equals_the_references(shared: Path, name: str) -> None:
     expected = json.loads((shared / "reference" / "metainfo" / f"{name}.json").read_text())
     found = dataset_meta(load_skeleton(name))
-    assert found["dataset_name"] == expected["dataset_name"].lower().replace("-", "")
+    assert found["dataset_name"] == expected["dataset_name"]
     assert found["num_keypoints"] == expected["num_keypoints"]
     names = {str(i): keypoint for i, keypoint in found["keypoint_id2name"].items()}
     assert names == expected["keypoint_id2name"]
@@ -810,7 +834,17 @@ def test_dataset_meta_equals_the_references(shared: Path, name: str) -> None:
         ]
     for key in ("keypoint_colors", "skeleton_link_colors"):
         np.testing.assert_array_equal(np.ravel(found[key]), np.ravel(expected[key]))
-    np.testing.assert_allclose(found["sigmas"], expected["sigmas"] or [], atol=1e-6)
+    for key in ("sigmas", "dataset_keypoint_weights"):
+        np.testing.assert_allclose(found[key], expected[key] or [], atol=1e-6)
+        assert found[key].dtype == np.float32
+    for key, value in (expected.get("stats_info") or {}).items():
+        np.testing.assert_array_equal(found["stats_info"][key], value)
+    assert found["keypoint_colors"].dtype == found["skeleton_link_colors"].dtype == np.uint8
+    assert {type(i) for i in found["keypoint_id2name"]} == {int}
+    assert {type(link) for link in found["skeleton_links"]} <= {tuple}
+    flips = expected["flip_indices"]
+    assert found["flip_pairs"] == [(there, i) for i, there in enumerate(flips) if i != there]
+    assert json.loads(json.dumps(found, default=lambda array: array.tolist()))["dataset_name"]
 
 
 # --- drawing --------------------------------------------------------------------------------------
@@ -879,8 +913,12 @@ def test_visualizer_options(model: TopdownModel, picture: Path, tmp_path: Path) 
     assert (draw(draw_bbox=True) != plain).any()
     assert (draw(show_kpt_idx=True) != plain).any()
     assert (draw(skeleton_style="openpose") != plain).any()
-    visualizer.alpha = 0.0
-    np.testing.assert_array_equal(draw(), image)
+    with_links_only = copy.copy(visualizer)
+    with_links_only.kpt_color = None
+    visualizer.alpha = 0.0  # of the dots
+    np.testing.assert_array_equal(
+        draw(), with_links_only.add_datasample("result", image, data_sample=sample)
+    )
     visualizer.alpha = 1.0
     sample.gt_instances.set_field(sample.pred_instances.keypoints, "keypoints")
     assert draw().shape == (425, 1280, 3)
@@ -896,7 +934,7 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
     )  # fmt: skip
     sample = merge_data_samples(inference_topdown(model, path, PERSON * 2))
     image = imread(path, channel_order="rgb")
-    assert sample.pred_fields.heatmaps.shape == (1, *image.shape[:2])
+    assert sample.pred_fields.heatmaps.shape == (17, *image.shape[:2])
     visualizer = PoseLocalVisualizer()
     visualizer.add_datasample("result", image, sample, draw_heatmap=True, kpt_thr=1e9)
     height = image.shape[0]
@@ -908,7 +946,6 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: visualize(np.zeros((4, 4, 3), np.uint8), np.zeros((1, 18, 2))), "no skeleton"),
         (lambda: visualize("missing.jpg", np.zeros((1, 17, 2))), "missing.jpg"),
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), [1, 2]), r"must be \(n, K, 2\)"),
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), np.zeros((1, 17, 2)), metainfo="coca"),

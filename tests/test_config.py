@@ -75,6 +75,40 @@ def test_detectors_by_subject(alias: str, detector: str) -> None:
     assert read_config(alias)["detector"] == resolve_name(detector)
 
 
+@pytest.mark.parametrize("prefix", ["", "mmdetection/configs/yolox/", "C:\\mmdet\\configs\\"])
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("yolox_tiny_8xb8-300e_coco", "yolox-tiny_coco-416"),
+        ("yolox_s_8xb8-300e_coco", "yolox-s_coco-640"),
+        ("yolox_l_8xb8-300e_coco", "yolox-l_coco-640"),
+        ("yolox_l_8x8_300e_coco", "yolox-l_coco-640"),
+        ("yolox_x_8xb8-300e_coco", "yolox-x_coco-640"),
+        ("rtmdet_m_8xb32-300e_coco", "rtmdet-m_coco-640"),
+        ("rtmdet_m_640-8xb32_coco-person", "rtmdet-m_person-640"),
+        ("ssdlite_mobilenetv2_scratch_600e_onehand", "ssdlite-mobilenetv2_onehand-320"),
+    ],
+)
+def test_detectors_by_mmdetections_names(prefix: str, config: str, name: str) -> None:
+    assert resolve_name(f"{prefix}{config}.py" if prefix else config, detector=True) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("demo/mmdetection_cfg/faster_rcnn_r50_fpn_coco.py", "rtmdet-m_person-640 for people"),
+        ("cascade_rcnn_x101_64x4d_fpn_1class", "rtmdet-m_person-640 for people"),
+        ("rtmdet-ins_m_8xb32-300e_coco", "did you mean rtmdet_m_8xb32-300e_coco"),
+        ("yolov3_d53_320_273e_coco", "did you mean yolox_"),
+        ("humann", "did you mean human"),
+    ],
+)
+def test_an_unknown_detector_has_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(UnknownModelError, match=hint) as caught:
+        resolve_name(name, detector=True)
+    assert "rtmpose" not in str(caught.value)
+
+
 def test_animals_are_cocos() -> None:
     config = read_config("animal")
     classes = read_config(config["detector"])["classes"]

@@ -1007,6 +1007,8 @@ def in_seconds(seconds: float) -> str:
         ("-5", 0, 0),
         ("\u0665", 0, 0),  # a digit elsewhere
     ],
+    # Dates would be others in each process that runs tests.
+    ids=["seconds", "now", "a_day", "date", "date_before", "text", "negative", "arabic_digit"],
 )
 def test_a_server_is_given_the_time_that_it_asks_for(
     server: HubServer, waits: list[float], status: int, asked: str, least: float, most: float

@@ -102,3 +102,26 @@ def test_out_dir_sets_the_folders_that_are_not_given() -> None:
     options = PredictOptions(out_dir="out", vis_out_dir="pictures")
     assert options.visualization_dir == Path("pictures")
     assert options.predictions_dir == Path("out/predictions")
+
+
+@pytest.mark.parametrize(
+    ("vis_out_dir", "folder", "name"),
+    [
+        ("out/a.jpg", "out", "a.jpg"),
+        ("a.PNG", ".", "a.PNG"),
+        (Path("out") / "clip.mp4", "out", "clip.mp4"),
+        ("out/v1.0", "out/v1.0", None),
+        ("out/a.jpg/", "out/a.jpg", None),
+        ("out", "out", None),
+    ],
+)
+def test_drawings_may_have_a_name(vis_out_dir: Any, folder: str, name: str | None) -> None:
+    options = PredictOptions(vis_out_dir=vis_out_dir, out_dir="other")
+    assert options.visualization_dir == Path(folder) and options.drawing_name == name
+    assert options.predictions_dir == Path("other/predictions")
+
+
+def test_a_folder_that_is_there_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").mkdir()
+    options = PredictOptions(vis_out_dir=tmp_path / "a.jpg")
+    assert options.visualization_dir == tmp_path / "a.jpg" and options.drawing_name is None

@@ -67,6 +67,40 @@ def test_drawings_keep_a_format_that_can_be_written(
     assert cv2.imread(str(tmp_path / expected)).shape == (8, 8, 3)
 
 
+def test_drawings_of_a_given_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    with ResultWriter(tmp_path, tmp_path, drawing_name="drawing.jpg") as writer:
+        writer.write(result("a.png", image=image))
+        writer.flush()
+        assert not caplog.records
+        for name in ("b.png", "c.png"):
+            writer.write(result(name, image=image))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.json", "b.json", "c.json", "drawing.jpg", "drawing_2.jpg", "drawing_jpg.jpg",
+    ]  # fmt: skip
+    assert [record.message for record in caplog.records] == [
+        f"drawing.jpg is taken, or not of this kind: a drawing is {name} instead"
+        for name in ("drawing_jpg.jpg", "drawing_2.jpg")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "picture", "video"),
+    [("x.jpg", "x.jpg", "x.mp4"), ("x.MP4", "x.png", "x.MP4"), ("x.avi", "x.png", "x.mp4")],
+)
+def test_a_given_name_gets_the_suffix_of_what_is_written(
+    tmp_path: Path, given: str, picture: str, video: str
+) -> None:
+    with ResultWriter(None, tmp_path / "p", drawing_name=given) as writer:
+        writer.write(result("a.bmp", image=np.zeros((8, 8, 3), np.uint8)))
+    with ResultWriter(None, tmp_path / "v", drawing_name=given) as writer:
+        for number in range(3):
+            writer.write(frame(number), clip=CLIP, draw=lambda: grey(0))
+    assert [path.name for path in (tmp_path / "p").iterdir()] == [picture]
+    assert [path.name for path in (tmp_path / "v").iterdir()] == [video]
+    assert frames_of(tmp_path / "v" / video) == 3
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")

@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait-time", type=float, help="seconds an image is shown (0: a key)")
     parser.add_argument("--batch-size", type=int, help="images that are detected at once (1)")
     parser.add_argument("--out-dir", help="gets visualization/ and predictions/")
-    parser.add_argument("--vis-out-dir", help="folder of the drawings")
+    parser.add_argument("--vis-out-dir", help="folder of the drawings, or the file of the only one")
     parser.add_argument("--pred-out-dir", help="folder of the predictions, as JSON")
     add_flags(parser, FLAGS)
     return parser

@@ -113,6 +113,8 @@ def skeleton_yaml(skeleton: Skeleton) -> str:
         "upper_body": [names[i] for i in skeleton.upper_body_ids],
         "lower_body": [names[i] for i in skeleton.lower_body_ids],
     }
+    if skeleton.weights:
+        content["weights"] = list(skeleton.weights)
     openpose = skeleton.openpose
     if openpose is not None and (CONF_DIR / "keypoints" / f"{openpose.name}.yaml").is_file():
         content["openpose"] = openpose.name

@@ -1,9 +1,4 @@
-"""The interfaces of `mmpose.apis` on posekit: change the import, keep the program.
-
-    from posekit.apis import MMPoseInferencer, inference_topdown, init_model, visualize
-
-What differs on purpose is listed in docs/migrating.md. torch is imported when a model is made.
-"""
+"""MMPose's inferencers, and what a program for them may say."""
 
 from __future__ import annotations
 
@@ -12,41 +7,32 @@ import itertools
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from posekit import checkpoints
+from posekit.apis.samples import data_sample
 from posekit.config import locate, nearest, read_config
 from posekit.errors import InputError, UnknownModelError
 from posekit.options import PredictOptions, class_numbers
 from posekit.show import check_display
-from posekit.skeleton import Skeleton
-from posekit.structures import InstanceData, PixelData, PoseDataSample, merge_data_samples
-from posekit.transforms.affine import boxes_to_cs
-from posekit.visualizer import VISUALIZERS, PoseLocalVisualizer, dataset_meta, imread, visualize
+from posekit.structures import PoseDataSample
 
 if TYPE_CHECKING:
     import torch
 
-    from posekit.estimate import PoseEstimator
     from posekit.result import PoseResult
 
 __all__ = [
-    "VISUALIZERS",
     "MMPoseInferencer",
-    "PoseLocalVisualizer",
-    "TopdownModel",
+    "Pose2DInferencer",
     "check_applies",
     "check_dimension",
-    "dataset_meta",
     "detector_categories",
-    "imread",
-    "inference_topdown",
-    "init_model",
-    "merge_data_samples",
-    "visualize",
+    "get_model_aliases",
+    "model_config",
     "without_defaults",
 ]
 
@@ -196,6 +182,9 @@ class MMPoseInferencer:
         given = self._options(options)
         if out_dir not in (None, ""):
             given["out_dir"] = out_dir
+        folder = Path(given.get("pred_out_dir") or "")
+        if folder.suffix.lower() in (".json", ".jsonl") and not folder.is_dir():
+            log.warning("pred_out_dir is a folder, as in MMPose: predictions are in %s/", folder)
         if given.get("show"):
             check_display()
         results = self.predictor.stream(inputs, batch_size=batch_size, **given)
@@ -247,7 +236,7 @@ class MMPoseInferencer:
     def _sample(self, result: PoseResult) -> PoseDataSample:
         pose = result if result.pose3d is None else result.pose3d
         width, height = result.image_size
-        return _data_sample(
+        return data_sample(
             pose.keypoints,
             pose.keypoint_scores,
             np.column_stack([result.boxes_xyxy, result.box_scores]),
@@ -258,128 +247,59 @@ class MMPoseInferencer:
         )
 
 
-@dataclass
-class TopdownModel:
-    """A 2D pose model for `inference_topdown`; `init_model` makes one.
+class Pose2DInferencer(MMPoseInferencer):
+    """MMPose's inferencer of 2D models alone: as `MMPoseInferencer(pose2d=model, ...)`."""
 
-    Attributes:
-        cfg: its configuration, with attribute access. Two parts are read when they are used:
-            `cfg.model.test_cfg` (`flip_test`, `output_heatmaps`) and `cfg.visualizer`.
-        dataset_meta: what its keypoints are, as MMPose names it.
-        estimator: boxes -> keypoints.
-    """
-
-    cfg: Any
-    dataset_meta: dict[str, Any]
-    estimator: PoseEstimator
-
-
-def init_model(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | torch.device | None = None,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> TopdownModel:
-    """A 2D pose model.
-
-    Args:
-        config: any name of a model, see `MMPoseInferencer`.
-        checkpoint: file or URL; None takes the published weights.
-        device: None takes the best there is.
-        cfg_options: `{"model": {"test_cfg": {"flip_test": False, "output_heatmaps": True}}}` or
-            `{"model.test_cfg.flip_test": False}`.
-
-    Raises:
-        InputError: a 3D model or a detector, a device that is not there, another cfg_options.
-        UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
-    """
-    name = os.fspath(config)
-    described, _ = check_dimension(name, three_d=False)
-    test_cfg = {"flip_test": described["flip_test"], "output_heatmaps": False}
-    test_cfg |= _test_options(cfg_options or {})
-
-    from omegaconf import OmegaConf
-
-    from posekit.estimate import PoseEstimator
-    from posekit.hub import naming_weights
-    from posekit.predictor import load
-
-    with naming_weights({"weights=": "checkpoint="}):
-        predictor = load(name, weights=checkpoint, detector="whole_image", device=device)
-    assert isinstance(predictor.estimator, PoseEstimator)
-    visualizer = {"type": "PoseLocalVisualizer", "name": "visualizer", "vis_backends": []}
-    cfg = {**described, "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
-    return TopdownModel(
-        cfg=OmegaConf.create(cfg),
-        dataset_meta=dataset_meta(predictor.estimator.skeleton),
-        estimator=predictor.estimator,
-    )
-
-
-def inference_topdown(
-    model: TopdownModel,
-    img: str | Path | np.ndarray,
-    bboxes: Any = None,
-    bbox_format: Literal["xyxy", "xywh"] = "xyxy",
-) -> list[PoseDataSample]:
-    """The pose in each box of an image.
-
-    Args:
-        model: from `init_model`.
-        img: path, URL, or an image (H, W, 3), BGR, uint8.
-        bboxes: (n, 4), or (n, 5) with scores, in pixels; None or no box takes the whole image.
-        bbox_format: "xyxy" (corners) or "xywh" (left, top, width, height).
-
-    Returns:
-        One sample per box: `pred_instances` has `keypoints` (1, K, 2), float64, in pixels,
-        `keypoint_scores` and `keypoints_visible` (1, K), `bboxes` (1, 4), `bbox_scores` (1,).
-
-    Raises:
-        InputError: an image that cannot be read, boxes of another shape.
-    """
-    image = imread(img)
-    height, width = image.shape[:2]
-    boxes = _boxes(bboxes, bbox_format)
-    if not len(boxes):
-        boxes = np.array([[0, 0, width, height, 1]], np.float32)
-    test_cfg = model.cfg.model.test_cfg
-    with_heatmap = bool(test_cfg.output_heatmaps) and model.estimator.heatmap_size is not None
-    # An image per box: every box gets its own heat map; crops still share their batches.
-    poses = model.estimator(
-        [image] * len(boxes),
-        [box[None, :4] for box in boxes],
-        flip_test=bool(test_cfg.flip_test),
-        with_heatmap=with_heatmap,
-    )
-    samples = []
-    for box, pose in zip(boxes, poses, strict=True):
-        sample = _data_sample(
-            pose.keypoints,
-            pose.scores,
-            box[None],
-            image_shape=(height, width),
-            image_path=None if isinstance(img, np.ndarray) else os.fspath(img),
-            skeleton=model.estimator.skeleton,
-            preprocess=model.cfg.preprocess,
+    def __init__(
+        self,
+        model: str | Path,
+        weights: str | Path | None = None,
+        device: str | torch.device | None = None,
+        scope: str | None = "mmpose",
+        det_model: str | Path | None = None,
+        det_weights: str | Path | None = None,
+        det_cat_ids: int | Sequence[int] | None = None,
+        show_progress: bool = False,
+    ) -> None:
+        super().__init__(
+            pose2d=model,
+            pose2d_weights=weights,
+            device=device,
+            scope=scope,
+            det_model=det_model,
+            det_weights=det_weights,
+            det_cat_ids=det_cat_ids,
+            show_progress=show_progress,
         )
-        if pose.heatmap is not None:
-            sample.pred_fields = PixelData(heatmaps=pose.heatmap[None])
-        samples.append(sample)
-    return samples
 
 
-def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    """The configuration of a pose model that has to be 3D, or must not be, and where to look on.
+def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:
+    """The aliases of pose models and the official config names that they stand for.
+
+    Args:
+        scope: accepted and ignored.
+    """
+    rows = (row for row in checkpoints.CHECKPOINTS if row.task != "detection")
+    return {alias: row.config for row in rows for alias in row.aliases}
+
+
+def model_config(name: str | Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The configuration of a pose model, and where to look on.
 
     Raises:
         UnknownModelError: no such model; says what to do with a configuration of one's own.
-        InputError: the other kind of model, or a detector.
+        InputError: a detector, or no name.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(
+            f"expected a model's name or the path of its configuration, found {type(name).__name__}"
+        )
+    text = os.fspath(name)
     try:
-        found = locate(name)
+        found = locate(text)
         config = read_config(found.name, found.search)
     except UnknownModelError as error:
-        if not name.endswith(".py"):
+        if not text.endswith(".py"):
             raise
         raise UnknownModelError(
             f"{error}. A .py is looked up by its name and never run: describe a model of your own "
@@ -387,10 +307,20 @@ def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], tuple[
         ) from None
     if "keypoints" not in config:
         raise InputError(f"{name} is a detector: pass it as det_model")
+    return config, found.search
+
+
+def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """As `model_config`, of a pose model that has to be 3D, or must not be.
+
+    Raises:
+        InputError: the other kind of model.
+    """
+    config, search = model_config(name)
     if three_d != ("pose2d" in config or bool(config.get("keypoints_3d"))):
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")
-    return config, found.search
+    return config, search
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -432,90 +362,3 @@ def _is_default(name: str, value: Any) -> bool:
     if name == "bboxes":
         return isinstance(value, Sequence | np.ndarray) and len(value) == 0
     return isinstance(value, str | int | float) and value == CALL_DEFAULTS[name]
-
-
-def _test_options(cfg_options: Mapping[str, Any]) -> dict[str, bool]:
-    """`model.test_cfg.<name>` of MMPose's nested or dotted options."""
-    flat: dict[str, Any] = {}
-
-    def flatten(values: Mapping[str, Any], prefix: str) -> None:
-        for key, value in values.items():
-            if isinstance(value, Mapping):
-                flatten(value, f"{prefix}{key}.")
-            else:
-                flat[f"{prefix}{key}"] = value
-
-    flatten(cfg_options, "")
-    known = {f"model.test_cfg.{name}": name for name in ("flip_test", "output_heatmaps")}
-    for key, value in flat.items():
-        if key not in known or not isinstance(value, bool):
-            raise InputError(
-                f"cfg_options: expected {' or '.join(known)} as True or False, "
-                f"found {key}={value!r}; other settings belong into a YAML of your own"
-            )
-    return {known[key]: value for key, value in flat.items()}
-
-
-def _boxes(bboxes: Any, bbox_format: str) -> np.ndarray:
-    """Corners and scores (n, 5), float32."""
-    if bbox_format not in ("xyxy", "xywh"):
-        raise InputError(f"bbox_format must be 'xyxy' or 'xywh', found {bbox_format!r}")
-    if bboxes is None or not len(bboxes):
-        return np.zeros((0, 5), np.float32)
-    try:
-        boxes = np.array(bboxes, np.float32)
-    except (TypeError, ValueError):
-        raise InputError("bboxes must be numbers (n, 4) or (n, 5)") from None
-    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
-        raise InputError(f"bboxes must be (n, 4) or (n, 5), found {boxes.shape}")
-    if bbox_format == "xywh":
-        boxes[:, 2:4] += boxes[:, :2]
-    if not np.isfinite(boxes).all() or (boxes[:, 2:4] < boxes[:, :2]).any():
-        raise InputError(
-            f"bboxes must be finite, with x1 <= x2 and y1 <= y2, found {boxes.tolist()}; "
-            "is bbox_format the right one?"
-        )
-    if boxes.shape[1] == 4:
-        boxes = np.column_stack([boxes, np.ones(len(boxes), np.float32)])
-    return boxes
-
-
-def _data_sample(
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    boxes: np.ndarray,
-    *,
-    image_shape: tuple[int, int],
-    image_path: str | None,
-    skeleton: Skeleton,
-    preprocess: Mapping[str, Any],
-) -> PoseDataSample:
-    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K), boxes (n, 5)."""
-    corners, box_scores = boxes[:, :4].astype(np.float32), boxes[:, 4].astype(np.float32)
-    width, height = preprocess["input_size"]
-    centers, scales = boxes_to_cs(
-        corners, input_size=(width, height), padding=preprocess["padding"]
-    )
-    return PoseDataSample(
-        metainfo={
-            "ori_shape": image_shape,
-            "img_path": image_path,
-            "input_size": (width, height),
-            "flip_indices": list(skeleton.flip_indices),
-            "img_shape": image_shape,
-        },
-        gt_instances=InstanceData(
-            bboxes=corners,
-            bbox_centers=centers,
-            bbox_scales=scales,
-            bbox_scores=box_scores,
-        ),
-        gt_instance_labels=InstanceData(),
-        pred_instances=InstanceData(
-            keypoints=keypoints.astype(np.float64),
-            bbox_scores=box_scores.copy(),
-            bboxes=corners.copy(),
-            keypoint_scores=scores,
-            keypoints_visible=scores.copy(),
-        ),
-    )
