@@ -10,7 +10,7 @@ import torch
 
 from posekit.models.heatmap_head import HeatmapHead
 from posekit.models.hrnet import HRNetPose
-from tests.networks import assert_matches, reference_state
+from tests.networks import assert_matches, assert_matches_in_float32, reference_state
 from weights_convert import convert_state_dict
 
 FOLDERS = (
@@ -38,6 +38,12 @@ def test_raw_outputs_match(shared: Path, name: str) -> None:
     net = from_golden(folder)
     assert_matches(folder, net)
     assert not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers()))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_raw_outputs_match_in_float32(shared: Path, name: str) -> None:
+    folder = shared / "reference" / "pose2d" / name
+    assert_matches_in_float32(folder, from_golden(folder))
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from posekit.models.internet import InterNet
-from tests.networks import assert_matches
+from tests.networks import assert_matches, assert_matches_in_float32
 
 
-def test_raw_outputs_match(shared: Path) -> None:
+@pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
+def test_raw_outputs_match(shared: Path, check: Callable[..., None]) -> None:
     folder = shared / "reference" / "pose3d" / "internet_res50_4xb16-20e_interhand3d-256x256"
     with torch.device("meta"):
         net = InterNet()
-    assert_matches(folder, net)
+    check(folder, net)
     assert not any(t.is_meta for t in [*net.parameters(), *net.buffers()])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from posekit.errors import InputError
 from posekit.models.motionbert import MotionBERT
-from tests.networks import assert_matches
+from tests.networks import assert_matches, assert_matches_in_float32
 
 NAME = "motionbert_dstformer-ft-243frm_8xb32-120e_h36m"
 
@@ -42,9 +43,10 @@ def test_single_frame_matches(shared: Path) -> None:
     assert_matches(shared / "reference" / "pose3d" / f"{NAME}@1", empty())
 
 
-def test_original_layout_matches(shared: Path) -> None:
+@pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
+def test_original_layout_matches(shared: Path, check: Callable[..., None]) -> None:
     folder = shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m"
-    assert_matches(folder, empty(), layout="motionbert")
+    check(folder, empty(), layout="motionbert")
 
 
 def test_lite_has_16_million_parameters() -> None:

@@ -10,9 +10,9 @@ import torch
 from posekit.build import build_network
 from posekit.config import read_config
 from posekit.models.rtmpose import GatedAttentionUnit, RTMPose, ScaleNorm
-from tests.networks import assert_matches
+from tests.networks import assert_matches, assert_matches_in_float32
 
-HERE = Path(__file__).parent.parent / "data" / "pose2d"
+SMALLEST = Path(__file__).parent.parent / "data" / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"
 FOLDERS = (
     "rtmpose-m_8xb256-120e_face6-256x256",
     "rtmpose-m_8xb256-210e_hand5-256x256",
@@ -21,19 +21,32 @@ FOLDERS = (
     "rtmpose-m_8xb512-700e_body8-halpe26-256x192",
     "rtmpose-m_8xb64-210e_ap10k-256x256",
     "rtmpose-m_8xb64-270e_coco-wholebody-256x192",
+    "rtmw-l_8xb1024-270e_cocktail14-256x192",
     "rtmw-m_8xb1024-270e_cocktail14-256x192",
 )
+NECK_BLOCKS = {"rtmw-l_8xb1024-270e_cocktail14-256x192": 2}  # as published
 
 
 def test_smallest_one_matches_without_the_shared_folder() -> None:
-    folder = HERE / "rtmpose-t_8xb256-420e_body8-256x192"
-    assert_matches(folder, build_network(read_config(folder.name)["net"]))
+    assert_matches(SMALLEST, build_network(read_config(SMALLEST.name)["net"]))
+
+
+def test_smallest_one_matches_in_float32() -> None:
+    assert_matches_in_float32(SMALLEST, build_network(read_config(SMALLEST.name)["net"]))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
-    assert_matches(folder, build_network(read_config(name)["net"]))
+    config = dict(read_config(name)["net"])
+    if name in NECK_BLOCKS:
+        config["neck_blocks"] = NECK_BLOCKS[name]
+    assert_matches(folder, build_network(config))
+
+
+def test_whole_body_one_matches_in_float32(shared: Path) -> None:
+    folder = shared / "reference" / "pose2d" / "rtmw-m_8xb1024-270e_cocktail14-256x192"
+    assert_matches_in_float32(folder, build_network(read_config(folder.name)["net"]))
 
 
 def test_outputs_have_a_bin_row_per_keypoint() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from posekit.build import build_network
 from posekit.config import read_config
 from posekit.models.ssdlite import SSDLite
-from tests.networks import assert_matches
+from tests.networks import assert_matches, assert_matches_in_float32
+
+NAME = "ssdlite_mobilenetv2_scratch_600e_onehand"
 
 
-def test_raw_outputs_match(shared: Path) -> None:
-    folder = shared / "reference" / "detector" / "ssdlite_mobilenetv2_scratch_600e_onehand"
-    assert_matches(folder, build_network(read_config(folder.name)["net"]))
+@pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
+def test_raw_outputs_match(shared: Path, check: Callable[..., None]) -> None:
+    check(shared / "reference" / "detector" / NAME, build_network(read_config(NAME)["net"]))
 
 
 def test_six_levels_of_any_number_of_classes() -> None:

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from posekit.models.vitpose import ViTPose
-from tests.networks import assert_matches, reference_case, relative_errors
+from tests.networks import (
+    assert_matches,
+    assert_matches_in_float32,
+    assert_small,
+    reference_case,
+    relative_errors,
+)
 from weights_convert import ConversionError, transformers, vitpose
 from weights_convert.convert import apply_rules
 
@@ -63,6 +69,11 @@ def test_raw_outputs_match(shared: Path, name: str) -> None:
     assert_matches(folder, from_golden(folder))
 
 
+def test_raw_outputs_match_in_float32(shared: Path) -> None:
+    folder = shared / "reference" / "pose2d" / FOLDERS[0]
+    assert_matches_in_float32(folder, from_golden(folder))
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_number_of_parameters(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
@@ -86,7 +97,7 @@ def test_raw_outputs_match_in_other_layouts(
     net = from_golden(reference / "pose2d" / case.golden["equivalent"])
     state = apply_rules(module.prepare(case.state), module.RULES["ViTPose"], net)
     net.load_state_dict(state, assign=True)
-    assert max(relative_errors(case, net)) < 1e-3
+    assert_small(case, relative_errors(case, net), case.tolerance)
 
 
 def to_transformers(net: ViTPose) -> dict[str, Tensor]:

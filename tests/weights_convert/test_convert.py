@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from posekit.build import build_network, load_weights
 from posekit.config import read_config
 from posekit.errors import OutputError, UnknownModelError
-from tests.networks import reference_case, reference_state, relative_errors
+from tests.networks import assert_small, reference_case, reference_state, relative_errors
 from weights_convert import CONVERTER_VERSION, ConversionError, convert_file, convert_state_dict
 from weights_convert.convert import apply_rules
 
@@ -116,7 +116,8 @@ def test_a_converted_file_gives_the_reference_outputs(tmp_path: Path, folder: Pa
     torch.save({"meta": {}, "state_dict": reference_state(folder)}, tmp_path / "a.pth")
     convert_file(tmp_path / "a.pth", folder.name, tmp_path / "a.safetensors")
     net = load_weights(build_network(read_config(folder.name)["net"]), tmp_path / "a.safetensors")
-    assert max(relative_errors(reference_case(folder), net)) < 1e-3
+    case = reference_case(folder)
+    assert_small(case, relative_errors(case, net), case.tolerance)
 
 
 def test_entries_that_share_memory_are_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import posekit
-from tests.networks import reference_case, reference_state, relative_errors
+from tests.networks import assert_small, reference_case, reference_state, relative_errors
 from weights_convert import ConversionError, convert_file
 
 
@@ -57,7 +57,8 @@ def test_a_file_of_another_program(
     source, output = tmp_path / "checkpoint", tmp_path / "out.safetensors"
     write(case.state, source)
     convert_file(source, model, output)
-    assert max(relative_errors(case, posekit.create_model(model, weights=output))) < 1e-3
+    net = posekit.create_model(model, weights=output)
+    assert_small(case, relative_errors(case, net), case.tolerance)
 
 
 def test_weights_of_another_family_are_refused(shared: Path, tmp_path: Path) -> None:
