@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader
 from posekit.build import build_network, load_initial_weights
 from posekit.errors import InputError, first_line
 from posekit.hub import resolve_weights
+from posekit.names import match_names
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import freeze, frozen_modules, make_optimizer, make_scheduler
@@ -160,7 +161,7 @@ def train(config: Mapping[str, Any]) -> Path:
         accelerator.wait_for_everyone()
 
     def evaluate_and_export(best: float | None) -> float | None:
-        """Exports the weights if they are the best so far; returns the best metric."""
+        """Exports the weights if none so far are better; returns the best metric."""
         chosen = net if ema is None else ema.module
         metrics = None
         if task.val_set is not None:
@@ -401,14 +402,27 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     if weights != "published" and len(known) == len(names):
         known = names  # a file for as many is for these
     fresh, kept = load_initial_weights(net, arguments, path, names=names, names_in_file=known)
-    if fresh and say:
-        origin = "each starts as the mean of those that the weights know"
-        if kept:
-            rest = [name for name in names if name not in kept]
-            origin = f"as they were for {', '.join(kept)}"
-            origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
-        log.warning("%s: %s", ", ".join(fresh), origin)
+    if say and (fresh or list(names) != list(known)):
+        log.warning("%s", _origin(fresh, kept, names, known))
     return net
+
+
+def _origin(
+    fresh: Sequence[str], kept: Sequence[str], names: Sequence[str], known: Sequence[str]
+) -> str:
+    """What of the layers that depend on the keypoints comes from the weights, in one line."""
+    if not fresh:
+        return f"weights: {len(names)} of {len(names)} keypoints keep what the model knows"
+    origin = "each starts as the mean of those that the weights know"
+    if kept:
+        rest = [name for name in names if name not in kept]
+        origin = f"as they were for {', '.join(kept)}"
+        origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
+    if names:
+        origin += f" ({len(kept)} of {len(names)} keypoints keep what the model knows)"
+        if unclear := match_names(names, known).unclear:
+            origin += f"; not clear which of the model's they are: {', '.join(unclear)}"
+    return f"{', '.join(fresh)}: {origin}"
 
 
 def _summary(
@@ -485,6 +499,7 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _is_better(found: float, best: float, higher: bool) -> bool:
+    """Of weights that are as good as the best the newest have learnt longest."""
     if math.isnan(best):
         return True
-    return found > best if higher else found < best
+    return found >= best if higher else found <= best

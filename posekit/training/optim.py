@@ -125,18 +125,21 @@ def make_scheduler(
         InputError: a schedule that timm does not have, or phases that do not fit.
     """
     lr = max(group["lr"] for group in optimizer.param_groups)
+    warmup = min(config["warmup_steps"], steps // 10)
+    # In whole steps and at least one: timm refuses a part of a run that is shorter.
+    decay = max(round(config["decay"] * (steps - warmup)), 1)
     try:
         scheduler, _ = create_scheduler_v2(
             optimizer,
             sched=config["schedule"],
             num_epochs=steps,
-            decay_epochs=config["decay"],
+            decay_epochs=decay,
             decay_milestones=[round(part * steps) for part in config["milestones"]],
             decay_rate=0.1,
             decay_fn="cosine",
             min_lr=lr * config["min_lr"],
             warmup_lr=lr * 1e-3,
-            warmup_epochs=min(config["warmup_steps"], steps // 10),
+            warmup_epochs=warmup,
             # A step is what timm calls an epoch here.
             step_on_epochs=False,
             updates_per_epoch=1,

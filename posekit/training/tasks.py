@@ -36,6 +36,7 @@ from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
 from posekit.evaluation.evaluate import evaluate_detector, evaluate_pose
 from posekit.evaluation.pose3d import MPJPE
+from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.annotations import Dataset as DatasetConfig
 from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
@@ -112,7 +113,7 @@ class PoseTask:
         base = read_config(config["names"]["model"], search).get("detector")
         if detector != base and detector not in (None, WHOLE_IMAGE):
             self.model["detector"] = _chosen_detector(detector, search)
-        elif self.skeleton.names != known.names and detector not in (None, WHOLE_IMAGE):
+        elif not _are_same(self.skeleton, known) and detector not in (None, WHOLE_IMAGE):
             self.model["detector"] = _detector_of_unknown(dataset, detector)
         self.codec = instantiate(model["codec"], _convert_="all")
         self.criterion = SimCCLoss() if isinstance(self.codec, SimCC) else HeatmapLoss()
@@ -333,9 +334,18 @@ def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig
 
 
 def _skeleton(dataset: DatasetConfig, known: Skeleton) -> Skeleton:
-    """The data set's; the model's own, which has sigmas and colours, where the names agree."""
+    """The data set's; with the model's sigmas, pairs and colours where the names agree."""
     found = dataset_skeleton(dataset)
-    return known if dataset.skeleton is None and found.names == known.names else found
+    if dataset.skeleton is not None or not _are_same(found, known):
+        return found
+    if found.names == known.names:
+        return known
+    return dataclasses.replace(known, name=found.name, names=found.names)
+
+
+def _are_same(one: Skeleton, other: Skeleton) -> bool:
+    """The same keypoints in the same order, in any spelling."""
+    return match_names(one.names, other.names).indices == list(range(other.num_keypoints))
 
 
 def _check(
