@@ -370,3 +370,18 @@ def test_detectors_and_lifters_are_models_too() -> None:
     assert compose_command("evaluate", ["model=motionbert_h36m"])["names"]["model"] is None
     with pytest.raises(InputError, match="detector gives boxes to pose models"):
         compose_command("evaluate", ["model=rtmdet-m_coco-640", "detector=human"])
+
+
+def test_ids_that_are_texts_are_texts_in_the_predictions(base: list[str], tmp_path: Path) -> None:
+    data = coco(2)
+    save(tmp_path, data)
+    for image in data["images"]:
+        image["id"] = f"frame-{image['id']}"
+    for annotation in data["annotations"]:
+        annotation.update(image_id=f"frame-{annotation['image_id']}", bbox=None, iscrowd="0")
+    labels = tmp_path / "texts.json"
+    labels.write_text(json.dumps(data), encoding="utf-16")
+    out = tmp_path / "predictions.json"
+    main(["evaluate", *base, f"dataset.val={labels}", "dataset=custom", f"out_predictions={out}"])
+    found = {entry["image_id"] for entry in json.loads(out.read_text())}
+    assert found == {"frame-10", "frame-11"}

@@ -240,6 +240,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
                 bar.update(len(batch.keypoints))
         if wanted and found.protocol is not None:
             predictions = found.results()
+        _restore_ids(predictions, dataset.val)
         measured = f"{found.skeleton.num_keypoints} of {found.skeleton.name}"
         if found.labelled < found.skeleton.num_keypoints:
             measured += f", {found.labelled} of them labelled"
@@ -288,13 +289,15 @@ def _boxes(
         return list(sources), described
     from posekit.evaluation.evaluate import detect_boxes
     from posekit.training.annotations import read_pose_labels
+    from posekit.training.datasets import raise_errors
 
     least = 0.05 if threshold is None else threshold
     detector = _detector(config, config["detector_weights"], search)
     detected = []
     for number, source in enumerate(sources):
         source = dataclasses.replace(source, boxes=None)
-        labels, _ = read_pose_labels(source, skeleton)
+        labels, problems = read_pose_labels(source, skeleton)
+        raise_errors([problem for problem in problems if problem.fatal])
         _check_images(labels.image_paths)
         with _bar(len(labels.image_ids), "image") as bar:
             found = detect_boxes(
@@ -345,7 +348,21 @@ def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Ou
     }
     wanted = config["out_predictions"] is not None
     predictions = metric.results() if wanted else []
+    _restore_ids(predictions, dataset.val)
     return _Outcome(metric.compute(), settings | _environment(config, detector.net), predictions)
+
+
+def _restore_ids(predictions: Sequence[dict[str, Any]], sources: Sequence[Any]) -> None:
+    """Ids that are texts in the file of labels, which were numbered, are texts again."""
+    from posekit.training.plain_coco import plain_coco
+
+    if not predictions or len(sources) != 1:
+        return
+    coco = plain_coco(sources[0])
+    for key, ids in (("image_id", coco.image_ids), ("category_id", coco.category_ids)):
+        texts = {number: text for text, number in ids.texts.items()}
+        for prediction in predictions if texts else ():
+            prediction[key] = texts.get(prediction[key], prediction[key])
 
 
 def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:

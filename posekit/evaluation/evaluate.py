@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,8 +43,11 @@ from posekit.training.datasets import (
     batches,
     collate,
     init_worker,
+    raise_errors,
     read_factors,
 )
+from posekit.training.plain_coco import plain_coco
+from posekit.training.sources import is_used
 
 __all__ = [
     "POSE_METRICS",
@@ -343,7 +344,7 @@ class PoseMetrics:
                 f"{', '.join(labelled)}: measured on labelled boxes, whose keypoints are known; "
                 f"found the detected boxes {detected[0]}: leave them out, or choose metrics=[ap]"
             )
-        contents = [_read_json(source.annotations) for source in dataset.sources]
+        contents = [plain_coco(source).content() for source in dataset.sources]
         self._extras: dict[tuple[int, int], Mapping[str, Any]] = {}
         if "pckh" in names or ("nme" in names and self.skeleton.name == "aflw"):
             self._extras = {
@@ -427,9 +428,10 @@ class PoseMetrics:
             self.protocol = "crowdpose"
         for part, (source, labels) in enumerate(zip(dataset.sources, dataset.labels, strict=True)):
             if source.boxes is not None:
-                labels, _ = read_pose_labels(
+                labels, problems = read_pose_labels(
                     dataclasses.replace(source, boxes=None), dataset.skeleton
                 )
+                raise_errors(problems)
                 self._note_labels(labels)
             self._write_keypoints(part, labels)
         annotations = self._merged.content["annotations"]
@@ -536,13 +538,14 @@ def detect_boxes(
         InputError: several categories, or an image that cannot be read.
     """
     source = dataclasses.replace(source, boxes=None)
-    used = [c["id"] for c in _read_json(source.annotations)["categories"] if _is_used(source, c)]
+    used = [c["id"] for c in plain_coco(source).categories if is_used(source, c)]
     if len(used) != 1:
         raise InputError(
             f"{source.annotations}: expected one category to give to a detector's boxes, found "
             f"{len(used)}; evaluate on the labelled boxes, or on a file of detections"
         )
-    labels, _ = read_pose_labels(source, skeleton)
+    labels, problems = read_pose_labels(source, skeleton)
+    raise_errors([problem for problem in problems if problem.fatal])
     found: list[dict[str, Any]] = []
     with _in_eval_mode(detector.net):
         for path, number in zip(labels.image_paths, labels.image_ids, strict=True):
@@ -628,7 +631,7 @@ class _Merged:
             images, annotations, categories = _rows(content)
             move = part * self._step
             for category in categories:
-                if _is_used(source, category):
+                if is_used(source, category):
                     name = category.get("name", str(category["id"]))
                     number = by_name.setdefault(name, move + category["id"])
                     self._categories[part, category["id"]] = number
@@ -669,7 +672,7 @@ _KEPT = ("bbox", "area", "iscrowd", "num_keypoints")
 
 
 def _merged_boxes(dataset: DetectionDataset) -> _Merged:
-    contents = [_read_json(source.annotations) for source in dataset.sources]
+    contents = [plain_coco(source).content() for source in dataset.sources]
     # Images that are left out do not count as missed.
     for content, labels in zip(contents, dataset.labels, strict=True):
         used = set(labels.image_ids.tolist())
@@ -695,10 +698,6 @@ def _rows(content: Mapping[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
         for key in ("images", "annotations", "categories")
     )
     return images, annotations, categories
-
-
-def _is_used(source: Source, category: Mapping[str, Any]) -> bool:
-    return source.categories is None or category.get("name") in source.categories
 
 
 def _is_box(value: Any) -> bool:
@@ -762,11 +761,6 @@ def _read_image(path: str, number: int) -> np.ndarray:
         return decode_image(np.fromfile(path, np.uint8), name)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
-
-
-def _read_json(path: str) -> Any:
-    """A file that has been read as annotations before."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 @torch.inference_mode()

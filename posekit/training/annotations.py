@@ -6,11 +6,9 @@ source are brought to the skeleton that is trained: by name, or by a mapping tha
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,20 @@ import numpy as np
 from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
 from posekit.names import all_tokens, flip_indices, match_names, side_color
-from posekit.skeleton import Skeleton, load_skeleton, read_skeleton
+from posekit.skeleton import Skeleton, load_skeleton
+from posekit.training.image_paths import find_images
+from posekit.training.label_files import read_json
+from posekit.training.label_values import box_values, flag, number, usable_links
+from posekit.training.plain_coco import Coco, named_content, plain_coco
+from posekit.training.problems import Findings, Problem
+from posekit.training.sources import (
+    Dataset,
+    Source,
+    is_used,
+    named_skeleton,
+    parse_dataset,
+    parse_sources,
+)
 
 __all__ = [
     "Dataset",
@@ -34,84 +45,6 @@ __all__ = [
     "read_pose_labels",
     "source_skeleton",
 ]
-
-Mapped = str | int | Sequence[str | int] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """One annotation file and how to use it.
-
-    Attributes:
-        annotations: COCO-style JSON.
-        images: the folder that its file names start from; None looks beside the JSON, in
-            `images/` there, and one level up.
-        skeleton: name or YAML of what its keypoints are called; None reads the `categories`.
-        fields: the keys of an annotation whose keypoints are joined, in order; COCO-WholeBody has
-            `[keypoints, foot_kpts, face_kpts, lefthand_kpts, righthand_kpts]`.
-        mapping: keypoint of the trained skeleton -> keypoint of the source (name or index), a list
-            of several to average, or null for none; those not mentioned go by name.
-        boxes: a COCO result file of a detector, whose boxes replace the labelled ones; such
-            samples have no keypoints and serve for evaluation only.
-        box_threshold: detections of a lower score are left out.
-        categories: names of the categories to use; None for all.
-        repeat: how often each sample comes per epoch; 0.5 takes the one half in one epoch and the
-            other in the next.
-        skip_bad: leave out what is broken (missing images, wrong counts, boxes without area)
-            with a warning instead of an error.
-    """
-
-    annotations: str
-    images: str | None = None
-    skeleton: str | None = None
-    fields: tuple[str, ...] = ("keypoints",)
-    mapping: Mapping[str, Mapped] | None = None
-    boxes: str | None = None
-    box_threshold: float = 0.0
-    categories: tuple[str, ...] | None = None
-    repeat: float = 1.0
-    skip_bad: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A configuration of the group `dataset`.
-
-    Attributes:
-        skeleton: the skeleton to train, by name or YAML; None takes the first source's.
-        train: sources of the training samples.
-        val: sources of the evaluation samples; may be empty.
-        metrics: what is measured on them; empty takes what is published for such keypoints.
-    """
-
-    skeleton: str | None
-    train: tuple[Source, ...]
-    val: tuple[Source, ...]
-    metrics: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with a file of annotations.
-
-    Attributes:
-        file: the JSON.
-        what: the problem, for one or more places.
-        places: each place, such as "annotation 12 (image 5)"; empty where it is the whole file.
-        fatal: an error; else a warning.
-    """
-
-    file: str
-    what: str
-    places: tuple[str, ...] = ()
-    fatal: bool = True
-
-    def __str__(self) -> str:
-        if not self.places:
-            return f"{self.file}: {self.what}"
-        shown = ", ".join(self.places[:5])
-        more = f" and {len(self.places) - 5} more" if len(self.places) > 5 else ""
-        return f"{self.file}: {len(self.places)} x {self.what}: {shown}{more}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,72 +105,6 @@ class DetectionLabels:
         return len(self.image_ids)
 
 
-def parse_dataset(config: Any, search: Sequence[Path] = ()) -> Dataset:
-    """A `dataset` configuration: `skeleton`, `root`, `train`, `val` and `metrics`.
-
-    Args:
-        config: a mapping; relative paths start from its `root`. Or the path of one JSON.
-        search: configuration folders to look for skeletons in, before the packaged one.
-
-    Raises:
-        InputError: an unknown key, or no `train`.
-    """
-    if isinstance(config, str):
-        config = {"train": config}
-    if not isinstance(config, Mapping):
-        raise InputError(f"dataset: expected a mapping with 'train', found {config!r}")
-    _refuse_unknown("dataset", config, ("skeleton", "root", "train", "val", "metrics"))
-    if not config.get("train"):
-        raise InputError("dataset.train is missing: name a COCO-style JSON, dataset.train=FILE")
-    root = config.get("root")
-    metrics = config.get("metrics") or ()
-    return Dataset(
-        skeleton=_searched_skeleton(config.get("skeleton"), search),
-        train=parse_sources(config["train"], "dataset.train", root, search),
-        val=parse_sources(config.get("val") or [], "dataset.val", root, search),
-        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
-    )
-
-
-def parse_sources(
-    value: Any, at: str = "dataset.train", root: Any = None, search: Sequence[Path] = ()
-) -> tuple[Source, ...]:
-    """One source or several: a JSON's path, a mapping of `Source`'s fields, or a list of these.
-
-    Raises:
-        InputError: something else; names the place.
-    """
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(
-            source
-            for i, item in enumerate(value)
-            for source in parse_sources(item, f"{at}[{i}]", root, search)
-        )
-    if isinstance(value, Source):
-        return (value,)
-    if isinstance(value, str | Path):
-        value = {"annotations": str(value)}
-    if not isinstance(value, Mapping) or not isinstance(value.get("annotations"), str):
-        raise InputError(f"{at}: expected the path of a JSON as 'annotations', found {value!r}")
-    _refuse_unknown(at, value, [entry.name for entry in dataclasses.fields(Source)])
-    chosen = {key: item for key, item in value.items() if item is not None}
-    for key in ("annotations", "images", "boxes"):
-        if root is not None and key in chosen:
-            chosen[key] = str(Path(root, chosen[key]))
-    for key in ("fields", "categories"):
-        if key in chosen:
-            names = chosen[key]
-            chosen[key] = (names,) if isinstance(names, str) else tuple(names)
-    if "skeleton" in chosen:
-        chosen["skeleton"] = _searched_skeleton(chosen["skeleton"], search)
-    source = Source(**chosen)
-    if not isinstance(source.skip_bad, bool):
-        raise InputError(f"{at}.skip_bad must be true or false, found {source.skip_bad!r}")
-    if isinstance(source.repeat, bool) or not 0 < source.repeat < 1e6:
-        raise InputError(f"{at}.repeat: expected a positive number, found {source.repeat!r}")
-    return (source,)
-
-
 def dataset_skeleton(dataset: Dataset) -> Skeleton:
     """The skeleton that a data set trains.
 
@@ -245,58 +112,57 @@ def dataset_skeleton(dataset: Dataset) -> Skeleton:
         InputError: neither it nor its first source says what the keypoints are called.
     """
     if dataset.skeleton is not None:
-        return _named_skeleton(dataset.skeleton)
+        return named_skeleton(dataset.skeleton)
     source = dataset.train[0]
-    return source_skeleton(source, _read_coco(source))
+    return source_skeleton(source, named_content(source))
 
 
 def source_skeleton(
-    source: Source, coco: Mapping[str, Any], unnamed: Skeleton | None = None
+    source: Source,
+    coco: Mapping[str, Any],
+    unnamed: Skeleton | None = None,
+    found: Findings | None = None,
 ) -> Skeleton:
     """What the keypoints of a source are called: as `source.skeleton` says, or its categories.
 
-    Left and right are told by names, as `posekit.names` describes; links are COCO's, from 1.
+    Left and right are told by names, as `posekit.names` describes; links are COCO's, from 1. Links
+    that lead nowhere are left out.
 
     Args:
         source: the file.
         coco: its content.
         unnamed: what they are where the categories name none; None makes that an error.
+        found: takes what was changed.
 
     Raises:
         InputError: the categories name no keypoints, or differ.
     """
     if source.skeleton is not None:
-        return _named_skeleton(source.skeleton)
+        return named_skeleton(source.skeleton)
     named = [
         category
         for category in coco["categories"]
-        if category.get("keypoints") and _is_used(source, category)
+        if category.get("keypoints") and is_used(source, category)
     ]
     if not named and unnamed is not None:
         return unnamed
     if not named:
-        raise InputError(
-            f"{source.annotations}: its categories name no keypoints; say what they are called "
-            "with 'skeleton', such as skeleton: cofw"
-        )
+        raise InputError(_unnamed(source, coco))
     names = tuple(str(name) for name in named[0]["keypoints"])
-    for category in named[1:]:
-        if tuple(category["keypoints"]) != names:
-            raise InputError(
-                f"{source.annotations}: categories '{named[0].get('name')}' and "
-                f"'{category.get('name')}' have different keypoints; choose one with 'categories'"
-            )
-    pairs = named[0].get("skeleton") or []
-    if not isinstance(pairs, list) or not all(_is_link(pair, len(names)) for pair in pairs):
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
         raise InputError(
-            f"{source.annotations}: categories, 'skeleton': expected pairs of 1..{len(names)}, "
-            f"found {pairs}"
+            f"{source.annotations}: category '{named[0].get('name')}' has several keypoints called "
+            f"'{repeated[0]}'; give each its own name"
         )
+    _check_agreement(source, named, found)
+    links, note = usable_links(named[0].get("skeleton"), names)
+    if note is not None and found is not None:
+        found.whole(f"category '{named[0].get('name')}': its {note}", False)
     name = Path(source.annotations).stem
     if (CONF_DIR / "keypoints" / f"{name}.yaml").is_file() and load_skeleton(name).names != names:
         name = f"{name}-own"  # published sets are known by their skeletons' names
     colors = tuple(side_color(tokens) for tokens in all_tokens(names))
-    links = tuple((int(start) - 1, int(end) - 1) for start, end in pairs)
     return Skeleton(
         name=name,
         names=names,
@@ -305,6 +171,42 @@ def source_skeleton(
         link_colors=tuple(colors[start] for start, _ in links),
         keypoint_colors=colors,
     )
+
+
+def _check_agreement(
+    source: Source, named: Sequence[Mapping[str, Any]], found: Findings | None
+) -> None:
+    """Raises InputError where two categories have different keypoints."""
+    names = named[0]["keypoints"]
+    for category in named[1:]:
+        others = category["keypoints"]
+        both = f"categories '{named[0].get('name')}' and '{category.get('name')}'"
+        if all_tokens(others) != all_tokens(names):
+            chosen = category.get("name")
+            raise InputError(
+                f"{source.annotations}: {both} have different keypoints; choose one with "
+                f"'categories', as 'dataset.train={{annotations: FILE, categories: [{chosen}]}}'"
+            )
+        if others != names and found is not None:
+            found.whole(f"{both} spell the same keypoints differently: the first is taken", False)
+
+
+def _unnamed(source: Source, coco: Mapping[str, Any]) -> str:
+    """Why nothing says what the keypoints are called, and what to do."""
+    said = f"{source.annotations}: its categories name no keypoints"
+    names = [category["name"] for category in coco["categories"] if "name" in category]
+    if not names:
+        said += " ('categories' is missing or empty)"
+    elif not any(
+        isinstance(annotation, Mapping) and annotation.get("keypoints")
+        for annotation in coco["annotations"]
+    ):
+        return (
+            f"{said}, and no annotation has any: these are boxes, outlines or single points "
+            f"({', '.join(names[:4])}). In CVAT draw skeletons (labels of the kind 'Skeleton', not "
+            "'Points') and export them as 'COCO Keypoints 1.0'"
+        )
+    return f"{said}; say what they are called with 'skeleton', such as skeleton: cofw"
 
 
 def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list[Problem]]:
@@ -316,10 +218,10 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
     Raises:
         InputError: the file cannot be read, or none of its keypoints is in `target`.
     """
-    coco = _read_coco(source)
-    skeleton = source_skeleton(source, coco, target)
+    found = Findings(source)
+    coco = plain_coco(source, found)
+    skeleton = source_skeleton(source, coco.content(), target, found)
     mapping = _mapping(source, skeleton, target)
-    found = _Findings(source)
     if source.skeleton is None and skeleton is target:
         found.whole(f"its categories name no keypoints: taken for those of '{target.name}'", False)
     images = _Images(source, coco, found)
@@ -328,13 +230,14 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
 
     rows: list[list[float]] = []
     boxes, areas, image_rows, ids, categories = [], [], [], [], []
-    for annotation, place in _annotations(source, coco, images, found):
-        if annotation.get("iscrowd"):
+    for annotation, place in _annotations(source, coco, images):
+        if annotation["iscrowd"]:
+            found.leave_out("crowds")
             continue
         values = _joined(annotation, source.fields, 3 * skeleton.num_keypoints, place, found)
         if values is None:
             continue
-        if not any(values[2::3]):
+        if max(values[2::3], default=0) <= 0:
             found.add("instances without a labelled keypoint, left out", place, fatal=False)
             continue
         image_row = images.rows[annotation["image_id"]]
@@ -343,8 +246,7 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
             continue
         rows.append(values)
         boxes.append(box)
-        area = annotation.get("area")
-        areas.append(area if _is_positive(area) else (box[2] - box[0]) * (box[3] - box[1]))
+        areas.append(annotation.get("area", (box[2] - box[0]) * (box[3] - box[1])))
         image_rows.append(image_row)
         ids.append(annotation["id"])
         categories.append(annotation["category_id"])
@@ -369,9 +271,9 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
         category_ids=np.array(categories, np.int64)[kept],
     )
     _check_inside(labels, found)
-    images.report_unused(labels.image_rows, found)
     if len(labels) == 0:
-        found.whole("no labelled instance to train on")
+        found.whole(f"no labelled instance to train on: {found.reasons(len(coco.annotations))}")
+    images.report_unused(labels.image_rows, found)
     absent = [name for name, indices in zip(target.names, mapping, strict=True) if not indices]
     if absent:
         shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
@@ -393,10 +295,10 @@ def read_detection_labels(
     Raises:
         InputError: the file cannot be read, or has none of the classes.
     """
-    coco = _read_coco(source)
-    found = _Findings(source)
+    found = Findings(source)
+    coco = plain_coco(source, found)
     images = _Images(source, coco, found)
-    names = {category["id"]: category.get("name") for category in coco["categories"]}
+    names = {category["id"]: category.get("name") for category in coco.categories}
     if len(names) == len(classes) == 1:
         names = dict.fromkeys(names, classes[0])
     if not set(names.values()) & set(classes):
@@ -406,9 +308,10 @@ def read_detection_labels(
         )
     index = {name: i for i, name in enumerate(classes)}
     boxes, labels, rows = [], [], []
-    for annotation, place in _annotations(source, coco, images, found):
+    for annotation, place in _annotations(source, coco, images):
         name = names[annotation["category_id"]]
-        if annotation.get("iscrowd") or name not in index:
+        if annotation["iscrowd"] or name not in index:
+            found.leave_out("crowds" if annotation["iscrowd"] else "of other classes")
             continue
         row = images.rows[annotation["image_id"]]
         # Published sets have a few boxes without area: a warning, unlike for keypoints.
@@ -420,9 +323,9 @@ def read_detection_labels(
         rows.append(row)
     order = np.argsort(np.array(rows, np.int64), kind="stable")
     counts = np.bincount(np.array(rows, np.int64), minlength=len(images.ids))
-    images.report_unused(np.array(rows, np.int64), found)
     if not boxes:
-        found.whole("no box to train on")
+        found.whole(f"no box to train on: {found.reasons(len(coco.annotations))}")
+    images.report_unused(np.array(rows, np.int64), found)
     present = np.isin(np.arange(len(counts)), list(images.rows.values()))
     kept = present if keep_empty else counts > 0
     starts = np.concatenate([[0], np.cumsum(counts[kept])])
@@ -439,94 +342,51 @@ def read_detection_labels(
     )
 
 
-@dataclass
-class _Findings:
-    """Collects places per problem, in the order in which problems turn up."""
-
-    source: Source
-    places: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
-
-    def add(self, what: str, place: str, fatal: bool = True) -> None:
-        self.places.setdefault((what, fatal and not self.source.skip_bad), []).append(place)
-
-    def whole(self, what: str, fatal: bool = True) -> None:
-        self.places.setdefault((what, fatal), [])
-
-    def problems(self) -> list[Problem]:
-        return [
-            Problem(self.source.annotations, what, tuple(places), fatal)
-            for (what, fatal), places in self.places.items()
-        ]
-
-
 class _Images:
     """The images of a file: `rows` leads from an id to the row of the arrays."""
 
-    def __init__(self, source: Source, coco: Mapping[str, Any], found: _Findings) -> None:
-        self.rows: dict[int, int] = {}
-        names: list[str] = []
-        self.stated_sizes: list[tuple[float, float]] = []
-        for i, image in enumerate(coco["images"]):
-            if not isinstance(image, Mapping) or not _is_integer(image.get("id")):
-                found.add("images without an integer 'id'", f"images[{i}]")
-                continue
-            number = image["id"]
-            name = image.get("file_name")
-            if not isinstance(name, str) or not name:
-                found.add("images without 'file_name'", f"image {number}")
-                continue
-            if number in self.rows:
-                found.add("duplicate image ids", f"image {number}")
-                continue
-            self.rows[number] = len(names)
-            names.append(name)
-            width, height = image.get("width", 0), image.get("height", 0)
-            known = _is_positive(width) and _is_positive(height)
-            self.stated_sizes.append((width, height) if known else (0, 0))
-        folder = _image_folder(source, names)
+    def __init__(self, source: Source, coco: Coco, found: Findings) -> None:
+        try:
+            paths = find_images(source, coco.images, found)
+        except InputError as error:
+            raise found.explained(error) from None
+        named = [(i, p) for i, p in zip(coco.images, paths, strict=True) if p is not None]
+        if not named:
+            what = f"{source.annotations}: no image in its list 'images' can be used"
+            raise found.explained(InputError(what))
+        self.rows = {image["id"]: row for row, (image, _) in enumerate(named)}
+        self.stated_sizes = [
+            (image["width"], image["height"]) if "width" in image and "height" in image else (0, 0)
+            for image, _ in named
+        ]
         self.ids = np.array(list(self.rows), np.int64)
-        self.paths = np.array([str(folder / name) for name in names], np.str_)
+        self.paths = np.array([path for _, path in named], np.str_)
         self.sizes = np.array(self.stated_sizes, np.float32).reshape(-1, 2)
         if source.skip_bad:
             self._leave_out_missing(found)
 
-    def _leave_out_missing(self, found: _Findings) -> None:
+    def _leave_out_missing(self, found: Findings) -> None:
         """Missing images keep their row, but no annotation finds it."""
-        for number, row in list(self.rows.items()):
+        for image, row in list(self.rows.items()):
             path = Path(self.paths[row])
             if not path.is_file() or not path.stat().st_size:
-                found.add("missing or empty image files", f"{self.paths[row]} (image {number})")
-                self.rows[number] = -1
+                found.add("missing or empty image files", f"{self.paths[row]} (image {image})")
+                self.rows[image] = -1
 
-    def report_unused(self, used: np.ndarray, found: _Findings) -> None:
+    def report_unused(self, used: np.ndarray, found: Findings) -> None:
         unused = np.setdiff1d(np.arange(len(self.ids)), used)
-        for number in self.ids[unused]:
-            found.add("images without a usable annotation", f"image {number}", fatal=False)
+        for image in self.ids[unused]:
+            found.add("images without a usable annotation", f"image {image}", fatal=False)
 
 
 def _annotations(
-    source: Source, coco: Mapping[str, Any], images: _Images, found: _Findings
+    source: Source, coco: Coco, images: _Images
 ) -> Iterable[tuple[Mapping[str, Any], str]]:
-    """The annotations whose id, image and category are right, each with its name in messages."""
-    categories = {category["id"]: category for category in coco["categories"]}
-    seen: set[int] = set()
-    for i, annotation in enumerate(coco["annotations"]):
-        if not isinstance(annotation, Mapping) or not _is_integer(annotation.get("id")):
-            found.add("annotations without an integer 'id'", f"annotations[{i}]")
-            continue
-        number, image = annotation["id"], annotation.get("image_id")
-        category = annotation.get("category_id")
-        place = f"annotation {number} (image {image})"
-        if number in seen:
-            found.add("duplicate annotation ids", place)
-            continue
-        seen.add(number)
-        if not _is_integer(image) or image not in images.rows:
-            found.add("annotations of an image that 'images' does not have", place)
-        elif not _is_integer(category) or category not in categories:
-            what = "annotations of a category that 'categories' does not have"
-            found.add(what, f"{place}, category {category}")
-        elif images.rows[image] >= 0 and _is_used(source, categories[category]):
+    """Those of a category and an image that are used, each with its name in messages."""
+    used = {category["id"] for category in coco.categories if is_used(source, category)}
+    for annotation, place in zip(coco.annotations, coco.places, strict=True):
+        row = images.rows.get(annotation["image_id"], -1)
+        if row >= 0 and annotation["category_id"] in used:
             yield annotation, place
 
 
@@ -535,14 +395,14 @@ def _joined(
     fields: Sequence[str],
     count: int,
     place: str,
-    found: _Findings,
+    found: Findings,
 ) -> list[float] | None:
     """The keypoints of all fields as one list x, y, v, ...; None where they are wrong."""
     values: list[float] = []
     for name in fields:
         part = annotation.get(name)
-        if part is None:
-            if name == "keypoints" and not annotation.get("num_keypoints"):
+        if part is None or part == []:
+            if name == "keypoints" and not flag(annotation.get("num_keypoints")):
                 what = "instances without a labelled keypoint, left out"
                 found.add(what, place, fatal=False)
             else:
@@ -570,7 +430,7 @@ def _box(
     annotation: Mapping[str, Any],
     size_wh: Sequence[float],
     place: str,
-    found: _Findings,
+    found: Findings,
     fatal: bool = True,
 ) -> tuple[float, float, float, float] | None:
     """xyxy, clipped to the image; None where there is nothing of it."""
@@ -605,7 +465,7 @@ def _box(
     return x1, y1, x2, y2
 
 
-def _check_inside(labels: PoseLabels, found: _Findings) -> None:
+def _check_inside(labels: PoseLabels, found: Findings) -> None:
     sizes = labels.image_sizes[labels.image_rows][:, None]  # (n, 1, 2)
     outside = ((labels.keypoints < -1) | (labels.keypoints > sizes + 1)).any(axis=-1)
     outside &= (labels.visible > 0) & (sizes[..., 0] > 0)
@@ -614,21 +474,23 @@ def _check_inside(labels: PoseLabels, found: _Findings) -> None:
         found.add("instances with labelled keypoints outside of the image", place, fatal=False)
 
 
-def _detected(
-    source: Source, coco: Mapping[str, Any], images: _Images, target: Skeleton
-) -> PoseLabels:
+def _detected(source: Source, coco: Coco, images: _Images, target: Skeleton) -> PoseLabels:
     """A detector's boxes as instances without keypoints."""
     assert source.boxes is not None
-    detections = _read_json(source.boxes)
+    detections = read_json(source.boxes)
     if not isinstance(detections, list):
         raise InputError(f"{source.boxes}: expected a list of COCO results, found another JSON")
-    used = {category["id"] for category in coco["categories"] if _is_used(source, category)}
+    used = {category["id"] for category in coco.categories if is_used(source, category)}
     boxes, scores, rows, ids, categories = [], [], [], [], []
     for i, detection in enumerate(detections):
         try:
-            x, y, w, h = (float(value) for value in detection["bbox"])
-            image, score = int(detection["image_id"]), float(detection["score"])
-            category = int(detection.get("category_id", min(used, default=1)))
+            x, y, w, h = box_values(detection["bbox"]) or (0.0, 0.0, 0.0, 0.0)
+            image, score = coco.image_ids.get(detection["image_id"]), number(detection["score"])
+            category = min(used, default=1)
+            if "category_id" in detection:
+                category = coco.category_ids.get(detection["category_id"]) or 0
+            if image is None or math.isnan(score):
+                raise ValueError("not found")
         except (TypeError, KeyError, ValueError, AttributeError):
             raise InputError(
                 f"{source.boxes}, entry {i}: expected image_id, bbox [x, y, width, height] and "
@@ -714,102 +576,5 @@ def _mapped(
     return out, shown
 
 
-def _is_link(pair: Any, count: int) -> bool:
-    if not isinstance(pair, list) or len(pair) != 2:
-        return False
-    return all(_is_integer(end) and 1 <= end <= count for end in pair)
-
-
-def _searched_skeleton(name: Any, search: Sequence[Path]) -> Any:
-    """The YAML of a skeleton in one of these folders; else the name as it is."""
-    paths = (folder / "keypoints" / f"{name}.yaml" for folder in search)
-    return next((str(path) for path in paths if path.is_file()), name)
-
-
-def _named_skeleton(name: str) -> Skeleton:
-    """By name, or the path of a YAML."""
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        return load_skeleton(name)
-    return read_skeleton(path)
-
-
-def _image_folder(source: Source, names: Sequence[str]) -> Path:
-    """Where the images lie: as told, or the first place near the JSON that has one of them."""
-    if not names:
-        raise InputError(f"{source.annotations}: no image in its list 'images' can be used")
-    if source.images is not None:
-        if not Path(source.images).is_dir():
-            raise InputError(f"{source.annotations}: no such folder of images: {source.images}")
-        return Path(source.images)
-    here = Path(source.annotations).resolve().parent
-    folders = [here, here / "images", here.parent / "images", here.parent]
-    for folder in folders:
-        if any((folder / name).is_file() for name in names[:50]):
-            return folder
-    raise InputError(
-        f"{source.annotations}: none of its images ({', '.join(names[:2])}, ...) lies in "
-        f"{', '.join(map(str, folders))}; name their folder with 'images'"
-    )
-
-
-def _read_coco(source: Source) -> dict[str, Any]:
-    data = _read_json(source.annotations)
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(data, dict) or not isinstance(data.get(key), list):
-            raise InputError(
-                f"{source.annotations}: expected COCO's lists 'images', 'annotations' and "
-                f"'categories'; '{key}' is missing"
-            )
-    for i, category in enumerate(data["categories"]):
-        if not isinstance(category, Mapping) or not _is_integer(category.get("id")):
-            raise InputError(f"{source.annotations}: categories[{i}] has no integer 'id'")
-        if not isinstance(category.get("name", ""), str):
-            raise InputError(f"{source.annotations}: categories[{i}], 'name' is not a text")
-        if not isinstance(category.get("keypoints") or [], list):
-            raise InputError(f"{source.annotations}: categories[{i}], 'keypoints' is not a list")
-    unknown = set(source.categories or ()) - {entry.get("name") for entry in data["categories"]}
-    if unknown:
-        raise InputError(f"{source.annotations}: no category is called '{unknown.pop()}'")
-    return dict(data)
-
-
-def _read_json(path: str) -> Any:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not JSON: it is not UTF-8 text") from None
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise InputError(f"{path} is not JSON that can be read: nested too deeply") from None
-    except json.JSONDecodeError as error:
-        # An unterminated string is reported where it starts, so the file's own end decides.
-        cut = text.strip() and text.strip()[-1] not in "}]"
-        if cut or error.pos >= len(text.rstrip()):
-            raise InputError(f"{path} is cut off: it ends after {len(text)} characters") from None
-        raise InputError(
-            f"{path} is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
-
-
-def _is_used(source: Source, category: Mapping[str, Any]) -> bool:
-    return source.categories is None or category.get("name") in source.categories
-
-
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 < value < float("inf")
-
-
-def _refuse_unknown(at: str, config: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in config:
-        if key not in known:
-            close = nearest(str(key), known)
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise InputError(f"{at}: unknown key '{key}'{hint} known are {', '.join(known)}")

@@ -56,6 +56,7 @@ __all__ = [
     "collate",
     "epoch_order",
     "init_worker",
+    "raise_errors",
     "read_factors",
 ]
 
@@ -115,7 +116,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
         self.labels: list[PoseLabels] = []
         for source in sources:
             labels, problems = read_pose_labels(source, skeleton)
-            _raise_errors(problems)
+            raise_errors(problems)
             self.labels.append(labels)
         self._mix = _Mix([len(labels) for labels in self.labels], sources, seed)
         self._images = _ImageCache(cache_mb)
@@ -242,7 +243,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         self.labels: list[DetectionLabels] = []
         for source in sources:
             labels, problems = read_detection_labels(source, classes, keep_empty=augment is None)
-            _raise_errors(problems)
+            raise_errors(problems)
             self.labels.append(labels)
         self._mix = _Mix([len(labels) for labels in self.labels], sources, seed)
         self._images = _ImageCache(cache_mb)
@@ -581,6 +582,19 @@ def batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield batch
 
 
+def raise_errors(problems: Sequence[Problem]) -> None:
+    """Logs what was left out or changed, and raises InputError with every error."""
+    for problem in problems:
+        if not problem.fatal:
+            log.info("%s", problem)  # `validate` warns
+    errors = [problem for problem in problems if problem.fatal]
+    if not errors:
+        return
+    entries = any(problem.places for problem in errors)
+    hint = "; leave the broken entries out with skip_bad: true" if entries else ""
+    raise InputError("; ".join(map(str, errors)) + hint)
+
+
 def read_factors(path: str, lengths: np.ndarray, frames: int) -> np.ndarray | None:
     """Units of 3D per pixel (N, T), of a file that has been read as sequences before.
 
@@ -723,13 +737,6 @@ def _epoch_and_index(key: Key, length: int) -> tuple[int, int]:
     if not 0 <= index < length:
         raise IndexError(f"sample {index} of {length}")
     return epoch, index
-
-
-def _raise_errors(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        if problem.fatal:
-            raise InputError(f"{problem}; leave the broken entries out with skip_bad: true")
-        log.info("%s", problem)  # `validate` warns
 
 
 def _read_sequences(

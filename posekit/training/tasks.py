@@ -15,7 +15,6 @@ A task knows nothing of optimisers and files; `posekit.training.loop` knows noth
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +48,7 @@ from posekit.training.datasets import (
     init_worker,
 )
 from posekit.training.losses import HeatmapLoss, MotionLoss, RTMDetLoss, SimCCLoss
+from posekit.training.plain_coco import named_content
 from posekit.training.validate import validate
 from posekit.transforms.image import Normalize
 
@@ -355,9 +355,9 @@ def _check(
     classes: Sequence[str] | None = None,
 ) -> None:
     report = validate(dataset, skeleton=skeleton, classes=classes)
-    report.raise_errors()
     for problem in report.warnings:
         log.warning("warning: %s", problem)
+    report.raise_errors()
 
 
 def _chosen_detector(detector: str, search: Sequence[Path]) -> str:
@@ -375,8 +375,8 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
     """The model's detector finds what the model was for; other things need another one."""
     names = set(dataset.train[0].categories or ())
     if not names:
-        coco = json.loads(Path(dataset.train[0].annotations).read_text(encoding="utf-8"))
-        names = {str(category.get("name")) for category in coco["categories"]}
+        categories = named_content(dataset.train[0])["categories"]
+        names = {str(category.get("name")) for category in categories}
     if "person" in names and re.search("person|coco|drawn", detector):
         return detector
     log.warning(

@@ -67,10 +67,11 @@ class Report:
         """Raises InputError with every error, one per line, if there is any."""
         if self.errors:
             listed = "\n".join(f"  {problem}" for problem in self.errors)
-            raise InputError(
-                f"the data set cannot be used, {len(self.errors)} kinds of problems:\n{listed}\n"
-                "Correct them, or leave the broken entries out with skip_bad: true"
-            )
+            kinds = "1 kind" if len(self.errors) == 1 else f"{len(self.errors)} kinds"
+            hint = ""
+            if any(problem.places for problem in self.errors):
+                hint = "\nCorrect them, or leave the broken entries out with skip_bad: true"
+            raise InputError(f"the data set cannot be used, {kinds} of problems:\n{listed}{hint}")
 
 
 def validate(

@@ -1,0 +1,162 @@
+"""What a `dataset` configuration means: sources of labels and how each is used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posekit.config import nearest
+from posekit.errors import InputError
+from posekit.skeleton import Skeleton, load_skeleton, read_skeleton
+
+__all__ = ["Dataset", "Source", "is_used", "named_skeleton", "parse_dataset", "parse_sources"]
+
+Mapped = str | int | Sequence[str | int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One annotation file and how to use it.
+
+    Attributes:
+        annotations: COCO-style JSON.
+        images: the folder that its file names start from; None looks beside the JSON, in
+            `images/` there, and one level up.
+        skeleton: name or YAML of what its keypoints are called; None reads the `categories`.
+        fields: the keys of an annotation whose keypoints are joined, in order; COCO-WholeBody has
+            `[keypoints, foot_kpts, face_kpts, lefthand_kpts, righthand_kpts]`.
+        mapping: keypoint of the trained skeleton -> keypoint of the source (name or index), a list
+            of several to average, or null for none; those not mentioned go by name.
+        boxes: a COCO result file of a detector, whose boxes replace the labelled ones; such
+            samples have no keypoints and serve for evaluation only.
+        box_threshold: detections of a lower score are left out.
+        categories: names of the categories to use; None for all.
+        repeat: how often each sample comes per epoch; 0.5 takes the one half in one epoch and the
+            other in the next.
+        skip_bad: leave out what is broken (missing images, wrong counts, boxes without area)
+            with a warning instead of an error.
+    """
+
+    annotations: str
+    images: str | None = None
+    skeleton: str | None = None
+    fields: tuple[str, ...] = ("keypoints",)
+    mapping: Mapping[str, Mapped] | None = None
+    boxes: str | None = None
+    box_threshold: float = 0.0
+    categories: tuple[str, ...] | None = None
+    repeat: float = 1.0
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A configuration of the group `dataset`.
+
+    Attributes:
+        skeleton: the skeleton to train, by name or YAML; None takes the first source's.
+        train: sources of the training samples.
+        val: sources of the evaluation samples; may be empty.
+        metrics: what is measured on them; empty takes what is published for such keypoints.
+    """
+
+    skeleton: str | None
+    train: tuple[Source, ...]
+    val: tuple[Source, ...]
+    metrics: tuple[str, ...] = ()
+
+
+def parse_dataset(config: Any, search: Sequence[Path] = ()) -> Dataset:
+    """A `dataset` configuration: `skeleton`, `root`, `train`, `val` and `metrics`.
+
+    Args:
+        config: a mapping; relative paths start from its `root`. Or the path of one JSON.
+        search: configuration folders to look for skeletons in, before the packaged one.
+
+    Raises:
+        InputError: an unknown key, or no `train`.
+    """
+    if isinstance(config, str):
+        config = {"train": config}
+    if not isinstance(config, Mapping):
+        raise InputError(f"dataset: expected a mapping with 'train', found {config!r}")
+    _refuse_unknown("dataset", config, ("skeleton", "root", "train", "val", "metrics"))
+    if not config.get("train"):
+        raise InputError("dataset.train is missing: name a COCO-style JSON, dataset.train=FILE")
+    root = config.get("root")
+    metrics = config.get("metrics") or ()
+    return Dataset(
+        skeleton=_searched_skeleton(config.get("skeleton"), search),
+        train=parse_sources(config["train"], "dataset.train", root, search),
+        val=parse_sources(config.get("val") or [], "dataset.val", root, search),
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+    )
+
+
+def parse_sources(
+    value: Any, at: str = "dataset.train", root: Any = None, search: Sequence[Path] = ()
+) -> tuple[Source, ...]:
+    """One source or several: a JSON's path, a mapping of `Source`'s fields, or a list of these.
+
+    Raises:
+        InputError: something else; names the place.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(
+            source
+            for i, item in enumerate(value)
+            for source in parse_sources(item, f"{at}[{i}]", root, search)
+        )
+    if isinstance(value, Source):
+        return (value,)
+    if isinstance(value, str | Path):
+        value = {"annotations": str(value)}
+    if not isinstance(value, Mapping) or not isinstance(value.get("annotations"), str):
+        raise InputError(f"{at}: expected the path of a JSON as 'annotations', found {value!r}")
+    _refuse_unknown(at, value, [entry.name for entry in dataclasses.fields(Source)])
+    chosen = {key: item for key, item in value.items() if item is not None}
+    for key in ("annotations", "images", "boxes"):
+        if root is not None and key in chosen:
+            chosen[key] = str(Path(root, chosen[key]))
+    for key in ("fields", "categories"):
+        if key in chosen:
+            names = chosen[key]
+            chosen[key] = (names,) if isinstance(names, str) else tuple(names)
+    if "skeleton" in chosen:
+        chosen["skeleton"] = _searched_skeleton(chosen["skeleton"], search)
+    source = Source(**chosen)
+    if not isinstance(source.skip_bad, bool):
+        raise InputError(f"{at}.skip_bad must be true or false, found {source.skip_bad!r}")
+    if isinstance(source.repeat, bool) or not 0 < source.repeat < 1e6:
+        raise InputError(f"{at}.repeat: expected a positive number, found {source.repeat!r}")
+    return (source,)
+
+
+def is_used(source: Source, category: Mapping[str, Any]) -> bool:
+    """Whether a category of a file is one of those that are chosen."""
+    return source.categories is None or category.get("name") in source.categories
+
+
+def named_skeleton(name: str) -> Skeleton:
+    """By name, or the path of a YAML."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        return load_skeleton(name)
+    return read_skeleton(path)
+
+
+def _searched_skeleton(name: Any, search: Sequence[Path]) -> Any:
+    """The YAML of a skeleton in one of these folders; else the name as it is."""
+    paths = (folder / "keypoints" / f"{name}.yaml" for folder in search)
+    return next((str(path) for path in paths if path.is_file()), name)
+
+
+def _refuse_unknown(at: str, config: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in config:
+        if key not in known:
+            close = nearest(str(key), known)
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise InputError(f"{at}: unknown key '{key}'{hint} known are {', '.join(known)}")
