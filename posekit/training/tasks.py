@@ -33,7 +33,7 @@ from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
-from posekit.evaluation.evaluate import evaluate_detector, evaluate_pose
+from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
 from posekit.evaluation.pose3d import MPJPE
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
@@ -134,9 +134,11 @@ class PoseTask:
             seed=config["seed"],
             **same,
         )
-        self.val_set = (
-            PoseDataset(_once(dataset.val), self.skeleton, **same) if dataset.val else None
-        )
+        self.val_set: PoseDataset | None = None
+        if dataset.val:
+            self.val_set = PoseDataset(_once(dataset.val), self.skeleton, **same)
+            # Read once, so that what is wrong is said once, and before the first epoch.
+            self.metrics = PoseMetrics(self.val_set, self.skeleton, ("ap",))
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
@@ -157,7 +159,9 @@ class PoseTask:
         """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
         estimator = PoseEstimator(net, self.model, self.skeleton)
-        return evaluate_pose(estimator, self.val_set, batch_size=self.batch_size, metrics=("ap",))
+        return evaluate_pose(
+            estimator, self.val_set, batch_size=self.batch_size, metrics=self.metrics
+        )
 
 
 class DetectionTask:
