@@ -34,7 +34,13 @@ from posekit.hub import resolve_weights
 from posekit.names import match_names
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
-from posekit.training.optim import freeze, frozen_modules, make_optimizer, make_scheduler
+from posekit.training.optim import (
+    freeze,
+    frozen_modules,
+    make_optimizer,
+    make_scheduler,
+    restore_optimizer,
+)
 from posekit.training.run_folder import MetricLog, RunFolder, changed_values
 from posekit.training.tasks import Task, make_task
 
@@ -117,24 +123,20 @@ def train(config: Mapping[str, Any]) -> Path:
                 f"{config['optimizer']}; keep it, or choose another out_dir"
             )
         _warn_of_changes(saved, config)
+        sampler.load_state_dict(state["sampler"])
         try:
             net.load_state_dict(state["net"])
-            asked = [dict(group) for group in optimizer.param_groups]
-            optimizer.load_state_dict(state["optimizer"])
-            for group, values in zip(optimizer.param_groups, asked, strict=True):
-                for key in {"weight_decay", "betas"} & values.keys():
-                    group[key] = values[key]
+            restore_optimizer(optimizer, state["optimizer"])
             if ema is not None:  # which may be new
                 ema.module.load_state_dict(state["ema"] or state["net"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            reason = first_line(error)
+            if accelerator.scaler is not None and state["scaler"] is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
+        except Exception as error:  # of what is in a foreign file
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(
                 f"{folder.checkpoint} is of another model or optimizer: {reason}; choose another "
                 "out_dir"
             ) from None
-        sampler.load_state_dict(state["sampler"])
-        if accelerator.scaler is not None and state["scaler"] is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
         step, best = state["step"], state["best"]
         scheduler.step_update(step)  # another lr acts at once
         log.info("resuming at step %d, epoch %d", step, sampler.epoch)

@@ -624,3 +624,56 @@ def test_a_tie_exports_the_newest_weights(tmp_path: Path) -> None:
     newest = load_checkpoint(run / "last.ckpt")["net"]
     for key, value in weights(run).items():
         assert torch.equal(value, newest[key])
+
+
+def spoil_moments(state: dict[str, Any]) -> None:
+    next(iter(state["optimizer"]["state"].values()))["exp_avg"] = torch.zeros(3)
+
+
+def spoil_groups(state: dict[str, Any]) -> None:
+    state["optimizer"]["param_groups"][0]["eps"] = "none"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state: state["net"].popitem(), "of another model or optimizer: .*Missing key"),
+        (lambda state: state["net"].update(more=torch.zeros(1)), "model or optimizer: "),
+        (lambda state: state["optimizer"].clear(), "of another model or optimizer: "),
+        (lambda state: state["optimizer"].update(state=5), "of another model or optimizer: "),
+        (spoil_moments, "its 'exp_avg' has other shapes"),
+        (spoil_groups, "its 'eps' is 'none', expected 1e-08"),
+        (
+            lambda state: state["sampler"].update(length=5),
+            "cannot resume: .* length 5, now it is 8",
+        ),
+        (lambda state: state.update(plan=[4, 3], step=9), "cannot resume: the run has 3 steps"),
+        (lambda state: state.pop("optimizer"), "'optimizer' is missing"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_said_in_a_line(
+    tmp_path: Path, spoil: Any, message: str
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "optimizer=adamw"]
+    run = runs.train(tmp_path, *options)
+    state = load_checkpoint(run / "last.ckpt")
+    spoil(state)
+    torch.save(state, run / "last.ckpt")
+    with pytest.raises(InputError, match=message) as raised:
+        runs.train(tmp_path, *options, "epochs=4", "resume=true")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["ckpt_KeyError.ckpt", "ckpt_error.ckpt"])
+def test_a_foreign_checkpoint_ends_resuming_in_a_line(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "resume=true"]
+    (tmp_path / "run").mkdir()
+    content = (ROOT / "tests" / "data" / "checkpoints" / name).read_bytes()
+    (tmp_path / "run" / "last.ckpt").write_bytes(content)
+    assert main(["train", "--config-dir", str(tmp_path / "conf"), *options]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "last.ckpt" in line]
+    assert len(said) == 1
+    assert "is not a checkpoint that can be read" in said[0]
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == content
