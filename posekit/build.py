@@ -18,6 +18,7 @@ from posekit.backends.files import GraphFile
 from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError, first_line
 from posekit.finite import check_finite_weights
+from posekit.names import match_names
 
 __all__ = [
     "build_network",
@@ -108,9 +109,9 @@ def load_initial_weights(
 ) -> tuple[list[str], list[str]]:
     """Fills a network to train from a file that may be for other keypoints or classes.
 
-    A keypoint that the file knows by name keeps what it has learnt. All else whose shape depends on
-    the number of keypoints or classes starts as the mean of what the file knows, from which
-    training gets to a good place much sooner than from random numbers.
+    A keypoint that the file knows by name, in any spelling, keeps what it has learnt. All else
+    whose shape depends on the number of keypoints or classes starts as the mean of what the file
+    knows, from which training gets to a good place much sooner than from random numbers.
 
     Args:
         net: the network; it is changed.
@@ -134,11 +135,12 @@ def load_initial_weights(
     state = net.state_dict()
     free = _output_entries(config)
     count = config.get("num_keypoints", config.get("num_classes", 0))
-    kept: list[str] = []
+    numbers = match_names(names, names_in_file).indices or [-1] * count
+    fits = False
     try:
         with safe_open(path, framework="pt") as file:
             shapes = _shapes(file)
-            renamed = bool(names_in_file) and list(names) != list(names_in_file)
+            renamed = bool(names_in_file) and numbers != list(range(len(names_in_file)))
             fresh = [
                 key
                 for key in free
@@ -154,14 +156,13 @@ def load_initial_weights(
                     # Some have several maps for each keypoint, one after the other.
                     rows = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
                     fits = len(rows) == len(names_in_file)
-                    numbers = {n: i for i, n in enumerate(names_in_file)} if fits else {}
-                    kept = [name for name in names if name in numbers]
                     rows = torch.cat([rows, rows.mean(dim=0, keepdim=True)])
-                    picked = [numbers.get(name, -1) for name in names or [""] * count]
+                    picked = numbers if fits else [-1] * len(numbers)
                     value.copy_(rows[picked].flatten(0, 1))
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     check_finite_weights(str(path), state)
+    kept = [name for name, number in zip(names, numbers, strict=False) if fits and number >= 0]
     return sorted(fresh), kept
 
 

@@ -69,7 +69,10 @@ def load_lifter(
 
     found = locate(name)
     weights = checkpoint or found.weights
-    net = load_network(found.name, cfg, weights, search=found.search, device=select_device(device))
+    place = select_device(device)
+    net = load_network(
+        found.name, cfg, weights, search=found.search, key="checkpoint=", device=place
+    )
     skeleton = load_skeleton(cfg["keypoints"], search=found.search)
     frames = {"dataset": {"causal": False, "seq_len": 1, "seq_step": 1}}
     return LifterModel(

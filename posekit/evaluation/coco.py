@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +18,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posekit.errors import InputError
+from posekit.evaluation.truth import (
+    area_of,
+    box_around,
+    box_of,
+    points_of,
+    read_truth,
+    whole_numbers,
+)
+from posekit.training.label_values import whole_number
 from posekit.transforms.nms import oks_nms
 
 __all__ = ["WHOLEBODY_PARTS", "BoxAP", "KeypointAP", "Part", "rescored"]
+
+log = logging.getLogger(__name__)
+
+# Of a box, where nobody measured the person in it: MMPose's figure for data sets without areas.
+AREA_OF_BOX = 0.53
 
 
 class Part(NamedTuple):
@@ -61,12 +75,15 @@ class KeypointAP:
         protocol: "coco"; "crowdpose", which takes areas from boxes, has no area ranges but the
             images' crowd index, and trusts the annotations' `num_keypoints`; or "wholebody", which
             evaluates `WHOLEBODY_PARTS`.
-        box_area: take 0.53 of the box's area for the person's, where annotations have none (AIC).
+        box_area: take 0.53 of the box's area for every person's, as published for AIC, whose
+            annotations have none. Else that is done for those without a usable area (tools write
+            0 or 1 where they know none), with a warning.
         nms_threshold: people of an image that resemble a better one by more go; None keeps all.
         keypoint_threshold: as in `rescored`; None takes the boxes' scores.
 
     Raises:
-        InputError: annotations that lack what the protocol needs.
+        InputError: annotations that lack what the protocol needs, or whose ids are not whole
+            numbers, each once.
     """
 
     def __init__(
@@ -93,13 +110,18 @@ class KeypointAP:
         if len(self.sigmas) != max(part.stop for part in self.parts):
             raise InputError(f"expected 133 sigmas for wholebody, found {len(self.sigmas)}")
         _pycocotools()  # not when all predictions are there
-        self._dataset = _read(annotations)
+        self._dataset = read_truth(annotations)
         self._box_area = box_area or protocol == "crowdpose"
         self._images = {image["id"] for image in self._dataset["images"]}
         self._categories = [category["id"] for category in self._dataset["categories"]]
         if protocol == "crowdpose" and not all("crowdIndex" in i for i in self._dataset["images"]):
             raise InputError("CrowdPose's protocol needs every image's 'crowdIndex'")
         self._truths = [self._truth(part) for part in self.parts]
+        self._measure_areas()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all predictions."""
         self._batches: list[tuple[np.ndarray, ...]] = []
 
     def update(
@@ -125,7 +147,7 @@ class KeypointAP:
         Raises:
             InputError: shapes that do not fit each other, or ids that the annotations lack.
         """
-        ids = np.asarray(image_ids, np.int64).reshape(-1)
+        ids = whole_numbers(image_ids, "image ids")
         _check_ids(ids, self._images, "image ids")
         if category_ids is None:
             if len(self._categories) != 1:
@@ -133,7 +155,8 @@ class KeypointAP:
                     f"the annotations have {len(self._categories)} categories: give category_ids"
                 )
             category_ids = np.full(len(ids), self._categories[0])
-        _check_ids(np.asarray(category_ids), set(self._categories), "category ids")
+        category_ids = whole_numbers(category_ids, "category ids")
+        _check_ids(category_ids, set(self._categories), "category ids")
         batch = (ids, keypoints, keypoint_scores, box_scores, areas, category_ids)
         count, joints = len(ids), len(self.sigmas)
         shapes = ((count,), (count, joints, 2), (count, joints), *[(count,)] * 3)
@@ -156,7 +179,12 @@ class KeypointAP:
         people = self._people()
         metrics = {}
         for part, truth in zip(self.parts, self._truths, strict=True):
-            found = [self._detection(person, part) for person in people]
+            # As in the reference, who has no score at any of these keypoints was not found.
+            found = [
+                self._detection(person, part)
+                for person in people
+                if (person[2][part.start : part.stop] > 0).any()
+            ]
             sigmas = self.sigmas[part.start : part.stop]
             if self.protocol == "crowdpose":
                 metrics.update(_evaluate_crowd(truth, found, sigmas))
@@ -167,7 +195,7 @@ class KeypointAP:
         return metrics
 
     def results(self) -> list[dict[str, Any]]:
-        """What `compute` counts as COCO results, with the fields of each part's keypoints."""
+        """All people left by NMS as COCO results, with the fields of each part's keypoints."""
         found = []
         for image_id, keypoints, keypoint_scores, score, category_id in self._people():
             rows = np.column_stack([keypoints, keypoint_scores])
@@ -182,26 +210,47 @@ class KeypointAP:
         """The annotations as COCO's evaluation wants them for one part."""
         annotations = []
         for source in self._dataset["annotations"]:
-            annotation = {key: source[key] for key in ("id", "image_id", "category_id", "bbox")}
-            values = [value for field in part.fields for value in source.get(field, ())]
-            if len(values) != 3 * (part.stop - part.start):
-                raise InputError(
-                    f"expected {part.stop - part.start} keypoints (x, y, visibility) in "
-                    f"{' + '.join(part.fields)} of annotation {source['id']}, found "
-                    f"{len(values) / 3:g}: do the sigmas belong to this data set?"
-                )
-            if not self._box_area and "area" not in source:
-                raise InputError(f"annotation {source['id']} has no 'area': give box_area=True")
-            box_area = 0.53 * annotation["bbox"][2] * annotation["bbox"][3]
-            annotation["area"] = box_area if self._box_area else source["area"]
-            annotation["keypoints"] = values
-            labelled = int(np.count_nonzero(np.array(values[2::3]) > 0))
+            points = points_of(source, part.fields, part.stop - part.start)
+            labelled = int(np.count_nonzero(points[:, 2] > 0))
             if self.protocol == "crowdpose":
-                labelled = source.get("num_keypoints", labelled)
-            annotation["num_keypoints"] = labelled
-            annotation["iscrowd"] = source.get("iscrowd", 0)
-            annotations.append(annotation)
+                stated = whole_number(source.get("num_keypoints"))
+                labelled = labelled if stated is None else stated
+            annotations.append(
+                {
+                    **{key: source[key] for key in ("id", "image_id", "category_id", "iscrowd")},
+                    "bbox": box_of(source) if _has_box(source) else box_around(points),
+                    "keypoints": points.ravel().tolist(),
+                    "num_keypoints": labelled,
+                }
+            )
         return {**self._dataset, "annotations": annotations}
+
+    def _measure_areas(self) -> None:
+        """Gives each annotation its area, the same for all parts."""
+        images = {image["id"]: image for image in self._dataset["images"]}
+        without_area, without_box = [], []
+        parts = zip(*(truth["annotations"] for truth in self._truths), strict=True)
+        for source, rows in zip(self._dataset["annotations"], parts, strict=True):
+            box = rows[-1]["bbox"]
+            measured = area_of(source, box, images.get(source["image_id"]))
+            area = AREA_OF_BOX * box[2] * box[3]
+            if measured is not None and not self._box_area:
+                area = measured
+            for row in rows:
+                row.update(area=area, bbox=box)
+            if source["iscrowd"] or not any(row["num_keypoints"] for row in rows):
+                continue  # neither found nor missed
+            if not area > 0:
+                raise InputError(
+                    f"annotation {source['id']} has neither an area nor a box, which tell how near "
+                    "is near: give it a 'bbox'"
+                )
+            if not _has_box(source):
+                without_box.append(source["id"])
+            if measured is None and not self._box_area:
+                without_area.append(source["id"])
+        _say(without_box, "bbox", "the extent of the keypoints")
+        _say(without_area, "area", f"{AREA_OF_BOX} of the box's")
 
     def _people(self) -> list[tuple[Any, ...]]:
         """(image id, keypoints, keypoint scores, score, category id) of those that NMS leaves."""
@@ -248,12 +297,15 @@ class KeypointAP:
 class BoxAP:
     """mAP and AR of boxes; it keeps the predictions.
 
+    Annotations without a usable area have that of their box in AP(S), AP(M) and AP(L).
+
     Args:
         annotations: COCO-style, a file or its content.
         category_ids: evaluate these alone; None takes all that the annotations have.
 
     Raises:
-        InputError: not COCO-style annotations, or categories that they lack.
+        InputError: not COCO-style annotations, ids that are not whole numbers, each once, an
+            annotation without a box, or categories that they lack.
     """
 
     def __init__(
@@ -263,18 +315,18 @@ class BoxAP:
         category_ids: Sequence[int] | None = None,
     ) -> None:
         _pycocotools()  # not when all predictions are there
-        dataset = _read(annotations)
+        dataset = read_truth(annotations)
         self._images = {image["id"] for image in dataset["images"]}
         self._categories = {category["id"] for category in dataset["categories"]}
         self.category_ids = sorted(self._categories if category_ids is None else category_ids)
         _check_ids(np.asarray(self.category_ids), self._categories, "category ids")
-        self._truth = {
-            **dataset,
-            "annotations": [
-                {"iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3], **a}
-                for a in dataset["annotations"]
-            ],
-        }
+        images = {image["id"]: image for image in dataset["images"]}
+        truth = [_boxed(annotation, images) for annotation in dataset["annotations"]]
+        self._truth = {**dataset, "annotations": truth}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all predictions."""
         self._found: list[dict[str, Any]] = []
 
     def update(
@@ -295,7 +347,8 @@ class BoxAP:
         Raises:
             InputError: shapes that do not fit each other, or ids that the annotations lack.
         """
-        ids, categories = np.asarray(image_ids), np.asarray(category_ids)
+        ids = whole_numbers(image_ids, "image ids")
+        categories = whole_numbers(category_ids, "category ids")
         boxes = np.asarray(boxes_xyxy, np.float64)
         if boxes.shape != (len(ids), 4) or not len(ids) == len(scores) == len(categories):
             raise InputError(
@@ -371,15 +424,14 @@ def _evaluate(
 ) -> Any:
     """pycocotools' evaluation object, accumulated; what it prints is dropped."""
     coco, cocoeval = _pycocotools()
-    detections = [
-        {**detection, "id": number, "iscrowd": 0} for number, detection in enumerate(found, 1)
-    ]
+    detections = [{**detection, "iscrowd": 0} for detection in found]
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
         for annotations in (truth["annotations"], detections):
             side = coco.COCO()
-            # It writes into annotations, which are ours to keep.
-            side.dataset = {**truth, "annotations": [dict(a) for a in annotations]}
+            # It writes into annotations, which are ours to keep, and takes an id 0 for no match.
+            numbered = [{**a, "id": number} for number, a in enumerate(annotations, 1)]
+            side.dataset = {**truth, "annotations": numbered}
             side.createIndex()
             sides.append(side)
         evaluation = cocoeval.COCOeval(*sides, kind)
@@ -415,22 +467,30 @@ def _mean(values: np.ndarray) -> float:
     return float(defined.mean()) if defined.size else float("nan")
 
 
-def _read(annotations: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    where, content = "the annotations", annotations
-    if isinstance(annotations, (str, Path)):
-        where = str(annotations)
-        try:
-            content = json.loads(Path(annotations).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{where}: expected COCO-style annotations (JSON): {error}") from error
-    dataset = dict(content) if isinstance(content, Mapping) else {}
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(dataset.get(key), list):
-            raise InputError(
-                f"{where}: expected COCO-style annotations with lists of images, annotations and "
-                f"categories, found no '{key}'"
-            )
-    return dataset
+def _has_box(annotation: Mapping[str, Any]) -> bool:
+    box = box_of(annotation)
+    return box is not None and box[2] > 0 and box[3] > 0
+
+
+def _boxed(annotation: Mapping[str, Any], images: Mapping[int, Any]) -> dict[str, Any]:
+    """With the box as numbers, and its area where there is no other."""
+    box = box_of(annotation)
+    if box is None:
+        raise InputError(
+            f"annotation {annotation['id']}: expected [x, y, width, height] as 'bbox', found "
+            f"{annotation.get('bbox')!r}"
+        )
+    area = area_of(annotation, box, images.get(annotation["image_id"]))
+    return {**annotation, "bbox": box, "area": box[2] * box[3] if area is None else area}
+
+
+def _say(ids: Sequence[int], field: str, instead: str) -> None:
+    if ids:
+        shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+        log.warning(
+            "%d annotations without a usable '%s' (%s): AP takes %s",
+            *(len(ids), field, shown, instead),
+        )
 
 
 def _check_ids(ids: np.ndarray, known: set[int], what: str) -> None:

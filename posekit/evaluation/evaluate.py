@@ -106,7 +106,7 @@ def evaluate_pose(
     *,
     batch_size: int = 64,
     flip_test: bool | None = None,
-    metrics: Sequence[str],
+    metrics: Sequence[str] | PoseMetrics,
     nms_threshold: float | None = 0.9,
     keypoint_threshold: float | None = 0.2,
     workers: int = 0,
@@ -118,7 +118,8 @@ def evaluate_pose(
         dataset: evaluation samples (no augmentation) in the model's input size.
         batch_size: most crops that go through the network at once.
         flip_test: average with the mirrored crop; None does as the model's configuration says.
-        metrics: any of `POSE_METRICS`.
+        metrics: any of `POSE_METRICS`; or those of this data set and model, which have read it
+            before, and forget what they measured then.
         nms_threshold: of AP: people of an image that resemble a better one by more go; None keeps
             all.
         keypoint_threshold: of AP: a person's score is the box's times the mean of the keypoints'
@@ -131,13 +132,17 @@ def evaluate_pose(
     Raises:
         InputError: an unknown metric, or a data set that does not fit the metrics or the model.
     """
-    found = PoseMetrics(
-        dataset,
-        estimator.skeleton,
-        metrics,
-        nms_threshold=nms_threshold,
-        keypoint_threshold=keypoint_threshold,
-    )
+    if isinstance(metrics, PoseMetrics):
+        found = metrics
+        found.clear()
+    else:
+        found = PoseMetrics(
+            dataset,
+            estimator.skeleton,
+            metrics,
+            nms_threshold=nms_threshold,
+            keypoint_threshold=keypoint_threshold,
+        )
     for batch in predict_dataset(
         estimator, dataset, batch_size=batch_size, flip_test=flip_test, workers=workers
     ):
@@ -333,7 +338,6 @@ class PoseMetrics:
         self.skeleton = common_skeleton(skeleton, dataset.skeleton)
         self._columns = [skeleton.names.index(name) for name in self.skeleton.names]
         self._truth_columns = [dataset.skeleton.names.index(name) for name in self.skeleton.names]
-        self.people = 0
         self.protocol: str | None = None
         self._ap: KeypointAP | None = None
         self._several = len(dataset.sources) > 1
@@ -352,7 +356,7 @@ class PoseMetrics:
                 for part, content in enumerate(contents)
                 for annotation in _rows(content)[1]
             }
-        self._metrics = _distance_metrics(labelled, self.skeleton)
+        self._distances = labelled
         self._has_label = np.zeros(self.skeleton.num_keypoints, bool)
         for labels in dataset.labels:
             self._note_labels(labels)
@@ -360,6 +364,14 @@ class PoseMetrics:
             self._merged = _Merged(contents, dataset.sources)
             self._ap = self._average_precision(dataset, nms_threshold, keypoint_threshold)
         self.labelled = int(self._has_label.sum())
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all people that came."""
+        self.people = 0
+        self._metrics = _distance_metrics(self._distances, self.skeleton)
+        if self._ap is not None:
+            self._ap.clear()
 
     def update(self, batch: PoseBatch) -> None:
         """Takes people of the data set, each once.
@@ -434,12 +446,10 @@ class PoseMetrics:
                 raise_errors(problems)
                 self._note_labels(labels)
             self._write_keypoints(part, labels)
-        annotations = self._merged.content["annotations"]
         return KeypointAP(
             self._merged.content,
             sigmas=self.skeleton.sigmas,
             protocol=self.protocol,
-            box_area=not all("area" in annotation for annotation in annotations),
             nms_threshold=nms_threshold,
             keypoint_threshold=keypoint_threshold,
         )
@@ -625,7 +635,8 @@ class _Merged:
         self.category_of_class: dict[int, int] = {}
         self._categories: dict[tuple[int, int], int] = {}
         entries = [entry for content in contents for rows in _rows(content) for entry in rows]
-        self._step = 1 + max((entry["id"] for entry in entries), default=0)
+        ids = [0, *(entry["id"] for entry in entries)]
+        self._step = 1 + max(ids) - min(ids)
         by_name: dict[str, int] = {}
         for part, (content, source) in enumerate(zip(contents, sources, strict=True)):
             images, annotations, categories = _rows(content)

@@ -42,8 +42,8 @@ class MPJPE:
         Args:
             poses: (n, K, 3).
             truth: (n, K, 3).
-            visible: (n, K); where it is 0 a joint neither counts nor helps to align. None counts
-                all.
+            visible: (n, K); where it is 0 a joint does not count. It helps to align all the same,
+                as in the reference, where it is at a place at all. None counts all.
 
         Raises:
             InputError: shapes that do not fit each other.
@@ -55,14 +55,14 @@ class MPJPE:
                 "expected poses and truth (n, K, 3) and visible (n, K), found "
                 f"{poses.shape}, {truth.shape} and {seen.shape}"
             )
-        # Joints that do not count may hold anything, also NaN.
-        poses, truth = (np.where(seen[..., None], values, 0) for values in (poses, truth))
+        # Joints that do not count may be nowhere (NaN), and cannot align then.
+        placed = np.isfinite(poses).all(axis=-1) & np.isfinite(truth).all(axis=-1)
         for alignment in self.totals:
             aligned = poses
             if alignment == "scale":
-                aligned = scale_aligned(poses, truth)
+                aligned = scale_aligned(poses, truth, placed)
             elif alignment == "procrustes":
-                aligned = procrustes_aligned(poses, truth, seen)
+                aligned = procrustes_aligned(poses, truth, placed)
             errors = np.linalg.norm(aligned - truth, axis=-1)
             self.totals[alignment] += float(errors[seen].sum())
         self.count += int(seen.sum())
@@ -73,32 +73,40 @@ class MPJPE:
         return {NAMES[alignment]: total / count for alignment, total in self.totals.items()}
 
 
-def scale_aligned(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Poses (n, K, 3), each times the factor that brings it closest to the truth (n, K, 3)."""
-    power = (poses**2).sum(axis=(1, 2), keepdims=True)
-    product = (poses * truth).sum(axis=(1, 2), keepdims=True)
+def scale_aligned(
+    poses: np.ndarray, truth: np.ndarray, used: np.ndarray | None = None
+) -> np.ndarray:
+    """Poses (n, K, 3), each times the factor that brings it closest to the truth (n, K, 3).
+
+    The joints that are `used` (n, K) tell the factor; None takes all.
+    """
+    among = True if used is None else used[..., None]
+    power = (poses**2).sum(axis=(1, 2), keepdims=True, where=among)
+    product = (poses * truth).sum(axis=(1, 2), keepdims=True, where=among)
     return poses * np.divide(product, power, out=np.ones_like(power), where=power > 0)
 
 
 def procrustes_aligned(
-    poses: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None
+    poses: np.ndarray, truth: np.ndarray, used: np.ndarray | None = None
 ) -> np.ndarray:
     """Poses, each turned, scaled and moved to where it is closest to the truth.
 
     Args:
         poses: (n, K, 3).
         truth: (n, K, 3).
-        visible: (n, K), which joints to align by; None takes all.
+        used: (n, K), which joints to align by; None takes all.
 
     Returns:
         (n, K, 3).
     """
-    seen = np.ones(truth.shape[:2], bool) if visible is None else np.asarray(visible) > 0
-    weights = seen / np.maximum(seen.sum(axis=1, keepdims=True), 1)  # (n, K)
-    pose_mean = (poses * weights[..., None]).sum(axis=1, keepdims=True)
-    truth_mean = (truth * weights[..., None]).sum(axis=1, keepdims=True)
-    centered = np.where(seen[..., None], poses - pose_mean, 0)
-    target = np.where(seen[..., None], truth - truth_mean, 0)
+    by = np.ones(truth.shape[:2], bool) if used is None else np.asarray(used) > 0
+    weights = by / np.maximum(by.sum(axis=1, keepdims=True), 1)  # (n, K)
+    pose_mean, truth_mean = (
+        (values * weights[..., None]).sum(axis=1, keepdims=True, where=by[..., None])
+        for values in (poses, truth)
+    )
+    centered = np.where(by[..., None], poses - pose_mean, 0)
+    target = np.where(by[..., None], truth - truth_mean, 0)
     u, stretch, vt = np.linalg.svd(centered.transpose(0, 2, 1) @ target)
     # A reflection is no rotation: turn the least axis around.
     sign = np.ones_like(stretch)

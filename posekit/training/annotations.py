@@ -7,7 +7,6 @@ source are brought to the skeleton that is trained: by name, or by a mapping tha
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy as np
 
 from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
-from posekit.skeleton import Color, Skeleton, load_skeleton
+from posekit.names import all_tokens, flip_indices, match_names, side_color
+from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.image_paths import find_images
 from posekit.training.label_files import read_json
 from posekit.training.label_values import box_values, flag, number, usable_links
@@ -125,8 +125,8 @@ def source_skeleton(
 ) -> Skeleton:
     """What the keypoints of a source are called: as `source.skeleton` says, or its categories.
 
-    Left and right are told by names (`left_eye`, `L_Eye`, `LEye`, `eye_l`; `leye` where there is a
-    `reye`); links are COCO's, from 1. Links that lead nowhere are left out.
+    Left and right are told by names, as `posekit.names` describes; links are COCO's, from 1. Links
+    that lead nowhere are left out.
 
     Args:
         source: the file.
@@ -162,11 +162,11 @@ def source_skeleton(
     name = Path(source.annotations).stem
     if (CONF_DIR / "keypoints" / f"{name}.yaml").is_file() and load_skeleton(name).names != names:
         name = f"{name}-own"  # published sets are known by their skeletons' names
-    colors = tuple(_side_color(tokens) for tokens in _all_tokens(names))
+    colors = tuple(side_color(tokens) for tokens in all_tokens(names))
     return Skeleton(
         name=name,
         names=names,
-        flip_indices=_flip_indices(names),
+        flip_indices=flip_indices(names),
         links=links,
         link_colors=tuple(colors[start] for start, _ in links),
         keypoint_colors=colors,
@@ -181,7 +181,7 @@ def _check_agreement(
     for category in named[1:]:
         others = category["keypoints"]
         both = f"categories '{named[0].get('name')}' and '{category.get('name')}'"
-        if _all_tokens(others) != _all_tokens(names):
+        if all_tokens(others) != all_tokens(names):
             chosen = category.get("name")
             raise InputError(
                 f"{source.annotations}: {both} have different keypoints; choose one with "
@@ -530,14 +530,11 @@ def _detected(source: Source, coco: Coco, images: _Images, target: Skeleton) -> 
 
 def _mapping(source: Source, skeleton: Skeleton, target: Skeleton) -> list[list[int]]:
     """For each keypoint of the target, the source's keypoints to average; none, one or several."""
-    exact = {name: i for i, name in enumerate(skeleton.names)}
-    loose: dict[tuple[str, ...], int] = {}
-    for i, tokens in enumerate(_all_tokens(skeleton.names)):
-        loose.setdefault(tokens, i)
-    chosen: dict[str, list[int]] = {}
-    for name, tokens in zip(target.names, _all_tokens(target.names), strict=True):
-        match = exact.get(name, loose.get(tokens))
-        chosen[name] = [] if match is None else [match]
+    matched = match_names(target.names, skeleton.names).indices
+    chosen: dict[str, list[int]] = {
+        name: [] if index < 0 else [index]
+        for name, index in zip(target.names, matched, strict=True)
+    }
     at = f"{source.annotations}, mapping"
     for name, origin in (source.mapping or {}).items():
         if name not in target.names:
@@ -577,49 +574,6 @@ def _mapped(
             out[:, i] = keypoints[:, list(indices)].mean(axis=1)
             shown[:, i] = visible[:, list(indices)].all(axis=1)
     return out, shown
-
-
-def _tokens(name: str) -> tuple[str, ...]:
-    """A name without its spelling: `L_Front_Paw`, `LFrontPaw` and `front_paw_l` are one."""
-    split = re.sub(r"([a-z])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])", r"\g<0>_", name)
-    words = re.split(r"[^a-z0-9]+", split.lower())
-    long = {"l": "left", "r": "right", "f": "front", "b": "back"}
-    tokens = [long.get(word, word) for word in words if word]
-    return tuple(sorted(tokens, key=lambda token: token not in ("left", "right")))
-
-
-def _all_tokens(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Of each name; `lhip` is the left hip only where there is an `rhip`, so `leg` is no side."""
-    lower = {name.lower() for name in names}
-    other = {"left": "right", "right": "left", "l": "r", "r": "l"}
-    found = []
-    for name in names:
-        tokens = _tokens(name)
-        glued = re.fullmatch(r"(left|right|l|r)([a-z0-9].*)", name.lower())
-        if glued and tokens[0] not in ("left", "right"):
-            side, rest = glued.groups()
-            if other[side] + rest in lower:
-                tokens = _tokens(f"{side}_{rest}")
-        found.append(tokens)
-    return found
-
-
-def _flip_indices(names: Sequence[str]) -> tuple[int, ...]:
-    all_tokens = _all_tokens(names)
-    index = {tokens: i for i, tokens in enumerate(all_tokens)}
-    if len(index) < len(names):  # spellings that differ mean something here
-        index = {(name,): i for i, name in enumerate(names)}
-    other = {"left": "right", "right": "left"}
-    mirrored = []
-    for i, tokens in enumerate(all_tokens):
-        mirror = (other[tokens[0]], *tokens[1:]) if tokens and tokens[0] in other else tokens
-        mirrored.append(index.get(mirror, i))
-    return tuple(mirrored)
-
-
-def _side_color(tokens: Sequence[str]) -> Color:
-    side = next(iter(tokens), "")
-    return {"left": (0, 255, 0), "right": (255, 128, 0)}.get(side, (51, 153, 255))
 
 
 def _is_integer(value: Any) -> bool:

@@ -31,9 +31,16 @@ from torch.utils.data import DataLoader
 from posekit.build import build_network, load_initial_weights
 from posekit.errors import InputError, first_line
 from posekit.hub import resolve_weights
+from posekit.names import match_names
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
-from posekit.training.optim import freeze, frozen_modules, make_optimizer, make_scheduler
+from posekit.training.optim import (
+    freeze,
+    frozen_modules,
+    make_optimizer,
+    make_scheduler,
+    restore_optimizer,
+)
 from posekit.training.run_folder import MetricLog, RunFolder, changed_values
 from posekit.training.tasks import Task, make_task
 
@@ -116,24 +123,20 @@ def train(config: Mapping[str, Any]) -> Path:
                 f"{config['optimizer']}; keep it, or choose another out_dir"
             )
         _warn_of_changes(saved, config)
+        sampler.load_state_dict(state["sampler"])
         try:
             net.load_state_dict(state["net"])
-            asked = [dict(group) for group in optimizer.param_groups]
-            optimizer.load_state_dict(state["optimizer"])
-            for group, values in zip(optimizer.param_groups, asked, strict=True):
-                for key in {"weight_decay", "betas"} & values.keys():
-                    group[key] = values[key]
+            restore_optimizer(optimizer, state["optimizer"])
             if ema is not None:  # which may be new
                 ema.module.load_state_dict(state["ema"] or state["net"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            reason = first_line(error)
+            if accelerator.scaler is not None and state["scaler"] is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
+        except Exception as error:  # of what is in a foreign file
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(
                 f"{folder.checkpoint} is of another model or optimizer: {reason}; choose another "
                 "out_dir"
             ) from None
-        sampler.load_state_dict(state["sampler"])
-        if accelerator.scaler is not None and state["scaler"] is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
         step, best = state["step"], state["best"]
         scheduler.step_update(step)  # another lr acts at once
         log.info("resuming at step %d, epoch %d", step, sampler.epoch)
@@ -160,7 +163,7 @@ def train(config: Mapping[str, Any]) -> Path:
         accelerator.wait_for_everyone()
 
     def evaluate_and_export(best: float | None) -> float | None:
-        """Exports the weights if they are the best so far; returns the best metric."""
+        """Exports the weights if none so far are better; returns the best metric."""
         chosen = net if ema is None else ema.module
         metrics = None
         if task.val_set is not None:
@@ -401,14 +404,27 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     if weights != "published" and len(known) == len(names):
         known = names  # a file for as many is for these
     fresh, kept = load_initial_weights(net, arguments, path, names=names, names_in_file=known)
-    if fresh and say:
-        origin = "each starts as the mean of those that the weights know"
-        if kept:
-            rest = [name for name in names if name not in kept]
-            origin = f"as they were for {', '.join(kept)}"
-            origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
-        log.warning("%s: %s", ", ".join(fresh), origin)
+    if say and (fresh or list(names) != list(known)):
+        log.warning("%s", _origin(fresh, kept, names, known))
     return net
+
+
+def _origin(
+    fresh: Sequence[str], kept: Sequence[str], names: Sequence[str], known: Sequence[str]
+) -> str:
+    """What of the layers that depend on the keypoints comes from the weights, in one line."""
+    if not fresh:
+        return f"weights: {len(names)} of {len(names)} keypoints keep what the model knows"
+    origin = "each starts as the mean of those that the weights know"
+    if kept:
+        rest = [name for name in names if name not in kept]
+        origin = f"as they were for {', '.join(kept)}"
+        origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
+    if names:
+        origin += f" ({len(kept)} of {len(names)} keypoints keep what the model knows)"
+        if unclear := match_names(names, known).unclear:
+            origin += f"; not clear which of the model's they are: {', '.join(unclear)}"
+    return f"{', '.join(fresh)}: {origin}"
 
 
 def _summary(
@@ -485,6 +501,7 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _is_better(found: float, best: float, higher: bool) -> bool:
+    """Of weights that are as good as the best the newest have learnt longest."""
     if math.isnan(best):
         return True
-    return found > best if higher else found < best
+    return found >= best if higher else found <= best

@@ -16,7 +16,7 @@ from torch import nn
 from posekit.config import nearest
 from posekit.errors import InputError
 
-__all__ = ["freeze", "frozen_modules", "make_optimizer", "make_scheduler"]
+__all__ = ["freeze", "frozen_modules", "make_optimizer", "make_scheduler", "restore_optimizer"]
 
 
 def freeze(net: nn.Module, prefixes: Sequence[str]) -> None:
@@ -83,6 +83,26 @@ def make_optimizer(
         raise InputError(f"optimizer={config['optimizer']}: {error}") from None
 
 
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Loads an optimiser's state, which has to fit; weight decay and betas stay as asked now.
+
+    Raises:
+        ValueError, KeyError, TypeError ...: it does not fit.
+    """
+    asked = [dict(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(state))
+    for group, values in zip(optimizer.param_groups, asked, strict=True):
+        for key, value in values.items():
+            if isinstance(value, int | float) != isinstance(group[key], int | float):
+                raise ValueError(f"its '{key}' is {group[key]!r:.40}, expected {value!r:.40}")
+        for key in {"weight_decay", "betas"} & values.keys():
+            group[key] = values[key]
+    for parameter, moments in optimizer.state.items():
+        for name in {"exp_avg", "exp_avg_sq", "momentum_buffer"} & moments.keys():
+            if moments[name] is not None and moments[name].shape != parameter.shape:
+                raise ValueError(f"its '{name}' has other shapes than the parameters")
+
+
 def parameter_groups(
     net: nn.Module, weight_decay: float, layer_decay: float | None
 ) -> list[dict[str, Any]]:
@@ -125,18 +145,21 @@ def make_scheduler(
         InputError: a schedule that timm does not have, or phases that do not fit.
     """
     lr = max(group["lr"] for group in optimizer.param_groups)
+    warmup = min(config["warmup_steps"], steps // 10)
+    # In whole steps and at least one: timm refuses a part of a run that is shorter.
+    decay = max(round(config["decay"] * (steps - warmup)), 1)
     try:
         scheduler, _ = create_scheduler_v2(
             optimizer,
             sched=config["schedule"],
             num_epochs=steps,
-            decay_epochs=config["decay"],
+            decay_epochs=decay,
             decay_milestones=[round(part * steps) for part in config["milestones"]],
             decay_rate=0.1,
             decay_fn="cosine",
             min_lr=lr * config["min_lr"],
             warmup_lr=lr * 1e-3,
-            warmup_epochs=min(config["warmup_steps"], steps // 10),
+            warmup_epochs=warmup,
             # A step is what timm calls an epoch here.
             step_on_epochs=False,
             updates_per_epoch=1,

@@ -23,8 +23,13 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from posekit.errors import InputError, OutputError
-from posekit.training.checkpoint import load_checkpoint, save_checkpoint, written_whole
+from posekit.errors import InputError, OutputError, first_line
+from posekit.training.checkpoint import (
+    check_state,
+    load_checkpoint,
+    save_checkpoint,
+    written_whole,
+)
 from posekit.version import __version__
 
 __all__ = ["MetricLog", "RunFolder", "changed_values"]
@@ -51,6 +56,8 @@ class RunFolder:
             raise InputError(
                 f"{path} holds a run already: go on with resume=true, or choose another out_dir"
             )
+        if resume and self.checkpoint.exists() and not self.checkpoint.is_file():
+            raise InputError(f"{self.checkpoint} is no file; expected a checkpoint to resume from")
         self.resumes = resume and self.checkpoint.is_file()
 
     def open(self, config: Mapping[str, Any]) -> None:
@@ -67,9 +74,18 @@ class RunFolder:
         write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
     def saved_config(self) -> dict[str, Any]:
-        """The configuration that the run was started with; empty where it is lost."""
+        """The configuration that the run was started with; empty where it is lost.
+
+        Raises:
+            InputError: it is damaged.
+        """
         path = self.path / "config.yaml"
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise InputError(
+                f"{path} cannot be read: {first_line(error)}; delete it to go on without"
+            ) from None
         return found if isinstance(found, dict) else {}
 
     def save(self, state: dict[str, Any]) -> None:
@@ -84,9 +100,11 @@ class RunFolder:
         """The last checkpoint.
 
         Raises:
-            InputError: it is damaged.
+            InputError: it is damaged, or not the state of a run.
         """
-        return load_checkpoint(self.checkpoint)
+        state = load_checkpoint(self.checkpoint)
+        check_state(state, self.checkpoint)
+        return state
 
 
 class MetricLog:
@@ -169,7 +187,8 @@ def write_text(path: Path, text: str) -> None:
 
 def _cut(path: Path, step: int) -> None:
     """Leaves the rows up to a step; a last row that was cut short goes."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # Bytes that are no text are in rows that go.
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = lines[:1] if step else []
     for line in lines[1:]:
         number = line.partition(",")[0]

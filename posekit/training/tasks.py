@@ -32,8 +32,9 @@ from posekit.config import locate, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
-from posekit.evaluation.evaluate import evaluate_detector, evaluate_pose
+from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
 from posekit.evaluation.pose3d import MPJPE
+from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.annotations import Dataset as DatasetConfig
 from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
@@ -117,7 +118,7 @@ class PoseTask:
         base = read_config(config["names"]["model"], search).get("detector")
         if detector != base and detector not in (None, WHOLE_IMAGE):
             self.model["detector"] = _chosen_detector(detector, search)
-        elif self.skeleton.names != known.names and detector not in (None, WHOLE_IMAGE):
+        elif not _are_same(self.skeleton, known) and detector not in (None, WHOLE_IMAGE):
             self.model["detector"] = _detector_of_unknown(dataset, detector)
         self.codec = instantiate(model["codec"], _convert_="all")
         self.criterion = pose_loss(model, self.codec)
@@ -141,9 +142,11 @@ class PoseTask:
             seed=config["seed"],
             **same,
         )
-        self.val_set = (
-            PoseDataset(_once(dataset.val), self.skeleton, **same) if dataset.val else None
-        )
+        self.val_set: PoseDataset | None = None
+        if dataset.val:
+            self.val_set = PoseDataset(_once(dataset.val), self.skeleton, **same)
+            # Read once, so that what is wrong is said once, and before the first epoch.
+            self.metrics = PoseMetrics(self.val_set, self.skeleton, ("ap",))
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
@@ -165,7 +168,9 @@ class PoseTask:
         """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
         estimator = PoseEstimator(net, self.model, self.skeleton)
-        return evaluate_pose(estimator, self.val_set, batch_size=self.batch_size, metrics=("ap",))
+        return evaluate_pose(
+            estimator, self.val_set, batch_size=self.batch_size, metrics=self.metrics
+        )
 
 
 class DetectionTask:
@@ -342,9 +347,18 @@ def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig
 
 
 def _skeleton(dataset: DatasetConfig, known: Skeleton) -> Skeleton:
-    """The data set's; the model's own, which has sigmas and colours, where the names agree."""
+    """The data set's; with the model's sigmas, pairs and colours where the names agree."""
     found = dataset_skeleton(dataset)
-    return known if dataset.skeleton is None and found.names == known.names else found
+    if dataset.skeleton is not None or not _are_same(found, known):
+        return found
+    if found.names == known.names:
+        return known
+    return dataclasses.replace(known, name=found.name, names=found.names)
+
+
+def _are_same(one: Skeleton, other: Skeleton) -> bool:
+    """The same keypoints in the same order, in any spelling."""
+    return match_names(one.names, other.names).indices == list(range(other.num_keypoints))
 
 
 def _check(

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from posekit.errors import InputError
+from posekit.names import side_note
 from posekit.skeleton import Skeleton
 from posekit.training.annotations import (
     Dataset,
@@ -144,17 +145,20 @@ def _distinct(sources: Iterable[Source]) -> list[Source]:
 
 
 def _check_sides(dataset: Dataset, skeleton: Skeleton) -> list[Problem]:
-    """Names of the data set's own that tell no left and right; a YAML may mean it so."""
+    """Names of the data set's own whose left and right are not told; a YAML may mean it so."""
     source, same = dataset.train[0], tuple(range(skeleton.num_keypoints))
     own = dataset.skeleton is None and source.skeleton is None
-    if not own or skeleton.num_keypoints < 2 or skeleton.flip_indices != same:
+    if not own or skeleton.num_keypoints < 2:
         return []
-    what = (
-        f"the names of the keypoints ({', '.join(skeleton.names[:3])}, ...) tell no left and right,"
-        " so mirrored images keep each where it is; right for a hand, else write 'flip_pairs' "
-        "into a skeleton's YAML and name it with dataset.skeleton=FILE, or set augment.flip=0"
-    )
-    return [Problem(source.annotations, what, fatal=False)]
+    what = side_note(skeleton.names)
+    if what is None and skeleton.flip_indices == same:
+        what = (
+            f"the names of the keypoints ({', '.join(skeleton.names[:3])}, ...) tell no left and "
+            "right, so mirrored images keep each where it is; right for a hand, else write "
+            "'flip_pairs' into a skeleton's YAML and name it with dataset.skeleton=FILE, or set "
+            "augment.flip=0"
+        )
+    return [] if what is None else [Problem(source.annotations, what, fatal=False)]
 
 
 def _check_in_boxes(source: Source, labels: PoseLabels) -> list[Problem]:

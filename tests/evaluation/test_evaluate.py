@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
 from posekit.evaluation.evaluate import (
     PoseMetrics,
+    box_metric,
     common_skeleton,
     default_metrics,
     detect_boxes,
@@ -430,3 +431,88 @@ def test_wrong_factors_are_errors(tmp_path: Path) -> None:
         path = sequences(tmp_path / "a.npz", factor=factor)
         with pytest.raises(InputError, match=message):
             evaluate_lifter(flat_lifter(), [path, good])
+
+
+def change_ids(data: dict[str, Any]) -> None:
+    for i, annotation in enumerate(data["annotations"]):
+        annotation["id"] = i
+
+
+def change_text_ids(data: dict[str, Any]) -> None:
+    for image in data["images"]:
+        image["id"] = f"image {image['id']}"
+    for annotation in data["annotations"]:
+        annotation["image_id"] = f"image {annotation['image_id']}"
+
+
+def put(**values: Any) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        for annotation in data["annotations"]:
+            annotation.update(values)
+
+    return change
+
+
+def no_boxes(data: dict[str, Any]) -> None:
+    for annotation in data["annotations"]:
+        del annotation["bbox"], annotation["area"]
+
+
+def text_boxes(data: dict[str, Any]) -> None:
+    for annotation in data["annotations"]:
+        annotation["bbox"] = [str(side) for side in annotation["bbox"]]
+        annotation["iscrowd"] = "0"
+        del annotation["area"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(change_ids, change_text_ids, no_boxes, text_boxes),
+        *(put(area=area) for area in (0, 1, -3, float("nan"), None, "0")),
+    ],
+)
+def test_labels_as_tools_write_them_are_found(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    data = coco(3, per_image=2)
+    save(tmp_path, data)  # the pictures
+    change(data)
+    path = save(tmp_path, data)
+    own = load_skeleton("coco")
+    dataset = samples(own, Source(annotations=path))
+    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap"])
+    assert found["AP"] == pytest.approx(1)
+    said = "6 annotations without a usable 'area'" in caplog.text
+    assert said == (change not in (change_ids, change_text_ids))
+
+
+@pytest.mark.parametrize("change", [change_ids, change_text_ids, put(area=0), text_boxes])
+def test_boxes_as_tools_write_them_are_found(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    data = coco(3)
+    save(tmp_path, data)
+    change(data)
+    source = Source(annotations=save(tmp_path, data))
+    dataset = DetectionDataset([source], ["person"], input_size=(64, 64))
+    metric = box_metric(dataset)
+    for labels in dataset.labels:
+        for row, number in enumerate(labels.image_ids):
+            boxes = labels.boxes_xyxy[labels.starts[row] : labels.starts[row + 1]]
+            metric.update([number] * len(boxes), boxes, [1.0] * len(boxes), [1] * len(boxes))
+    assert metric.compute()["AP"] == pytest.approx(1)
+
+
+def test_metrics_that_were_read_measure_again_and_speak_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = coco(2)
+    put(area=0)(data)
+    dataset = samples(load_skeleton("coco"), Source(annotations=save(tmp_path, data)))
+    metrics = PoseMetrics(dataset, dataset.skeleton, ["ap", "epe"])
+    estimator = oracle(dataset)
+    first = evaluate_pose(estimator, dataset, metrics=metrics)
+    assert evaluate_pose(estimator, dataset, metrics=metrics) == pytest.approx(first, nan_ok=True)
+    assert metrics.people == 2
+    assert caplog.text.count("without a usable 'area'") == 1

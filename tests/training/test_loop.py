@@ -21,8 +21,10 @@ from posekit.build import build_network, load_weights
 from posekit.cli import main
 from posekit.compose import compose_command
 from posekit.errors import InputError, OutputError, UnknownModelError
+from posekit.skeleton import load_skeleton
 from posekit.training.checkpoint import load_checkpoint
 from posekit.training.export import model_name
+from posekit.training.loop import _is_better
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
 from posekit.training.tasks import PoseTask
@@ -540,3 +542,138 @@ def test_every_model_that_has_a_recipe_composes() -> None:
         config = compose_command("train", [f"model={name}", "dataset.train=x"])
         assert config["names"]["model"] == name
         assert config["model"]["net"]["_target_"]
+
+
+def spelled_labels(folder: Path, names: list[str]) -> str:
+    """The same labels under other names; one file name, which gives the skeleton its own."""
+    data = sets.coco(4)
+    data["categories"][0]["keypoints"] = names
+    return sets.save(folder, data, "labels.json")
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        ["Nose", "Left Eye", "Right Eye", "Left Hip", "Right Hip"],
+        ["nose", "l_eye", "eyeR", "LHip", "right-hip"],
+    ],
+)
+def test_spelling_does_not_change_what_training_starts_from(
+    tmp_path: Path, spelled: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    base = ["model=rtmpose-n_drawn-192x128", "epochs=1", "batch_size=4", "num_workers=0"]
+    base += ["lr=1e-12", "device=cpu", "log_every=1"]
+    found = []
+    for kind, names in (("exact", sets.NAMES), ("spelled", spelled)):
+        labels = spelled_labels(tmp_path / kind, names)
+        options = [*base, f"dataset.train={labels}", f"dataset.val={labels}"]
+        (tmp_path / kind / "conf").mkdir()
+        run = runs.train(tmp_path / kind, *options, f"out_dir={tmp_path / kind / 'run'}")
+        found.append((losses(run), weights(run), (run / "export" / "metrics.json").read_text()))
+    (exact_loss, exact, exact_metrics), (loss, state, metrics) = found
+    assert loss == pytest.approx(exact_loss, rel=1e-5)
+    assert metrics == exact_metrics
+    for key in ("head.final_layer.weight", "head.final_layer.bias"):
+        torch.testing.assert_close(state[key], exact[key], rtol=0, atol=1e-6)
+    assert caplog.text.count("(5 of 5 keypoints keep what the model knows)") == 2
+
+
+def test_all_keypoints_in_another_spelling_keep_their_sigmas(tmp_path: Path) -> None:
+    known = load_skeleton("coco")
+    names = tuple(name.replace("_", " ").title() for name in known.names)
+    data = sets.coco(1)
+    data["categories"][0] |= {"keypoints": list(names), "skeleton": []}
+    data["annotations"][0]["keypoints"] = [100.0, 100.0, 2] * 17
+    options = runs.workshop(tmp_path)[:1] + runs.OPTIONS[1:]
+    options += [f"dataset.train={sets.save(tmp_path / 'data', data, 'all.json')}"]
+    config = compose_command("train", options, config_dir=tmp_path / "conf")
+    config["model"] = {**config["model"], "net": {**config["model"]["net"], "num_keypoints": 17}}
+    task = PoseTask(config)
+    assert task.skeleton.names == names
+    assert task.skeleton.sigmas == known.sigmas
+    assert task.skeleton.flip_indices == known.flip_indices
+    assert (task.skeleton.name, task.model["keypoints"]) == ("all", "all")
+
+
+@pytest.mark.parametrize(
+    ("found", "best", "higher", "better"),
+    [
+        *((0.5, 0.5, True, True), (0.5, 0.5, False, True), (0.0, 0.0, True, True)),
+        *((0.4, 0.5, True, False), (0.4, 0.5, False, True), (0.6, 0.5, False, False)),
+        *((math.nan, 0.5, True, False), (0.0, math.nan, True, True)),
+        (math.nan, math.nan, False, True),
+    ],
+)
+def test_of_weights_that_are_as_good_the_newest_are_kept(
+    found: float, best: float, higher: bool, better: bool
+) -> None:
+    assert _is_better(found, best, higher) == better
+
+
+def test_a_tie_exports_the_newest_weights(tmp_path: Path) -> None:
+    options = runs.workshop(tmp_path)
+    data = sets.coco(2)
+    for annotation in data["annotations"]:  # nobody is found there: AP 0 in each epoch
+        annotation["keypoints"][0::3] = [2.0, 300.0, 4.0, 290.0, 6.0]
+    val = sets.save(tmp_path / "val", data, "val.json")
+    options += [f"dataset.val={val}", "val_every=1", f"out_dir={tmp_path / 'run'}"]
+    run = runs.train(tmp_path, *options, "epochs=2", "resume=true")
+    with (run / "val.csv").open() as file:
+        assert {float(row["AP"]) for row in csv.DictReader(file)} == {0.0}
+    assert "steps: 4" in (run / "export" / "README.md").read_text()
+    newest = load_checkpoint(run / "last.ckpt")["net"]
+    for key, value in weights(run).items():
+        assert torch.equal(value, newest[key])
+
+
+def spoil_moments(state: dict[str, Any]) -> None:
+    next(iter(state["optimizer"]["state"].values()))["exp_avg"] = torch.zeros(3)
+
+
+def spoil_groups(state: dict[str, Any]) -> None:
+    state["optimizer"]["param_groups"][0]["eps"] = "none"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state: state["net"].popitem(), "of another model or optimizer: .*Missing key"),
+        (lambda state: state["net"].update(more=torch.zeros(1)), "model or optimizer: "),
+        (lambda state: state["optimizer"].clear(), "of another model or optimizer: "),
+        (lambda state: state["optimizer"].update(state=5), "of another model or optimizer: "),
+        (spoil_moments, "its 'exp_avg' has other shapes"),
+        (spoil_groups, "its 'eps' is 'none', expected 1e-08"),
+        (
+            lambda state: state["sampler"].update(length=5),
+            "cannot resume: .* length 5, now it is 8",
+        ),
+        (lambda state: state.update(plan=[4, 3], step=9), "cannot resume: the run has 3 steps"),
+        (lambda state: state.pop("optimizer"), "'optimizer' is missing"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_said_in_a_line(
+    tmp_path: Path, spoil: Any, message: str
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "optimizer=adamw"]
+    run = runs.train(tmp_path, *options)
+    state = load_checkpoint(run / "last.ckpt")
+    spoil(state)
+    torch.save(state, run / "last.ckpt")
+    with pytest.raises(InputError, match=message) as raised:
+        runs.train(tmp_path, *options, "epochs=4", "resume=true")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["ckpt_KeyError.ckpt", "ckpt_error.ckpt"])
+def test_a_foreign_checkpoint_ends_resuming_in_a_line(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "resume=true"]
+    (tmp_path / "run").mkdir()
+    content = (ROOT / "tests" / "data" / "checkpoints" / name).read_bytes()
+    (tmp_path / "run" / "last.ckpt").write_bytes(content)
+    assert main(["train", "--config-dir", str(tmp_path / "conf"), *options]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "last.ckpt" in line]
+    assert len(said) == 1
+    assert "is not a checkpoint that can be read" in said[0]
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == content

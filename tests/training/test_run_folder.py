@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -12,6 +15,9 @@ from posekit.skeleton import load_skeleton, skeleton_names
 from posekit.training.checkpoint import load_checkpoint, save_checkpoint, written_whole
 from posekit.training.export import model_name, skeleton_yaml
 from posekit.training.run_folder import MetricLog, RunFolder, changed_values
+from tests.conftest import ROOT
+
+CASES = ROOT / "tests" / "data" / "checkpoints"
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -51,6 +57,139 @@ def test_a_checkpoint_runs_nothing(tmp_path: Path) -> None:
     torch.save({"net": Path("anything")}, path)  # a class that is no tensor
     with pytest.raises(InputError, match="is not a checkpoint"):
         load_checkpoint(path)
+
+
+STATE: dict[str, Any] = {
+    "net": {"w": torch.arange(3.0)},
+    "ema": None,
+    "optimizer": {},
+    "scaler": None,
+    "sampler": {"epoch": 1, "position": 4, "seed": 0, "length": 9},
+    "plan": [4, 2],
+    "step": 3,
+    "best": 0.5,
+}
+
+
+def test_a_state_is_loaded_from_its_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, resume=True)
+    torch.save(STATE, folder.checkpoint)  # as it was before it had a format
+    assert folder.load()["step"] == 3
+    folder.save(STATE)
+    assert folder.load()["sampler"] == STATE["sampler"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(({key: ...}, f"'{key}' is missing") for key in STATE),
+        *(({key: "text"}, f"'{key}' is str") for key in STATE),
+        ({"plan": [4]}, "'plan' is [4], expected two whole numbers"),
+        ({"plan": [0, 2]}, "'plan' is [0, 2]"),
+        ({"plan": [4, True]}, "'plan' is [4, True]"),
+        ({"step": True}, "'step' is bool"),
+        ({"step": 10**9}, "step 1000000000 is not where epoch 1, sample 4 is"),
+        ({"sampler": {"epoch": 1}}, "'sampler.position' is None"),
+        ({"sampler": {**STATE["sampler"], "epoch": -1}}, "'sampler.epoch' is -1"),
+        ({"net": {"w": 5}}, "'net' has 'w', which is no tensor"),
+        ({"net": {5: torch.zeros(1)}}, "'net' has '5'"),
+        ({"ema": {"w": [1.0]}}, "'ema' has 'w'"),
+        ({"format": 2}, "found 2; a newer posekit wrote it"),
+        ({"format": "x"}, "found 'x'"),
+    ],
+)
+def test_what_is_not_the_state_of_a_run_is_said_in_a_line(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    folder = RunFolder(tmp_path, resume=True)
+    state = {key: value for key, value in {**STATE, **change}.items() if value is not ...}
+    torch.save(state, folder.checkpoint)
+    with pytest.raises(InputError) as raised:
+        folder.load()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CASES.glob("*.ckpt")))
+def test_foreign_checkpoints_are_refused_in_a_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes((CASES / name).read_bytes())
+    with pytest.raises(InputError, match="is not a checkpoint that can be read") as raised:
+        RunFolder(tmp_path, resume=True).load()
+    assert "\n" not in str(raised.value)
+
+
+def test_no_damage_goes_unseen(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, resume=True)
+    folder.save(STATE)
+    whole = folder.checkpoint.read_bytes()
+    rng = np.random.default_rng(0)
+    places = rng.choice(len(whole), 300, replace=False).tolist()
+    damaged = [whole[:place] for place in places[:100]]
+    damaged += [whole[:p] + bytes([whole[p] ^ 255]) + whole[p + 1 :] for p in places]
+    refused = 0
+    for content in damaged:
+        folder.checkpoint.write_bytes(content)
+        try:
+            state = folder.load()
+        except InputError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:  # the byte was padding
+            assert torch.equal(state["net"]["w"], STATE["net"]["w"])
+            assert {key: state[key] for key in ("step", "plan", "best", "sampler")} == {
+                key: STATE[key] for key in ("step", "plan", "best", "sampler")
+            }
+    assert refused > 200
+
+
+class Runs:
+    """Unpickled, it would write a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.write_text, (self.path, "ran"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_would_run_is_refused(tmp_path: Path, legacy: bool) -> None:
+    folder = RunFolder(tmp_path, resume=True)
+    state = {**STATE, "best": Runs(tmp_path / "trace")}
+    torch.save(state, folder.checkpoint, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(InputError, match="is not a checkpoint that can be read"):
+        folder.load()
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, resume=True)
+    with zipfile.ZipFile(folder.checkpoint, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(1000))
+    with pytest.raises(InputError, match="it is compressed"):
+        folder.load()
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").mkdir()
+    with pytest.raises(InputError, match=r"last\.ckpt is no file"):
+        RunFolder(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\xff", b"!!python/name:os.system"])
+def test_a_damaged_configuration_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.yaml cannot be read: .*; delete it") as raised:
+        RunFolder(tmp_path, resume=True).saved_config()
+    assert "\n" not in str(raised.value)
+
+
+def test_rows_that_are_no_text_go(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b"step,loss\n1,0.5\n\xff\xfe,3\n")
+    with MetricLog(tmp_path, step=3):
+        pass
+    assert (tmp_path / "train.csv").read_text() == "step,loss\n1,0.5\n"
 
 
 def test_tables_that_are_not_the_runs_are_left_alone(tmp_path: Path) -> None:

@@ -240,6 +240,17 @@ def test_names_without_sides_are_a_warning(tmp_path: Path) -> None:
     assert validate(save(tmp_path, data), classes=["person"]).warnings == ()
 
 
+def test_sides_without_a_partner_are_a_warning(tmp_path: Path) -> None:
+    data = coco()
+    data["categories"][0]["keypoints"][1] = "lfet_eye"
+    report = validate(save(tmp_path, data))
+    assert report.errors == ()
+    assert "lfet_eye, right_eye (or is lfet_eye its partner?)" in warnings(report)
+    assert "hip" not in warnings(report)
+    dataset = {"train": save(tmp_path, data), "skeleton": "coco"}  # whose pairs are written down
+    assert "lfet_eye" not in warnings(validate(dataset))
+
+
 def test_boxes_are_checked_for_a_detector(tmp_path: Path) -> None:
     data = coco()
     path = save(tmp_path, data)
