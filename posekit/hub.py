@@ -38,6 +38,7 @@ from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, WeightsError
 from weights_convert import CONVERTER_VERSION
+from weights_convert.companions import companions, content_digest, file_in_folder
 
 __all__ = ["cache_dir", "is_graph", "resolve_weights"]
 
@@ -67,8 +68,9 @@ def resolve_weights(
 
     Args:
         model: a public name.
-        weights: a file in any layout that `weights_convert` reads, `https://...`, or
-            `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
+        weights: a file in any layout that `weights_convert` reads, the folder of a model that
+            holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
+            not asked for again.
             None or "published" takes the published weights.
         search: folders of configurations that come before the packaged ones.
 
@@ -115,17 +117,19 @@ def _from_url(model: str, url: str, convert: Converter) -> Path:
 
 def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path]) -> Path:
     """A posekit file as it is; any other is converted into the cache, once per content."""
-    if not path.is_file():
-        what = "a folder, not a file" if path.is_dir() else "no such file"
-        raise WeightsError(f"cannot read the weights {path}: {what}")
     try:
+        if path.is_dir():
+            path = file_in_folder(path)
+        if not path.is_file():
+            raise WeightsError(f"cannot read the weights {path}: no such file")
         if _is_posekit(path):
             if fault := _fault(path):
                 raise WeightsError(f"the weights {path} are damaged: {fault}")
             return path
         if is_graph(path) and not _has_weights(path, model, search):
+            companions(path)  # which an engine opens by itself
             return path
-        key = _sha256(path)[:12]
+        key = content_digest(path)[:12]
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
     return _cached(f"{model}-{key}", lambda output: convert(path, output))

@@ -32,11 +32,15 @@ def file_in_folder(folder: Path) -> Path:
 
     Args:
         folder: of transformers' layout (`model.safetensors`, also in shards, or
-            `pytorch_model.bin`), of posekit's, or with a single file of weights.
+            `pytorch_model.bin`), of posekit's, or with a single file of weights; the cache's folder
+            of a repository stands for its only snapshot.
 
     Raises:
         ConversionError: no file of weights, or several that nothing tells apart.
     """
+    snapshots = [path for path in folder.glob("snapshots/*") if path.is_dir()]
+    if len(snapshots) == 1:
+        (folder,) = snapshots
     for names, pattern in ((_USUAL, "*.safetensors"), (_USUAL_PICKLES, "*.bin *.pth *.pt *.onnx")):
         if usual := [folder / name for name in names if (folder / name).is_file()]:
             return usual[0]
@@ -125,9 +129,7 @@ def located_beside(path: Path, location: str) -> Path:
     relative, windows = PurePosixPath(location), PureWindowsPath(location)
     parts = {*relative.parts, *windows.parts}
     if not location.isprintable() or not relative.parts or windows.anchor or ".." in parts:
-        raise ConversionError(
-            f"it names a file outside its own folder, {shown}, which is not read"
-        )
+        raise ConversionError(f"it names a file outside its own folder, {shown}, which is not read")
     named = path.parent / relative
     try:
         real = named.resolve()
@@ -135,9 +137,7 @@ def located_beside(path: Path, location: str) -> Path:
     except (OSError, RuntimeError, ValueError):  # a circle of links, or no name for a file
         is_file = False
     if not is_file:
-        raise ConversionError(
-            f"it needs the file {shown} beside it, which is missing: get it too"
-        )
+        raise ConversionError(f"it needs the file {shown} beside it, which is missing: get it too")
     folders = (path.parent.resolve(), path.resolve().parent)
     if not any(real.is_relative_to(folder) for folder in folders):
         raise ConversionError(f"it names {shown}, a link out of its folder, which is not read")

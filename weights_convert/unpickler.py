@@ -186,7 +186,7 @@ _FRAMEWORK_MODULE = re.compile(
 _FRAMEWORK_NAME = re.compile(r"\w+|_*[A-Z]\w*(\.\w+)+")
 # These are mappings, whose content counts: the state dict may be one, or lie in one.
 _FRAMEWORK_DICT = re.compile(r"\w*Dict|Munch|CfgNode")
-_NUMPY_MODULE = re.compile(r"numpy(\.(_?core|random)\.\w+|\.dtypes|\.ma\.core|\.rec)?")
+_NUMPY_MODULE = re.compile(r"numpy(\.(_?core|random)\.\w+|\.dtypes|\.ma|\.ma\.core|\.rec)?")
 _NETWORK_MODULE = re.compile(r"torch\.nn(\.\w+)*|torch\._C\._nn")
 # So do these. Bytes, sets and methods are written as calls of builtins and `_codecs`.
 _HARMLESS = {
