@@ -19,6 +19,7 @@ from posekit.config import locate, read_config
 from posekit.errors import InputError, WeightsError, first_line
 from posekit.finite import check_finite_weights
 from posekit.names import match_names
+from posekit.provenance import stored_meta, warn_of_other_names
 
 __all__ = [
     "build_network",
@@ -54,11 +55,13 @@ def create_model(
 
     found = locate(name)
     name, weights = found.name, weights or found.weights
-    config = read_config(name, found.search)["net"]
+    model = read_config(name, found.search)
+    config = model["net"]
     if weights is None:
         return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
     path = resolve_weights(name, weights, search=found.search)
     if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
+        warn_of_other_names(name, model, path, search=found.search)
         return load_weights(build_network(config), path, dtype=torch.float32)
     net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
     fresh, _ = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
@@ -96,6 +99,7 @@ def load_network(
     net = load_weights(build_network(config["net"]), path, device=device, dtype=dtype)
     if weights is not None and (named := model_in_file(path)) not in (None, name):
         log.warning("%s are weights of %s; they fit and are used for %s", weights, named, name)
+    warn_of_other_names(name, config, path, search=search)
     return net
 
 
@@ -119,7 +123,8 @@ def load_initial_weights(
         path: posekit weights.
         names: of the network's keypoints; without them, those of a file are the same unless their
             number differs.
-        names_in_file: of the keypoints that the file is thought to be for.
+        names_in_file: of the keypoints that the file is thought to be for; what it says itself
+            comes first.
 
     Returns:
         The entries that are not the file's, and the keypoints whose part in them is.
@@ -132,6 +137,9 @@ def load_initial_weights(
 
     if is_graph(path):
         raise WeightsError(f"{path} is a graph that engines run; expected weights to train")
+    meta = stored_meta(path)
+    if names and meta is not None and meta.keypoints:
+        names_in_file = meta.keypoints
     state = net.state_dict()
     free = _output_entries(config)
     count = config.get("num_keypoints", config.get("num_classes", 0))
@@ -190,7 +198,8 @@ def build_network(
     Args:
         config: `_target_` and its arguments.
         num_keypoints: replaces the configuration's.
-        device: where parameters are made; on `meta` they take no memory until weights come.
+        device: where parameters are made; on `meta` they take no memory until weights come. A
+            network that needs numbers of its own, which no weights hold, is made on the CPU then.
     """
     arguments = dict(config)
     if num_keypoints is not None:
@@ -199,10 +208,30 @@ def build_network(
         if num_keypoints < 1:
             raise InputError(f"num_keypoints must be at least 1, found {num_keypoints}")
         arguments["num_keypoints"] = num_keypoints
+    if str(device) == "meta":
+        try:
+            net = _instantiate(arguments, device)
+        except Exception:  # such as of a constructor that looks at numbers
+            return _instantiate(arguments, "cpu")
+        return _instantiate(arguments, "cpu") if _keeps_numbers(net) else net
+    return _instantiate(arguments, device)
+
+
+def _instantiate(arguments: Mapping[str, Any], device: str | torch.device) -> nn.Module:
     with torch.device(device), _Unfilled() if str(device) == "meta" else nullcontext():
         net = instantiate(arguments, _convert_="all")
-    assert isinstance(net, nn.Module)
+    if not isinstance(net, nn.Module):
+        raise InputError(f"{arguments['_target_']} makes no network, found {type(net).__name__}")
     return net
+
+
+def _keeps_numbers(net: nn.Module) -> bool:
+    """Whether a network has tensors that are in no state dict."""
+    return any(
+        part._non_persistent_buffers_set
+        or any(isinstance(value, Tensor) for value in vars(part).values())
+        for part in net.modules()
+    )
 
 
 class _Unfilled(TorchFunctionMode):
@@ -254,6 +283,10 @@ def load_weights(
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     check_finite_weights(str(path), state)
     net.load_state_dict(state, assign=True)
+    for part in net.modules():
+        for name in part._non_persistent_buffers_set:
+            if (buffer := part._buffers[name]) is not None:
+                part._buffers[name] = _placed(buffer, device, dtype)
     return net.eval().requires_grad_(False)
 
 

@@ -43,6 +43,7 @@ from posekit.download import (
 )
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
 from weights_convert import CONVERTER_VERSION
+from weights_convert.companions import companions, content_digest, file_in_folder
 
 __all__ = [
     "cache_dir",
@@ -83,9 +84,9 @@ def resolve_weights(
 
     Args:
         model: a public name.
-        weights: a file in any layout that `weights_convert` reads, `https://...`, or
-            `hf://org/repo/file@revision`; what a URL gave is kept and not asked for again.
-            `#sha256=...` behind a URL refuses a file with another hash.
+        weights: a file in any layout that `weights_convert` reads, the folder of a model that
+            holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
+            not asked for again. `#sha256=...` behind a URL refuses a file with another hash.
             None or "published" takes the published weights.
         search: folders of configurations that come before the packaged ones.
         key: how the user gives these weights, as errors name it.
@@ -195,17 +196,19 @@ def _from_url(model: str, text: str, convert: Converter, search: Sequence[Path],
 
 def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path]) -> Path:
     """A posekit file as it is; any other is converted into the cache, once per content."""
-    if not path.is_file():
-        what = "a folder, not a file" if path.is_dir() else "no such file"
-        raise WeightsError(f"cannot read the weights {path}: {what}")
     try:
+        if path.is_dir():
+            path = file_in_folder(path)
+        if not path.is_file():
+            raise WeightsError(f"cannot read the weights {path}: no such file")
         if _is_posekit(path):
             if fault := _fault(path):
                 raise WeightsError(f"the weights {path} are damaged: {fault}")
             return path
         if is_graph(path) and not _has_weights(path, model, search):
+            companions(path)  # which an engine opens by itself
             return path
-        key = _sha256(path)[:12]
+        key = content_digest(path)[:12]
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
     unfit = functools.partial(_outgrown, model=model, search=search)

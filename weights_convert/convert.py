@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -17,11 +19,15 @@ from posekit.build import build_network
 from posekit.config import read_config, resolve_name
 from posekit.errors import OutputError
 from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
+from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
-from weights_convert.reader import read_checkpoint
+from weights_convert.reader import Checkpoint, read_checkpoint
+from weights_convert.wrappers import View, views
 
 __all__ = ["LAYOUTS", "convert_file", "convert_state_dict"]
+
+log = logging.getLogger(__name__)
 
 # layout -> network class -> rules
 LAYOUTS = {
@@ -30,6 +36,8 @@ LAYOUTS = {
     "vitpose": vitpose.RULES,
     "motionbert": motionbert.RULES,
 }
+# Of the network's own names.
+OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
 # What renaming cannot do, done before it.
 PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
     "transformers": transformers.prepare,
@@ -38,11 +46,15 @@ PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
 
 
 def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Path] = ()) -> None:
-    """Writes a foreign checkpoint as posekit safetensors.
+    """Writes a checkpoint as posekit safetensors.
+
+    Where the file holds several versions of the weights, the moving average is taken, and a
+    warning says so.
 
     Args:
-        source: a `.pth`, `.pt`, `.bin` or `.safetensors` file in any layout known, or an ONNX
-            export; its content decides what it is.
+        source: a `.pth`, `.pt`, `.bin` or `.safetensors` file with the network's own state dict or
+            in any layout known, an index of shards, or an ONNX export; its content decides what it
+            is.
         model: any name of the model that the weights are for.
         output: the file to write. It appears whole or not at all.
         search: folders of configurations that come before the packaged ones.
@@ -57,28 +69,68 @@ def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Pat
     digest = _sha256(source)
     if output.exists() and output.samefile(source):
         raise ConversionError(f"the output {output} is the source: name another file")
-    state = _read(source, net)
+    state, dataset_meta = _read(source, net)
     metadata = {
         "format": "pt",
         "model": name,
         "source": source.name,
         "source_sha256": digest,
         "converter": CONVERTER_VERSION,
+        **({} if dataset_meta is None else dataset_meta.to_metadata()),
     }
     _save(state, output, metadata)
 
 
-def _read(source: Path, net: nn.Module) -> dict[str, Tensor]:
-    try:
-        if is_onnx(source):
-            return read_onnx(source, net)
-    except zipfile.BadZipFile:
-        pass  # the reader says what is wrong with it
+def _read(source: Path, net: nn.Module) -> tuple[dict[str, Tensor], DatasetMeta | None]:
+    if is_onnx(source):
+        return read_onnx(source, net), None
     found = read_checkpoint(source)
     try:
-        return convert_state_dict(found, net=net, layout=_likely_layout(found, net))
+        return _fit(source, found, net), found.dataset_meta
     except ConversionError as error:
         raise ConversionError(f"{source}: {error}") from None
+
+
+def _fit(source: Path, found: Checkpoint, net: nn.Module) -> dict[str, Tensor]:
+    """The network's entries, wherever they are in a file and whatever was put around them."""
+    closest: _Match | None = None
+    for place, entries in found.states.items():
+        for view in views(entries):
+            for match in _matches(view.entries, net):
+                if not match.problems:
+                    _tell_choice(source, place, list(found.states), view)
+                    return match.state(net)
+                if closest is None or match.misses < closest.misses:
+                    closest = match
+    assert closest is not None
+    raise closest.error(net)
+
+
+def _matches(entries: Mapping[str, Tensor], net: nn.Module) -> Iterator[_Match]:
+    """The entries in each layout that they may have; the network's own comes first."""
+    yield _matched(entries, OWN, net)
+    for layout in _layouts_of(net):
+        prepared = PREPARE[layout](entries) if layout in PREPARE else entries
+        yield _matched(prepared, LAYOUTS[layout][type(net).__name__], net)
+
+
+def _tell_choice(source: Path, place: str, places: list[str], view: View) -> None:
+    """Says what was taken where there was a choice, and what was left out."""
+    others = [other for other in places if other != place]
+    if others:
+        average = ", the moving average as mmengine saves it," if place == "state_dict" else ""
+        log.warning(
+            "%s has several versions of the weights: '%s'%s is taken, %s is not",
+            *(source, place, average, " and ".join(f"'{other}'" for other in others)),
+        )
+    if view.copies:
+        log.warning(
+            "%s has several versions of the weights: the entries '%s...' are taken, those of %s "
+            "are not",
+            *(source, view.prefix, " and ".join(f"'{other}...'" for other in view.copies)),
+        )
+    if view.dropped:
+        log.warning("%s: left out %s", source, _listed("entries of no network", list(view.dropped)))
 
 
 def convert_state_dict(
@@ -115,6 +167,39 @@ def apply_rules(
     state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
     """As `convert_state_dict`, with the rules given."""
+    match = _matched(state, rules, net)
+    if match.problems:
+        raise match.error(net)
+    return match.state(net)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """What a network gets of a file's entries.
+
+    Attributes:
+        found: by the network's names.
+        problems: what does not fit, in words.
+        misses: how many entries that is.
+    """
+
+    found: Mapping[str, Tensor]
+    problems: tuple[str, ...]
+    misses: int
+
+    def state(self, net: nn.Module) -> dict[str, Tensor]:
+        return {key: self.found[key] for key in net.state_dict()}
+
+    def error(self, net: nn.Module) -> ConversionError:
+        return ConversionError(
+            f"the checkpoint does not fit {type(net).__name__}: {'; '.join(self.problems)}"
+            ". Is it the checkpoint of another model or number of keypoints?"
+        )
+
+
+def _matched(
+    state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
+) -> _Match:
     targets = net.state_dict()
     found: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
@@ -130,26 +215,30 @@ def apply_rules(
             clashes.append(f"{origin[target]} and {key} -> {target}")
             continue
         found[target], origin[target] = value, key
-        expected = targets[target]
-        if value.shape != expected.shape:
-            misfits.append(
-                f"{key} is {tuple(value.shape)}, {target} expects {tuple(expected.shape)}"
-            )
-        elif value.is_floating_point() != expected.is_floating_point():
-            misfits.append(f"{key} is {value.dtype}, {target} expects {expected.dtype}")
+        if problem := _misfit(key, value, target, targets[target]):
+            misfits.append(problem)
+    for key in targets:
+        if key not in found and key.endswith("num_batches_tracked"):
+            found[key] = torch.tensor(0)  # which PyTorch has had since version 0.4.1
+    missing = [key for key in targets if key not in found]
     problems = [
         _listed("source keys that nothing maps", unmapped),
-        _listed("keys of the network that nothing fills", [k for k in targets if k not in found]),
+        _listed("keys of the network that nothing fills", missing),
         _listed("shapes that differ", misfits),
         _listed("keys filled twice", clashes),
     ]
-    if any(problems):
-        raise ConversionError(
-            f"the checkpoint does not fit {type(net).__name__}: "
-            + "; ".join(problem for problem in problems if problem)
-            + ". Is it the checkpoint of another model or number of keypoints?"
-        )
-    return {key: found[key] for key in targets}
+    misses = sum(map(len, (unmapped, missing, misfits, clashes)))
+    return _Match(found, tuple(filter(None, problems)), misses)
+
+
+def _misfit(key: str, value: Tensor, target: str, expected: Tensor) -> str:
+    if value.shape != expected.shape:
+        return f"{key} is {tuple(value.shape)}, {target} expects {tuple(expected.shape)}"
+    if (value.is_floating_point(), value.is_complex()) != (
+        *(expected.is_floating_point(), expected.is_complex()),
+    ):
+        return f"{key} is {value.dtype}, {target} expects {expected.dtype}"
+    return ""
 
 
 def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str | None]:
@@ -162,17 +251,6 @@ def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str
 
 def _layouts_of(net: nn.Module) -> list[str]:
     return [layout for layout, table in LAYOUTS.items() if type(net).__name__ in table]
-
-
-def _likely_layout(state: Mapping[str, Tensor], net: nn.Module) -> str:
-    """The layout whose rules leave the fewest entries over."""
-
-    def left_over(layout: str) -> int:
-        rules = LAYOUTS[layout][type(net).__name__]
-        prepared = PREPARE[layout](state) if layout in PREPARE else state
-        return sum(not _first_match(key, rules)[0] for key in prepared)
-
-    return min(_layouts_of(net), key=left_over, default="openmmlab")
 
 
 def _listed(what: str, names: list[str], limit: int = 8) -> str:

@@ -17,10 +17,10 @@ the norms in eval mode, or estimate them anew first.
 
 from __future__ import annotations
 
+import functools
 import operator
 import re
 import zipfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -34,6 +34,7 @@ from torch import Tensor, fx, nn
 from posekit.errors import InputError
 from posekit.models.tracing import trace
 from weights_convert.errors import ConversionError
+from weights_convert.external import ExternalData, member_beside
 from weights_convert.openmmlab import RULES
 
 __all__ = ["holds_weights", "is_onnx", "open_onnx", "read_onnx", "starts_onnx"]
@@ -83,8 +84,11 @@ Reduced = tuple[list[Operation], list[Source]]
 def is_onnx(path: Path) -> bool:
     """Whether the content is an ONNX graph, or a zip that holds one."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return bool(_graphs_in(archive))
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return bool(_graphs_in(archive))
+        except Exception:  # what reads it says how it is damaged
+            return False
     with path.open("rb") as file:
         return starts_onnx(file.read(9))
 
@@ -121,6 +125,11 @@ def open_onnx(path: Path) -> bytes:
         raise ConversionError(
             f"{path}: expected an ONNX graph or a zip with one, found a file starting with {head!r}"
         )
+    return _from_zip(path)
+
+
+def _from_zip(path: Path, beside: str | None = None) -> bytes:
+    """The graph in a zip, or the file beside it that it names."""
     try:
         with zipfile.ZipFile(path) as archive:
             graphs, inside = _graphs_in(archive), ", ".join(archive.namelist()[:5]) or "nothing"
@@ -128,14 +137,26 @@ def open_onnx(path: Path) -> bytes:
                 raise ConversionError(
                     f"{path}: expected one .onnx file in the zip, found {len(graphs)} in {inside}"
                 )
-            size, limit = graphs[0].file_size, min(MAX_BYTES, MAX_RATIO * graphs[0].compress_size)
+            (member,) = graphs
+            if beside is not None:
+                member = member_beside(archive, member.filename, beside)
+            size, limit = member.file_size, min(MAX_BYTES, MAX_RATIO * member.compress_size)
             if size > limit:
                 raise ConversionError(
-                    f"{path}: expected a graph that unpacks to {limit} bytes at most, found {size}"
+                    f"{path}: expected a file that unpacks to {limit} bytes at most, found {size}"
                 )
-            return archive.read(graphs[0])  # never more than the size it states
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            return archive.read(member)  # never more than the size it states
+    except ConversionError:
+        raise
+    except Exception as error:
+        # There is no end of ways in which a damaged archive can fail.
         raise ConversionError(f"{path} is a damaged or encrypted zip: {error}") from None
+
+
+def _external_data(path: Path) -> ExternalData:
+    if zipfile.is_zipfile(path):
+        return ExternalData(path, functools.partial(_from_zip, path))
+    return ExternalData(path)
 
 
 def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
@@ -155,7 +176,6 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
     """
     try:
         import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError:
         raise InputError(f'to read {path}: pip install "posekit[onnx]"') from None
     family, data = type(net).__name__, open_onnx(path)
@@ -166,12 +186,14 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
     network = _reduce_network(net)
     try:
         proto = onnx.load_model_from_string(data).graph
-        graph = _reduce_graph(proto, onnx.numpy_helper.to_array)
+        graph = _reduce_graph(proto, onnx.numpy_helper.to_array, _external_data(path))
         return _collect(net, list(zip(network[0], _place(network, graph), strict=True)))
     except ConversionError as error:
         raise ConversionError(f"{path} cannot become {family}: {error}") from None
-    except (DecodeError, ValueError, TypeError, RuntimeError, LookupError) as error:
-        raise ConversionError(f"{path} is a damaged ONNX file, or cut short: {error}") from None
+    except Exception as error:
+        # There is no end of ways in which a damaged graph can fail.
+        reason = ascii(f"{type(error).__name__}: {error}"[:200])[1:-1]
+        raise ConversionError(f"{path} is a damaged ONNX file, or cut short: {reason}") from None
 
 
 def _reduce_network(net: nn.Module) -> Reduced:
@@ -224,7 +246,7 @@ def _elementwise(kind: str, shape: Iterable[int]) -> Signature:
     return Signature(kind, tuple(n for n in shape if n != 1))  # ones only serve broadcasting
 
 
-def _reduce_graph(graph: Any, to_array: Any) -> Reduced:
+def _reduce_graph(graph: Any, to_array: Any, external: ExternalData) -> Reduced:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     inputs = [value.name for value in graph.input if value.name not in tensors]
     if len(inputs) != 1:
@@ -238,9 +260,7 @@ def _reduce_graph(graph: Any, to_array: Any) -> Reduced:
     def constant(name: str) -> Tensor | None:
         """A constant as float32; None where it holds integers or is computed."""
         if name not in constants and name in tensors:
-            if tensors[name].data_location == 1:  # TensorProto.EXTERNAL
-                raise ConversionError(f"expected all weights in the file, {name} is external data")
-            array = to_array(tensors[name])
+            array = to_array(external.fill(tensors[name]))
             if array.dtype.name in ("float16", "bfloat16", "float32", "float64"):
                 constants[name] = torch.from_numpy(array.astype(np.float32))
         return constants.get(name)

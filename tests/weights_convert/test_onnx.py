@@ -118,7 +118,8 @@ def test_real_detector_equals_its_checkpoint(shared: Path) -> None:
     nets = [build_network(config), build_network(config)]
     nets[0].load_state_dict(
         convert_state_dict(
-            read_checkpoint(shared / "weights" / "rtmdet_nano_person.pth"), net=nets[0]
+            read_checkpoint(shared / "weights" / "rtmdet_nano_person.pth").states["state_dict"],
+            net=nets[0],
         ),
         assign=True,
     )
@@ -338,7 +339,7 @@ def test_external_data_is_refused(exports: Callable[[str], Path], tmp_path: Path
             tensor.data_location = onnx.TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="../secret")
 
-    with pytest.raises(ConversionError, match="external data"):
+    with pytest.raises(ConversionError, match=r"outside its own folder, '\.\./secret'"):
         read_onnx(edited(exports("rtmpose"), tmp_path, move_out), empty("rtmpose"))
 
 

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from weights_convert import ConversionError, UnsafeCheckpointError
-from weights_convert.reader import read_checkpoint
+from weights_convert.reader import read_checkpoint as read_file
 
 FORMATS = ["zip", "legacy"]
 
@@ -57,6 +57,11 @@ def write_legacy(path: Path, pickled: bytes) -> Path:
     head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
     path.write_bytes(b"".join(map(pickle.dumps, head)) + pickled + pickle.dumps([]))
     return path
+
+
+def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """The likeliest of the state dicts of a file."""
+    return next(iter(read_file(path).states.values()))
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -107,22 +112,12 @@ def test_changing_a_tensor_leaves_the_file_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_pos", None])
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_pos", "model_state_dict", None])
 def test_the_state_dict_is_found(tmp_path: Path, form: str, key: str | None) -> None:
     state = {"a": torch.ones(2), "b": torch.zeros(3)}
     rest = {"meta": {"epoch": 3}, "message_hub": {}, "optimizer": {"state": {0: torch.ones(4)}}}
     contents = {**rest, **(state if key is None else {key: state})}
     assert_same(read_checkpoint(save(contents, tmp_path / "a.bin", form)), state)
-
-
-def test_the_prefix_of_parallel_training_is_stripped(tmp_path: Path) -> None:
-    path = save({"module.a": torch.ones(1), "module.module.b": torch.ones(1)}, tmp_path / "a.pth")
-    assert list(read_checkpoint(path)) == ["a", "module.b"]
-
-
-def test_a_prefix_that_only_some_entries_have_stays(tmp_path: Path) -> None:
-    path = save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "a.pth")
-    assert list(read_checkpoint(path)) == ["module.a", "b"]
 
 
 def test_a_modules_state_dict_with_its_metadata_is_read(tmp_path: Path) -> None:
@@ -321,7 +316,6 @@ def calling(module: str, name: str, protocol: int = 4) -> bytes:
         ("copy_reg", "_reconstructor"),
         ("copyreg", "_reconstructor"),
         ("datetime", "sys.exit"),
-        ("functools", "partial"),
         ("importlib", "import_module"),
         ("mmengine", "os.system"),
         ("mmengine.logging", "_os.system"),
@@ -609,7 +603,7 @@ def test_a_damaged_number_is_noticed(tmp_path: Path) -> None:
         ({}, "none or an empty one"),
         ([1, 2], "expected a state dict, found list"),
         (torch.ones(2), "found a single tensor"),
-        ({"net": {"a": torch.ones(1)}}, "found a dict as 'net'"),
+        ({"other": {"a": torch.ones(1)}}, "found a dict as 'other'"),
         ({"a": torch.ones(1), "epoch": 3}, "found int as 'epoch'"),
         ({"state_dict": {"a": np.ones(3)}}, "found an object as 'a'"),
         ({"state_dict": {1: torch.ones(1)}}, "expected names of tensors, found int"),

@@ -1,0 +1,100 @@
+"""What weights say that they are for, beside what the configuration makes of their outputs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from posekit.skeleton import Skeleton, load_skeleton
+from weights_convert.dataset_meta import DatasetMeta
+
+__all__ = ["stored_meta", "warn_of_other_names"]
+
+log = logging.getLogger(__name__)
+
+
+def stored_meta(path: Path) -> DatasetMeta | None:
+    """The keypoints or classes that a posekit file of weights was trained for, if it says so."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return DatasetMeta.from_metadata(file.metadata() or {})
+    except (SafetensorError, OSError):  # another kind of file
+        return None
+
+
+def warn_of_other_names(
+    model: str, config: Mapping[str, Any], path: Path, *, search: Sequence[Path] = ()
+) -> None:
+    """Warns where a file's outputs mean something else than the configuration says.
+
+    Spelling does not count: "Left Shoulder" is `left_shoulder`.
+
+    Args:
+        model: its public name.
+        config: its YAML.
+        path: posekit weights.
+        search: folders of configurations that come before the packaged ones.
+    """
+    meta = stored_meta(path)
+    if meta is None:
+        return
+    if meta.keypoints and config.get("keypoints"):
+        skeleton = load_skeleton(config["keypoints"], search=search)
+        if difference := _other_keypoints(meta, skeleton):
+            log.warning(
+                "%s: the weights were trained for other keypoints than the skeleton '%s': %s. "
+                "Results are named and mirrored as the skeleton says; MMPose would go by the "
+                "weights. If these are right, set `keypoints` of the model's YAML to a skeleton "
+                "of their names",
+                *(model, skeleton.name, difference),
+            )
+        return
+    classes = config.get("classes", ())
+    if classes and (difference := _first_difference("class", meta.classes, classes)):
+        log.warning(
+            "%s: the weights were trained for other classes than the configuration has: %s. "
+            "Boxes are chosen as the configuration says; if the weights are right, set "
+            "`classes` of the model's YAML to their names",
+            *(model, difference),
+        )
+
+
+def _other_keypoints(meta: DatasetMeta, skeleton: Skeleton) -> str:
+    if difference := _first_difference("keypoint", meta.keypoints, skeleton.names):
+        return difference
+    names = skeleton.names
+    for i, (theirs, ours) in enumerate(zip(meta.flip_indices, skeleton.flip_indices, strict=False)):
+        if theirs != ours:
+            return (
+                f"in a mirrored image '{names[i]}' is '{names[theirs]}' for the weights, "
+                f"'{names[ours]}' in the skeleton"
+            )
+    return ""
+
+
+def _first_difference(what: str, theirs: Sequence[str], ours: Sequence[str]) -> str:
+    if not theirs:
+        return ""
+    if len(theirs) != len(ours):
+        return f"the weights have the names of {len(theirs)}, the configuration of {len(ours)}"
+    differing = [i for i, pair in enumerate(zip(theirs, ours, strict=True)) if not _agree(*pair)]
+    if not differing:
+        return ""
+    first = differing[0]
+    return (
+        f"{what} {first} is {theirs[first][:60]!a} for the weights, {ours[first]!a} here "
+        f"({len(differing)} of {len(ours)} differ)"
+    )
+
+
+def _agree(one: str, other: str) -> bool:
+    return _loosely(one) == _loosely(other)
+
+
+def _loosely(name: str) -> str:
+    """A name without its capitals and separators."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

@@ -1,0 +1,144 @@
+"""The files that belong to a file of weights, and the file that a folder of weights means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from weights_convert.errors import ConversionError
+
+__all__ = [
+    "companions",
+    "content_digest",
+    "file_in_folder",
+    "is_index",
+    "located_beside",
+    "read_index",
+]
+
+# What programs call the weights of a model's folder, the first that is there.
+_USUAL = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "export/model.safetensors",  # of a run of `posekit train`
+)
+_USUAL_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_MAX_INDEX = 64 << 20  # bytes; a thousand entries have a tenth of a megabyte
+
+
+def file_in_folder(folder: Path) -> Path:
+    """The file of weights of a model's folder, such as a snapshot from the Hugging Face Hub.
+
+    Args:
+        folder: of transformers' layout (`model.safetensors`, also in shards, or
+            `pytorch_model.bin`), of posekit's, or with a single file of weights; the cache's folder
+            of a repository stands for its only snapshot.
+
+    Raises:
+        ConversionError: no file of weights, or several that nothing tells apart.
+    """
+    snapshots = [path for path in folder.glob("snapshots/*") if path.is_dir()]
+    if len(snapshots) == 1:
+        (folder,) = snapshots
+    for names, pattern in ((_USUAL, "*.safetensors"), (_USUAL_PICKLES, "*.bin *.pth *.pt *.onnx")):
+        if usual := [folder / name for name in names if (folder / name).is_file()]:
+            return usual[0]
+        found = sorted(
+            path for kind in pattern.split() for path in folder.glob(kind) if path.is_file()
+        )
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names_found = ", ".join(path.name for path in found[:5])
+            raise ConversionError(
+                f"expected one file of weights in {folder}, found {len(found)}: {names_found}; "
+                "name the file"
+            )
+    inside = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
+    raise ConversionError(f"expected weights such as model.safetensors in {folder}, found {inside}")
+
+
+def companions(path: Path) -> list[Path]:
+    """The other files that hold weights of this one: shards, or an ONNX graph's external data.
+
+    Raises:
+        ConversionError: one that is missing, or that lies elsewhere than beside the file.
+    """
+    with path.open("rb") as file:
+        head = file.read(9)
+    if is_index(head):
+        return sorted(set(read_index(path).values()))
+    from weights_convert.external import external_files
+    from weights_convert.onnx import starts_onnx
+
+    return external_files(path) if starts_onnx(head) else []
+
+
+def content_digest(path: Path) -> str:
+    """The SHA-256 of a file, and of those that belong to it, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in (path, *companions(path)):
+        digest.update(part.stat().st_size.to_bytes(8, "little"))
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def is_index(head: bytes) -> bool:
+    """Whether a file that begins like this may be an index of shards: JSON, not safetensors."""
+    is_safetensors = head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
+    return head.lstrip().startswith(b"{") and not is_safetensors
+
+
+def read_index(path: Path) -> dict[str, Path]:
+    """The file of each entry, of an index of shards as transformers and diffusers write it.
+
+    Raises:
+        ConversionError: another kind of JSON, or a shard that is missing or elsewhere.
+    """
+    if path.stat().st_size > _MAX_INDEX:
+        raise ConversionError(f"{path}: expected an index of shards, found a file that large")
+    try:
+        weight_map = json.loads(path.read_bytes())["weight_map"]
+        names = {str(key): str(name) for key, name in weight_map.items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise ConversionError(
+            f'{path}: expected an index of shards with a "weight_map", found other or damaged JSON'
+        ) from None
+    if not names:
+        raise ConversionError(f"{path}: expected an index of shards, found an empty one")
+    try:
+        places = {name: located_beside(path, name) for name in set(names.values())}
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from None
+    return {key: places[name] for key, name in names.items()}
+
+
+def located_beside(path: Path, location: str) -> Path:
+    """The file that another one names by a relative path, which has to lie in the same folder.
+
+    A link may lead out of the folder only to where `path` itself is a link to, as in the cache of
+    the Hugging Face Hub.
+
+    Raises:
+        ConversionError: an absolute path, one with `..`, a link that leads elsewhere, no such file.
+    """
+    shown = ascii(location[:200])
+    relative, windows = PurePosixPath(location), PureWindowsPath(location)
+    parts = {*relative.parts, *windows.parts}
+    if not location.isprintable() or not relative.parts or windows.anchor or ".." in parts:
+        raise ConversionError(f"it names a file outside its own folder, {shown}, which is not read")
+    named = path.parent / relative
+    try:
+        real = named.resolve()
+        is_file = real.is_file()
+    except (OSError, RuntimeError, ValueError):  # a circle of links, or no name for a file
+        is_file = False
+    if not is_file:
+        raise ConversionError(f"it needs the file {shown} beside it, which is missing: get it too")
+    folders = (path.parent.resolve(), path.resolve().parent)
+    if not any(real.is_relative_to(folder) for folder in folders):
+        raise ConversionError(f"it names {shown}, a link out of its folder, which is not read")
+    return named
