@@ -82,7 +82,7 @@ def test_other_formats_are_named_with_what_converts_them(
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"{}"), "compressed by gzip, not COCO JSON; unpack it"),
+        (gzip.compress(b"{}", mtime=0), "compressed by gzip, not COCO JSON; unpack it"),
         (b"PK\x03\x04rest", "a ZIP archive"),
         (b"\x89HDF\r\n", "an HDF5 file"),
         (b"\x80\x04\x95", "a pickle"),
