@@ -677,3 +677,41 @@ def test_a_foreign_checkpoint_ends_resuming_in_a_line(
     assert len(said) == 1
     assert "is not a checkpoint that can be read" in said[0]
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == content
+
+
+@pytest.mark.parametrize("model", ["rtmpose-n_drawn-192x128", "rtmdet-nano_drawn-256"])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_one_step_on_one_sample_trains(tmp_path: Path, model: str, batch_size: int) -> None:
+    """Their recipe is the one of a rate that stays and then decays."""
+    options = [*runs.workshop(tmp_path, 1)[1:], f"model={model}", "weights=published"]
+    labels = tmp_path / "data" / "discs.json"
+    options += [f"dataset.val={labels}", "epochs=1", f"batch_size={batch_size}"]
+    run = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'run'}")
+    assert len(losses(run)) == 1
+    assert math.isfinite(losses(run)[0])
+    before = load_file(ROOT / "posekit" / "packaged" / f"{model}.safetensors")
+    after = weights(run)
+    assert any(not torch.equal(after[key], before[key]) for key in after if key in before)
+    assert (run / "val.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_one_step_on_one_sequence_trains(tmp_path: Path, batch_size: int) -> None:
+    (tmp_path / "conf").mkdir()
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "walk.npz",
+        keypoints_2d=rng.uniform(0, 1000, (1, 1, 17, 2)),
+        keypoints_3d=rng.normal(size=(1, 1, 17, 3)),
+        image_size=(1000, 1000),
+    )
+    run = runs.train(
+        tmp_path,
+        *runs.OPTIONS[1:],
+        *(f"dataset.{part}={tmp_path / 'walk.npz'}" for part in ("train", "val")),
+        "model=motionbert_h36m",
+        *("model.net.channels=16", "model.net.depth=1", "model.net.representation_channels=16"),
+        *("window=9", "epochs=1", f"batch_size={batch_size}", f"out_dir={tmp_path / 'run'}"),
+    )
+    assert len(losses(run)) == 1
+    assert "MPJPE" in (run / "val.csv").read_text()
