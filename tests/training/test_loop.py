@@ -24,7 +24,7 @@ from posekit.errors import InputError, OutputError, UnknownModelError
 from posekit.skeleton import load_skeleton
 from posekit.training.checkpoint import load_checkpoint
 from posekit.training.export import model_name
-from posekit.training.loop import _is_better
+from posekit.training.loop import _is_better, _origin
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
 from posekit.training.tasks import PoseTask
@@ -576,6 +576,22 @@ def test_spelling_does_not_change_what_training_starts_from(
     for key in ("head.final_layer.weight", "head.final_layer.bias"):
         torch.testing.assert_close(state[key], exact[key], rtol=0, atol=1e-6)
     assert caplog.text.count("(5 of 5 keypoints keep what the model knows)") == 2
+
+
+def test_what_is_known_by_name_is_said_in_a_line() -> None:
+    known = ["nose", "left_eye", "right_eye"]
+    names = ["Nose", "Left Eye", "l-eye", "tail"]
+    assert _origin(["head.bias"], ["Nose"], names, known) == (
+        "head.bias: as they were for Nose; the mean of all for Left Eye, l-eye, tail "
+        "(1 of 4 keypoints keep what the model knows); not clear which of the model's they are: "
+        "Left Eye, l-eye"
+    )
+    assert _origin([], [], ["Nose"], ["nose"]) == (
+        "weights: 1 of 1 keypoints keep what the model knows"
+    )
+    assert _origin(["head.bias"], [], [], []) == (
+        "head.bias: each starts as the mean of those that the weights know"
+    )
 
 
 def test_all_keypoints_in_another_spelling_keep_their_sigmas(tmp_path: Path) -> None:
