@@ -37,6 +37,7 @@ from posekit.predictor import Part, Predictor
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.annotations import Source, source_skeleton
 from posekit.training.datasets import DetectionDataset, PoseDataset
+from tests.networks import assert_same_poses
 from tests.training.sets import coco, save
 
 CONFIG = read_config("rtmpose-t_body8-256x192")
@@ -159,11 +160,14 @@ def test_keypoints_are_those_of_the_predictor(shared: Path, rtmpose_t: Path) -> 
     boxes = np.concatenate([batch.samples["bbox"] for batch in found])
     ids = np.concatenate([batch.samples["image_id"] for batch in found])
     assert len(keypoints) == 12
+    alone, order = [], []
     for number in np.unique(ids):
         image = str(shared / "images" / f"{number:012d}.jpg")
         result = next(predictor.stream(image, bboxes=boxes[ids == number]))
-        np.testing.assert_array_equal(keypoints[ids == number], result.keypoints)
-        np.testing.assert_allclose(scores[ids == number], result.keypoint_scores, rtol=1e-5)
+        alone.append((result.keypoints, result.keypoint_scores))
+        order.append(np.flatnonzero(ids == number))
+    rows = np.concatenate(order)
+    assert_same_poses(keypoints[rows], scores[rows], *map(np.concatenate, zip(*alone, strict=True)))
 
 
 def test_workers_and_batches_change_nothing(tmp_path: Path) -> None:
@@ -356,7 +360,7 @@ def test_boxes_of_a_detector_come_out_of_their_file_as_they_were(
     boxes = dataset.labels[0].boxes_xyxy
     image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
     expected = detector([image], score_threshold=0.3)[0]
-    np.testing.assert_array_equal(boxes[: len(expected)], expected.boxes_xyxy)
+    np.testing.assert_allclose(boxes[: len(expected)], expected.boxes_xyxy, atol=1e-3)
 
 
 def test_boxes_of_a_detector_need_a_single_category(shared: Path, detector: Detector) -> None:
