@@ -295,7 +295,8 @@ def _check_entries(
     if missing := [key for key in expected if key not in found]:
         problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
     if unknown := sorted(set(found) - set(expected)):
-        problems.append(f"{len(unknown)} entries that the model has not, such as {unknown[0]}")
+        shown = ascii(unknown[0][:200])[1:-1]
+        problems.append(f"{len(unknown)} entries that the model has not, such as {shown}")
     differing = [
         f"{key} is {found[key]}, expected {tuple(value.shape)}"
         for key, value in expected.items()
