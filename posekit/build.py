@@ -258,7 +258,7 @@ def load_weights(
         dtype: of floating-point entries; None keeps the file's.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, shapes that differ.
+        WeightsError: damaged file, missing or unknown entries, shapes or types that differ.
     """
     from posekit.hub import is_graph
 
@@ -276,6 +276,13 @@ def load_weights(
             state = {key: _placed(file.get_tensor(key), device, dtype) for key in expected}
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    for key, value in state.items():
+        kinds = [(t.is_floating_point(), t.is_complex()) for t in (value, expected[key])]
+        if kinds[0] != kinds[1]:
+            raise WeightsError(
+                f"{path} is damaged or of another model: {key} is {value.dtype}, expected "
+                f"{expected[key].dtype}"
+            )
     net.load_state_dict(state, assign=True)
     for part in net.modules():
         for name in part._non_persistent_buffers_set:

@@ -66,9 +66,9 @@ def load(
     Args:
         name: a model's public name, alias, official config name or path of such a config; or the
             folder of a trained model, as `posekit train` writes it.
-        weights: a local file in any layout that `weights_convert` reads, a graph that `posekit
-            export` wrote, or a URL; None takes the published ones, from the local cache where
-            they are there.
+        weights: a local file in any layout that `weights_convert` reads, a folder that holds one,
+            a graph that `posekit export` wrote, or a URL; None takes the published ones, from the
+            local cache where they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
         pose2d_weights: as `weights`, for `pose2d`.

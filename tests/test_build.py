@@ -123,6 +123,20 @@ def test_a_file_with_other_entries_is_refused(rtmpose_t: Path, tmp_path: Path) -
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64])
+def test_numbers_of_another_kind_are_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"weight": torch.ones(2, 2).to(dtype), "bias": torch.zeros(2)}, path)
+    net = build_network({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2})
+    with pytest.raises(WeightsError, match=rf"weight is {dtype}, expected torch\.float32"):
+        load_weights(net, path, dtype=torch.float32)
+
+
+def test_what_is_no_network_is_named() -> None:
+    with pytest.raises(InputError, match=r"fractions\.Fraction makes no network, found Fraction"):
+        build_network({"_target_": "fractions.Fraction"})
+
+
 def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(rtmpose_t.read_bytes()[:100_000])

@@ -638,7 +638,7 @@ def test_truncated_file_of_the_user_is_named_and_kept(
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"mine\.pth: no such file"):
         hub.resolve_weights(MODEL, tmp_path / "mine.pth")
-    with pytest.raises(WeightsError, match="a folder, not a file"):
+    with pytest.raises(WeightsError, match=r"weights such as model\.safetensors in .* nothing"):
         hub.resolve_weights(MODEL, tmp_path)
 
 

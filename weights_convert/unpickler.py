@@ -92,7 +92,7 @@ class _Mention(StandIn):
     __slots__ = ()
     asked: ClassVar[str]
 
-    def __new__(cls, *args: object, **kwargs: object) -> StandIn:
+    def __new__(cls, *args: object, **kwargs: object) -> _Mention:
         raise _unsafe(cls.asked)
 
 
@@ -272,7 +272,7 @@ class Unpickler(pickle._Unpickler):
 
     def count_depth(self) -> None:
         """Refuses tuples in tuples in tuples without end."""
-        made = self.stack[-1]
+        made = self.stack[-1]  # type: ignore[attr-defined]
         inner = [self._nested.get(id(item), (1,))[0] for item in made if type(item) is tuple]
         if inner:
             depth = max(inner) + 1

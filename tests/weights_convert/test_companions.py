@@ -19,6 +19,7 @@ from posekit.hub import resolve_weights
 from posekit.skeleton import load_skeleton
 from posekit.training.export import export_model
 from tests.networks import reference_state
+from weights_convert.__main__ import main
 from weights_convert.companions import companions, content_digest, file_in_folder
 
 DATA = Path(__file__).parent.parent / "data"
@@ -174,6 +175,13 @@ def test_the_folder_of_a_trained_model(folder: Path, rtmpose_t: Path, place: str
     )
     assert_loads(folder, rtmpose_t)
     assert file_in_folder(folder) == folder / place / "model.safetensors"
+
+
+def test_a_folder_is_converted_from_the_shell(folder: Path, rtmpose_t: Path) -> None:
+    save_file(foreign(), folder / "model.safetensors")
+    output = folder.parent / "a.safetensors"
+    assert main([str(folder), "--model", MODEL, "-o", str(output)]) == 0
+    assert_loads(output, rtmpose_t)
 
 
 def test_a_file_by_itself_has_no_companions(rtmpose_t: Path) -> None:

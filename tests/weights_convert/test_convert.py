@@ -255,3 +255,50 @@ def test_a_damaged_source_is_named(tmp_path: Path, rtmpose_pth: Path) -> None:
         with pytest.raises(ConversionError, match=r"b\.pth"):
             convert_file(source, "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_an_archive_that_claims_to_be_one_of_several_is_named(
+    tmp_path: Path, rtmpose_pth: Path
+) -> None:
+    data = bytearray(rtmpose_pth.read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 16] = 7  # disks
+    (tmp_path / "b.pth").write_bytes(data)
+    with pytest.raises(ConversionError, match=r"b\.pth is damaged or cut short"):
+        convert_file(tmp_path / "b.pth", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("entry", ['"x\\n\\u001b": {"dtype": "F32"', '"x": {"dtype": "F\\n\x7f"'])
+def test_a_header_cannot_act_on_the_terminal(tmp_path: Path, entry: str) -> None:
+    header = f'{{{entry}, "shape": [1], "data_offsets": [0, 4]}}}}'.encode()
+    (tmp_path / "b.st").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ConversionError) as caught:
+        convert_file(tmp_path / "b.st", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 99]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, '
+        '"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+        '{"a": ' + "[" * 10**5,
+        '{"__metadata__": ' + '{"a":' * 10**5,
+    ],
+    ids=["negative", "huge", "backwards", "beyond", "overlapping", "nested", "nested metadata"],
+)
+def test_a_hostile_header_is_one_line(tmp_path: Path, header: str) -> None:
+    (tmp_path / "b.st").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
+    with pytest.raises(ConversionError, match=r"as a safetensors file: .*$") as caught:
+        convert_file(tmp_path / "b.st", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["w_1_15", "w_7_1464", "w_7_239"])
+def test_damaged_safetensors_that_were_found(shared: Path, tmp_path: Path, name: str) -> None:
+    source = shared / "cases" / "weights" / f"{name}.safetensors"
+    with pytest.raises(ConversionError, match=rf"{name}\.safetensors: damaged or cut short"):
+        convert_file(source, "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")

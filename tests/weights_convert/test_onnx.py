@@ -26,6 +26,7 @@ from posekit.models.rtmw import RTMW
 from posekit.models.yolox import YOLOX
 from tests.networks import flatten_outputs, reference_case, relative_errors
 from weights_convert import ConversionError, convert_file, convert_state_dict
+from weights_convert.companions import content_digest
 from weights_convert.onnx import is_onnx, open_onnx, read_onnx
 from weights_convert.reader import read_checkpoint
 
@@ -442,6 +443,16 @@ def test_external_data_of_another_size_is_refused(
 ) -> None:
     path = pointing(exports("rtmpose"), tmp_path, **fields)
     with pytest.raises(ConversionError, match=message):
+        read_onnx(path, empty("rtmpose"))
+
+
+def test_a_location_that_is_no_text_is_refused(
+    exports: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = moved_out(exports("rtmpose"), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"weights.data", b"weights\xffdata"))
+    with pytest.raises(WeightsError, match=r"which is missing|damaged"):
+        content_digest(path)
         read_onnx(path, empty("rtmpose"))
 
 
