@@ -12,7 +12,6 @@ hold the YAMLs to; rows of MMDetection stay as they are where FOLDER is not give
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class, instantiate
-
 from benchmarks.audit_reader import ConfigError, read_config
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
-from posekit.config import read_config as read_yaml
 from posekit.skeleton import load_skeleton
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from posekit.training.losses import keypoint_weights, pose_loss
 
 TABLE = Path(__file__).parent.parent / "tests" / "data" / "official_values.json"
@@ -108,40 +105,34 @@ def write_table(table: Mapping[str, Any]) -> None:
 
 def posekit_values(name: str) -> Values:
     """A YAML's values, with the defaults of the classes that it names."""
-    config = read_yaml(name)
-    net = get_class(config["net"]["_target_"])
-    defaults = {
-        key: parameter.default
-        for key, parameter in inspect.signature(net).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    values: Values = {"net": net.__name__}
-    arguments = {**defaults, **config["net"]}
-    values |= {f"net.{key}": v for key, v in arguments.items() if key != "_target_"}
+    spec = load_spec(name)
+    config = spec.to_config()
+    values: Values = {"net": spec.net.name}
+    values |= {f"net.{key}": v for key, v in spec.net.arguments.items()}
     values |= config.get("preprocess", {})
-    codec = instantiate(config["codec"], _convert_="all")
-    values["codec"] = type(codec).__name__
-    settings = inspect.signature(type(codec)).parameters
-    given = {**config["codec"], **vars(codec)}
-    values |= {f"codec.{key}": v for key, v in given.items() if key in settings}
-    if "classes" in config:
-        values = {"keep_ratio": True, **values}
-        keys = ("nms_threshold", "max_detections")
-        values |= {key: config[key] for key in keys}
-        values["classes"] = len(config["classes"])
+    if not isinstance(spec, LifterSpec):
+        values["input_size"] = spec.input_size
+    codec = spec.codec.make()
+    values["codec"] = spec.codec.name
+    given = {**spec.codec.arguments, **vars(codec)}
+    values |= {f"codec.{key}": given[key] for key in spec.codec.arguments}
+    if isinstance(spec, DetectorSpec):
+        values["nms_threshold"] = spec.nms_threshold
+        values["max_detections"] = spec.max_detections
+        values["classes"] = len(spec.classes)
     else:
-        values["flip_test"] = config["flip_test"]
-        values["output_keypoints"] = config["net"]["num_keypoints"]
-    if hasattr(codec, "encode") and "preprocess" in config:
-        values |= _training_values(config, codec)
+        values["flip_test"] = spec.flip_test
+        values["output_keypoints"] = spec.net.arguments["num_keypoints"]
+    if hasattr(codec, "encode") and isinstance(spec, PoseSpec):
+        values |= _training_values(spec, codec)
     return _plain({key: v for key, v in values.items() if key not in IRRELEVANT})
 
 
-def _training_values(config: Mapping[str, Any], codec: Any) -> Values:
-    criterion = pose_loss(config, codec)
+def _training_values(spec: PoseSpec, codec: Any) -> Values:
+    criterion = pose_loss(spec, codec)
     arguments = {k: v for k, v in vars(criterion).items() if isinstance(v, float)}
-    names = load_skeleton(config["keypoints"]).names
-    weights = keypoint_weights(config, names)
+    names = load_skeleton(spec.keypoints).names
+    weights = keypoint_weights(spec.keypoint_weights, names)
     return {
         "loss": type(criterion).__name__,
         **{f"loss.{key}": v for key, v in arguments.items()},

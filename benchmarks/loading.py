@@ -21,9 +21,9 @@ WRITE = """
 import sys
 from safetensors.torch import save_file
 from posekit.build import build_network
-from posekit.config import read_config
+from posekit.spec import load_spec
 import torch
-net = build_network(read_config(sys.argv[1])["net"])
+net = build_network(load_spec(sys.argv[1]).net)
 state = {k: torch.zeros(v.shape, dtype=v.dtype) for k, v in net.state_dict().items()}
 save_file(state, sys.argv[2], metadata={"model": sys.argv[1]})
 """
@@ -34,7 +34,7 @@ import torch, posekit, posekit.build, posekit.config, posekit.predictor
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 # What the network's own libraries take is not the weights'.
-posekit.build.build_network(posekit.config.read_config(sys.argv[1])["net"])
+posekit.build.build_network(posekit.spec.load_spec(sys.argv[1]).net)
 before, start = peak(), time.perf_counter()
 predictor = posekit.load(sys.argv[1], weights=sys.argv[2], detector="whole_image", device="cpu")
 taken = time.perf_counter() - start

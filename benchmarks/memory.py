@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 import posekit
 from posekit.build import build_network
 from posekit.commands.table import format_table
-from posekit.config import read_config
+from posekit.spec import load_spec
 from posekit.video import VideoWriter
 
 MODEL, LIFTER = "rtmpose-t_body8-256x192", "motionbert-ft_h36m"
@@ -99,7 +99,7 @@ def make_video(path: Path, frames: int, size: tuple[int, int]) -> Path:
 
 
 def random_weights(name: str, folder: Path) -> Path:
-    net = build_network(read_config(name)["net"], device="cpu")
+    net = build_network(load_spec(name).net, device="cpu")
     path = folder / f"{name}.safetensors"
     save_file(dict(net.state_dict()), path, metadata={"model": name})
     return path

@@ -52,7 +52,7 @@ def main() -> None:
     loading = 4 * arguments.steps * arguments.batch / (time.perf_counter() - start)
     del batches
 
-    net = build_network(task.model["net"], device="cpu").to(device).train()
+    net = build_network(task.spec.net, device="cpu").to(device).train()
     optimizer = make_optimizer(net, config, arguments.batch)
     times = []
     for batch in itertools.islice(itertools.cycle(first), arguments.steps + 1):

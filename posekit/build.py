@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from posekit.backends.files import GraphFile
-from posekit.config import locate, read_config
+from posekit.config import locate
 from posekit.errors import InputError, WeightsError, first_line
 from posekit.finite import check_finite_weights
 from posekit.names import match_names
 from posekit.provenance import stored_meta, warn_of_other_names
+from posekit.spec import Component, Spec, load_spec
 
 __all__ = [
     "build_network",
@@ -35,7 +35,11 @@ log = logging.getLogger(__name__)
 
 
 def create_model(
-    name: str, *, weights: str | Path | None = None, num_keypoints: int | None = None
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    num_keypoints: int | None = None,
+    trust: bool = False,
 ) -> nn.Module:
     """The bare network of a model, in eval mode on the CPU.
 
@@ -46,25 +50,27 @@ def create_model(
             own.
         num_keypoints: another number of keypoints than the configuration's. In the layers whose
             shape depends on it each starts as the mean of those that the weights know.
+        trust: build classes that are not posekit's of a model's folder, which run code.
 
     Raises:
         UnknownModelError: no such model.
+        InputError: a configuration that does not describe a model.
         WeightsError: the weights do not fit.
     """
     from posekit.hub import resolve_weights
 
     found = locate(name)
     name, weights = found.name, weights or found.weights
-    model = read_config(name, found.search)
-    config = model["net"]
+    spec = load_spec(name, found.search, trust=trust or not found.needs_trust)
+    wanted = spec.net if num_keypoints is None else _for_keypoints(spec.net, num_keypoints)
     if weights is None:
-        return build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
+        return build_network(wanted, device="cpu").eval()
     path = resolve_weights(name, weights, search=found.search)
-    if num_keypoints is None or num_keypoints == config.get("num_keypoints"):
-        warn_of_other_names(name, model, path, search=found.search)
-        return load_weights(build_network(config), path, dtype=torch.float32)
-    net = build_network(config, num_keypoints=num_keypoints, device="cpu").eval()
-    fresh, _ = load_initial_weights(net, {**config, "num_keypoints": num_keypoints}, path)
+    if wanted == spec.net:
+        warn_of_other_names(spec, path, search=found.search)
+        return load_weights(build_network(wanted), path, dtype=torch.float32)
+    net = build_network(wanted, device="cpu").eval()
+    fresh, _ = load_initial_weights(net, wanted, path)
     log.warning(
         "%s for %d keypoints: each starts as the mean of those it knows: %s",
         *(name, num_keypoints, ", ".join(fresh)),
@@ -72,9 +78,16 @@ def create_model(
     return net
 
 
+def _for_keypoints(net: Component, num_keypoints: int) -> Component:
+    if "num_keypoints" not in net.arguments:
+        raise InputError(f"num_keypoints does not apply to {net.name}")
+    if num_keypoints < 1:
+        raise InputError(f"num_keypoints must be at least 1, found {num_keypoints}")
+    return net.having(num_keypoints=num_keypoints)
+
+
 def load_network(
-    name: str,
-    config: Mapping[str, Any],
+    spec: Spec,
     weights: str | Path | None = None,
     *,
     search: Sequence[Path] = (),
@@ -85,8 +98,7 @@ def load_network(
     """A model's network with its weights, in eval mode; a `GraphFile` where these are a graph.
 
     Args:
-        name: its public name.
-        config: its YAML.
+        spec: its description.
         weights, search, key: as `posekit.hub.resolve_weights`.
         device, dtype: as `load_weights`.
 
@@ -95,17 +107,17 @@ def load_network(
     """
     from posekit.hub import model_in_file, resolve_weights
 
-    path = resolve_weights(name, weights, search=search, key=key)
-    net = load_weights(build_network(config["net"]), path, device=device, dtype=dtype)
-    if weights is not None and (named := model_in_file(path)) not in (None, name):
-        log.warning("%s are weights of %s; they fit and are used for %s", weights, named, name)
-    warn_of_other_names(name, config, path, search=search)
+    path = resolve_weights(spec.name, weights, search=search, key=key)
+    net = load_weights(build_network(spec.net), path, device=device, dtype=dtype)
+    if weights is not None and (named := model_in_file(path)) not in (None, spec.name):
+        log.warning("%s are weights of %s; they fit and are used for %s", weights, named, spec.name)
+    warn_of_other_names(spec, path, search=search)
     return net
 
 
 def load_initial_weights(
     net: nn.Module,
-    config: Mapping[str, Any],
+    described: Component,
     path: Path,
     *,
     names: Sequence[str] = (),
@@ -119,7 +131,7 @@ def load_initial_weights(
 
     Args:
         net: the network; it is changed.
-        config: what it was built from.
+        described: what it was built from.
         path: posekit weights.
         names: of the network's keypoints; without them, those of a file are the same unless their
             number differs.
@@ -141,8 +153,9 @@ def load_initial_weights(
     if names and meta is not None and meta.keypoints:
         names_in_file = meta.keypoints
     state = net.state_dict()
-    free = _output_entries(config)
-    count = config.get("num_keypoints", config.get("num_classes", 0))
+    free = _output_entries(described)
+    arguments = described.arguments
+    count = arguments.get("num_keypoints", arguments.get("num_classes", 0))
     numbers = match_names(names, names_in_file).indices or [-1] * count
     fits = False
     try:
@@ -174,55 +187,45 @@ def load_initial_weights(
     return sorted(fresh), kept
 
 
-def _output_entries(config: Mapping[str, Any]) -> list[str]:
+def _output_entries(described: Component) -> list[str]:
     """Names of the parameters whose shape depends on the number of keypoints or classes."""
     entries: dict[str, None] = {}
     for argument in ("num_keypoints", "num_classes"):
-        if argument in config:
+        if (count := described.arguments.get(argument)) is not None:
             one, other = (
-                build_network({**config, argument: config[argument] + more}).state_dict()
+                build_network(described.having(**{argument: count + more})).state_dict()
                 for more in (0, 1)
             )
             entries |= dict.fromkeys(key for key in one if one[key].shape != other[key].shape)
     return list(entries)
 
 
-def build_network(
-    config: Mapping[str, Any],
-    *,
-    num_keypoints: int | None = None,
-    device: str | torch.device = "meta",
-) -> nn.Module:
-    """The network that a configuration's `net` describes.
+def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.Module:
+    """The network of a description, with random weights.
 
     Args:
-        config: `_target_` and its arguments.
-        num_keypoints: replaces the configuration's.
+        net: `Spec.net`.
         device: where parameters are made; on `meta` they take no memory until weights come. A
             network that needs numbers of its own, which no weights hold, is made on the CPU then.
+
+    Raises:
+        InputError: the network does not take the arguments, or is none.
     """
-    arguments = dict(config)
-    if num_keypoints is not None:
-        if "num_keypoints" not in arguments:
-            raise InputError(f"num_keypoints does not apply to {arguments['_target_']}")
-        if num_keypoints < 1:
-            raise InputError(f"num_keypoints must be at least 1, found {num_keypoints}")
-        arguments["num_keypoints"] = num_keypoints
     if str(device) == "meta":
         try:
-            net = _instantiate(arguments, device)
+            made = _make(net, device)
         except Exception:  # such as of a constructor that looks at numbers
-            return _instantiate(arguments, "cpu")
-        return _instantiate(arguments, "cpu") if _keeps_numbers(net) else net
-    return _instantiate(arguments, device)
+            return _make(net, "cpu")
+        return _make(net, "cpu") if _keeps_numbers(made) else made
+    return _make(net, device)
 
 
-def _instantiate(arguments: Mapping[str, Any], device: str | torch.device) -> nn.Module:
+def _make(net: Component, device: str | torch.device) -> nn.Module:
     with torch.device(device), _Unfilled() if str(device) == "meta" else nullcontext():
-        net = instantiate(arguments, _convert_="all")
-    if not isinstance(net, nn.Module):
-        raise InputError(f"{arguments['_target_']} makes no network, found {type(net).__name__}")
-    return net
+        made = net.make()
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{net.target} is no network: expected a torch.nn.Module")
+    return made
 
 
 def _keeps_numbers(net: nn.Module) -> bool:
@@ -265,8 +268,8 @@ def load_weights(
         dtype: of floating-point entries; None keeps the file's.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, shapes that differ, numbers that are
-            not finite, as read or in the type asked for.
+        WeightsError: damaged file, missing or unknown entries, shapes or types that differ, numbers
+            that are not finite, as read or in the type asked for.
     """
     from posekit.hub import is_graph
 
@@ -282,6 +285,16 @@ def load_weights(
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
     check_finite_weights(str(path), state)
+    for key, value in state.items():
+        if key.endswith("num_batches_tracked"):  # a count that halving all of a file changes too
+            state[key] = value.to(expected[key].dtype)
+            continue
+        kinds = [(t.is_floating_point(), t.is_complex()) for t in (value, expected[key])]
+        if kinds[0] != kinds[1]:
+            raise WeightsError(
+                f"{path} is damaged or of another model: {key} is {value.dtype}, expected "
+                f"{expected[key].dtype}"
+            )
     net.load_state_dict(state, assign=True)
     for part in net.modules():
         for name in part._non_persistent_buffers_set:
@@ -318,7 +331,8 @@ def _check_entries(
     if missing := [key for key in expected if key not in found]:
         problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
     if unknown := sorted(set(found) - set(expected)):
-        problems.append(f"{len(unknown)} entries that the model has not, such as {unknown[0]}")
+        shown = ascii(unknown[0][:200])[1:-1]
+        problems.append(f"{len(unknown)} entries that the model has not, such as {shown}")
     differing = [
         f"{key} is {found[key]}, expected {tuple(value.shape)}"
         for key, value in expected.items()

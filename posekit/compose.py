@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -26,10 +27,21 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from posekit.config import CONF_DIR, config_path, locate, nearest, read_config
+from posekit.config import (
+    CONF_DIR,
+    NO_DETECTOR,
+    Located,
+    choose_parts,
+    config_path,
+    locate,
+    nearest,
+)
 from posekit.errors import InputError, first_line
 
-__all__ = ["compose_command"]
+if TYPE_CHECKING:
+    from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec
+
+__all__ = ["Specs", "compose_command", "print_config", "read_part", "read_specs"]
 
 LITERAL_KEYS = frozenset(
     (
@@ -54,22 +66,14 @@ LITERAL_KEYS = frozenset(
 # Of these, the ones that may be several.
 SEVERAL = frozenset(("inputs", "include", "dataset.train", "dataset.val", "sequences"))
 NAMED = ("model", "pose2d", "detector")
-NO_DETECTOR = ("whole_image", "none", "null")
-# How each kind of network is trained: `conf/recipe/`.
-RECIPES = {
-    "rtmpose.RTMPose": "rtmpose",
-    "rtmw.RTMW": "rtmw",
-    "vitpose.ViTPose": "vitpose",
-    "hrnet.HRNetPose": "heatmap",
-    "resnet.ResNetPose": "heatmap",
-    "rtmdet.RTMDet": "rtmdet",
-    "motionbert.MotionBERT": "motionbert",
-    # Networks of the user's own, by what their outputs mean.
-    "simcc.SimCC": "rtmpose",
-    "heatmap.MSRAHeatmap": "heatmap",
-    "heatmap.UDPHeatmap": "heatmap",
-    "boxes.DistanceBoxes": "rtmdet",
-    "lifting.MotionBERTLift": "motionbert",
+MODEL_GROUPS = ("model", "detector", "lifter")
+# The recipe in conf/recipe/ for networks whose `FAMILY` names none, by what their outputs mean.
+CODEC_RECIPES = {
+    "SimCC": "rtmpose",
+    "MSRAHeatmap": "heatmap",
+    "UDPHeatmap": "heatmap",
+    "DistanceBoxes": "rtmdet",
+    "MotionBERTLift": "motionbert",
 }
 # Configurations that are chosen as a whole.
 GROUPS = ("augment", "dataset", "experiment", "recipe")
@@ -98,8 +102,12 @@ def compose_command(
     groups, literals, others = _sorted_out(overrides)
     choose = CHOOSERS.get(command, _choose_for_prediction)
     chosen = choose(groups, others, search)
-    # Restores a global Hydra state that was there before.
-    with _looking_into(chosen.search), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+    others = [_settable(override) for override in others]
+    trust = _asks_for_trust(others)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_looking_into(chosen, stack, trust=trust))
+        # Restores a global Hydra state that was there before.
+        stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
         base = list(chosen.overrides)
         try:
             config = compose(command, [*base, *others])
@@ -123,12 +131,71 @@ def compose_command(
         raise InputError(f"{key} is missing: add {key}=... to the command")
     # Training from null starts at random.
     unset = ("published",) if command == "train" else (None, "published")
-    for key, weights in chosen.weights.items():
-        if weights is not None and values.get(key, "") in unset:
-            values[key] = str(weights)
+    for group, part in chosen.parts.items():
+        key = chosen.weights[group]
+        if part.weights is not None and values.get(key, "") in unset:
+            values[key] = str(part.weights)
     values["names"] = chosen.names
+    if chosen.dataset is not None or command == "evaluate":
+        values["names"]["dataset"] = chosen.dataset
     values["search"] = [str(folder) for folder in chosen.search]
+    values["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.needs_trust]
     return values
+
+
+class Specs(NamedTuple):
+    """The parts of a composed configuration; None for one that is not there."""
+
+    model: PoseSpec | None
+    detector: DetectorSpec | None
+    lifter: LifterSpec | None
+
+
+def read_specs(config: Mapping[str, Any]) -> Specs:
+    """The parts of a composed configuration as descriptions. Imports PyTorch.
+
+    Raises:
+        InputError: values that do not describe a model; see `posekit.spec.read_spec`.
+    """
+    from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
+
+    kinds = {"model": PoseSpec, "detector": DetectorSpec, "lifter": LifterSpec}
+    found: dict[str, Any] = {group: read_part(config, group) for group in kinds}
+    for group, kind in kinds.items():
+        if found[group] is not None and not isinstance(found[group], kind):
+            raise InputError(
+                f"{group}={found[group].name} is not a {group}: move its YAML to another folder"
+            )
+    return Specs(**found)
+
+
+def read_part(config: Mapping[str, Any], group: str) -> Spec | None:
+    """What stands under `model`, `detector` or `lifter`, of whatever kind it is.
+
+    Raises:
+        InputError: as `read_specs`.
+    """
+    from posekit.spec import read_spec
+
+    name = config["names"][group]
+    if name is None:
+        return None
+    return read_spec(
+        config[group],
+        name,
+        search=[Path(folder) for folder in config["search"]],
+        trust=group in config["trusted"],
+        where=f"{group}.",
+    )
+
+
+def print_config(config: Mapping[str, Any]) -> None:
+    """Prints a composed configuration, each part with all that its YAML leaves open."""
+    shown = {key: value for key, value in config.items() if key != "trusted"}
+    for group in MODEL_GROUPS:
+        if (part := read_part(config, group)) is not None:
+            shown[group] = part.to_config()
+    print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None), end="")
 
 
 _folders: ContextVar[tuple[Path, ...]] = ContextVar("_folders", default=())
@@ -146,12 +213,62 @@ Plugins.instance().register(_OwnFolders)
 
 
 @contextlib.contextmanager
-def _looking_into(folders: tuple[Path, ...]) -> Iterator[None]:
-    token = _folders.set(folders)
+def _looking_into(chosen: _Chosen, stack: contextlib.ExitStack, *, trust: bool) -> Iterator[None]:
+    """Lets Hydra see the user's own folders.
+
+    Of a folder that somebody else may have written it sees a copy of the one YAML that was asked
+    for: no other file of it can take part, and nothing in that one is evaluated.
+    """
+    folders = list(chosen.search)
+    if not trust:
+        foreign = {root for part in chosen.parts.values() for root in part.foreign}
+        copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="posekit-")))
+        folders = [copies, *(root for root in folders if root not in foreign)]
+        for part in chosen.parts.values():
+            if part.is_foreign:
+                _copy_as_data(config_path(part.name, part.search), copies)
+    token = _folders.set(tuple(folders))
     try:
         yield
     finally:
         _folders.reset(token)
+
+
+def _copy_as_data(path: Path, folder: Path) -> None:
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for key, value in _leaves(values):
+        if "${" in f"{key}{value}":
+            raise InputError(
+                f"{path}: {key}: interpolations such as {value} are not evaluated in a model's "
+                "folder; if you know who wrote it, pass trust=true"
+            )
+    if "defaults" in values:
+        raise InputError(f"{path}: unknown key defaults: a model's YAML stands by itself")
+    target = folder / path.parent.name / path.name
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, key)
+    else:
+        yield key, value
+
+
+def _settable(override: str) -> str:
+    """`model.x=y` may set what the YAML leaves open; whether there is such a key, `Spec` knows."""
+    key, equals, _ = override.partition("=")
+    return f"++{override}" if equals and key.partition(".")[0] in MODEL_GROUPS else override
+
+
+def _asks_for_trust(overrides: Sequence[str]) -> bool:
+    values = [o.partition("=")[2] for o in overrides if o.lstrip("+").startswith("trust=")]
+    return bool(values) and values[-1].lower() == "true"
 
 
 class _Chosen(NamedTuple):
@@ -159,45 +276,46 @@ class _Chosen(NamedTuple):
 
     Attributes:
         overrides: for Hydra.
-        names: public names of `model`, `detector` and `lifter`, None for none.
-        search: folders of configurations that come before the packaged ones.
-        weights: those that lie in a trained model's folder, by their key.
+        parts: by group of the configuration: `model`, `detector`, `lifter`.
+        weights: the key that names the weights of each part.
+        dataset: the data set, for evaluation.
     """
 
     overrides: tuple[str, ...]
-    names: dict[str, str | None]
-    search: tuple[Path, ...]
-    weights: dict[str, Path | None]
+    parts: dict[str, Located]
+    weights: dict[str, str]
+    dataset: str | None = None
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """Public names, None for a part that is not there."""
+        names = {group: part.name for group, part in self.parts.items()}
+        return {group: names.get(group) for group in MODEL_GROUPS}
+
+    @property
+    def search(self) -> tuple[Path, ...]:
+        """All folders of configurations that come before the packaged ones."""
+        return tuple(dict.fromkeys(root for part in self.parts.values() for root in part.search))
 
 
 def _choose_for_prediction(
     groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
 ) -> _Chosen:
     """The model that sees the image, the lifter above it where one was named, the detector."""
-    model = locate(groups.get("model", "human"), search)
-    config = read_config(model.name, model.search)
-    weights = {"weights": model.weights}
-    lifter = None
-    if "pose2d" in config:
-        lifter = model.name
-        model = locate(groups.get("pose2d", config["pose2d"]), model.search)
-        weights["pose2d_weights"] = model.weights
-        config = read_config(model.name, model.search)
-    elif "pose2d" in groups:
-        raise InputError(f"pose2d applies to models that lift 2D poses; {model.name} does not")
-    found = groups.get("detector", config.get("detector"))
-    detector = None
-    search = model.search
-    if found is not None and found not in NO_DETECTOR:
-        detector = locate(found, search, detector=True)
-        weights["detector_weights"] = detector.weights
-        search = detector.search
-    overrides = [f"model={model.name}"]
-    overrides.append(f"detector={detector.name}" if detector else "~detector")
-    if lifter is not None:
-        overrides.append(f"lifter={lifter}")
-    names = {"model": model.name, "detector": detector and detector.name, "lifter": lifter}
-    return _Chosen(tuple(overrides), names, tuple(search), weights)
+    parts = choose_parts(
+        groups.get("model", "human"),
+        pose2d=groups.get("pose2d"),
+        detector=groups.get("detector"),
+        search=search,
+    )
+    found = {group: part for group, part in parts._asdict().items() if part is not None}
+    overrides = [f"{group}={part.name}" for group, part in found.items()]
+    if parts.detector is None:
+        overrides.append("~detector")
+    weights = {"model": "weights", "detector": "detector_weights"}
+    if parts.lifter is not None:
+        weights |= {"lifter": "weights", "model": "pose2d_weights"}
+    return _Chosen(tuple(overrides), found, weights)
 
 
 def _choose_for_training(
@@ -216,9 +334,8 @@ def _choose_for_training(
         overrides = ["~model", f"+{group}@model={model.name}"]
     named = any(override.startswith("recipe=") for override in others)
     if not named and "recipe" not in defaults:
-        overrides.append(f"recipe={_recipe(model.name, read_config(model.name, model.search))}")
-    names = {"model": model.name, "detector": None, "lifter": None}
-    return _Chosen(tuple(overrides), names, model.search, {"weights": model.weights})
+        overrides.append(f"recipe={_recipe(model, trust=_asks_for_trust(others))}")
+    return _Chosen(tuple(overrides), {"model": model}, {"model": "weights"})
 
 
 def _choose_for_evaluation(
@@ -228,34 +345,27 @@ def _choose_for_evaluation(
     if "pose2d" in groups:
         raise InputError("pose2d does not apply: lifters are evaluated on 2D poses of a file")
     model = locate(groups.get("model", "human"), search)
-    config = read_config(model.name, model.search)
-    weights = {"weights": model.weights}
-    search = model.search
-    dataset = next((override for override in others if override.startswith("dataset=")), None)
-    names: dict[str, str | None] = dict.fromkeys(("model", "detector", "lifter"))
-    names["dataset"] = "coco"
+    group = config_path(model.name, model.search).parent.name
+    chosen = _Chosen((f"model={model.name}",), {group: model}, {group: "weights"}, "coco")
     named = groups.get("detector", "none")
-    if "classes" in config or "pose2d" in config:
-        group = "detector" if "classes" in config else "lifter"
+    dataset = next((override for override in others if override.startswith("dataset=")), None)
+    if group != "model":
         if named not in NO_DETECTOR:
             raise InputError(f"detector gives boxes to pose models; {model.name} is a {group}")
-        names |= {group: model.name, "dataset": "coco_boxes" if group == "detector" else None}
-        overrides = ["~model", f"{group}={model.name}"]
+        overrides = ("~model", f"{group}={model.name}")
         if group == "lifter":
-            overrides.append("~dataset")
-        elif dataset is None:
-            overrides.append("dataset=coco_boxes")
-    else:
-        names["model"] = model.name
-        overrides = [f"model={model.name}"]
-        if named not in NO_DETECTOR:
-            detector = locate(named, search, detector=True)
-            names["detector"], search = detector.name, detector.search
-            weights["detector_weights"] = detector.weights
-            overrides.append(f"detector={detector.name}")
+            chosen = chosen._replace(overrides=(*overrides, "~dataset"), dataset=None)
+        else:
+            more = ("dataset=coco_boxes",) if dataset is None else ()
+            chosen = chosen._replace(overrides=(*overrides, *more), dataset="coco_boxes")
+    elif named not in NO_DETECTOR:
+        detector = locate(named, model.search, detector=True, foreign=model.foreign)
+        chosen.parts["detector"] = detector
+        chosen.weights["detector"] = "detector_weights"
+        chosen = chosen._replace(overrides=(*chosen.overrides, f"detector={detector.name}"))
     if dataset is not None:
-        names["dataset"] = _unquoted(dataset.partition("=")[2])
-    return _Chosen(tuple(overrides), names, tuple(search), weights)
+        chosen = chosen._replace(dataset=_unquoted(dataset.partition("=")[2]))
+    return chosen
 
 
 def _choose_network(
@@ -263,13 +373,12 @@ def _choose_network(
 ) -> _Chosen:
     """As for prediction, or a detector alone."""
     found = locate(groups.get("model", "human"), search)
-    if "classes" not in read_config(found.name, found.search):
+    if config_path(found.name, found.search).parent.name != "detector":
         return _choose_for_prediction(groups, others, search)
     if len(groups) > 1:
         raise InputError(f"{found.name} is a detector and goes alone: name nothing else")
-    names = {"model": None, "detector": found.name, "lifter": None}
     overrides = ("~model", f"detector={found.name}")
-    return _Chosen(overrides, names, found.search, {"weights": found.weights})
+    return _Chosen(overrides, {"detector": found}, {"detector": "weights"})
 
 
 def _choose_for_export(
@@ -318,15 +427,19 @@ def _experiment_defaults(others: Sequence[str], search: Sequence[Path]) -> dict[
     return defaults
 
 
-def _recipe(model: str, config: Mapping[str, Any]) -> str:
+def _recipe(model: Located, *, trust: bool) -> str:
     """The stem of the YAML in conf/recipe/ for a network, or else for its codec."""
-    for target in (config["net"].get("_target_"), config.get("codec", {}).get("_target_")):
-        if (kind := ".".join(str(target).split(".")[-2:])) in RECIPES:
-            return RECIPES[kind]
-    raise InputError(
-        f"{model} cannot be trained: there are recipes for {', '.join(sorted(set(RECIPES)))}; "
-        "name one of conf/recipe/ with recipe=NAME for a network of your own"
-    )
+    from posekit.spec import load_spec
+
+    spec = load_spec(model.name, model.search, trust=trust or not model.needs_trust)
+    recipe = spec.net.family.recipe or CODEC_RECIPES.get(spec.codec.name)
+    if recipe is None:
+        known = sorted(path.stem for path in (CONF_DIR / "recipe").glob("*.yaml"))
+        raise InputError(
+            f"{model.name} cannot be trained: there are recipes for {', '.join(known)}; name one "
+            "with recipe=NAME for a network of your own"
+        )
+    return recipe
 
 
 def _missing_keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

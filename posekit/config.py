@@ -17,8 +17,11 @@ from posekit.errors import InputError, UnknownModelError
 __all__ = [
     "CONF_DIR",
     "DETECTOR_ALIASES",
+    "NO_DETECTOR",
     "PACKAGED",
     "Located",
+    "Parts",
+    "choose_parts",
     "config_path",
     "find_checkpoint",
     "list_models",
@@ -37,6 +40,9 @@ CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.paren
 PACKAGED = _PACKAGE / "packaged"
 
 GROUPS = ("model", "detector", "lifter")
+
+# Said in place of a detector's name: each image is one box.
+NO_DETECTOR = ("whole_image", "none", "null")
 
 # What a detector's subject is called where a detector is asked for.
 DETECTOR_ALIASES = {
@@ -57,18 +63,100 @@ class Located(NamedTuple):
         name: the public name.
         search: folders of configurations to look into before the packaged ones.
         weights: of a trained model's folder; None for a model that is known by its name.
+        foreign: of `search`, the folders that were given as a model, whoever wrote them; the
+            others are the user's own.
     """
 
     name: str
     search: tuple[Path, ...]
     weights: Path | None
+    foreign: tuple[Path, ...] = ()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its YAML may have been written by somebody else."""
+        return config_path(self.name, self.search).parent.parent in self.foreign
+
+    @property
+    def needs_trust(self) -> bool:
+        """Whether it is a model that somebody may have passed on, not a YAML of the user's own."""
+        root = config_path(self.name, self.search).parent.parent
+        return root in self.foreign and (root / "model.safetensors").is_file()
 
 
-def locate(name: str, search: Sequence[Path] = (), *, detector: bool = False) -> Located:
+class Parts(NamedTuple):
+    """The networks of a predictor.
+
+    Attributes:
+        model: sees the image.
+        detector: finds what the model is for; None takes each image as one box.
+        lifter: lifts the model's 2D keypoints to 3D; None for none.
+    """
+
+    model: Located
+    detector: Located | None
+    lifter: Located | None
+
+
+def choose_parts(
+    name: str,
+    *,
+    pose2d: str | None = None,
+    detector: str | None = None,
+    search: Sequence[Path] = (),
+) -> Parts:
+    """What works together when a model is named.
+
+    Args:
+        name: of a model, as `locate` takes it; a lifter stands above the 2D model it builds on.
+        pose2d: another 2D model for a lifter.
+        detector: another detector, or one of `NO_DETECTOR`.
+        search: the user's own folders of configurations.
+
+    Raises:
+        UnknownModelError: nothing has that name.
+        InputError: `name` is a detector, or `pose2d` does not apply.
+    """
+    model = locate(name, search)
+    config = read_config(model.name, model.search)
+    if "classes" in config:
+        raise InputError(f"{model.name} is a detector; name a pose model and pass detector={name}")
+    lifter = None
+    if "pose2d" in config:
+        lifter = model
+        below = pose2d or config["pose2d"]
+        model = locate(below, lifter.search, foreign=lifter.foreign)
+        config = read_config(model.name, model.search)
+        if "keypoints" not in config or "pose2d" in config:
+            raise InputError(f"pose2d of {lifter.name}: expected a 2D pose model, found {below}")
+    elif pose2d is not None:
+        raise InputError(f"pose2d applies to models that lift 2D poses; {model.name} does not")
+    named = config.get("detector") if detector is None else detector
+    if named is None or named in NO_DETECTOR:
+        return Parts(model, None, lifter)
+    found = locate(named, model.search, detector=True, foreign=model.foreign)
+    if "classes" not in read_config(found.name, found.search):
+        raise InputError(f"detector: {found.name} is not a detector; `posekit models` lists them")
+    return Parts(model, found, lifter)
+
+
+def locate(
+    name: str,
+    search: Sequence[Path] = (),
+    *,
+    detector: bool = False,
+    foreign: Sequence[Path] = (),
+) -> Located:
     """As `resolve_name`, and two paths are names too.
 
     The folder of a trained model, a run or its export, and `<folder>/<group>/<name>.yaml`, where
-    the group is `model`, `detector` or `lifter`.
+    the group is `model`, `detector` or `lifter`. Both are foreign: what is in them is data.
+
+    Args:
+        name: what the user said.
+        search: folders of configurations to look into before the packaged ones.
+        detector: as in `resolve_name`.
+        foreign: those of `search` that are not the user's own.
 
     Raises:
         UnknownModelError: nothing has that name.
@@ -80,20 +168,24 @@ def locate(name: str, search: Sequence[Path] = (), *, detector: bool = False) ->
             raise InputError(
                 f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
             )
-        return Located(path.stem, (path.resolve().parent.parent, *search), None)
+        root = path.resolve().parent.parent
+        return Located(path.stem, (root, *search), None, (root, *foreign))
     if isinstance(name, str) and name.strip() and Path(name).is_dir():
         try:
-            return Located(resolve_name(name, search, detector=detector), tuple(search), None)
+            public = resolve_name(name, search, detector=detector)
+            return Located(public, tuple(search), None, tuple(foreign))
         except UnknownModelError:
-            return _in_folder(Path(name).resolve(), search)
-    return Located(resolve_name(name, search, detector=detector), tuple(search), None)
+            return _in_folder(Path(name).resolve(), search, foreign)
+    public = resolve_name(name, search, detector=detector)
+    return Located(public, tuple(search), None, tuple(foreign))
 
 
-def _in_folder(folder: Path, search: Sequence[Path]) -> Located:
+def _in_folder(folder: Path, search: Sequence[Path], foreign: Sequence[Path]) -> Located:
     for root in (folder, folder / "export"):
         configs = [path for group in GROUPS for path in (root / group).glob("*.yaml")]
         if len(configs) == 1 and (root / "model.safetensors").is_file():
-            return Located(configs[0].stem, (root, *search), root / "model.safetensors")
+            weights = root / "model.safetensors"
+            return Located(configs[0].stem, (root, *search), weights, (root, *foreign))
     raise InputError(
         f"{folder} holds no trained model: expected model.safetensors and one model/NAME.yaml, "
         "there or in export/"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
 from posekit.finite import check_finite
+from posekit.spec import DetectorSpec
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
@@ -59,32 +59,28 @@ class Detector:
 
     Args:
         net: the network, on its device.
-        config: its YAML: `preprocess`, `codec`, `nms_threshold`, `max_detections`, `classes`.
+        spec: its description.
         backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
             it is, or for a graph the fastest engine.
     """
 
     def __init__(
-        self, net: nn.Module, config: Mapping[str, Any], *, backend: Backend | str | None = None
+        self, net: nn.Module, spec: DetectorSpec, *, backend: Backend | str | None = None
     ) -> None:
         parameter = next(net.parameters())
-        preprocess = config["preprocess"]
         self.net = net
-        self.codec = instantiate(config["codec"], _convert_="all")
-        self.classes: tuple[str, ...] = tuple(config["classes"])
-        self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
+        self.spec = spec
+        self.codec = spec.codec.make()
+        self.classes: tuple[str, ...] = spec.classes
+        self.input_size: tuple[int, int] = spec.input_size
         self.run: Backend = choose_backend(net, self.input_size, backend)
-        self.pad_value: int = preprocess["pad_value"]
-        self.keep_ratio: bool = preprocess.get("keep_ratio", True)
-        self.clip_boxes: bool = config.get("clip_boxes", True)
-        self.nms_threshold: float = config["nms_threshold"]
-        self.max_detections: int = config["max_detections"]
+        self.pad_value: int = spec.pad_value
+        self.keep_ratio: bool = spec.keep_ratio
+        self.clip_boxes: bool = spec.clip_boxes
+        self.nms_threshold: float = spec.nms_threshold
+        self.max_detections: int = spec.max_detections
         self.normalize = Normalize(
-            mean=preprocess["mean"],
-            std=preprocess["std"],
-            color=preprocess["color"],
-            device=parameter.device,
-            dtype=parameter.dtype,
+            **spec.normalization, device=parameter.device, dtype=parameter.dtype
         )
 
     @torch.inference_mode()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
@@ -19,6 +18,7 @@ from posekit.draw import project_heatmaps
 from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
+from posekit.spec import PoseSpec
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
@@ -73,7 +73,7 @@ class PoseEstimator:
 
     Args:
         net: the network, on its device.
-        config: its YAML: `preprocess`, `codec`, `flip_test`.
+        spec: its description.
         skeleton: the keypoints that the network finds.
         backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
             it is, or for a graph the fastest engine.
@@ -82,28 +82,24 @@ class PoseEstimator:
     def __init__(
         self,
         net: nn.Module,
-        config: Mapping[str, Any],
+        spec: PoseSpec,
         skeleton: Skeleton,
         *,
         backend: Backend | str | None = None,
     ) -> None:
         parameter = next(net.parameters())
-        preprocess = config["preprocess"]
         self.net = net
+        self.spec = spec
         self.skeleton = skeleton
-        self.codec = instantiate(config["codec"], _convert_="all")
-        self.flip_test: bool = config["flip_test"]
-        self.input_size: tuple[int, int] = tuple(preprocess["input_size"])
+        self.codec = spec.codec.make()
+        self.flip_test: bool = spec.flip_test
+        self.input_size: tuple[int, int] = spec.input_size
         self.run: Backend = choose_backend(net, self.input_size, backend)
         self.flip_indices = torch.tensor(skeleton.flip_indices, device=parameter.device)
-        self.padding: float = preprocess["padding"]
-        self.udp: bool = preprocess["udp"]
+        self.padding: float = spec.padding
+        self.udp: bool = spec.udp
         self.normalize = Normalize(
-            mean=preprocess["mean"],
-            std=preprocess["std"],
-            color=preprocess["color"],
-            device=parameter.device,
-            dtype=parameter.dtype,
+            **spec.normalization, device=parameter.device, dtype=parameter.dtype
         )
 
     def __call__(

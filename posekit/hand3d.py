@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from posekit.estimate import PoseEstimator, Poses
 from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
+from posekit.spec import PoseSpec
 
 __all__ = ["HandEstimator"]
 
@@ -36,7 +36,7 @@ class HandEstimator:
 
     Args:
         net: the network, on its device.
-        config: its YAML: `preprocess`, `codec`, `flip_test`.
+        spec: its description.
         skeleton: the keypoints of both hands.
         backend: what runs the network, as a `PoseEstimator`'s.
     """
@@ -44,17 +44,27 @@ class HandEstimator:
     def __init__(
         self,
         net: nn.Module,
-        config: Mapping[str, Any],
+        spec: PoseSpec,
         skeleton: Skeleton,
         *,
         backend: Backend | str | None = None,
     ) -> None:
-        self.estimator = PoseEstimator(net, config, skeleton, backend=backend)
+        self.estimator = PoseEstimator(net, spec, skeleton, backend=backend)
 
     @property
     def skeleton(self) -> Skeleton:
         """The keypoints of both hands."""
         return self.estimator.skeleton
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(w, h) of the network's input, in pixels."""
+        return self.estimator.input_size
+
+    @property
+    def padding(self) -> float:
+        """Sides of a crop, in multiples of its box's."""
+        return self.estimator.padding
 
     @property
     def device(self) -> torch.device:

@@ -397,9 +397,11 @@ def _unfit(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
     if not same:
         return f"it holds the weights of {named}, expected those of {model}"
     from posekit.build import build_network, check_fit
+    from posekit.spec import load_spec
 
     try:
-        check_fit(build_network(read_config(model, search)["net"]), path)
+        # A caller's folder of configurations is its own; a foreign one was looked at before.
+        check_fit(build_network(load_spec(model, search, trust=True).net), path)
     except WeightsError as error:
         return str(error).replace(str(path), "it", 1)
     return None

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from torch import nn
 
 from posekit.codecs.lifting import (
@@ -29,6 +28,7 @@ from posekit.errors import InputError
 from posekit.finite import check_finite
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton, load_skeleton
+from posekit.spec import LifterSpec
 
 __all__ = ["Lifter", "check_liftable", "lift_stream"]
 
@@ -44,19 +44,20 @@ class Lifter:
 
     Args:
         net: the network, on its device.
-        config: its YAML: `codec`, `flip_test`, `normalize`, and `net` for `max_frames`.
+        spec: its description.
         skeleton: the keypoints that the network gives.
     """
 
-    def __init__(self, net: nn.Module, config: Mapping[str, Any], skeleton: Skeleton) -> None:
+    def __init__(self, net: nn.Module, spec: LifterSpec, skeleton: Skeleton) -> None:
         parameter = next(net.parameters())
         self.net = net
+        self.spec = spec
         self.skeleton = skeleton
-        self.codec = instantiate(config["codec"], _convert_="all")
-        self.flip_test: bool = config["flip_test"]
-        self.max_frames: int = config["net"]["max_frames"]
-        self.center: tuple[float, float] = tuple(config["normalize"]["center"])
-        self.scale: float = config["normalize"]["scale"]
+        self.codec = spec.codec.make()
+        self.flip_test: bool = spec.flip_test
+        self.max_frames: int = spec.max_frames
+        self.center: tuple[float, float] = spec.center
+        self.scale: float = spec.scale
         self.device = parameter.device
         self.dtype = parameter.dtype
 

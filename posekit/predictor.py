@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import load_network, select_device
-from posekit.config import locate, read_config
+from posekit.config import Located, choose_parts
 from posekit.detect import Detector
 from posekit.draw import draw_heatmap, draw_pose
 from posekit.draw3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
@@ -45,6 +45,7 @@ from posekit.result import PoseResult
 from posekit.show import Window
 from posekit.skeleton import load_skeleton
 from posekit.smooth import smooth_one_euro, smooth_savgol
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec, load_spec
 from posekit.track import Tracker
 from posekit.transforms.device import place_images
 from posekit.transforms.nms import nearby_joints_nms
@@ -54,8 +55,6 @@ from posekit.write import ResultWriter
 __all__ = ["Part", "Predictor", "load"]
 
 log = logging.getLogger(__name__)
-
-WHOLE_IMAGE = "whole_image"
 
 
 def load(
@@ -70,20 +69,21 @@ def load(
     dtype: str | torch.dtype | None = None,
     backend: str | None = None,
     config_dir: str | Path | None = None,
+    trust: bool = False,
 ) -> Predictor:
     """A predictor with its networks, ready for images and videos.
 
     Args:
         name: a model's public name, alias, official config name or path of such a config; or the
             folder of a trained model, as `posekit train` writes it.
-        weights: a local file in any layout that `weights_convert` reads, a graph that `posekit
-            export` wrote, or a URL; None takes the published ones, from the local cache where
-            they are there.
+        weights: a local file in any layout that `weights_convert` reads, a folder that holds one,
+            a graph that `posekit export` wrote, or a URL; None takes the published ones, from the
+            local cache where they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
         pose2d_weights: as `weights`, for `pose2d`.
-        detector: a detector's name, or "whole_image" for none; None takes the model's own, whose
-            weights are fetched when the first image without `bboxes=` comes.
+        detector: a detector's name, or "none" or "whole_image" for none; None takes the model's
+            own, whose weights are fetched when the first image without `bboxes=` comes.
         detector_weights: as `weights`, for the detector.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
@@ -92,45 +92,41 @@ def load(
             once; None for PyTorch without changes, or for a graph what `auto` would take.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
+        trust: build classes that are not posekit's of a model's folder, which run code. Those of
+            `config_dir` are your own and need no such word.
 
     Raises:
         UnknownModelError: no such model or detector.
         WeightsError: weights that do not fit, or a damaged file.
         DownloadError: no source gave the weights.
-        InputError: a device, a type or a backend that cannot be used here.
+        InputError: a configuration that does not describe a model, or a device, a type or a
+            backend that cannot be used here.
     """
-    found = locate(name, () if config_dir is None else (Path(config_dir),))
-    model, search, weights = found.name, found.search, weights or found.weights
-    config = read_config(model, search)
-    if "keypoints" not in config:
-        raise InputError(f"{model} is a detector; name a pose model and pass detector='{name}'")
-    lifter, key = None, "weights="
-    if "pose2d" in config:
-        lifter = Part(model, config, weights, named_here("weights="))
-        found = locate(pose2d or config["pose2d"], search)
-        model, search, weights = found.name, found.search, pose2d_weights or found.weights
-        config, key = read_config(model, search), "pose2d_weights="
-    elif pose2d is not None or pose2d_weights is not None:
-        raise InputError(f"pose2d applies to models that lift 2D poses; {model} does not")
-    chosen = None
-    named = config["detector"] if detector is None else detector
-    if named != WHOLE_IMAGE:
-        found = locate(named, search, detector=True)
-        search = found.search
-        of_detector = detector_weights or found.weights
-        key_of_detector = named_here("detector_weights=")
-        chosen = Part(found.name, read_config(found.name, search), of_detector, key_of_detector)
-    if chosen is None and detector_weights is not None:
+    parts = choose_parts(
+        name,
+        pose2d=pose2d,
+        detector=detector,
+        search=() if config_dir is None else (Path(config_dir),),
+    )
+    if parts.lifter is None and pose2d_weights is not None:
+        raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
+    if parts.detector is None and detector_weights is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
+
+    def part(found: Located, given: str | Path | None, key: str) -> Part:
+        spec = load_spec(found.name, found.search, trust=trust or not found.needs_trust)
+        return Part(spec, given or found.weights, named_here(key))
+
+    of_model = weights if parts.lifter is None else pose2d_weights
     return Predictor.from_parts(
-        Part(model, config, weights, named_here(key)),
-        detector=chosen,
-        lifter=lifter,
+        part(parts.model, of_model, "weights=" if parts.lifter is None else "pose2d_weights="),
+        detector=parts.detector and part(parts.detector, detector_weights, "detector_weights="),
+        lifter=parts.lifter and part(parts.lifter, weights, "weights="),
         lazy_detector=detector is None and detector_weights is None,
         device=device,
         dtype=dtype,
         backend=backend,
-        search=search,
+        search=(parts.detector or parts.model).search,
     )
 
 
@@ -138,14 +134,12 @@ class Part(NamedTuple):
     """One network of a predictor, not loaded yet.
 
     Attributes:
-        name: its public name.
-        config: its YAML.
+        spec: its description.
         weights: file or URL; None for the published ones.
         key: how the user gives them, as errors name it.
     """
 
-    name: str
-    config: Mapping[str, Any]
+    spec: Spec
     weights: str | Path | None = None
     key: str = "weights="
 
@@ -214,37 +208,40 @@ class Predictor:
         # All that can be checked without weights comes first: weights may take long.
         if backend is not None:
             check_backend(backend, place, number)
-        skeleton = load_skeleton(model.config["keypoints"], search=search)
+        spec = model.spec
+        if not isinstance(spec, PoseSpec):
+            raise InputError(f"expected a 2D pose model, found {spec.name}")
+        skeleton = load_skeleton(spec.keypoints, search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
-            name, config, weights, key = part
-            return load_network(
-                name, config, weights, search=search, key=key, device=place, dtype=number
-            )
+            spec, weights, key = part
+            return load_network(spec, weights, search=search, key=key, device=place, dtype=number)
 
         find: Callable[[], Detector] | None = None
         if detector is not None:
-            part = detector
-            if "classes" not in part.config:
-                raise InputError(f"{part.name} is not a detector")
+            part, of_detector = detector, detector.spec
+            if not isinstance(of_detector, DetectorSpec):
+                raise InputError(f"{of_detector.name} is not a detector")
 
             def find() -> Detector:
-                return Detector(loaded(part), part.config, backend=backend)
+                return Detector(loaded(part), of_detector, backend=backend)
 
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
-            lifted = load_skeleton(lifter.config["keypoints"], search=search)
-            lift = Lifter(loaded(lifter), lifter.config, lifted)
+            if not isinstance(lifter.spec, LifterSpec):
+                raise InputError(f"{lifter.spec.name} does not lift 2D poses")
+            lifted = load_skeleton(lifter.spec.keypoints, search=search)
+            lift = Lifter(loaded(lifter), lifter.spec, lifted)
         net = loaded(model)
-        if note := model.config.get("note"):
-            log.warning("%s %s", model.name, note)
-        kind = HandEstimator if model.config.get("keypoints_3d") else PoseEstimator
+        if spec.note is not None:
+            log.warning("%s %s", spec.name, spec.note)
+        kind = HandEstimator if spec.keypoints_3d else PoseEstimator
         predictor = cls(
-            kind(net, model.config, skeleton, backend=backend),
+            kind(net, spec, skeleton, backend=backend),
             find if find is None or lazy_detector else find(),
             lifter=lift,
-            det_cat_ids=model.config.get("detector_categories", (0,)),
+            det_cat_ids=spec.detector_categories,
         )
         predictor._remake = functools.partial(
             cls.from_parts,
@@ -478,7 +475,7 @@ class Predictor:
                 nms_threshold=options.nms_thr,
             )
             boxes = np.column_stack([chosen.boxes_xyxy, chosen.scores])
-            if not len(boxes) and options.empty == WHOLE_IMAGE:
+            if not len(boxes) and options.empty == "whole_image":
                 boxes = _whole(image)
             found.append(boxes)
         return found

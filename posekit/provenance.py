@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from posekit.skeleton import Skeleton, load_skeleton
+from posekit.spec import DetectorSpec, Spec
 from weights_convert.dataset_meta import DatasetMeta
 
 __all__ = ["stored_meta", "warn_of_other_names"]
@@ -26,40 +26,37 @@ def stored_meta(path: Path) -> DatasetMeta | None:
         return None
 
 
-def warn_of_other_names(
-    model: str, config: Mapping[str, Any], path: Path, *, search: Sequence[Path] = ()
-) -> None:
+def warn_of_other_names(spec: Spec, path: Path, *, search: Sequence[Path] = ()) -> None:
     """Warns where a file's outputs mean something else than the configuration says.
 
     Spelling does not count: "Left Shoulder" is `left_shoulder`.
 
     Args:
-        model: its public name.
-        config: its YAML.
+        spec: the model's description.
         path: posekit weights.
         search: folders of configurations that come before the packaged ones.
     """
     meta = stored_meta(path)
     if meta is None:
         return
-    if meta.keypoints and config.get("keypoints"):
-        skeleton = load_skeleton(config["keypoints"], search=search)
+    if meta.keypoints and not isinstance(spec, DetectorSpec):
+        skeleton = load_skeleton(spec.keypoints, search=search)
         if difference := _other_keypoints(meta, skeleton):
             log.warning(
                 "%s: the weights were trained for other keypoints than the skeleton '%s': %s. "
                 "Results are named and mirrored as the skeleton says; MMPose would go by the "
                 "weights. If these are right, set `keypoints` of the model's YAML to a skeleton "
                 "of their names",
-                *(model, skeleton.name, difference),
+                *(spec.name, skeleton.name, difference),
             )
         return
-    classes = config.get("classes", ())
+    classes = spec.classes if isinstance(spec, DetectorSpec) else ()
     if classes and (difference := _first_difference("class", meta.classes, classes)):
         log.warning(
             "%s: the weights were trained for other classes than the configuration has: %s. "
             "Boxes are chosen as the configuration says; if the weights are right, set "
             "`classes` of the model's YAML to their names",
-            *(model, difference),
+            *(spec.name, difference),
         )
 
 

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 import posekit
 from posekit.build import build_network, load_initial_weights, load_weights, select_device
-from posekit.config import read_config
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
+from posekit.spec import Component, load_spec
 
 NAME = "rtmpose-t_body8-256x192"
 
@@ -49,7 +49,7 @@ def test_another_number_of_keypoints_keeps_what_it_can(
 
 
 def test_known_keypoints_keep_their_rows(rtmpose_t: Path) -> None:
-    config = {**read_config(NAME)["net"], "num_keypoints": 3}
+    config = load_spec(NAME).net.having(num_keypoints=3)
     net = build_network(config, device="cpu")
     coco = load_skeleton("coco").names
     names = [coco[16], "tail", coco[0]]
@@ -64,11 +64,10 @@ def test_known_keypoints_keep_their_rows(rtmpose_t: Path) -> None:
 
 
 def test_keypoints_with_several_maps_keep_all_of_them(tmp_path: Path) -> None:
-    config = {
-        "_target_": "posekit.models.hrnet.HRNetPose",
-        **{"width": 8, "maps_per_keypoint": 3, "num_keypoints": 2},
-    }
-    trained = build_network(config, num_keypoints=4, device="cpu").state_dict()
+    config = Component(
+        "posekit.models.hrnet.HRNetPose", {"width": 8, "maps_per_keypoint": 3, "num_keypoints": 2}
+    )
+    trained = build_network(config.having(num_keypoints=4), device="cpu").state_dict()
     save_file(trained, tmp_path / "w.safetensors")
     net = build_network(config, device="cpu")
     path = tmp_path / "w.safetensors"
@@ -79,7 +78,7 @@ def test_keypoints_with_several_maps_keep_all_of_them(tmp_path: Path) -> None:
 
 
 def test_a_file_for_other_keypoints_than_expected_gives_their_mean(rtmpose_t: Path) -> None:
-    config = {**read_config(NAME)["net"], "num_keypoints": 2}
+    config = load_spec(NAME).net.having(num_keypoints=2)
     net = build_network(config, device="cpu")
     fresh, kept = load_initial_weights(net, config, rtmpose_t, names="ab", names_in_file="abc")
     assert not kept
@@ -88,7 +87,7 @@ def test_a_file_for_other_keypoints_than_expected_gives_their_mean(rtmpose_t: Pa
 
 
 def test_as_many_keypoints_of_other_names_are_put_in_order(rtmpose_t: Path) -> None:
-    config = read_config(NAME)["net"]
+    config = load_spec(NAME).net
     coco = load_skeleton("coco").names
     net = build_network(config, device="cpu")
     names = coco[::-1]
@@ -99,7 +98,7 @@ def test_as_many_keypoints_of_other_names_are_put_in_order(rtmpose_t: Path) -> N
 
 def test_a_network_without_weights_draws_no_random_numbers() -> None:
     before = torch.get_rng_state()
-    net = build_network(read_config("vitpose-s-simple_coco-256x192")["net"])
+    net = build_network(load_spec("vitpose-s-simple_coco-256x192").net)
     assert next(net.parameters()).is_meta
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -118,16 +117,30 @@ def test_a_file_with_other_entries_is_refused(rtmpose_t: Path, tmp_path: Path) -
     path = tmp_path / "a.safetensors"
     save_file(state, path)
     with pytest.raises(WeightsError) as caught:
-        load_weights(build_network(read_config(NAME)["net"]), path)
+        load_weights(build_network(load_spec(NAME).net), path)
     for part in ("head.to_x.weight", "extra", "head.to_y.weight is (3, 3), expected (512, 256)"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64])
+def test_numbers_of_another_kind_are_refused(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"weight": torch.ones(2, 2).to(dtype), "bias": torch.zeros(2)}, path)
+    net = build_network(Component("torch.nn.Linear", {"in_features": 2, "out_features": 2}))
+    with pytest.raises(WeightsError, match=rf"weight is {dtype}, expected torch\.float32"):
+        load_weights(net, path, dtype=torch.float32)
+
+
+def test_what_is_no_network_is_named() -> None:
+    with pytest.raises(InputError, match=r"fractions\.Fraction is no network"):
+        build_network(Component("fractions.Fraction", {}))
 
 
 def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(rtmpose_t.read_bytes()[:100_000])
     with pytest.raises(WeightsError, match="not a readable safetensors file"):
-        load_weights(build_network(read_config(NAME)["net"]), path)
+        load_weights(build_network(load_spec(NAME).net), path)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +167,11 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from posekit.build import build_network, load_weights
+from posekit.spec import Component
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-net = build_network({"_target_": "torch.nn.Linear", "in_features": 8192, "out_features": 8192})
+sizes = {"in_features": 8192, "out_features": 8192}
+net = build_network(Component("torch.nn.Linear", sizes))
 before = peak()
 net = load_weights(net, Path(sys.argv[1]))
 net.weight.sum().item()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from posekit import checkpoints
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.commands.models import markdown_page
-from posekit.config import CONF_DIR, GROUPS, PACKAGED, read_config, resolve_name
-from posekit.skeleton import load_skeleton
+from posekit.config import CONF_DIR, GROUPS, PACKAGED, resolve_name
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from weights_convert.openmmlab import RULES
 
 ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
@@ -36,29 +37,21 @@ def test_every_name_of_a_row_resolves_to_it(row: Checkpoint) -> None:
 
 @ROWS
 def test_the_network_builds_and_can_be_converted(row: Checkpoint) -> None:
-    config = read_config(row.name)
-    net = build_network(config["net"])
+    spec = load_spec(row.name)
+    net = build_network(spec.net)
     assert all(parameter.is_meta for parameter in net.parameters())
     assert type(net).__name__ in RULES
-    if row.task == "detection":
-        assert config["net"]["num_classes"] == len(config["classes"])
-        assert (CONF_DIR / "detector" / f"{row.name}.yaml").is_file()
-    else:
-        skeleton = load_skeleton(config["keypoints"])
-        assert config["net"]["num_keypoints"] == skeleton.num_keypoints
-    if row.task not in ("detection", "lifting"):
-        assert config["codec"]["input_size"] == config["preprocess"]["input_size"]
+    kinds = {"detection": DetectorSpec, "lifting": LifterSpec}
+    assert type(spec) is kinds.get(row.task, PoseSpec)
 
 
 @ROWS
 def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkpoint) -> None:
-    config = read_config(row.name)
-    if row.task in ("detection", "lifting"):
+    spec = load_spec(row.name)
+    if not isinstance(spec, PoseSpec) or spec.detector == "whole_image":
         return
-    if config["detector"] == "whole_image":
-        return
-    classes = read_config(config["detector"])["classes"]
-    assert all(index < len(classes) for index in config.get("detector_categories", [0]))
+    detector = load_spec(spec.detector)
+    assert all(index < len(detector.classes) for index in spec.detector_categories)
 
 
 @ROWS
@@ -90,6 +83,6 @@ def test_the_documented_example_of_a_checkpoint_works(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     path = tmp_path / "model" / f"{row.name}.yaml"
     path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
-    config = read_config(row.name, [tmp_path])
-    assert build_network(config["net"])
-    assert config == read_config("rtmpose-s_coco-256x192")
+    spec = load_spec(row.name, [tmp_path])
+    assert build_network(spec.net)
+    assert spec == replace(load_spec("rtmpose-s_coco-256x192"), name=row.name)

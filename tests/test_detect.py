@@ -16,8 +16,11 @@ from posekit.build import build_network, load_weights
 from posekit.config import read_config
 from posekit.detect import Detections, Detector
 from posekit.hub import resolve_weights
+from posekit.spec import DetectorSpec, load_spec
 
 NAME = "rtmdet-nano_person-320"
+MAX_DETECTIONS = read_config(NAME)["max_detections"]
+MARGIN = 1e-3  # of scores; rounding was measured to change them by 2e-6
 IMAGES = (
     "000000000785",
     "000000037516",
@@ -34,8 +37,25 @@ def detector(person_detector: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POSEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         path = resolve_weights(NAME, person_detector)
-    config = read_config(NAME)
-    return Detector(load_weights(build_network(config["net"]), path), config)
+    spec = load_spec(NAME)
+    assert isinstance(spec, DetectorSpec)
+    return Detector(load_weights(build_network(spec.net), path), spec)
+
+
+def assert_same_detections(
+    found: Detections, expected: Detections, threshold: float, *, pixels: float, score: float
+) -> None:
+    """That each clear box of either side has its partner on the other.
+
+    Rounding decides which boxes at the threshold, or at the end of as many as are kept, are there,
+    and in which order equally good ones come.
+    """
+    for ours, others in ((found, expected), (expected, found)):
+        last = others.scores.min() if len(others) == MAX_DETECTIONS else threshold
+        for index in np.flatnonzero(ours.scores > max(threshold, last) + MARGIN):
+            away = np.abs(others.boxes_xyxy - ours.boxes_xyxy[index]).max(axis=1)
+            near = (away <= pixels) & (np.abs(others.scores - ours.scores[index]) <= score)
+            assert ours.labels[index] in others.labels[near], ours[index : index + 1]
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -43,11 +63,10 @@ def test_detections_match_the_reference(detector: Detector, shared: Path, name: 
     expected = json.loads((shared / "reference" / "detections" / f"{name}.json").read_text())
     image = cv2.imread(str(shared / "images" / expected["image"]))
     (found,) = detector([image], score_threshold=expected["score_thr"])
-    boxes, scores = np.array(expected["bboxes"]), np.array(expected["scores"])
-    assert len(found) == len(scores)
-    np.testing.assert_allclose(found.boxes_xyxy, boxes.reshape(-1, 4), atol=0.5)
-    np.testing.assert_allclose(found.scores, scores, atol=5e-3)
-    assert found.labels.tolist() == expected["labels"]
+    boxes = np.array(expected["bboxes"], np.float32).reshape(-1, 4)
+    wanted = Detections(boxes, np.array(expected["scores"]), np.array(expected["labels"]))
+    assert len(wanted) > 2
+    assert_same_detections(found, wanted, expected["score_thr"], pixels=0.5, score=5e-3)
 
 
 def test_images_of_a_chunk_do_not_change_each_other(detector: Detector, shared: Path) -> None:
@@ -55,7 +74,7 @@ def test_images_of_a_chunk_do_not_change_each_other(detector: Detector, shared: 
     together = detector(images)
     for image, expected in zip(images, together, strict=True):
         (alone,) = detector([image])
-        np.testing.assert_array_equal(alone.boxes_xyxy, expected.boxes_xyxy)
+        assert_same_detections(alone, expected, 0.05, pixels=1e-2, score=1e-4)
 
 
 def test_an_engine_that_computes_images_apart_gets_them_together(
@@ -73,14 +92,14 @@ def test_an_engine_that_computes_images_apart_gets_them_together(
             batches.append(len(images))
             return backend(images)
 
-    faster = Detector(detector.net, read_config(NAME), backend=Noted())
+    faster = Detector(detector.net, load_spec(NAME), backend=Noted())
     images = [cv2.imread(str(path)) for path in sorted((shared / "images").iterdir())[:5]] * 4
     together = faster(images)
     assert batches == [16, 4]
     for image, found in zip(images, together, strict=True):
         (expected,) = faster([image])
-        np.testing.assert_array_equal(found.boxes_xyxy, expected.boxes_xyxy)
-        np.testing.assert_array_equal(found.scores, expected.scores)
+        # One image alone has all threads, which add in another order.
+        assert_same_detections(found, expected, 0.05, pixels=1e-2, score=1e-4)
     # Others get them one by one: their arithmetic may change with the size of a batch.
     sizes: list[int] = []
     hook = detector.net.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
@@ -117,6 +136,4 @@ def test_tensors_give_the_same_detections(
     together = detector(tensors, score_threshold=score_threshold)
     for image, found in zip(images, together, strict=True):
         (expected,) = detector([image], score_threshold=score_threshold)
-        np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=1e-2)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
-        np.testing.assert_array_equal(found.labels, expected.labels)
+        assert_same_detections(found, expected, score_threshold, pixels=1e-2, score=1e-4)

@@ -21,9 +21,10 @@ from posekit import estimate
 from posekit.backends.engines import openvino_core
 from posekit.build import create_model
 from posekit.commands.export import FORMATS, export
-from posekit.config import PACKAGED, read_config
+from posekit.config import PACKAGED
 from posekit.detect import Detector
 from posekit.errors import InputError
+from posekit.spec import load_spec
 from posekit.training.synthetic import generate_scene
 
 MODEL = "rtmpose-t_body8-256x192"
@@ -121,7 +122,7 @@ def test_a_detectors_graph_gives_the_boxes_that_the_detector_gives(
         compiled = openvino_core().compile_model(output, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = list(compiled([np.stack(images)]).values())
     net = create_model(DRAWN_DETECTOR, weights="published")
-    detector = Detector(net, read_config(DRAWN_DETECTOR))
+    detector = Detector(net, load_spec(DRAWN_DETECTOR))
     for expected, boxes, scores, labels in zip(detector(images), *found, strict=True):
         assert len(expected) > 1
         kept = scores > 0
@@ -324,7 +325,7 @@ def test_processing_inside_the_graph_is_left_out_when_it_loads_back(
 ) -> None:
     output = tmp_path / "whole.onnx"
     export([f"model={model}", f"output={output}", "preprocess=true", "decode=true"])
-    width, height = read_config(model)["preprocess"]["input_size"]
+    width, height = load_spec(model).input_size
     images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     expected = create_model(model, weights="published")(images)
     found = create_model(model, weights=output)(images)

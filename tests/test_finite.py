@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 
 import posekit
 from posekit.build import create_model
-from posekit.config import PACKAGED, read_config
+from posekit.config import PACKAGED
 from posekit.detect import Detector
 from posekit.errors import WeightsError
 from posekit.estimate import PoseEstimator
 from posekit.skeleton import load_skeleton
+from posekit.spec import PoseSpec, load_spec
 from tests.test_hand3d import TinyNet, noise, tiny  # noqa: F401
 from tests.test_lift import SIZE, lifter_of, small_network
 
@@ -100,18 +101,18 @@ def test_a_detector_that_gives_nan(
 ) -> None:
     net = create_model(DETECTOR, weights="published")
     image = torch.from_numpy(drawing) if as_tensor else drawing
-    detector = Detector(net, read_config(DETECTOR), backend=Replaced(net, change))
+    detector = Detector(net, load_spec(DETECTOR), backend=Replaced(net, change))
     with pytest.raises(WeightsError, match="the detector gave numbers that are NaN or infinite"):
         detector([image])
-    assert len(Detector(net, read_config(DETECTOR))([image])[0])
+    assert len(Detector(net, load_spec(DETECTOR))([image])[0])
 
 
 def test_a_pose_network_that_gives_nan(drawing: np.ndarray) -> None:
     net = create_model(POSE, weights="published")
     estimator = PoseEstimator(
         net,
-        read_config(POSE),
-        load_skeleton(read_config(POSE)["keypoints"]),
+        load_spec(POSE),
+        load_skeleton("coco"),
         backend=Replaced(net, all_are_nan),
     )
     with pytest.raises(WeightsError, match="the pose network gave numbers that are NaN"):
@@ -121,9 +122,10 @@ def test_a_pose_network_that_gives_nan(drawing: np.ndarray) -> None:
 def test_heat_maps_that_are_nan() -> None:
     name = "hrnet-w32_coco-256x192"
     net = create_model(name)
-    config = read_config(name)
+    spec = load_spec(name)
+    assert isinstance(spec, PoseSpec)
     run = Replaced(net, lambda outputs: outputs.fill_(NAN))
-    estimator = PoseEstimator(net, config, load_skeleton(config["keypoints"]), backend=run)
+    estimator = PoseEstimator(net, spec, load_skeleton(spec.keypoints), backend=run)
     with pytest.raises(WeightsError, match="the pose network gave numbers that are NaN"):
         estimator([noise(0)], [np.array([[0, 0, 50, 80]], np.float32)], flip_test=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,15 +16,16 @@ import posekit
 from posekit.backends import why_unavailable
 from posekit.build import build_network
 from posekit.codecs.hand3d import Hands3D
-from posekit.config import read_config
 from posekit.hand3d import MAX_BATCH_SIZE, HandEstimator
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
+from posekit.spec import PoseSpec, load_spec
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
 
 NAME = "internet-r50_interhand3d-256x256"
-CONFIG = read_config(NAME)
+SPEC = load_spec(NAME)
+assert isinstance(SPEC, PoseSpec)
 SKELETON = load_skeleton("interhand3d")
 
 
@@ -46,8 +48,8 @@ class TinyNet(torch.nn.Module):
 @pytest.fixture
 def tiny() -> HandEstimator:
     torch.manual_seed(0)
-    codec = {**CONFIG["codec"], "heatmap_size": [8, 8, 4]}
-    return HandEstimator(TinyNet().eval(), {**CONFIG, "codec": codec}, SKELETON)
+    spec = replace(SPEC, codec=SPEC.codec.having(heatmap_size=(8, 8, 4)))
+    return HandEstimator(TinyNet().eval(), spec, SKELETON)
 
 
 def noise(seed: int, height: int = 90, width: int = 120) -> np.ndarray:
@@ -62,11 +64,11 @@ def test_photograph_matches_the_reference(shared: Path) -> None:
     reference = shared / "reference"
     [result] = json.loads((reference / "inferencer" / "hand3d__33.json").read_text())["result"]
     [expected] = result["predictions"][0]
-    net = build_network(CONFIG["net"])
+    net = build_network(SPEC.net)
     folder = reference / "pose3d" / "internet_res50_4xb16-20e_interhand3d-256x256"
     net.load_state_dict(convert_state_dict(reference_state(folder), net=net), assign=True)
     image = cv2.imread(str(shared / "images" / "33.jpg"))
-    estimator = HandEstimator(net.eval(), CONFIG, SKELETON)
+    estimator = HandEstimator(net.eval(), SPEC, SKELETON)
     box = np.array(expected["bbox"], np.float32)
     [(keypoints, scores, pose3d, _)] = estimator([image], [box])
     np.testing.assert_allclose(pose3d.keypoints[0], expected["keypoints"], atol=1e-3)
@@ -166,7 +168,7 @@ def test_flip_test_is_done_as_the_call_says(tiny: HandEstimator) -> None:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the real network, as they are before training."""
     torch.manual_seed(0)
-    state = build_network(CONFIG["net"], device="cpu").state_dict()
+    state = build_network(SPEC.net, device="cpu").state_dict()
     path = tmp_path_factory.mktemp("weights") / "internet.safetensors"
     save_file(state, path, metadata={"model": NAME})
     return path

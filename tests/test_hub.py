@@ -24,8 +24,9 @@ from safetensors.torch import load_file, safe_open, save
 from posekit import checkpoints, download, hub
 from posekit.build import build_network, load_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
-from posekit.config import find_checkpoint, read_config
+from posekit.config import find_checkpoint
 from posekit.errors import DownloadError, InputError, OutputError, PosekitError, WeightsError
+from posekit.spec import load_spec
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
 
@@ -85,7 +86,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @functools.cache
 def posekit_file(value: float = 1.0, model: str = MODEL) -> bytes:
     """A file in posekit's own layout, which is not converted again: that of MODEL's network."""
-    net = build_network(read_config(MODEL)["net"])
+    net = build_network(load_spec(MODEL).net)
     state = {
         key: torch.full(tensor.shape, value, dtype=tensor.dtype)
         for key, tensor in net.state_dict().items()
@@ -117,7 +118,7 @@ def test_official_checkpoint_is_downloaded_converted_and_cached(
     assert metadata["model"] == MODEL
     assert metadata["source"] == name
     assert metadata["source_sha256"] == hashlib.sha256(foreign).hexdigest()
-    load_weights(build_network(read_config(MODEL)["net"]), path)
+    load_weights(build_network(load_spec(MODEL).net), path)
     assert files_below(cache) == [path.name]  # the original is not kept
 
 
@@ -357,7 +358,7 @@ def test_hub_source_is_fetched_at_its_revision(
     server.publish("org/nets", "sub/net.pth", foreign, revision=COMMIT)
     publish(f"hf://org/nets/sub/net.pth@{COMMIT}")
     path = hub.resolve_weights(MODEL)
-    load_weights(build_network(read_config(MODEL)["net"]), path)
+    load_weights(build_network(load_spec(MODEL).net), path)
     assert server.exchanges[0].path == f"/org/nets/resolve/{COMMIT}/sub/net.pth"
 
 
@@ -607,7 +608,7 @@ def test_foreign_file_is_converted_once_for_its_content(
     first = hub.resolve_weights(MODEL, path)
     assert first.parent == cache / "models"
     assert first.name.startswith(MODEL)
-    load_weights(build_network(read_config(MODEL)["net"]), first)
+    load_weights(build_network(load_spec(MODEL).net), first)
     made = first.stat().st_mtime_ns
     path.rename(tmp_path / "renamed.pth")
     assert hub.resolve_weights(MODEL, tmp_path / "renamed.pth") == first
@@ -651,7 +652,7 @@ def test_truncated_file_of_the_user_is_named_and_kept(
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"mine\.pth: no such file"):
         hub.resolve_weights(MODEL, tmp_path / "mine.pth")
-    with pytest.raises(WeightsError, match="a folder, not a file"):
+    with pytest.raises(WeightsError, match=r"weights such as model\.safetensors in .* nothing"):
         hub.resolve_weights(MODEL, tmp_path)
 
 
@@ -701,7 +702,7 @@ def test_real_checkpoint(
     content = person_detector.read_bytes()
     publish(server.add(f"/person-{digits(content)}.pth", content, drops=[3_000_000]))
     path = hub.resolve_weights(MODEL)
-    load_weights(build_network(read_config(MODEL)["net"]), path)
+    load_weights(build_network(load_spec(MODEL).net), path)
 
 
 # --- the table's own Hub repositories
@@ -749,7 +750,7 @@ def test_repository_of_the_table_stands_in_for_the_official_host(
     gone = Source(f"{server.url}/gone.pth")  # answered with 404, as the host that is unreachable
     row = dataclasses.replace(row, sources=(gone, from_hub))
     monkeypatch.setattr(checkpoints, "CHECKPOINTS", (row,))
-    load_weights(build_network(read_config(model)["net"]), hub.resolve_weights(model))
+    load_weights(build_network(load_spec(model).net), hub.resolve_weights(model))
 
 
 # --- other weights than the published ones
@@ -778,7 +779,7 @@ def test_a_stand_in_is_named_at_every_load(
         assert str(path) in caplog.text
         caplog.clear()
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    load_weights(build_network(read_config(MODEL)["net"]), path)
+    load_weights(build_network(load_spec(MODEL).net), path)
     told = hub.stand_in(MODEL)
     assert told is not None
     assert told.startswith("trained by its authors, from hf://authors/nets/net.pth")
@@ -822,7 +823,7 @@ def test_other_digits_in_a_name_are_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     publish(server.add("/net-0badc0de_20230504.pth", foreign))
-    load_weights(build_network(read_config(MODEL)["net"]), hub.resolve_weights(MODEL))
+    load_weights(build_network(load_spec(MODEL).net), hub.resolve_weights(MODEL))
     found = hashlib.sha256(foreign).hexdigest()
     assert f"announces a SHA-256 of 0badc0de..., found {found}" in caplog.text
 
@@ -954,7 +955,7 @@ def test_cached_file_that_does_not_fit_is_set_aside_and_fetched_again(
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
     assert path.with_suffix(".unfit").read_bytes() == content
     assert f"{path} is set aside as {path.stem}.unfit: " in caplog.text
-    load_network(MODEL, read_config(MODEL))
+    load_network(load_spec(MODEL))
 
 
 def test_conversion_of_the_users_file_that_does_not_fit_any_more_is_made_anew(
@@ -966,7 +967,7 @@ def test_conversion_of_the_users_file_that_does_not_fit_any_more_is_made_anew(
         metadata = {"model": MODEL, "converter": "1"}
         path.write_bytes(save({"weight": torch.ones(3)}, metadata=metadata))
         assert hub.resolve_weights(MODEL, weights) == path
-        load_weights(build_network(read_config(MODEL)["net"]), path)
+        load_weights(build_network(load_spec(MODEL).net), path)
 
 
 def test_users_weights_of_another_model_are_used_with_a_warning(
@@ -974,7 +975,7 @@ def test_users_weights_of_another_model_are_used_with_a_warning(
 ) -> None:
     path = tmp_path / "mine.safetensors"
     path.write_bytes(posekit_file(1, OTHER))
-    load_network(MODEL, read_config(MODEL), path)
+    load_network(load_spec(MODEL), path)
     assert f"{path} are weights of {OTHER}; they fit and are used for {MODEL}" in caplog.text
 
 

@@ -7,6 +7,7 @@ import json
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,17 @@ from torch import Tensor, nn
 
 from posekit.build import build_network
 from posekit.codecs.lifting import stand_up
-from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.lift import LIVE_WINDOW, Lifter, lift_stream
 from posekit.models.motionbert import MotionBERT
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
+from posekit.spec import LifterSpec, load_spec
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
 
-CONFIG = read_config("motionbert-ft_h36m")
+SPEC = load_spec("motionbert-ft_h36m")
+assert isinstance(SPEC, LifterSpec)
 COCO = load_skeleton("coco")
 H36M = load_skeleton("h36m")
 SIZE = (500, 400)  # half its width times 4 mm is a metre: units of the network are metres
@@ -50,8 +52,8 @@ class Recorder(nn.Module):
 
 
 def lifter_of(net: nn.Module, *, max_frames: int = 9, flip_test: bool = False) -> Lifter:
-    config = {**CONFIG, "net": {"max_frames": max_frames}, "flip_test": flip_test}
-    return Lifter(net, config, H36M)
+    spec = replace(SPEC, net=SPEC.net.having(max_frames=max_frames), flip_test=flip_test)
+    return Lifter(net, spec, H36M)
 
 
 def small_network(max_frames: int = 9) -> MotionBERT:
@@ -120,9 +122,9 @@ def depths(results: Iterable[PoseResult], index: int = 0) -> list[float]:
 def reference_lifter(shared: Path) -> Lifter:
     """The whole network with the weights that the reference's results were made with."""
     folder = shared / "reference" / "pose3d" / "motionbert_dstformer-ft-243frm_8xb32-120e_h36m"
-    net = build_network(CONFIG["net"])
+    net = build_network(SPEC.net)
     net.load_state_dict(convert_state_dict(reference_state(folder), net=net), assign=True)
-    return Lifter(net.eval(), CONFIG, H36M)
+    return Lifter(net.eval(), SPEC, H36M)
 
 
 def recorded(shared: Path, name: str) -> list[list[dict[str, Any]]]:
@@ -685,8 +687,9 @@ def test_other_keypoints_than_cocos_are_refused() -> None:
 
 def test_every_lifter_has_a_configuration_that_lifts(shared: Path) -> None:
     for name in ("motionbert-ft_h36m", "motionbert_h36m"):
-        config = read_config(name)
-        lifter = Lifter(Recorder(), config, H36M)
+        spec = load_spec(name)
+        assert isinstance(spec, LifterSpec)
+        lifter = Lifter(Recorder(), spec, H36M)
         stats = json.loads((shared / "reference" / "metainfo" / "h36m.json").read_text())
         assert list(lifter.center) == stats["stats_info"]["bbox_center"]
         assert lifter.scale == stats["stats_info"]["bbox_scale"]

@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from benchmarks.audit_configs import TABLE, differences, is_official, posekit_values
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS
-from posekit.config import find_checkpoint, read_config
+from posekit.config import find_checkpoint
 from posekit.errors import DownloadError
 from posekit.hub import cache_dir, resolve_weights
+from posekit.spec import load_spec
 
 OFFICIAL = json.loads(TABLE.read_text(encoding="utf-8"))
 SUPERSEDED = [row.name for row in CHECKPOINTS if row.superseded]
@@ -57,7 +58,7 @@ def test_a_value_that_differs_is_told() -> None:
     ],
 )
 def test_rtmw_has_the_published_number_of_parameters(name: str, parameters: float) -> None:
-    net = build_network(read_config(name)["net"])
+    net = build_network(load_spec(name).net)
     found = sum(p.numel() for p in net.parameters()) / 1e6
     assert found == pytest.approx(parameters, abs=0.006)
 
@@ -69,7 +70,7 @@ def test_cached_weights_of_a_file_that_was_replaced_are_set_aside(
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     row = find_checkpoint(name)
-    net = build_network(read_config(name)["net"], device="cpu")
+    net = build_network(load_spec(name).net, device="cpu")
     path = cache_dir() / "models" / f"{name}.safetensors"
     path.parent.mkdir()
     metadata = {"model": name, "source": row.superseded[0], "converter": "1"}

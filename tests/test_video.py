@@ -32,6 +32,12 @@ def number(image: np.ndarray) -> int:
     return round((float(image.mean()) - 36) / 12)
 
 
+def assert_same_picture(found: np.ndarray, expected: np.ndarray) -> None:
+    """That two decoders agree; their conversions from YUV may round otherwise by processor."""
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
 def noise(seed: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
 
@@ -150,7 +156,7 @@ class TestReader:
             images = [image for image, _ in video]
         assert len(images) == video.num_frames > 0
         for image in images:
-            np.testing.assert_array_equal(image, capture.read()[1])
+            assert_same_picture(image, capture.read()[1])
 
     @pytest.mark.parametrize("degrees", [90, 180, 270])
     def test_phone_videos_are_upright(self, tmp_path: Path, degrees: int) -> None:
@@ -165,7 +171,7 @@ class TestReader:
         expected = np.rot90(image, -degrees // 90)
         assert video.size == (expected.shape[1], expected.shape[0])
         assert np.abs(found.astype(int) - expected).mean() < 4
-        np.testing.assert_array_equal(found, cv2.VideoCapture(str(path)).read()[1])
+        assert_same_picture(found, cv2.VideoCapture(str(path)).read()[1])
 
     @pytest.mark.parametrize("name", ["a:b.mp4", "写真 %03d.mp4", "http", "x?y=1#z.mp4"])
     def test_any_file_name(self, tmp_path: Path, name: str) -> None:

@@ -18,6 +18,7 @@ from posekit.cli import main
 from posekit.commands import inferencer, topdown
 from posekit.config import read_config
 from posekit.errors import DownloadError
+from posekit.spec import read_spec
 
 POSE = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
@@ -42,7 +43,7 @@ def lifter(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "lifter").mkdir()
     path = tmp_path / "lifter" / "tiny.yaml"
     path.write_text(yaml.safe_dump(config))
-    net = build_network(config["net"], device="cpu")
+    net = build_network(read_spec(config, "tiny").net, device="cpu")
     weights = tmp_path / "tiny.safetensors"
     state = {key: value.contiguous() for key, value in net.state_dict().items()}
     save_file(state, weights, metadata={"model": "tiny"})

@@ -32,10 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m weights_convert",
-        description="Convert a checkpoint of another program to posekit's safetensors. "
+        description="Convert a checkpoint, also of another program, to posekit's safetensors. "
         "Nothing that the file contains is run.",
     )
-    parser.add_argument("source", type=Path, help=".pth, .pt, .bin, .safetensors or .onnx")
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="a file (.pth, .pt, .bin, .safetensors, .onnx), or a folder with one",
+    )
     parser.add_argument(
         "--model",
         required=True,

@@ -60,7 +60,9 @@ def file_in_folder(folder: Path) -> Path:
 
 
 def companions(path: Path) -> list[Path]:
-    """The other files that hold weights of this one: shards, or an ONNX graph's external data.
+    """The other files that hold weights of this one.
+
+    These are shards, an ONNX graph's external data, and what lies beside OpenVINO's XML.
 
     Raises:
         ConversionError: one that is missing, or that lies elsewhere than beside the file.
@@ -69,6 +71,8 @@ def companions(path: Path) -> list[Path]:
         head = file.read(9)
     if is_index(head):
         return sorted(set(read_index(path).values()))
+    if head.startswith((b"<?xml", b"<net ")):
+        return [beside] if (beside := path.with_suffix(".bin")).is_file() else []
     from weights_convert.external import external_files
     from weights_convert.onnx import starts_onnx
 

@@ -16,9 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from posekit.build import build_network
-from posekit.config import read_config, resolve_name
+from posekit.config import resolve_name
 from posekit.errors import OutputError
+from posekit.spec import load_spec
 from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
+from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
@@ -54,7 +56,7 @@ def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Pat
     Args:
         source: a `.pth`, `.pt`, `.bin` or `.safetensors` file with the network's own state dict or
             in any layout known, an index of shards, or an ONNX export; its content decides what it
-            is.
+            is. Or a folder that holds one, see `weights_convert.companions.file_in_folder`.
         model: any name of the model that the weights are for.
         output: the file to write. It appears whole or not at all.
         search: folders of configurations that come before the packaged ones.
@@ -65,7 +67,9 @@ def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Pat
             written or is the source.
     """
     name = resolve_name(model, search)
-    net = build_network(read_config(name, search)["net"])
+    net = build_network(load_spec(name, search, trust=True).net)
+    if source.is_dir():
+        source = file_in_folder(source)
     digest = _sha256(source)
     if output.exists() and output.samefile(source):
         raise ConversionError(f"the output {output} is the source: name another file")
@@ -120,14 +124,13 @@ def _tell_choice(source: Path, place: str, places: list[str], view: View) -> Non
     if others:
         average = ", the moving average as mmengine saves it," if place == "state_dict" else ""
         log.warning(
-            "%s has several versions of the weights: '%s'%s is taken, %s is not",
+            "%s has several versions of the weights: '%s'%s is taken, not %s",
             *(source, place, average, " and ".join(f"'{other}'" for other in others)),
         )
     if view.copies:
         log.warning(
-            "%s has several versions of the weights: the entries '%s...' are taken, those of %s "
-            "are not",
-            *(source, view.prefix, " and ".join(f"'{other}...'" for other in view.copies)),
+            "%s has several versions of the weights: the entries '%s*' are taken, not %s",
+            *(source, view.prefix, " and ".join(f"'{other}*'" for other in view.copies)),
         )
     if view.dropped:
         log.warning("%s: left out %s", source, _listed("entries of no network", list(view.dropped)))

@@ -41,7 +41,7 @@ class ExternalData:
         """
         if tensor.data_location != EXTERNAL:
             return tensor
-        fields = {entry.key: entry.value for entry in tensor.external_data}
+        fields = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
         location = fields.get("location", "")
         offset = _number(fields.get("offset", "0"), tensor.name)
         size = self._size(location)
@@ -74,6 +74,11 @@ class ExternalData:
         with located_beside(self._path, location).open("rb") as file:
             file.seek(offset)
             return file.read(length)
+
+
+def _text(value: str | bytes) -> str:
+    """A string of a graph, which some versions of protobuf give as bytes where it is damaged."""
+    return value if isinstance(value, str) else value.decode("latin1")
 
 
 def _number(text: str, name: str) -> int:
@@ -117,7 +122,7 @@ def external_files(path: Path) -> list[Path]:
     except (DecodeError, ValueError, RecursionError):
         return []  # what reads the graph says that it is damaged
     locations = {
-        entry.value
+        _text(entry.value)
         for tensor in _tensors(graph)
         if tensor.data_location == EXTERNAL
         for entry in tensor.external_data

@@ -83,14 +83,15 @@ Reduced = tuple[list[Operation], list[Source]]
 
 def is_onnx(path: Path) -> bool:
     """Whether the content is an ONNX graph, or a zip that holds one."""
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return bool(_graphs_in(archive))
-        except Exception:  # what reads it says how it is damaged
-            return False
     with path.open("rb") as file:
-        return starts_onnx(file.read(9))
+        head = file.read(9)
+    if not head.startswith(b"PK"):
+        return starts_onnx(head)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool(_graphs_in(archive))
+    except Exception:  # what reads it says how it is damaged
+        return False
 
 
 def starts_onnx(head: bytes) -> bool:
@@ -154,9 +155,9 @@ def _from_zip(path: Path, beside: str | None = None) -> bytes:
 
 
 def _external_data(path: Path) -> ExternalData:
-    if zipfile.is_zipfile(path):
-        return ExternalData(path, functools.partial(_from_zip, path))
-    return ExternalData(path)
+    with path.open("rb") as file:
+        in_zip = file.read(2) == b"PK"
+    return ExternalData(path, functools.partial(_from_zip, path) if in_zip else None)
 
 
 def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:

@@ -125,7 +125,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = _checked({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ConversionError(f"damaged or cut short, as a safetensors file: {error}") from None
+        reason = ascii(f"{error}"[:200])[1:-1]
+        raise ConversionError(f"damaged or cut short, as a safetensors file: {reason}") from None
     # safetensors' save_model keeps one of several entries that are the same tensor.
     same = {key: state[kept] for key, kept in metadata.items() if kept in state}
     return Checkpoint({"": {**same, **state}}, DatasetMeta.from_metadata(metadata))

@@ -12,6 +12,7 @@ import copyreg
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from typing import IO, Any, ClassVar, NamedTuple
 
 import torch
@@ -150,6 +151,16 @@ class _Parameter:
         return data
 
 
+class _Size:
+    """Called as `torch.Size` would be; gives the tuple that it is made of."""
+
+    __slots__ = ()
+    __setstate__ = _ignore
+
+    def __new__(cls, content: object = (), *rest: object) -> Any:
+        return content
+
+
 class _WithAttributes:
     """Called as `_rebuild_from_type_v2` would be; gives the tensor without its attributes."""
 
@@ -166,7 +177,7 @@ _BUILDERS: dict[tuple[str, str], Any] = {
     ("collections", "Counter"): _Dict,
     ("collections", "OrderedDict"): _Dict,
     ("collections", "defaultdict"): _Dict,
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): _Size,
     ("torch._tensor", "_rebuild_from_type_v2"): _WithAttributes,
     ("torch._utils", "_rebuild_parameter"): _Parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _Parameter,
@@ -230,6 +241,17 @@ _HARMLESS["pathlib._local"] = _HARMLESS["pathlib"]  # as Python 3.13 has them
 _RENAMED = {"__builtin__": "builtins", "exceptions": "builtins", "UserDict": "collections"}
 
 
+_DEEPEST = 100  # of tuples in tuples; Python computes the hash of a deeper one until it crashes
+
+
+def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def load_tuple(unpickler: Unpickler) -> None:
+        load(unpickler)
+        unpickler.count_depth()
+
+    return load_tuple
+
+
 # The one in Python, because the one in C takes memory for as many objects as a pickle announces.
 class Unpickler(pickle._Unpickler):
     """Knows no names but those above.
@@ -241,6 +263,22 @@ class Unpickler(pickle._Unpickler):
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file, encoding="latin1")
         self.storages: dict[str, Storage] = {}
+        self._nested: dict[int, tuple[int, object]] = {}  # tuples with tuples in them, by identity
+
+    dispatch = pickle._Unpickler.dispatch | {
+        code[0]: _counted(pickle._Unpickler.dispatch[code[0]])
+        for code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+    }
+
+    def count_depth(self) -> None:
+        """Refuses tuples in tuples in tuples without end."""
+        made = self.stack[-1]  # type: ignore[attr-defined]
+        inner = [self._nested.get(id(item), (1,))[0] for item in made if type(item) is tuple]
+        if inner:
+            depth = max(inner) + 1
+            if depth > _DEEPEST:
+                raise ConversionError("expected plain data, found tuples in tuples without end")
+            self._nested[id(made)] = (depth, made)
 
     def load(self) -> Any:
         """The next object of the file, in which each tensor is an `Entry`.

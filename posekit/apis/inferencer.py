@@ -14,7 +14,7 @@ import numpy as np
 
 from posekit import checkpoints
 from posekit.apis.samples import data_sample
-from posekit.config import locate, nearest, read_config
+from posekit.config import Located, locate, nearest, read_config
 from posekit.errors import InputError, UnknownModelError
 from posekit.options import PredictOptions, class_numbers
 from posekit.show import check_display
@@ -121,18 +121,13 @@ class MMPoseInferencer:
             raise InputError("pose3d_weights are given, but no pose3d to load them into")
         log.debug("scope %r is ignored: posekit has no registries", scope)
         chosen = _text(pose2d if pose3d is None else pose3d) or ""
-        config, search = check_dimension(chosen, three_d=pose3d is not None)
+        config, _ = check_dimension(chosen, three_d=pose3d is not None)
         self.lifts = "pose2d" in config
         self.gives_3d = pose3d is not None
         self.det_cat_ids = (
             detector_categories(det_model) if det_cat_ids is None else class_numbers(det_cat_ids)
         )
         self.show_progress = show_progress
-        seen = config
-        if self.lifts:
-            below = locate(_text(pose2d) or config["pose2d"], search)
-            seen = read_config(below.name, below.search)
-        self._preprocess: Mapping[str, Any] = seen["preprocess"]
         named: dict[str, Any] = {
             "weights": pose2d_weights if pose3d is None else pose3d_weights,
             "pose2d": None if pose3d is None else _text(pose2d),
@@ -243,7 +238,8 @@ class MMPoseInferencer:
             image_shape=(height, width),
             image_path=result.source if result.frame_id is None else None,
             skeleton=pose.skeleton,
-            preprocess=self._preprocess,
+            input_size=self.predictor.estimator.input_size,
+            padding=self.predictor.estimator.padding,
         )
 
 
@@ -283,8 +279,8 @@ def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:
     return {alias: row.config for row in rows for alias in row.aliases}
 
 
-def model_config(name: str | Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    """The configuration of a pose model, and where to look on.
+def model_config(name: str | Path) -> tuple[dict[str, Any], Located]:
+    """The configuration of a pose model as it stands in its YAML, and where that is.
 
     Raises:
         UnknownModelError: no such model; says what to do with a configuration of one's own.
@@ -307,20 +303,20 @@ def model_config(name: str | Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
         ) from None
     if "keypoints" not in config:
         raise InputError(f"{name} is a detector: pass it as det_model")
-    return config, found.search
+    return config, found
 
 
-def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], tuple[Path, ...]]:
+def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], Located]:
     """As `model_config`, of a pose model that has to be 3D, or must not be.
 
     Raises:
         InputError: the other kind of model.
     """
-    config, search = model_config(name)
+    config, found = model_config(name)
     if three_d != ("pose2d" in config or bool(config.get("keypoints_3d"))):
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")
-    return config, search
+    return config, found
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from posekit.apis.network import NetworkModel
 from posekit.apis.sequences import collate_pose_sequence
-from posekit.config import locate
 from posekit.errors import InputError
 from posekit.metainfo import dataset_meta
 from posekit.skeleton import load_skeleton
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from posekit.config import Located
     from posekit.lift import Lifter
+    from posekit.spec import LifterSpec
 
 __all__ = ["LifterModel", "inference_pose_lifter_model", "load_lifter"]
 
@@ -47,38 +48,33 @@ class LifterModel(NetworkModel):
         return self.lifter.net
 
     def _moved(self) -> None:
-        from omegaconf import OmegaConf
-
         from posekit.lift import Lifter
 
-        config: Any = OmegaConf.to_container(self.cfg)
-        self.lifter = Lifter(self.net, config, self.lifter.skeleton)
+        self.lifter = Lifter(self.net, self.lifter.spec, self.lifter.skeleton)
 
 
 def load_lifter(
-    name: str,
+    spec: LifterSpec,
+    found: Located,
     checkpoint: str | Path | None,
     device: str | torch.device | None,
     cfg: Mapping[str, Any],
 ) -> LifterModel:
-    """The model of a name; see `init_model`."""
+    """The model of a description; see `init_model`."""
     from omegaconf import OmegaConf
 
     from posekit.build import load_network, select_device
     from posekit.lift import Lifter
 
-    found = locate(name)
     weights = checkpoint or found.weights
     place = select_device(device)
-    net = load_network(
-        found.name, cfg, weights, search=found.search, key="checkpoint=", device=place
-    )
-    skeleton = load_skeleton(cfg["keypoints"], search=found.search)
+    net = load_network(spec, weights, search=found.search, key="checkpoint=", device=place)
+    skeleton = load_skeleton(spec.keypoints, search=found.search)
     frames = {"dataset": {"causal": False, "seq_len": 1, "seq_step": 1}}
     return LifterModel(
         cfg=OmegaConf.create({**cfg, "test_dataloader": frames}, flags={"allow_objects": True}),
         dataset_meta=dataset_meta(skeleton),
-        lifter=Lifter(net, cfg, skeleton),
+        lifter=Lifter(net, spec, skeleton),
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from posekit.skeleton import Skeleton
@@ -22,19 +19,17 @@ def data_sample(
     image_shape: tuple[int, int],
     image_path: str | None,
     skeleton: Skeleton,
-    preprocess: Mapping[str, Any],
+    input_size: tuple[int, int],
+    padding: float,
 ) -> PoseDataSample:
     """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K), boxes (n, 5)."""
     corners, box_scores = boxes[:, :4].astype(np.float32), boxes[:, 4].astype(np.float32)
-    width, height = preprocess["input_size"]
-    centers, scales = boxes_to_cs(
-        corners, input_size=(width, height), padding=preprocess["padding"]
-    )
+    centers, scales = boxes_to_cs(corners, input_size=input_size, padding=padding)
     return PoseDataSample(
         metainfo={
             "ori_shape": image_shape,
             "img_path": image_path,
-            "input_size": (width, height),
+            "input_size": input_size,
             "flip_indices": list(skeleton.flip_indices),
             "img_shape": image_shape,
         },

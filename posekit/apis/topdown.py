@@ -51,12 +51,9 @@ class TopdownModel(NetworkModel):
         return self.estimator.net
 
     def _moved(self) -> None:
-        from omegaconf import OmegaConf
-
         from posekit.estimate import PoseEstimator
 
-        config: Any = OmegaConf.to_container(self.cfg)
-        self.estimator = PoseEstimator(self.net, config, self.estimator.skeleton)
+        self.estimator = PoseEstimator(self.net, self.estimator.spec, self.estimator.skeleton)
 
 
 def init_model(
@@ -79,28 +76,31 @@ def init_model(
             cfg_options.
         UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
     """
-    described, _ = model_config(config)
+    from posekit.spec import LifterSpec, PoseSpec, load_spec
+
+    _, found = model_config(config)
     name = os.fspath(config)
-    if described.get("keypoints_3d"):
+    spec = load_spec(found.name, found.search, trust=not found.needs_trust)
+    assert isinstance(spec, PoseSpec | LifterSpec)
+    if isinstance(spec, PoseSpec) and spec.keypoints_3d:
         raise InputError(
             f"{name} is a 3D model of hands: MMPoseInferencer(pose3d={name!r}) runs it"
         )
-    lifts = "pose2d" in described
-    test_cfg = {"flip_test": described["flip_test"], "output_heatmaps": False}
+    test_cfg = {"flip_test": spec.flip_test, "output_heatmaps": False}
     visualizer = {"type": "PoseLocalVisualizer", "name": "visualizer", "vis_backends": []}
-    if lifts:
+    if isinstance(spec, LifterSpec):
         visualizer["type"] = "Pose3dLocalVisualizer"
-    cfg = {**described, "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
+    cfg = {**spec.to_config(), "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
     for key, value in _flat(cfg_options or {}):
         part, last = _option(key, value)
         (test_cfg if part == "model.test_cfg" else visualizer)[last] = value
 
     from omegaconf import OmegaConf
 
-    if lifts:
+    if isinstance(spec, LifterSpec):
         from posekit.apis.lifting import load_lifter
 
-        return load_lifter(name, checkpoint, device, cfg)
+        return load_lifter(spec, found, checkpoint, device, cfg)
     from posekit.estimate import PoseEstimator
     from posekit.hub import naming_weights
     from posekit.predictor import load
@@ -166,7 +166,8 @@ def inference_topdown(
                     image_shape=(height, width),
                     image_path=None if isinstance(img, np.ndarray) else os.fspath(img),
                     skeleton=estimator.skeleton,
-                    preprocess=model.cfg.preprocess,
+                    input_size=estimator.input_size,
+                    padding=estimator.padding,
                 )
             )
         if test_cfg.output_heatmaps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from posekit.backends.outputs import flatten
 from posekit.errors import InputError, WeightsError
+from weights_convert.companions import content_digest
 
 __all__ = ["GraphFile", "check_graph"]
 
@@ -41,8 +41,8 @@ class GraphFile(nn.Module):
         return ("openvino", "onnxruntime") if is_onnx else ("openvino",)
 
     def digest(self) -> str:
-        """Letters and digits that change with the graph."""
-        return hashlib.blake2b(self.path.read_bytes(), digest_size=12).hexdigest()
+        """Letters and digits that change with the graph, and with its weights beside it."""
+        return content_digest(self.path)[:24]
 
     def forward(self, images: Tensor) -> Any:
         """The shapes of the outputs for images on `meta`."""

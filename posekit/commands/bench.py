@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
 from posekit.commands.table import format_table
-from posekit.compose import compose_command
+from posekit.compose import compose_command, print_config, read_specs
 from posekit.errors import InputError, OutputError
 from posekit.media import check_inputs, is_webcam
 from posekit.version import __version__
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from posekit.backends import Backend
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
+    from posekit.spec import DetectorSpec, PoseSpec, Spec
 
 __all__ = ["bench"]
 
@@ -61,7 +61,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     """
     config = compose_command("bench", overrides, config_dir=config_dir)
     if show:
-        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        print_config(config)
         return 0
     _check(config)
     import torch
@@ -219,15 +219,13 @@ class _Part(NamedTuple):
     """A network to measure.
 
     Attributes:
-        name: its public name.
-        config: its YAML.
+        spec: its description.
         net: in eval mode, on its device.
         batch_sizes: images at once.
         cache_dir: where its engines are kept; None for posekit's cache.
     """
 
-    name: str
-    config: Mapping[str, Any]
+    spec: PoseSpec | DetectorSpec
     net: nn.Module
     batch_sizes: list[int]
     cache_dir: Path | None
@@ -235,8 +233,7 @@ class _Part(NamedTuple):
     @property
     def input_size(self) -> tuple[int, int]:
         """(w, h) in pixels."""
-        width, height = self.config["preprocess"]["input_size"]
-        return width, height
+        return self.spec.input_size
 
     def engine(self, kind: str) -> Backend:
         """What runs it in place of calling it."""
@@ -267,27 +264,24 @@ def _parts(
 
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """
-    names = config["names"]
+    specs = read_specs(config)
     parts = {}
-    if (name := names["detector"]) is not None:
-        key = "detector_weights" if names["model"] else "weights"
+    if (spec := specs.detector) is not None:
+        key = "detector_weights" if specs.model else "weights"
         weights = config[key]
-        net = _network(config, name, config["detector"], weights, key).to(device, dtype)
-        cache = temporary if weights is None else None
-        parts["detector"] = _Part(name, config["detector"], net, [1], cache)
-    if (name := names["model"]) is not None:
-        if config["model"].get("keypoints_3d"):
-            raise InputError(f"{name} is not measured: expected a 2D model or a detector")
+        net = _network(config, spec, weights, key).to(device, dtype)
+        parts["detector"] = _Part(spec, net, [1], temporary if weights is None else None)
+    if (model := specs.model) is not None:
+        if model.keypoints_3d:
+            raise InputError(f"{model.name} is not measured: expected a 2D model or a detector")
         weights = config["weights"]
-        net = _network(config, name, config["model"], weights, "weights").to(device, dtype)
+        net = _network(config, model, weights, "weights").to(device, dtype)
         cache = temporary if weights is None else None
-        parts["model"] = _Part(name, config["model"], net, config["batch_sizes"], cache)
+        parts["model"] = _Part(model, net, config["batch_sizes"], cache)
     return parts
 
 
-def _network(
-    config: Mapping[str, Any], name: str, part: Mapping[str, Any], weights: str | None, key: str
-) -> nn.Module:
+def _network(config: Mapping[str, Any], spec: Spec, weights: str | None, key: str) -> nn.Module:
     """With the weights that were named, or random ones."""
     import torch
 
@@ -295,9 +289,9 @@ def _network(
 
     if weights is None:
         torch.manual_seed(0)
-        return build_network(part["net"], device="cpu").eval().requires_grad_(False)
+        return build_network(spec.net, device="cpu").eval().requires_grad_(False)
     search = [Path(folder) for folder in config["search"]]
-    return load_network(name, part, weights, search=search, key=f"{key}=")
+    return load_network(spec, weights, search=search, key=f"{key}=")
 
 
 def _measure_network(
@@ -333,7 +327,7 @@ def _measure_network(
         for size in part.batch_sizes:
             images = torch.randn(size, 3, height, width, device=speed.device, dtype=speed.dtype)
             yield {
-                "model": part.name,
+                "model": part.spec.name,
                 "batch": size,
                 **_floor(net, images, speed),
                 "milliseconds": _by_turns(engines, images, speed),
@@ -566,15 +560,18 @@ def _predictor(
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
+    from posekit.spec import DetectorSpec, PoseSpec
 
     model = parts["model"]
     search = [Path(folder) for folder in config["search"]]
-    skeleton = load_skeleton(model.config["keypoints"], search=search)
-    estimator = PoseEstimator(model.net, model.config, skeleton, backend=model.engine(kind))
+    assert isinstance(model.spec, PoseSpec)
+    skeleton = load_skeleton(model.spec.keypoints, search=search)
+    estimator = PoseEstimator(model.net, model.spec, skeleton, backend=model.engine(kind))
     if "detector" not in parts:
         return estimator, None
     part = parts["detector"]
-    return estimator, Detector(part.net, part.config, backend=part.engine(kind))
+    assert isinstance(part.spec, DetectorSpec)
+    return estimator, Detector(part.net, part.spec, backend=part.engine(kind))
 
 
 def _frame_conditions(config: Mapping[str, Any]) -> dict[str, Any]:

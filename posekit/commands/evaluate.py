@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from tqdm import tqdm
 
 from posekit.checkpoints import Metric
 from posekit.commands.table import format_table
-from posekit.compose import compose_command
+from posekit.compose import Specs, compose_command, print_config, read_specs
 from posekit.config import find_checkpoint
 from posekit.errors import InputError, OutputError
 from posekit.version import __version__
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from posekit.detect import Detector
+    from posekit.spec import LifterSpec, Spec
 
 __all__ = ["evaluate"]
 
@@ -83,17 +83,18 @@ def evaluate(
     """
     config = compose_command("evaluate", overrides, config_dir=config_dir)
     if show:
-        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        print_config(config)
         return 0
     _check(config)
     search = [Path(folder) for folder in config["search"]]
     names = config["names"]
-    if names["lifter"] is not None:
-        outcome = _evaluate_lifter(config, search)
-    elif names["model"] is None:
-        outcome = _evaluate_detector(config, search)
+    specs = read_specs(config)
+    if specs.lifter is not None:
+        outcome = _evaluate_lifter(config, specs.lifter, search)
+    elif specs.model is not None:
+        outcome = _evaluate_pose(config, specs, search)
     else:
-        outcome = _evaluate_pose(config, search)
+        outcome = _evaluate_detector(config, specs, search)
     figures = {}
     if not any(override.lstrip("+").startswith("dataset.val") for override in overrides):
         figures = _published(config)
@@ -180,7 +181,7 @@ def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
     return dataclasses.replace(dataset, train=sources, val=sources)
 
 
-def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+def _evaluate_pose(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
     from posekit.estimate import PoseEstimator
     from posekit.evaluation.evaluate import (
         PoseMetrics,
@@ -193,24 +194,27 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
     from posekit.training.annotations import dataset_skeleton
     from posekit.training.datasets import PoseDataset
 
-    name, model = config["names"]["model"], config["model"]
-    if model.get("keypoints_3d"):
-        raise InputError(f"{name} gives 3D poses from images: there is no evaluation of these here")
+    model = specs.model
+    assert model is not None
+    if model.keypoints_3d:
+        raise InputError(
+            f"{model.name} gives 3D poses from images: there is no evaluation of these here"
+        )
     wanted = config["out_predictions"] is not None
     dataset = _val(config, search)
     if wanted and len(dataset.val) > 1:
         raise InputError("out_predictions: expected one annotation file in dataset.val")
-    skeleton = load_skeleton(model["keypoints"], search=search)
+    skeleton = load_skeleton(model.keypoints, search=search)
     labelled = dataset_skeleton(dataset)
     common = common_skeleton(skeleton, labelled)
     metrics = config["metrics"] or dataset.metrics or default_metrics(common)
-    options = {
-        "input_size": model["preprocess"]["input_size"],
-        "padding": model["preprocess"]["padding"],
-        "udp": model["preprocess"]["udp"],
+    options: dict[str, Any] = {
+        "input_size": model.input_size,
+        "padding": model.padding,
+        "udp": model.udp,
     }
     with tempfile.TemporaryDirectory() as folder:
-        sources, boxes = _boxes(config, dataset.val, labelled, Path(folder), search)
+        sources, boxes = _boxes(config, specs, dataset.val, labelled, Path(folder), search)
         samples = PoseDataset(sources, labelled, **options)
         found = PoseMetrics(
             samples,
@@ -220,7 +224,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
             keypoint_threshold=config["rescore"],
         )
         _check_images(path for part in samples.labels for path in part.image_paths[part.image_rows])
-        net = _network(config, name, model, "weights", search)
+        net = _network(config, model, "weights", search)
         estimator = PoseEstimator(net, model, skeleton, backend=config["backend"])
         workers = config["workers"]
         if workers is None:
@@ -244,10 +248,10 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
         measured = f"{found.skeleton.num_keypoints} of {found.skeleton.name}"
         if found.labelled < found.skeleton.num_keypoints:
             measured += f", {found.labelled} of them labelled"
-        flip = model["flip_test"] if config["flip_test"] is None else config["flip_test"]
+        flip = model.flip_test if config["flip_test"] is None else config["flip_test"]
         settings = {
-            "model": name,
-            "weights": _weights(config, name),
+            "model": model.name,
+            "weights": _weights(config, model.name),
             "data set": config["names"]["dataset"],
             "annotations": [source.annotations for source in dataset.val],
             "images": sum(len(part.image_ids) for part in samples.labels),
@@ -267,6 +271,7 @@ def _evaluate_pose(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcom
 
 def _boxes(
     config: Mapping[str, Any],
+    specs: Specs,
     sources: Sequence[Any],
     skeleton: Any,
     folder: Path,
@@ -292,7 +297,7 @@ def _boxes(
     from posekit.training.datasets import raise_errors
 
     least = 0.05 if threshold is None else threshold
-    detector = _detector(config, "detector_weights", search)
+    detector = _detector(config, specs, "detector_weights", search)
     detected = []
     for number, source in enumerate(sources):
         source = dataclasses.replace(source, boxes=None)
@@ -304,7 +309,7 @@ def _boxes(
                 detector,
                 source,
                 skeleton,
-                classes=config["model"].get("detector_categories", (0,)),
+                classes=specs.model.detector_categories if specs.model else (0,),
                 score_threshold=least,
                 nms_threshold=config["nms_thr"],
                 on_image=bar.update,
@@ -317,27 +322,25 @@ def _boxes(
     return detected, f"{name}, score {least:g} or more"
 
 
-def _evaluate_detector(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+def _evaluate_detector(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
     from posekit.evaluation.evaluate import box_metric, predict_boxes
     from posekit.training.datasets import DetectionDataset
 
-    name = config["names"]["detector"]
-    model = config["detector"]
+    model = specs.detector
+    assert model is not None
     dataset = _val(config, search)
-    samples = DetectionDataset(
-        dataset.val, model["classes"], input_size=model["preprocess"]["input_size"]
-    )
+    samples = DetectionDataset(dataset.val, model.classes, input_size=model.input_size)
     metric = box_metric(samples)
     _check_images(path for labels in samples.labels for path in labels.image_paths)
-    detector = _detector(config, "weights", search)
+    detector = _detector(config, specs, "weights", search)
     count = sum(len(labels.image_ids) for labels in samples.labels)
     with _bar(count, "image") as bar:
         for found in predict_boxes(detector, samples):
             metric.update(*found)
             bar.update()
     settings = {
-        "model": name,
-        "weights": _weights(config, name),
+        "model": model.name,
+        "weights": _weights(config, model.name),
         "data set": config["names"]["dataset"],
         "annotations": [source.annotations for source in dataset.val],
         "images": count,
@@ -365,24 +368,25 @@ def _restore_ids(predictions: Sequence[dict[str, Any]], sources: Sequence[Any]) 
             prediction[key] = texts.get(prediction[key], prediction[key])
 
 
-def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outcome:
+def _evaluate_lifter(
+    config: Mapping[str, Any], model: LifterSpec, search: Sequence[Path]
+) -> _Outcome:
     from posekit.evaluation.evaluate import evaluate_lifter
     from posekit.lift import Lifter
     from posekit.skeleton import load_skeleton
 
-    name, model = config["names"]["lifter"], config["lifter"]
     files = [config["sequences"]] if isinstance(config["sequences"], str) else config["sequences"]
     for file in files:
         if not Path(file).is_file():
             raise InputError(f"sequences: no such file: {file}")
-    net = _network(config, name, model, "weights", search)
-    lifter = Lifter(net, model, load_skeleton(model["keypoints"], search=search))
+    net = _network(config, model, "weights", search)
+    lifter = Lifter(net, model, load_skeleton(model.keypoints, search=search))
     metrics = evaluate_lifter(
         lifter, files, flip_test=config["flip_test"], batch_size=max(config["batch_size"] // 16, 1)
     )
     settings = {
-        "model": name,
-        "weights": _weights(config, name),
+        "model": model.name,
+        "weights": _weights(config, model.name),
         "sequences": files,
         "window": lifter.max_frames,
         "flip test": lifter.flip_test if config["flip_test"] is None else config["flip_test"],
@@ -390,21 +394,17 @@ def _evaluate_lifter(config: Mapping[str, Any], search: Sequence[Path]) -> _Outc
     return _Outcome(metrics, settings | _environment(config, net))
 
 
-def _detector(config: Mapping[str, Any], key: str, search: Sequence[Path]) -> Detector:
+def _detector(
+    config: Mapping[str, Any], specs: Specs, key: str, search: Sequence[Path]
+) -> Detector:
     from posekit.detect import Detector
 
-    name, part = config["names"]["detector"], config["detector"]
-    net = _network(config, name, part, key, search)
-    return Detector(net, part, backend=config["backend"])
+    assert specs.detector is not None
+    net = _network(config, specs.detector, key, search)
+    return Detector(net, specs.detector, backend=config["backend"])
 
 
-def _network(
-    config: Mapping[str, Any],
-    name: str,
-    part: Mapping[str, Any],
-    key: str,
-    search: Sequence[Path],
-) -> nn.Module:
+def _network(config: Mapping[str, Any], spec: Spec, key: str, search: Sequence[Path]) -> nn.Module:
     import torch
 
     from posekit.backends import check_backend
@@ -414,9 +414,7 @@ def _network(
     dtype = getattr(torch, config["dtype"] or "float32")
     if config["backend"] is not None:
         check_backend(config["backend"], device, dtype)
-    return load_network(
-        name, part, config[key], search=search, key=f"{key}=", device=device, dtype=dtype
-    )
+    return load_network(spec, config[key], search=search, key=f"{key}=", device=device, dtype=dtype)
 
 
 def _stand_in(config: Mapping[str, Any], name: str) -> str | None:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
-from posekit.compose import compose_command
+from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import nearest
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.media import read_frames
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from posekit.commands.export_samples import Samples
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
+    from posekit.spec import DetectorSpec, PoseSpec, Spec
 
 __all__ = ["export"]
 
@@ -64,7 +64,7 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
     """
     values = compose_command("export", overrides, config_dir=config_dir)
     if show:
-        print(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), end="")
+        print_config(values)
         return 0
     job = _checked_job(values)
     images = _read_images(values["inputs"])
@@ -88,8 +88,7 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
 class _Job:
     """What is written, checked."""
 
-    name: str
-    config: Mapping[str, Any]
+    spec: PoseSpec | DetectorSpec
     output: Path
     format: str
     dtype: str
@@ -99,8 +98,12 @@ class _Job:
     opset: int
 
     @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
     def is_detector(self) -> bool:
-        return "keypoints" not in self.config
+        return hasattr(self.spec, "classes")
 
     @property
     def precision(self) -> str:
@@ -112,7 +115,10 @@ def _checked_job(values: Mapping[str, Any]) -> _Job:
     if names["lifter"] is not None:
         raise InputError(f"export does 2D models and detectors; {names['lifter']} is a lifter")
     part = "detector" if names["model"] is None else "model"
-    name, config = names[part], values[part]
+    specs = read_specs(values)
+    spec = specs.model or specs.detector
+    assert spec is not None
+    name = spec.name
     if part == "detector" and values["detector_weights"] is not None:
         raise InputError(f"detector_weights: {name} is what is exported; use weights")
     kind = _one_of("format", values["format"], FORMATS)
@@ -127,8 +133,8 @@ def _checked_job(values: Mapping[str, Any]) -> _Job:
         raise InputError(f"output of format={kind} must end in {FORMATS[kind]}, found '{output}'")
     if output.is_dir():
         raise InputError(f"output is a folder: {output}; name a file in it")
-    codec = config["codec"]["_target_"].rpartition(".")[2]
-    if values["decode"] and "keypoints" in config and codec != "SimCC":
+    codec = spec.codec.name
+    if values["decode"] and part == "model" and codec != "SimCC":
         raise InputError(
             f"decode=true is for SimCC models and detectors; the refinement of {codec} is not "
             "part of a graph: take decode=false"
@@ -143,9 +149,7 @@ def _checked_job(values: Mapping[str, Any]) -> _Job:
             raise InputError(f"{key} must be true or false, found {values[key]!r}")
         if values[key] and kind == "safetensors":
             raise InputError(f"{key}=true is for graphs: format=safetensors writes weights alone")
-    return _Job(
-        name, config, output, kind, dtype, quantize, values["preprocess"], values["decode"], opset
-    )
+    return _Job(spec, output, kind, dtype, quantize, values["preprocess"], values["decode"], opset)
 
 
 def _one_of(key: str, value: Any, valid: Mapping[str, Any] | Sequence[str]) -> str:
@@ -187,7 +191,7 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
         network,
         images,
         find=find,
-        categories=job.config.get("detector_categories", (0,)),
+        categories=getattr(job.spec, "detector_categories", (0,)),
         calibrate=job.quantize is not None,
     )
     # OpenVINO halves the weights when it saves them.
@@ -226,34 +230,28 @@ def _network(
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
+    from posekit.spec import PoseSpec
 
     search = [Path(folder) for folder in values["search"]]
     weights, of_detector = values["weights"], values["detector_weights"]
-    if job.is_detector:
-        net = _load(job.name, job.config, weights, search)
-        return Detector(net, job.config), None
-    net = _load(job.name, job.config, weights, search)
-    skeleton = load_skeleton(job.config["keypoints"], search=search)
-    network = PoseEstimator(net, job.config, skeleton)
-    name = values["names"]["detector"]
-    if name is None:
+    net = _load(job.spec, weights, search)
+    if not isinstance(job.spec, PoseSpec):
+        return Detector(net, job.spec), None
+    network = PoseEstimator(net, job.spec, load_skeleton(job.spec.keypoints, search=search))
+    detector = read_specs(values).detector
+    if detector is None:
         return network, None
-    config = values["detector"]
     key = "detector_weights="
-    return network, lambda: Detector(_load(name, config, of_detector, search, key), config)
+    return network, lambda: Detector(_load(detector, of_detector, search, key), detector)
 
 
 def _load(
-    name: str,
-    config: Mapping[str, Any],
-    weights: str | None,
-    search: Sequence[Path],
-    key: str = "weights=",
+    spec: Spec, weights: str | None, search: Sequence[Path], key: str = "weights="
 ) -> nn.Module:
     from posekit.backends.files import GraphFile
     from posekit.build import load_network
 
-    net = load_network(name, config, weights, search=search, key=key)
+    net = load_network(spec, weights, search=search, key=key)
     if isinstance(net, GraphFile):
         raise InputError(f"{net.path} is a graph already: expected weights to make one of")
     return net
@@ -262,13 +260,13 @@ def _load(
 def _description(job: _Job, graph: ExportGraph) -> dict[str, Any]:
     """What someone who runs the file needs to know; it also lies in the file itself."""
     from posekit.detect import Detector
+    from posekit.spec import PoseSpec, plain
 
-    preprocess = job.config["preprocess"]
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
     normalised = {
         "layout": "n, 3, h, w",
         "type": "float32",
-        **{key: preprocess[key] for key in ("color", "mean", "std")},
+        **{key: plain(value) for key, value in job.spec.normalization.items()},
     }
     network = graph.network
     found: dict[str, Any] = {
@@ -284,7 +282,8 @@ def _description(job: _Job, graph: ExportGraph) -> dict[str, Any]:
     }
     if isinstance(network, Detector):
         return {**found, "classes": list(network.classes)}
-    crop = {key: preprocess[key] for key in ("padding", "udp")}
+    assert isinstance(job.spec, PoseSpec)
+    crop = {"padding": job.spec.padding, "udp": job.spec.udp}
     return {**found, "crop": crop, "keypoints": list(network.skeleton.names)}
 
 
@@ -365,7 +364,7 @@ def _write_weights(job: _Job, net: nn.Module, path: Path) -> Runner:
         for key, value in net.state_dict().items()
     }
     path.write_bytes(save(state, metadata={"model": job.name}))
-    loaded = load_weights(build_network(job.config["net"]), path, dtype=torch.float32)
+    loaded = load_weights(build_network(job.spec.net), path, dtype=torch.float32)
     return lambda images: [tensor.numpy() for tensor in flatten(_without_gradients(loaded, images))]
 
 

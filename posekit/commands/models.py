@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source
 from posekit.commands.table import format_table
 from posekit.config import read_config
@@ -45,7 +42,7 @@ def _cells(row: Checkpoint) -> tuple[str, ...]:
         row.name,
         ", ".join(row.aliases),
         row.task,
-        _input_size(read_config(row.name)),
+        _input_size(row.name),
         f"{metric.dataset} {metric.name} {metric.value:g}" if metric else "",
     )
 
@@ -76,14 +73,14 @@ def markdown_page() -> str:
 
 def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
     from posekit.build import build_network
+    from posekit.spec import load_spec
 
-    config = read_config(row.name)
-    parameters = sum(p.numel() for p in build_network(config["net"]).parameters())
+    parameters = sum(p.numel() for p in build_network(load_spec(row.name).net).parameters())
     return (
         f"`{row.name}`",
         ", ".join(f"`{alias}`" for alias in row.aliases),
         f"`{row.config}`",
-        _input_size(config),
+        _input_size(row.name),
         f"{parameters / 1e6:.2f}",
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
         row.training_data,
@@ -93,10 +90,11 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
     )
 
 
-def _input_size(config: Mapping[str, Any]) -> str:
-    if "preprocess" not in config:
+def _input_size(name: str) -> str:
+    config = read_config(name)
+    if "input_size" not in config:
         return f"{config['net']['max_frames']} frames"
-    width, height = config["preprocess"]["input_size"]
+    width, height = config["input_size"]
     return f"{height}x{width}"
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tqdm import tqdm
 
 from posekit.commands.table import format_table
-from posekit.compose import compose_command
+from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
 from posekit.errors import InputError
 from posekit.media import check_inputs, is_webcam
@@ -41,7 +40,7 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     """
     config = compose_command("predict", overrides, config_dir=config_dir)
     if show:
-        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        print_config(config)
         return 0
     options = _options(config)
     # Everything that can be wrong without a network is checked before torch is imported.
@@ -107,23 +106,22 @@ def _run(
     from posekit.hub import named_here
     from posekit.predictor import Part, Predictor
 
-    names = config["names"]
-    lifter, own = None, "weights="
+    specs = read_specs(config)
+    lifter, detector, own = None, None, "weights="
     weights, pose2d_weights = config["weights"], config["pose2d_weights"]
-    if names["lifter"] is not None:
-        lifter = Part(names["lifter"], config["lifter"], weights, named_here(own))
+    if specs.lifter is not None:
+        lifter = Part(specs.lifter, weights, named_here(own))
         weights, own = pose2d_weights, "pose2d_weights="
     elif pose2d_weights is not None:
         raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
-    detector = None
-    if names["detector"] is not None:
-        of_detector = config["detector_weights"]
+    if specs.detector is not None:
         called = named_here("detector_weights=")
-        detector = Part(names["detector"], config["detector"], of_detector, called)
+        detector = Part(specs.detector, config["detector_weights"], called)
     elif config["detector_weights"] is not None:
         raise InputError("detector_weights are given, but no detector to load them into")
+    assert specs.model is not None
     predictor = Predictor.from_parts(
-        Part(names["model"], config["model"], weights, named_here(own)),
+        Part(specs.model, weights, named_here(own)),
         detector=detector,
         lifter=lifter,
         lazy_detector=config["bboxes"] is not None,

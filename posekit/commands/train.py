@@ -7,9 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from posekit.compose import compose_command
+from posekit.compose import compose_command, print_config
 from posekit.errors import InputError
 
 __all__ = ["train"]
@@ -28,7 +26,7 @@ def train(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     """
     config = compose_command("train", overrides, config_dir=config_dir)
     if show:
-        print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
+        print_config(config)
         return 0
     if not config["dataset"].get("train"):
         raise InputError("dataset.train is missing: name a file of labels, dataset.train=FILE")

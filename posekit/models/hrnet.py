@@ -15,10 +15,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.heatmap_head import HeatmapHead
 from posekit.models.layers import ConvBNAct
 
 __all__ = ["HRNetPose"]
+
+FAMILY = Family(
+    codec="posekit.codecs.heatmap.MSRAHeatmap",
+    codec_defaults={"shift_heatmap": True},
+    recipe="heatmap",
+)
 
 STEM_CHANNELS = 64
 # A bottleneck's output has four times the channels of its 3x3 convolution.

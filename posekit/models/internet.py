@@ -13,10 +13,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.heatmap_head import HeatmapHead
 from posekit.models.resnet import ResNet
 
 __all__ = ["InterNet"]
+
+FAMILY = Family(codec="posekit.codecs.hand3d.Hand3DHeatmap")
 
 HIDDEN_CHANNELS = 512
 

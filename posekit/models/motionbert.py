@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from posekit.errors import InputError
+from posekit.models.family import Family
 
 __all__ = ["MotionBERT"]
+
+FAMILY = Family(codec="posekit.codecs.lifting.MotionBERTLift", recipe="motionbert")
 
 NORM_EPS = 1e-6
 

@@ -11,9 +11,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.heatmap_head import HeatmapHead
 
 __all__ = ["ResNet", "ResNetPose"]
+
+FAMILY = Family(
+    codec="posekit.codecs.heatmap.MSRAHeatmap",
+    codec_defaults={"shift_heatmap": True},
+    recipe="heatmap",
+)
 
 # Depth -> blocks of the four stages.
 STAGE_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -14,9 +14,19 @@ import math
 from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
+from posekit.models.family import Family
 from posekit.models.layers import conv_block
 
 __all__ = ["RTMDet"]
+
+FAMILY = Family(
+    codec="posekit.codecs.boxes.DistanceBoxes",
+    mean=(103.53, 116.28, 123.675),
+    std=(57.375, 57.12, 58.395),
+    color="bgr",
+    recipe="rtmdet",
+    onnx=True,
+)
 
 STRIDES = (8, 16, 32)
 STACKED_CONVS = 2

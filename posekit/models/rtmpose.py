@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels
+from posekit.models.family import Family
 
 __all__ = ["GatedAttentionUnit", "RTMPose", "ScaleNorm", "start_near_uniform"]
+
+FAMILY = Family(codec="posekit.codecs.simcc.SimCC", recipe="rtmpose", onnx=True)
 
 STRIDE = 32
 

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
+from posekit.models.family import Family
 from posekit.models.layers import ConvBNAct
 from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm, start_near_uniform
 
 __all__ = ["RTMW"]
+
+FAMILY = Family(codec="posekit.codecs.simcc.SimCC", recipe="rtmw", onnx=True)
 
 UPSCALE = 2  # of the pixel shuffle between the two scales
 

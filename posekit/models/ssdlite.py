@@ -14,10 +14,13 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.layers import ConvBNAct
 from posekit.models.mobilenet import MobileNetV2
 
 __all__ = ["SSDLite"]
+
+FAMILY = Family(codec="posekit.codecs.anchors.SSDBoxes", pad_value=0, keep_ratio=False)
 
 EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels behind the backbone
 BN_EPS = 1e-3

@@ -15,9 +15,12 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.heatmap_head import HeatmapHead
 
 __all__ = ["ViTPose"]
+
+FAMILY = Family(codec="posekit.codecs.heatmap.UDPHeatmap", recipe="vitpose")
 
 # timm asks for a class here, but calls it with the number of channels only. Hence Any.
 LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)

@@ -16,10 +16,20 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from posekit.models.family import Family
 from posekit.models.layers import ConvBNAct, SpatialPyramidPooling, conv_block
 from posekit.models.pafpn import PAFPN, CSPLayer
 
 __all__ = ["YOLOX"]
+
+FAMILY = Family(
+    codec="posekit.codecs.anchors.YOLOXBoxes",
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    color="bgr",
+    clip_boxes=False,
+    onnx=True,
+)
 
 # Channels and blocks of the four stages at width 1 and depth 1, behind a stem of 64 channels.
 STEM_CHANNELS = 64

@@ -22,6 +22,7 @@ from torch import Tensor
 from posekit.config import CONF_DIR, model_names
 from posekit.errors import InputError, OutputError
 from posekit.skeleton import Skeleton
+from posekit.spec import Spec
 from posekit.training.checkpoint import written_whole
 
 __all__ = ["export_model", "model_name", "skeleton_yaml"]
@@ -55,7 +56,7 @@ def export_model(
     folder: Path,
     name: str,
     *,
-    model: Mapping[str, Any],
+    spec: Spec,
     state: Mapping[str, Tensor],
     skeleton: Skeleton | None,
     metrics: Mapping[str, float] | None,
@@ -66,7 +67,7 @@ def export_model(
     Args:
         folder: is made where it is not there.
         name: public name of the model.
-        model: its YAML.
+        spec: its description.
         state: its weights.
         skeleton: what it finds; None for a detector.
         metrics: on the validation set.
@@ -75,7 +76,7 @@ def export_model(
     Raises:
         OutputError: a file cannot be written.
     """
-    group = "detector" if skeleton is None else "lifter" if "pose2d" in model else "model"
+    group = "detector" if skeleton is None else "lifter" if hasattr(spec, "pose2d") else "model"
     try:
         (folder / group).mkdir(parents=True, exist_ok=True)
         if skeleton is not None:
@@ -87,7 +88,7 @@ def export_model(
         metadata={"model": name},
     )
     _write(folder / "model.safetensors", weights)
-    _write(folder / group / f"{name}.yaml", yaml.safe_dump(dict(model), sort_keys=False))
+    _write(folder / group / f"{name}.yaml", yaml.safe_dump(spec.to_config(), sort_keys=False))
     for path in (folder / group).glob("*.yaml"):  # of a run that had another name before
         if path.name != f"{name}.yaml":
             path.unlink()

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from posekit.build import build_network, load_initial_weights
-from posekit.errors import InputError, first_line
+from posekit.errors import InputError
 from posekit.hub import resolve_weights
 from posekit.names import match_names
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
@@ -179,7 +179,7 @@ def train(config: Mapping[str, Any]) -> Path:
         export_model(
             folder.export,
             name,
-            model=task.model,
+            spec=task.spec,
             state=chosen.state_dict(),
             skeleton=task.skeleton,
             metrics=metrics,
@@ -385,12 +385,8 @@ def _accelerator(config: Mapping[str, Any]) -> Accelerator:
 
 
 def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
-    arguments = {**task.model["net"], **config["train_net"]}
-    try:
-        net = build_network(arguments, device="cpu")
-    except Exception as error:  # Hydra wraps what the network's constructor raises
-        reason = first_line(error)
-        raise InputError(f"the network cannot be built from model.net: {reason}") from None
+    described = task.spec.net.having(**config["train_net"])
+    net = build_network(described, device="cpu")
     if config["weights"] is None:
         return net
     name, weights = config["names"]["model"], config["weights"]
@@ -403,7 +399,7 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     known = task.known_names
     if weights != "published" and len(known) == len(names):
         known = names  # a file for as many is for these
-    fresh, kept = load_initial_weights(net, arguments, path, names=names, names_in_file=known)
+    fresh, kept = load_initial_weights(net, described, path, names=names, names_in_file=known)
     if say and (fresh or list(names) != list(known)):
         log.warning("%s", _origin(fresh, kept, names, known))
     return net

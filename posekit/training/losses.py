@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch.nn import functional
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.simcc import SimCC
 from posekit.errors import InputError
+from posekit.spec import PoseSpec
 from posekit.training.assign import assign_cells
 
 __all__ = [
@@ -41,24 +41,24 @@ __all__ = [
 ]
 
 
-def pose_loss(model: Mapping[str, Any], codec: object) -> nn.Module:
+def pose_loss(spec: PoseSpec, codec: object) -> nn.Module:
     """The loss that a model's YAML names under `loss`, or else the usual one of its codec."""
-    if "loss" in model:
-        named: nn.Module = instantiate(model["loss"], _convert_="all")
+    if spec.loss is not None:
+        named: nn.Module = spec.loss.make()
         return named
     return SimCCLoss() if isinstance(codec, SimCC) else HeatmapLoss()
 
 
-def keypoint_weights(model: Mapping[str, Any], names: Sequence[str]) -> Tensor:
+def keypoint_weights(patterns: Mapping[str, float], names: Sequence[str]) -> Tensor:
     """What each keypoint counts in the loss, (K,): 1, or what a model's YAML says.
 
-    Its `keypoint_weights` has patterns of names, such as `face-*`; the last that fits counts.
+    The patterns are of names, such as `face-*`; the last that fits counts.
 
     Raises:
         InputError: a pattern that fits no name.
     """
     weights = dict.fromkeys(names, 1.0)
-    for pattern, weight in model.get("keypoint_weights", {}).items():
+    for pattern, weight in patterns.items():
         if not (fitting := [name for name in names if fnmatchcase(name, pattern)]):
             raise InputError(f"keypoint_weights: no keypoint is named like '{pattern}'")
         weights |= dict.fromkeys(fitting, float(weight))

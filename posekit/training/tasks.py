@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
-from posekit.config import locate, read_config
+from posekit.compose import read_part
+from posekit.config import NO_DETECTOR, locate, read_config
 from posekit.detect import Detector
 from posekit.errors import InputError
 from posekit.estimate import PoseEstimator
@@ -36,6 +37,7 @@ from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate
 from posekit.evaluation.pose3d import MPJPE
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.training.annotations import Dataset as DatasetConfig
 from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
 from posekit.training.augment import DetectionAugment, PoseAugment
@@ -63,7 +65,6 @@ log = logging.getLogger(__name__)
 
 # Where nobody measured how far annotators differ; near the mean of COCO's seventeen.
 UNKNOWN_SIGMA = 0.06
-WHOLE_IMAGE = "whole_image"
 
 
 def make_task(config: Mapping[str, Any]) -> Task:
@@ -72,16 +73,16 @@ def make_task(config: Mapping[str, Any]) -> Task:
     Raises:
         InputError: data that cannot be trained on, with every problem; an unknown codec.
     """
-    codec = instantiate(config["model"]["codec"], _convert_="all")
-    if isinstance(codec, MotionBERTLift):
-        return LiftingTask(config)
-    if isinstance(codec, DistanceBoxes):
-        return DetectionTask(config)
-    if hasattr(codec, "encode"):
-        return PoseTask(config)
-    raise InputError(
-        f"{config['names']['model']} cannot be trained: {type(codec).__name__} makes no targets"
-    )
+    spec = read_part(config, "model")
+    assert spec is not None
+    codec = spec.codec.make()
+    if isinstance(spec, LifterSpec):
+        return LiftingTask(config, spec)
+    if isinstance(spec, DetectorSpec) and isinstance(codec, DistanceBoxes):
+        return DetectionTask(config, spec)
+    if isinstance(spec, PoseSpec) and hasattr(codec, "encode"):
+        return PoseTask(config, spec)
+    raise InputError(f"{spec.name} cannot be trained: {type(codec).__name__} makes no targets")
 
 
 class PoseTask:
@@ -89,6 +90,7 @@ class PoseTask:
 
     Args:
         config: of `train`.
+        spec: what is trained.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -97,40 +99,44 @@ class PoseTask:
     metric = "AP"
     higher_is_better = True
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], spec: PoseSpec) -> None:
         search = [Path(folder) for folder in config["search"]]
-        # What is said of the weights that training starts from.
-        model = {k: v for k, v in config["model"].items() if k not in ("note", "sample")}
         dataset = _dataset(config, search)
-        known = load_skeleton(model["keypoints"], search)
+        known = load_skeleton(spec.keypoints, search)
         self.skeleton: Skeleton = _skeleton(dataset, known)
         if not self.skeleton.sigmas:  # AP needs them
             sigmas = (UNKNOWN_SIGMA,) * self.skeleton.num_keypoints
             self.skeleton = dataclasses.replace(self.skeleton, sigmas=sigmas)
         _check(dataset, skeleton=self.skeleton)
         self.known_names: Sequence[str] = known.names
-        self.model = {
-            **model,
-            "net": {**model["net"], "num_keypoints": self.skeleton.num_keypoints},
-            "keypoints": self.skeleton.name,
-        }
-        detector = model.get("detector")
-        base = read_config(config["names"]["model"], search).get("detector")
-        if detector != base and detector not in (None, WHOLE_IMAGE):
-            self.model["detector"] = _chosen_detector(detector, search)
-        elif not _are_same(self.skeleton, known) and detector not in (None, WHOLE_IMAGE):
-            self.model["detector"] = _detector_of_unknown(dataset, detector)
-        self.codec = instantiate(model["codec"], _convert_="all")
-        self.criterion = pose_loss(model, self.codec)
-        if self.skeleton.names != known.names and self.model.pop("keypoint_weights", None):
+        detector = spec.detector
+        base = read_config(spec.name, search).get("detector")
+        if detector is not None and detector not in NO_DETECTOR:
+            if detector != base:
+                detector = _chosen_detector(detector, search)
+            elif not _are_same(self.skeleton, known):
+                detector = _detector_of_unknown(dataset, detector)
+        weights = spec.keypoint_weights
+        if self.skeleton.names != known.names and weights:
             log.warning("keypoint_weights are for the model's own keypoints: all count the same")
-        self.weights = keypoint_weights(self.model, self.skeleton.names)
+            weights = {}
+        self.spec = dataclasses.replace(
+            spec,
+            net=spec.net.having(num_keypoints=self.skeleton.num_keypoints),
+            keypoints=self.skeleton.name,
+            detector=detector,
+            keypoint_weights=weights,
+            note=None,  # said of the weights that training starts from
+            sample=None,
+        )
+        self.codec = spec.codec.make()
+        self.criterion = pose_loss(spec, self.codec)
+        self.weights = keypoint_weights(weights, self.skeleton.names)
         self.batch_size = config["val_batch_size"]
-        preprocess = model["preprocess"]
         same = {
-            "input_size": preprocess["input_size"],
-            "padding": preprocess["padding"],
-            "udp": preprocess["udp"],
+            "input_size": spec.input_size,
+            "padding": spec.padding,
+            "udp": spec.udp,
             "cache_mb": config["cache_mb"],
         }
         self.train_set = PoseDataset(
@@ -150,7 +156,7 @@ class PoseTask:
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
-        images = _normalize(self.model["preprocess"], device)(batch["crop"].numpy())
+        images = _normalize(self.spec, device)(batch["crop"].numpy())
         targets, weights = self.codec.encode(
             batch["keypoints"].to(device), batch["visible"].to(device)
         )
@@ -167,7 +173,7 @@ class PoseTask:
     def evaluate(self, net: nn.Module) -> dict[str, float]:
         """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
-        estimator = PoseEstimator(net, self.model, self.skeleton)
+        estimator = PoseEstimator(net, self.spec, self.skeleton)
         return evaluate_pose(
             estimator, self.val_set, batch_size=self.batch_size, metrics=self.metrics
         )
@@ -177,7 +183,8 @@ class DetectionTask:
     """RTMDet: boxes.
 
     Args:
-        config: of `train`; `model.classes` are the categories to learn.
+        config: of `train`.
+        spec: what is trained; its classes are the categories to learn.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -188,17 +195,15 @@ class DetectionTask:
     known_names: Sequence[str] = ()
     skeleton = None
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        model = config["model"]
+    def __init__(self, config: Mapping[str, Any], spec: DetectorSpec) -> None:
         dataset = _dataset(config, [])
-        classes = model["classes"]
+        classes = spec.classes
         _check(dataset, classes=classes)
-        self.model = {**model, "net": {**model["net"], "num_classes": len(classes)}}
-        self.criterion = RTMDetLoss(strides=model["codec"]["strides"])
-        preprocess = model["preprocess"]
+        self.spec = dataclasses.replace(spec, note=None)
+        self.criterion = RTMDetLoss(strides=spec.codec.arguments["strides"])
         same = {
-            "input_size": preprocess["input_size"],
-            "pad_value": preprocess["pad_value"],
+            "input_size": spec.input_size,
+            "pad_value": spec.pad_value,
             "cache_mb": config["cache_mb"],
         }
         self.train_set = DetectionDataset(
@@ -216,7 +221,7 @@ class DetectionTask:
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
-        images = _normalize(self.model["preprocess"], device)(batch["image"].numpy())
+        images = _normalize(self.spec, device)(batch["image"].numpy())
         losses = self.criterion(net(images), batch["boxes"], batch["labels"])
         return losses.total
 
@@ -227,7 +232,7 @@ class DetectionTask:
     def evaluate(self, net: nn.Module) -> dict[str, float]:
         """COCO's AP and AR, as `posekit evaluate` gives them."""
         assert self.val_set is not None
-        return evaluate_detector(Detector(net, self.model), self.val_set)
+        return evaluate_detector(Detector(net, self.spec), self.val_set)
 
 
 class LiftingTask:
@@ -236,6 +241,7 @@ class LiftingTask:
     Args:
         config: of `train`; `dataset.train` and `dataset.val` are NPZ files, see `LiftingDataset`,
             whose 3D keypoints are in the network's units: half the image's width.
+        spec: what is trained.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -245,15 +251,13 @@ class LiftingTask:
     higher_is_better = False
     known_names: Sequence[str] = ()
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.model = dict(config["model"])
-        self.skeleton = load_skeleton(
-            self.model["keypoints"], [Path(folder) for folder in config["search"]]
-        )
-        self.codec: MotionBERTLift = instantiate(self.model["codec"], _convert_="all")
+    def __init__(self, config: Mapping[str, Any], spec: LifterSpec) -> None:
+        self.spec = dataclasses.replace(spec, note=None)
+        self.skeleton = load_skeleton(spec.keypoints, [Path(folder) for folder in config["search"]])
+        self.codec: MotionBERTLift = spec.codec.make()
         self.criterion = MotionLoss()
         self.batch_size = config["val_batch_size"]
-        window = min(config["window"], self.model["net"]["max_frames"])
+        window = min(config["window"], spec.max_frames)
         self.train_set = LiftingDataset(
             _paths(config, "train"),
             self.skeleton,
@@ -331,14 +335,8 @@ def _in_order(dataset: Dataset[dict[str, Any]], batch_size: int) -> Iterator[dic
     yield from loader
 
 
-def _normalize(preprocess: Mapping[str, Any], device: torch.device) -> Normalize:
-    return Normalize(
-        mean=preprocess["mean"],
-        std=preprocess["std"],
-        color=preprocess["color"],
-        device=device,
-        dtype=torch.float32,
-    )
+def _normalize(spec: PoseSpec | DetectorSpec, device: torch.device) -> Normalize:
+    return Normalize(**spec.normalization, device=device, dtype=torch.float32)
 
 
 def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig:
@@ -397,7 +395,7 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
         "box; model.detector=NAME chooses another",
         detector,
     )
-    return WHOLE_IMAGE
+    return "whole_image"
 
 
 def _augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:

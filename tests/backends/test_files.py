@@ -14,8 +14,9 @@ from posekit.backends import make_backend
 from posekit.backends.files import GraphFile
 from posekit.backends.graphs import to_onnx, to_openvino
 from posekit.build import create_model, load_initial_weights
-from posekit.config import PACKAGED, read_config
+from posekit.config import PACKAGED
 from posekit.errors import InputError, WeightsError
+from posekit.spec import load_spec
 
 DRAWN = "rtmpose-n_drawn-192x128"  # packaged, with its weights
 HEATMAPS = "vitpose-s-simple_coco-256x192"
@@ -141,4 +142,4 @@ def test_a_damaged_graph_is_an_error_of_one_line(graph: Path) -> None:
 
 def test_a_graph_is_nothing_to_train(graph: Path) -> None:
     with pytest.raises(WeightsError, match="expected weights to train"):
-        load_initial_weights(create_model(DRAWN), read_config(DRAWN)["net"], graph)
+        load_initial_weights(create_model(DRAWN), load_spec(DRAWN).net, graph)

@@ -49,8 +49,9 @@ def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
     keypoints, scores = CODECS[name].decode(maps)
     for sample in range(3):
         alone = CODECS[name].decode(maps[sample : sample + 1])
-        np.testing.assert_array_equal(keypoints[sample], alone[0][0])
-        np.testing.assert_array_equal(scores[sample], alone[1][0])
+        # Blurring may add in another order; a refined place takes logarithms of that.
+        np.testing.assert_allclose(keypoints[sample], alone[0][0], atol=1e-3)
+        np.testing.assert_allclose(scores[sample], alone[1][0], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -206,7 +207,8 @@ def test_targets_of_a_person_do_not_depend_on_the_others(name: str) -> None:
     maps, weights = CODECS[name].encode(keypoints, visible)
     for person in range(3):
         alone = CODECS[name].encode(keypoints[person : person + 1], visible[person : person + 1])
-        assert torch.equal(maps[person], alone[0][0])
+        # The rest behind a row of vectors has another exponential function, off by a bit.
+        torch.testing.assert_close(maps[person], alone[0][0], rtol=1e-5, atol=1e-30)
         assert torch.equal(weights[person], alone[1][0])
     assert (maps[visible == 0] == 0).all()
 

@@ -56,11 +56,11 @@ def test_features_are_those_of_torchvision() -> None:
     torch.manual_seed(0)
     theirs = models.resnet50(weights=None)
     theirs.fc = theirs.avgpool = torch.nn.Identity()
-    ours = ResNet(depth=50)
+    ours = ResNet(depth=50).double()
     ours.load_state_dict(theirs.state_dict())
-    images = torch.randn(1, 3, 64, 96)
+    images = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     with torch.inference_mode():
-        expected = theirs.eval()(images).view(1, 2048, 2, 3)
+        expected = theirs.double().eval()(images).view(1, 2048, 2, 3)
         torch.testing.assert_close(ours.eval()(images), expected)
 
 

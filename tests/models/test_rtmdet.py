@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from posekit.build import build_network
-from posekit.config import read_config
 from posekit.models.rtmdet import RTMDet
+from posekit.spec import load_spec
 from tests.networks import (
     assert_matches_in_float32,
     assert_small,
@@ -24,7 +24,7 @@ NANO = HERE / "rtmdet_nano_320-8xb32_coco-person"
 
 def check(folder: Path) -> None:
     case = reference_case(folder)
-    net = build_network(read_config(folder.name)["net"])
+    net = build_network(load_spec(folder.name).net)
     load_case(case, net)
     assert_small(case, relative_errors(case, net), case.tolerance)
     # The reference counts a convolution that levels share once per level.
@@ -37,7 +37,7 @@ def test_nano_matches_without_the_shared_folder() -> None:
 
 
 def test_nano_matches_in_float32() -> None:
-    assert_matches_in_float32(NANO, build_network(read_config(NANO.name)["net"]))
+    assert_matches_in_float32(NANO, build_network(load_spec(NANO.name).net))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from posekit.build import build_network
-from posekit.config import read_config
 from posekit.models.rtmpose import GatedAttentionUnit, RTMPose, ScaleNorm
+from posekit.spec import load_spec
 from tests.networks import assert_matches, assert_matches_in_float32
 
 SMALLEST = Path(__file__).parent.parent / "data" / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"
@@ -24,29 +24,25 @@ FOLDERS = (
     "rtmw-l_8xb1024-270e_cocktail14-256x192",
     "rtmw-m_8xb1024-270e_cocktail14-256x192",
 )
-NECK_BLOCKS = {"rtmw-l_8xb1024-270e_cocktail14-256x192": 2}  # as published
 
 
 def test_smallest_one_matches_without_the_shared_folder() -> None:
-    assert_matches(SMALLEST, build_network(read_config(SMALLEST.name)["net"]))
+    assert_matches(SMALLEST, build_network(load_spec(SMALLEST.name).net))
 
 
 def test_smallest_one_matches_in_float32() -> None:
-    assert_matches_in_float32(SMALLEST, build_network(read_config(SMALLEST.name)["net"]))
+    assert_matches_in_float32(SMALLEST, build_network(load_spec(SMALLEST.name).net))
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
-    config = dict(read_config(name)["net"])
-    if name in NECK_BLOCKS:
-        config["neck_blocks"] = NECK_BLOCKS[name]
-    assert_matches(folder, build_network(config))
+    assert_matches(folder, build_network(load_spec(name).net))
 
 
 def test_whole_body_one_matches_in_float32(shared: Path) -> None:
     folder = shared / "reference" / "pose2d" / "rtmw-m_8xb1024-270e_cocktail14-256x192"
-    assert_matches_in_float32(folder, build_network(read_config(folder.name)["net"]))
+    assert_matches_in_float32(folder, build_network(load_spec(folder.name).net))
 
 
 def test_outputs_have_a_bin_row_per_keypoint() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from posekit.build import build_network
-from posekit.config import read_config
+from posekit.spec import load_spec
 from tests.networks import reference_case
 from weights_convert import convert_state_dict
 
@@ -18,7 +18,7 @@ NAME = "rtmw-l_8xb1024-270e_cocktail14-256x192"
 def test_rtmw_l_loads_its_official_layout_and_computes_the_references_outputs(shared: Path) -> None:
     folder = shared / "reference" / "pose2d" / NAME
     case = reference_case(folder)
-    net = build_network(read_config(NAME)["net"])
+    net = build_network(load_spec(NAME).net)
     net.load_state_dict(convert_state_dict(case.state, net=net), assign=True)
     assert sum(p.numel() for p in net.parameters()) == case.golden["params"]
     with torch.inference_mode():

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from posekit.build import build_network
-from posekit.config import read_config
 from posekit.models.ssdlite import SSDLite
+from posekit.spec import load_spec
 from tests.networks import assert_matches, assert_matches_in_float32
 
 NAME = "ssdlite_mobilenetv2_scratch_600e_onehand"
@@ -18,7 +18,7 @@ NAME = "ssdlite_mobilenetv2_scratch_600e_onehand"
 
 @pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
 def test_raw_outputs_match(shared: Path, check: Callable[..., None]) -> None:
-    check(shared / "reference" / "detector" / NAME, build_network(read_config(NAME)["net"]))
+    check(shared / "reference" / "detector" / NAME, build_network(load_spec(NAME).net))
 
 
 def test_six_levels_of_any_number_of_classes() -> None:

@@ -185,5 +185,5 @@ def test_stochastic_depth_acts_in_training_only() -> None:
     net = tiny(drop_path_rate=0.5)
     images = torch.rand(8, 3, 48, 32)
     tokens = net.backbone.eval()(images)
-    assert torch.equal(tokens, net.backbone(images))
-    assert not torch.equal(tokens, net.backbone.train()(images))
+    torch.testing.assert_close(net.backbone(images), tokens)
+    assert (net.backbone.train()(images) - tokens).abs().max() > 1e-2

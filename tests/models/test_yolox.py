@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from posekit.build import build_network
-from posekit.config import read_config
 from posekit.models.yolox import YOLOX, Focus
+from posekit.spec import load_spec
 from tests.networks import assert_matches, assert_matches_in_float32
 from weights_convert import convert_state_dict
 
@@ -17,12 +17,12 @@ from weights_convert import convert_state_dict
 @pytest.mark.parametrize("name", ["yolox-s_8xb8-300e_coco-face", "yolox_l_8x8_300e_coco"])
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "detector" / name
-    assert_matches(folder, build_network(read_config(name)["net"]))
+    assert_matches(folder, build_network(load_spec(name).net))
 
 
 def test_face_model_matches_in_float32(shared: Path) -> None:
     folder = shared / "reference" / "detector" / "yolox-s_8xb8-300e_coco-face"
-    assert_matches_in_float32(folder, build_network(read_config(folder.name)["net"]))
+    assert_matches_in_float32(folder, build_network(load_spec(folder.name).net))
 
 
 @pytest.mark.parametrize(

@@ -19,25 +19,11 @@ MODEL = {
         "embed_dim": 16,
         "depth": 2,
         "num_heads": 2,
-        "num_keypoints": 5,
         "simple_head": True,
-        "input_size": [32, 32],
     },
-    "preprocess": {
-        "input_size": [32, 32],
-        "mean": [120, 120, 120],
-        "std": [60, 60, 60],
-        "color": "rgb",
-        "padding": 1.25,
-        "udp": True,
-    },
-    "codec": {
-        "_target_": "posekit.codecs.heatmap.UDPHeatmap",
-        "input_size": [32, 32],
-        "heatmap_size": [8, 8],
-    },
+    "input_size": [32, 32],
+    "preprocess": {"mean": [120, 120, 120], "std": [60, 60, 60], "udp": True},
     "keypoints": "coco",
-    "flip_test": True,
     "detector": "whole_image",
 }
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from posekit.codecs.heatmap import MSRAHeatmap, UDPHeatmap
 from posekit.codecs.simcc import SimCC
-from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton
+from posekit.spec import load_spec
 from posekit.training.losses import (
     AdaptiveWingLoss,
     DetectorLosses,
@@ -197,9 +197,9 @@ def simcc_loss_in_numpy(
 @pytest.mark.parametrize("name", ["rtmw-l_cocktail14-256x192", "rtmpose-m_coco-wholebody-256x192"])
 def test_simcc_loss_of_a_model_is_that_of_its_configuration(name: str) -> None:
     """RTMW's takes logits as they are and counts faces half; RTMPose's sharpens them."""
-    model = read_config(name)
+    model = load_spec(name)
     beta, face = (1.0, 0.5) if "rtmw" in name else (10.0, 1.0)
-    count = keypoint_weights(model, load_skeleton(model["keypoints"]).names)
+    count = keypoint_weights(model.keypoint_weights, load_skeleton(model.keypoints).names)
     expected = torch.ones(133)
     expected[23:91] = face
     torch.testing.assert_close(count, expected)
@@ -211,13 +211,13 @@ def test_simcc_loss_of_a_model_is_that_of_its_configuration(name: str) -> None:
         expected.expand(2, 133).numpy(),
         beta,
     )
-    loss = pose_loss(model, SimCC(**{k: v for k, v in model["codec"].items() if k != "_target_"}))
+    loss = pose_loss(model, model.codec.make())
     found = loss(tuple(outputs), tuple(targets), count.expand(2, 133))
     torch.testing.assert_close(found.item(), value, rtol=1e-5, atol=0)
 
 
 def test_a_perfect_output_costs_rtmw_nothing() -> None:
-    model = read_config("rtmw-l_cocktail14-256x192")
+    model = load_spec("rtmw-l_cocktail14-256x192")
     codec = SimCC(input_size=(192, 256))
     points = (seeded("points", 2, 133, 2) + 1) * 90
     targets, weights = codec.encode(points, torch.ones(2, 133))
@@ -259,17 +259,15 @@ def test_adaptive_wing_loss_has_no_step_and_finite_gradients() -> None:
 def test_the_wflw_model_of_that_name_learns_by_the_adaptive_wing_loss() -> None:
     models = ("hrnetv2-w18-awing_wflw-256x256", "hrnetv2-w18_wflw-256x256")
     codec = MSRAHeatmap(input_size=(256, 256), heatmap_size=(64, 64))
-    kinds = [type(pose_loss(read_config(name), codec)) for name in models]
+    kinds = [type(pose_loss(load_spec(name), codec)) for name in models]
     assert kinds == [AdaptiveWingLoss, HeatmapLoss]
 
 
 def test_the_last_pattern_of_names_counts() -> None:
-    weights = keypoint_weights(
-        {"keypoint_weights": {"left_*": 2, "*_hip": 0.5}}, ("nose", "left_eye", "left_hip")
-    )
+    weights = keypoint_weights({"left_*": 2, "*_hip": 0.5}, ("nose", "left_eye", "left_hip"))
     assert weights.tolist() == [1.0, 2.0, 0.5]
     with pytest.raises(InputError, match=r"no keypoint is named like 'face-\*'"):
-        keypoint_weights({"keypoint_weights": {"face-*": 0.5}}, ("nose",))
+        keypoint_weights({"face-*": 0.5}, ("nose",))
 
 
 def test_invisible_keypoints_teach_nothing() -> None:

@@ -12,7 +12,7 @@ from posekit.build import build_network
 from posekit.compose import compose_command
 from posekit.training.datasets import collate
 from posekit.training.losses import AdaptiveWingLoss, HeatmapLoss
-from posekit.training.tasks import PoseTask
+from posekit.training.tasks import PoseTask, make_task
 from tests.training import runs
 from tests.training.sets import NAMES
 
@@ -29,12 +29,15 @@ def pose_task(folder: Path, keypoints: str = "discs", **model: object) -> PoseTa
     }
     (folder / "conf" / "keypoints").mkdir()
     (folder / "conf" / "keypoints" / "discs.yaml").write_text(yaml.safe_dump(skeleton))
-    return PoseTask(compose_command("train", options, config_dir=folder / "conf"))
+    config = compose_command("train", options, config_dir=folder / "conf")
+    task = make_task(config)
+    assert isinstance(task, PoseTask)
+    return task
 
 
 def loss_of(task: PoseTask) -> float:
     torch.manual_seed(0)
-    net = build_network(task.model["net"], device="cpu")
+    net = build_network(task.spec.net, device="cpu")
     task.train_set.augment = None
     batch = collate([task.train_set[0, index] for index in range(4)])
     return task.loss(net.eval(), batch, torch.device("cpu")).item()
@@ -54,7 +57,9 @@ def test_the_models_loss_is_learnt_by(tmp_path: Path) -> None:
     task = pose_task(tmp_path / "named", loss=named)
     assert isinstance(task.criterion, AdaptiveWingLoss)
     assert loss_of(task) > 0
-    assert task.model["loss"] == named  # the trained model keeps it
+    assert task.spec.to_config()["loss"] == named | {
+        key: getattr(AdaptiveWingLoss(), key) for key in ("alpha", "epsilon", "theta")
+    }  # the trained model keeps it
     assert isinstance(pose_task(tmp_path / "usual").criterion, HeatmapLoss)
 
 
@@ -63,5 +68,5 @@ def test_weights_of_other_keypoints_are_left_out_with_a_word(
 ) -> None:
     task = pose_task(tmp_path, keypoints="coco", keypoint_weights={"*_hip": 0.5})
     assert task.weights.tolist() == [1.0] * 5
-    assert "keypoint_weights" not in task.model
+    assert not task.spec.keypoint_weights
     assert "keypoint_weights are for the model's own keypoints" in caplog.text

@@ -242,7 +242,8 @@ def test_names_without_sides_are_a_warning(tmp_path: Path) -> None:
 
 def test_sides_without_a_partner_are_a_warning(tmp_path: Path) -> None:
     data = coco()
-    data["categories"][0]["keypoints"][1] = "lfet_eye"
+    names = ["nose", "lfet_eye", "right_eye", "left_hip", "right_hip"]
+    data["categories"][0]["keypoints"] = names
     report = validate(save(tmp_path, data))
     assert report.errors == ()
     assert "lfet_eye, right_eye (or is lfet_eye its partner?)" in warnings(report)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from posekit.build import build_network, load_weights
-from posekit.config import read_config
 from posekit.errors import OutputError, UnknownModelError
+from posekit.spec import load_spec
 from tests.networks import assert_small, reference_case, reference_state, relative_errors
 from weights_convert import CONVERTER_VERSION, ConversionError, convert_file, convert_state_dict
 from weights_convert.convert import apply_rules
@@ -103,7 +103,7 @@ def test_long_lists_are_cut() -> None:
 def test_a_layout_or_network_without_rules_is_named() -> None:
     with pytest.raises(ConversionError, match="no rules convert layout 'openmmlab' to Small"):
         convert_state_dict({}, net=Small())
-    net = build_network(read_config("rtmpose-t_body8-256x192")["net"])
+    net = build_network(load_spec("rtmpose-t_body8-256x192").net)
     with pytest.raises(ConversionError, match="layout 'other' to RTMPose; known ones: openmmlab"):
         convert_state_dict({}, net=net, layout="other")
 
@@ -115,7 +115,7 @@ def test_a_layout_or_network_without_rules_is_named() -> None:
 def test_a_converted_file_gives_the_reference_outputs(tmp_path: Path, folder: Path) -> None:
     torch.save({"meta": {}, "state_dict": reference_state(folder)}, tmp_path / "a.pth")
     convert_file(tmp_path / "a.pth", folder.name, tmp_path / "a.safetensors")
-    net = load_weights(build_network(read_config(folder.name)["net"]), tmp_path / "a.safetensors")
+    net = load_weights(build_network(load_spec(folder.name).net), tmp_path / "a.safetensors")
     case = reference_case(folder)
     assert_small(case, relative_errors(case, net), case.tolerance)
 
@@ -128,7 +128,7 @@ def test_entries_that_share_memory_are_written(tmp_path: Path) -> None:
     }
     torch.save({"state_dict": state}, tmp_path / "a.pth")
     convert_file(tmp_path / "a.pth", "rtmdet-nano_person-320", tmp_path / "a.safetensors")
-    net = build_network(read_config("rtmdet-nano_person-320")["net"])
+    net = build_network(load_spec("rtmdet-nano_person-320").net)
     expected = convert_state_dict(state, net=net)
     found = load_file(tmp_path / "a.safetensors")
     assert found.keys() == expected.keys()
@@ -256,3 +256,50 @@ def test_a_damaged_source_is_named(tmp_path: Path, rtmpose_pth: Path) -> None:
         with pytest.raises(ConversionError, match=r"b\.pth"):
             convert_file(source, "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_an_archive_that_claims_to_be_one_of_several_is_named(
+    tmp_path: Path, rtmpose_pth: Path
+) -> None:
+    data = bytearray(rtmpose_pth.read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 16] = 7  # disks
+    (tmp_path / "b.pth").write_bytes(data)
+    with pytest.raises(ConversionError, match=r"b\.pth is damaged or cut short"):
+        convert_file(tmp_path / "b.pth", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("entry", ['"x\\n\\u001b": {"dtype": "F32"', '"x": {"dtype": "F\\n\x7f"'])
+def test_a_header_cannot_act_on_the_terminal(tmp_path: Path, entry: str) -> None:
+    header = f'{{{entry}, "shape": [1], "data_offsets": [0, 4]}}}}'.encode()
+    (tmp_path / "b.st").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ConversionError) as caught:
+        convert_file(tmp_path / "b.st", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 4]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 99]}}',
+        '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, '
+        '"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+        '{"a": ' + "[" * 10**5,
+        '{"__metadata__": ' + '{"a":' * 10**5,
+    ],
+    ids=["negative", "huge", "backwards", "beyond", "overlapping", "nested", "nested metadata"],
+)
+def test_a_hostile_header_is_one_line(tmp_path: Path, header: str) -> None:
+    (tmp_path / "b.st").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
+    with pytest.raises(ConversionError, match=r"as a safetensors file: .*$") as caught:
+        convert_file(tmp_path / "b.st", "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["w_1_15", "w_7_1464", "w_7_239"])
+def test_damaged_safetensors_that_were_found(shared: Path, tmp_path: Path, name: str) -> None:
+    source = shared / "cases" / "weights" / f"{name}.safetensors"
+    with pytest.raises(ConversionError, match=rf"{name}\.safetensors: damaged or cut short"):
+        convert_file(source, "rtmpose-t_body8-256x192", tmp_path / "a.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import warnings
 import zipfile
@@ -16,14 +17,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from posekit.build import build_network
-from posekit.config import read_config
-from posekit.errors import InputError
+from posekit.errors import InputError, WeightsError
+from posekit.hub import resolve_weights
 from posekit.models.rtmdet import RTMDet
 from posekit.models.rtmpose import RTMPose
 from posekit.models.rtmw import RTMW
 from posekit.models.yolox import YOLOX
+from posekit.spec import load_spec
 from tests.networks import assert_small, flatten_outputs, reference_case, relative_errors
 from weights_convert import ConversionError, convert_file, convert_state_dict
+from weights_convert.companions import content_digest
 from weights_convert.onnx import is_onnx, open_onnx, read_onnx
 from weights_convert.reader import read_checkpoint
 
@@ -114,7 +117,7 @@ def edited(path: Path, folder: Path, edit: Callable[[Any], None]) -> Path:
 
 
 def test_real_detector_equals_its_checkpoint(shared: Path) -> None:
-    config = read_config("rtmdet-nano_person-320")["net"]
+    config = load_spec("rtmdet-nano_person-320").net
     nets = [build_network(config), build_network(config)]
     nets[0].load_state_dict(
         convert_state_dict(
@@ -133,7 +136,7 @@ def test_real_detector_equals_its_checkpoint(shared: Path) -> None:
 def test_real_detector_equals_the_graph(shared: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     path = shared / "weights" / "rtmdet-nano.onnx"
-    net = build_network(read_config("rtmdet-nano_person-320")["net"])
+    net = build_network(load_spec("rtmdet-nano_person-320").net)
     net.load_state_dict(read_onnx(path, net), assign=True)
     images = torch.randn(1, 3, 320, 320, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
@@ -153,7 +156,7 @@ def test_pose_export_in_a_zip_matches_the_reference(shared: Path, tmp_path: Path
         for name in ("detail.json", "pipeline.json", "deploy.json"):
             archive.writestr(f"20230831/{name}", "{}")
     convert_file(source, "rtmpose-t_body8-256x192", output)
-    net = build_network(read_config("rtmpose-t_body8-256x192")["net"])
+    net = build_network(load_spec("rtmpose-t_body8-256x192").net)
     net.load_state_dict(load_file(output), assign=True)
     folder = shared / "reference" / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"
     case = reference_case(folder)
@@ -333,14 +336,155 @@ def test_strides_that_an_optimiser_multiplied_into_weights_are_refused(
         read_onnx(path, empty("rtmdet-separate"))
 
 
-def test_external_data_is_refused(exports: Callable[[str], Path], tmp_path: Path) -> None:
-    def move_out(graph: Any) -> None:
-        for tensor in graph.initializer:
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value="../secret")
+# Weights beside the graph
 
-    with pytest.raises(ConversionError, match=r"outside its own folder, '\.\./secret'"):
-        read_onnx(edited(exports("rtmpose"), tmp_path, move_out), empty("rtmpose"))
+
+def moved_out(path: Path, folder: Path, **options: Any) -> Path:
+    """The graph with its weights in files beside it, as `onnx` writes them."""
+    model = onnx.load(str(path))
+    options = {"location": "weights.data", "size_threshold": 0, **options}
+    onnx.save_model(model, folder / "model.onnx", save_as_external_data=True, **options)
+    return folder / "model.onnx"
+
+
+def pointing(path: Path, folder: Path, **fields: str) -> Path:
+    """As `moved_out`, and every tensor says something else about its place."""
+    moved_out(path, folder)
+
+    def edit(graph: Any) -> None:
+        for tensor in graph.initializer:
+            found = {entry.key: entry.value for entry in tensor.external_data}
+            del tensor.external_data[:]
+            for key, value in {**found, **fields}.items():
+                tensor.external_data.add(key=key, value=value)
+
+    model = onnx.load(str(folder / "model.onnx"), load_external_data=False)
+    edit(model.graph)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("one_file", [True, False])
+def test_external_data_is_read(
+    exports: Callable[[str], Path], tmp_path: Path, one_file: bool
+) -> None:
+    path = moved_out(exports("rtmpose"), tmp_path, all_tensors_to_one_file=one_file)
+    assert (len(list(tmp_path.iterdir())) == 2) == one_file
+    expected = read_onnx(exports("rtmpose"), empty("rtmpose"))
+    found = read_onnx(path, empty("rtmpose"))
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+def test_external_data_in_a_zip_is_read(exports: Callable[[str], Path], tmp_path: Path) -> None:
+    path = moved_out(exports("rtmpose"), tmp_path)
+    members = {f"x/{name}": (tmp_path / name).read_bytes() for name in (path.name, "weights.data")}
+    zipped = _zip(tmp_path / "a.zip", members)
+    expected = read_onnx(exports("rtmpose"), empty("rtmpose"))
+    found = read_onnx(zipped, empty("rtmpose"))
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    del members["x/weights.data"]
+    with pytest.raises(ConversionError, match=r"needs the file 'weights\.data' .* missing"):
+        read_onnx(_zip(zipped, members), empty("rtmpose"))
+
+
+def test_external_data_in_the_hubs_cache_is_read(
+    exports: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for name in ("blobs", "snapshot", "made"):
+        (tmp_path / name).mkdir()
+    path = moved_out(exports("rtmpose"), tmp_path / "made")
+    for name in (path.name, "weights.data"):
+        (tmp_path / "made" / name).rename(tmp_path / "blobs" / f"sha-{name}")
+        (tmp_path / "snapshot" / name).symlink_to(tmp_path / "blobs" / f"sha-{name}")
+    assert read_onnx(tmp_path / "snapshot" / path.name, empty("rtmpose"))
+
+
+@pytest.mark.parametrize(
+    "location", ["../secret", "/etc/passwd", "sub/../../secret", "C:\\x", "..\\secret"]
+)
+@pytest.mark.parametrize("in_zip", [False, True])
+def test_external_data_elsewhere_is_refused(
+    exports: Callable[[str], Path], tmp_path: Path, location: str, in_zip: bool
+) -> None:
+    (tmp_path / "secret").write_bytes(bytes(10**6))
+    (tmp_path / "model").mkdir()
+    path = pointing(exports("rtmpose"), tmp_path / "model", location=location)
+    if in_zip:
+        path = _zip(tmp_path / "a.zip", {"x/model.onnx": path.read_bytes(), "secret": b"1"})
+    message = f"outside its own folder, {location!a}"
+    with pytest.raises(ConversionError, match=re.escape(message)):
+        read_onnx(path, empty("rtmpose"))
+
+
+def test_a_link_out_of_the_folder_is_refused(
+    exports: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    path = moved_out(exports("rtmpose"), tmp_path / "model")
+    (tmp_path / "model" / "weights.data").rename(tmp_path / "secret")
+    (tmp_path / "model" / "weights.data").symlink_to(tmp_path / "secret")
+    with pytest.raises(ConversionError, match=r"'weights\.data', a link out of its folder"):
+        read_onnx(path, empty("rtmpose"))
+
+
+def test_missing_external_data_is_named(exports: Callable[[str], Path], tmp_path: Path) -> None:
+    path = moved_out(exports("rtmpose"), tmp_path)
+    (tmp_path / "weights.data").unlink()
+    with pytest.raises(ConversionError, match=r"needs the file 'weights\.data' beside it"):
+        read_onnx(path, empty("rtmpose"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"offset": "1000000000"}, "bytes of external data in weights.data, found"),
+        ({"length": "1000000000"}, "bytes of external data in weights.data, found"),
+        ({"length": "4"}, "damaged ONNX file"),
+        ({"offset": "-4"}, "expected a place in external data"),
+        ({"length": "x"}, "expected a place in external data"),
+        ({"offset": "9" * 10000}, "expected a place in external data"),
+    ],
+)
+def test_external_data_of_another_size_is_refused(
+    exports: Callable[[str], Path], tmp_path: Path, fields: dict[str, str], message: str
+) -> None:
+    path = pointing(exports("rtmpose"), tmp_path, **fields)
+    with pytest.raises(ConversionError, match=message):
+        read_onnx(path, empty("rtmpose"))
+
+
+def test_a_location_that_is_no_text_is_refused(
+    exports: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = moved_out(exports("rtmpose"), tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"weights.data", b"weights\xffdata"))
+    with pytest.raises(WeightsError, match=r"which is missing|damaged"):
+        content_digest(path)
+        read_onnx(path, empty("rtmpose"))
+
+
+def test_changed_external_data_is_converted_anew(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    model = "rtmpose-t_body8-256x192"
+    path = moved_out(shared / "weights" / "rtmpose-t_seeded.onnx", tmp_path)
+    first = resolve_weights(model, path)
+    data = tmp_path / "weights.data"
+    data.write_bytes(data.read_bytes()[:-4] + bytes(4))
+    assert resolve_weights(model, path) != first
+    data.unlink()
+    with pytest.raises(WeightsError, match="which is missing"):
+        resolve_weights(model, path)
+
+
+def test_a_graph_for_an_engine_keeps_to_its_folder(
+    exports: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    path = pointing(exports("rtmpose"), tmp_path / "model", location="../secret")
+    with pytest.raises(WeightsError, match="outside its own folder"):
+        resolve_weights("vitpose-s-simple_coco-256x192", path)  # no weights are read of these
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9, 0.999])

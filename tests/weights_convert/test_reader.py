@@ -437,6 +437,41 @@ def test_a_stand_in_takes_whatever_is_done_to_it(tmp_path: Path) -> None:
         read_checkpoint(write_zip(tmp_path / "a.pth", b"\x80\x04" + opcodes))
 
 
+EXHAUSTING = {
+    "a tuple in a tuple, and so on, as a key": b"}" + b")" + b"\x85" * 10**6 + b"K\x01s.",
+    "lists likewise": b"}X\x01\x00\x00\x00a" + b"]" * 10**5 + b"a" * (10**5 - 1) + b"s.",
+    "a place among two thousand million objects": b"}r\xff\xff\xff\x7f.",
+    "a number of as many bytes": b"\x8b\xff\xff\xff\x7fabc.",
+    "a text of twice as many": b"\x8d\xff\xff\xff\xff\x00\x00\x00\x00ab.",
+    "digits": b"I" + b"9" * 10**5 + b"\n.",
+    "marks": b"(" * 10**5 + b".",
+}
+READ_ALL = """
+import pathlib, resource, sys
+from weights_convert.reader import read_checkpoint
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+for name in sys.argv[1:]:
+    try:
+        read_checkpoint(pathlib.Path(name))
+    except ValueError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")
+def test_what_would_exhaust_the_machine_is_an_error(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / f"{write.__name__} {name}.pth", b"\x80\x04" + opcodes)
+        for name, opcodes in EXHAUSTING.items()
+        for write in (write_zip, write_legacy)
+    ]
+    # In a process of its own: the worst of these end it.
+    command = [sys.executable, "-c", READ_ALL, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["ConversionError"] * len(paths)
+
+
 # Tensors that lie
 
 
@@ -475,6 +510,7 @@ def test_a_tensor_of_our_making_is_read(tmp_path: Path) -> None:
         (0, (-1,), (1,)),
         (3, (2,), (-1,)),
         (0, (2,), (10**9,)),
+        (0, (10**9,), (0,)),
         (0, (2**62, 4), (1, 1)),
         (2**70, (1,), (1,)),
         (0, "11", (1, 1)),
@@ -485,7 +521,7 @@ def test_a_view_beyond_its_storage_is_refused(
     tmp_path: Path, offset: int, size: object, stride: object
 ) -> None:
     pid = ("storage", torch.FloatStorage, "0", "cpu", 4)
-    with pytest.raises(ConversionError, match="damaged"):
+    with pytest.raises(ConversionError, match=r"damaged|found a view"):
         read_checkpoint(with_storage(tmp_path / "a.pth", pid, offset, size, stride))
 
 

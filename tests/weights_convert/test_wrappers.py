@@ -27,8 +27,9 @@ from torch.torch_version import TorchVersion
 
 import posekit
 from posekit.build import build_network, load_weights
-from posekit.config import locate, read_config
+from posekit.config import locate
 from posekit.hub import resolve_weights
+from posekit.spec import load_spec
 from tests.networks import reference_state
 from weights_convert import ConversionError, convert_file, convert_state_dict
 from weights_convert.__main__ import main
@@ -90,7 +91,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def trained(own: Path, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    net = build_network(read_config("own", locate(str(own)).search)["net"], device="cpu")
+    net = build_network(load_spec("own", locate(str(own)).search, trust=True).net, device="cpu")
     with torch.no_grad():
         net(torch.randn(8, 3, 64, 48))  # moves the norms' statistics
     return net.eval()
@@ -118,7 +119,7 @@ WRITERS: dict[str, Callable[[nn.Module, Path], Any]] = {
     "save_model": lambda net, path: save_model(net, str(path)),
     "parallel": lambda net, path: torch.save(nn.DataParallel(net).state_dict(), path),
     "parameters": lambda net, path: torch.save(
-        {**dict(net.named_parameters(remove_duplicate=False)), **dict(net.named_buffers())}, path
+        {"net": {k: nn.Parameter(v, False) for k, v in net.state_dict().items()}}, path
     ),
 }
 
@@ -127,12 +128,7 @@ WRITERS: dict[str, Callable[[nn.Module, Path], Any]] = {
 def test_a_users_own_network_gets_its_own_weights(own: Path, tmp_path: Path, write: str) -> None:
     net = trained(own)
     path = tmp_path / "own.pth"
-    if write == "parameters":
-        net._non_persistent_buffers_set.clear()
-        state = {k: v for k, v in net.state_dict().items() if k != "grid"}
-        torch.save({"net": {key: nn.Parameter(v, False) for key, v in state.items()}}, path)
-    else:
-        WRITERS[write](net, path)
+    WRITERS[write](net, path)
     assert_equal(posekit.create_model(str(own), weights=path), net)
 
 
@@ -150,7 +146,7 @@ def test_a_predictor_takes_a_users_own_network(own: Path, tmp_path: Path) -> Non
 def test_numbers_of_no_state_dict_go_along(own: Path, tmp_path: Path) -> None:
     torch.save(trained(own).state_dict(), tmp_path / "own.pth")
     path = resolve_weights("own", tmp_path / "own.pth", search=locate(str(own)).search)
-    net = build_network(read_config("own", locate(str(own)).search)["net"])
+    net = build_network(load_spec("own", locate(str(own)).search, trust=True).net)
     load_weights(net, path, dtype=torch.float64)
     assert net.grid.dtype == net.head.weight.dtype == torch.float64
     assert net.grid.tolist() == [0, 1, 2]
@@ -164,7 +160,7 @@ def states() -> tuple[State, State, State]:
     """RTMPose-t: posekit's own entries, OpenMMLab's, and OpenMMLab's of a second network."""
     foreign = reference_state(RTMPOSE)
     other = {k: v * 1.5 if v.is_floating_point() else v for k, v in foreign.items()}
-    net = build_network(read_config(MODEL)["net"])
+    net = build_network(load_spec(MODEL).net)
     return convert_state_dict(foreign, net=net), foreign, other
 
 

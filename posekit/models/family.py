@@ -1,0 +1,41 @@
+"""What holds for all models of a network: how it is fed, read, trained and translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Family"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The constant `FAMILY` of a network's module.
+
+    A model's YAML may say otherwise where it concerns the model: `codec`, `mean`, `std`, `color`,
+    `pad_value`, `keep_ratio`, `clip_boxes`.
+
+    Attributes:
+        codec: the class that reads the network's outputs; None leaves it to the YAML.
+        codec_defaults: arguments that published models give it.
+        mean: subtracted from each channel, 0 to 255, in the order of `color`.
+        std: divides each channel then.
+        color: the order of channels.
+        pad_value: what fills a detector's input around the image.
+        keep_ratio: whether an image keeps its shape in a detector's input.
+        clip_boxes: whether a detector's boxes end at the border of its input.
+        recipe: stem of the YAML in conf/recipe/ that trains it; None takes the codec's.
+        onnx: whether weights can be read from foreign ONNX exports of it.
+    """
+
+    codec: str | None = None
+    codec_defaults: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)  # of ImageNet
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    color: str = "rgb"
+    pad_value: int = 114
+    keep_ratio: bool = True
+    clip_boxes: bool = True
+    recipe: str | None = None
+    onnx: bool = False
