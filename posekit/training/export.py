@@ -1,6 +1,6 @@
 """A trained model as a folder that stands by itself: weights, configuration, skeleton, card.
 
-model.safetensors        weights, float32; metadata `model` is the name
+model.safetensors        weights, float32; metadata: the name, the names of keypoints or classes
 model/NAME.yaml          or detector/, lifter/
 keypoints/SKELETON.yaml  where the model has keypoints
 metrics.json             on the validation set; null where there was none
@@ -22,8 +22,9 @@ from torch import Tensor
 from posekit.config import CONF_DIR, model_names
 from posekit.errors import InputError, OutputError
 from posekit.skeleton import Skeleton
-from posekit.spec import Spec
+from posekit.spec import DetectorSpec, Spec
 from posekit.training.checkpoint import written_whole
+from weights_convert.dataset_meta import DatasetMeta
 
 __all__ = ["export_model", "model_name", "skeleton_yaml"]
 
@@ -85,7 +86,7 @@ def export_model(
         raise OutputError(f"cannot make {folder}: {error.strerror}") from None
     weights = save(
         {key: value.detach().cpu().contiguous() for key, value in state.items()},
-        metadata={"model": name},
+        metadata={"model": name, **_meaning(spec, skeleton).to_metadata()},
     )
     _write(folder / "model.safetensors", weights)
     _write(folder / group / f"{name}.yaml", yaml.safe_dump(spec.to_config(), sort_keys=False))
@@ -120,6 +121,13 @@ def skeleton_yaml(skeleton: Skeleton) -> str:
     if openpose is not None and (CONF_DIR / "keypoints" / f"{openpose.name}.yaml").is_file():
         content["openpose"] = openpose.name
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+def _meaning(spec: Spec, skeleton: Skeleton | None) -> DatasetMeta:
+    """Goes with the weights, so that training from them finds each keypoint by name."""
+    if skeleton is not None:
+        return DatasetMeta(keypoints=skeleton.names, flip_indices=skeleton.flip_indices)
+    return DatasetMeta(classes=spec.classes if isinstance(spec, DetectorSpec) else ())
 
 
 def _write(path: Path, content: bytes | str) -> None:

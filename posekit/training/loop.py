@@ -32,6 +32,7 @@ from posekit.build import build_network, load_initial_weights
 from posekit.errors import InputError
 from posekit.hub import resolve_weights
 from posekit.names import match_names
+from posekit.provenance import stored_meta
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import (
@@ -397,12 +398,27 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     )
     names = () if task.skeleton is None else task.skeleton.names
     known = task.known_names
-    if weights != "published" and len(known) == len(names):
-        known = names  # a file for as many is for these
+    meta = stored_meta(path)
+    if meta is not None and meta.keypoints:
+        known = meta.keypoints
+    elif weights != "published" and _are_others(names, known):
+        # A user's file, and nothing says that it is for the model's own keypoints.
+        if say:
+            log.warning(
+                "%s does not say which keypoints it is for, and has as many as the labels: taken "
+                "to be in the labels' order (%s, ...)",
+                *(weights, ", ".join(names[:3])),
+            )
+        known = names
     fresh, kept = load_initial_weights(net, described, path, names=names, names_in_file=known)
     if say and (fresh or list(names) != list(known)):
         log.warning("%s", _origin(fresh, kept, names, known))
     return net
+
+
+def _are_others(names: Sequence[str], known: Sequence[str]) -> bool:
+    """As many keypoints as are known, none of which is one of those."""
+    return len(names) == len(known) > 0 and max(match_names(names, known).indices) < 0
 
 
 def _origin(

@@ -6,6 +6,7 @@ import math
 import resource
 import signal
 import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec, read_spec
 from posekit.training.checkpoint import load_checkpoint
 from posekit.training.export import model_name
-from posekit.training.loop import _is_better, _origin
+from posekit.training.loop import _is_better, _network, _origin
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
 from posekit.training.tasks import PoseTask, make_task
@@ -575,6 +576,77 @@ def test_spelling_does_not_change_what_training_starts_from(
     for key in ("head.final_layer.weight", "head.final_layer.bias"):
         torch.testing.assert_close(state[key], exact[key], rtol=0, atol=1e-6)
     assert caplog.text.count("(5 of 5 keypoints keep what the model knows)") == 2
+
+
+def task_of_names(folder: Path, names: Sequence[str], *overrides: str) -> tuple[Any, Any]:
+    """Config and task of the packaged model on labels of seventeen keypoints."""
+    data = sets.coco(1)
+    data["categories"][0] |= {"keypoints": list(names), "skeleton": []}
+    data["annotations"][0]["keypoints"] = [100.0, 100.0, 2] * len(names)
+    labels = sets.save(folder / "data", data, "labels.json")
+    options = ["model=rtmpose-n_drawn-192x128", f"dataset.train={labels}", *overrides]
+    config = compose_command("train", options)
+    return config, make_task(config)
+
+
+def own_file(folder: Path) -> tuple[Path, torch.Tensor]:
+    """The packaged weights, of which nothing tells the keypoints; and their last layer's rows."""
+    state = load_file(ROOT / "posekit" / "packaged" / "rtmpose-n_drawn-192x128.safetensors")
+    torch.save(state, folder / "own.pth")
+    return folder / "own.pth", state["head.final_layer.weight"].float()
+
+
+@pytest.mark.parametrize("spell", [str, lambda name: name.replace("_", " ").title()])
+def test_rows_of_a_file_go_by_the_models_names(
+    tmp_path: Path, spell: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    known = load_skeleton("coco").names
+    order = [*range(9, 17), *range(9)]
+    path, rows = own_file(tmp_path)
+    for names, expected, kept in (
+        ([known[i] for i in order], rows[order], 17),
+        (
+            [known[i] for i in order[:16]] + ["tail"],
+            torch.stack([*rows[order[:16]], rows.mean(0)]),
+            16,
+        ),
+    ):
+        config, task = task_of_names(tmp_path, [spell(n) for n in names], f"weights={path}")
+        found = _network(task, config, say=True).state_dict()["head.final_layer.weight"]
+        # The mean is that of the file's half precision.
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
+        assert f"({kept} of 17 keypoints keep what the model knows)" in caplog.text
+    assert "in the labels' order" not in caplog.text
+
+
+def test_a_file_for_keypoints_that_the_model_does_not_know_is_taken_in_order_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, rows = own_file(tmp_path)
+    config, task = task_of_names(tmp_path, [f"p{i}" for i in range(17)], f"weights={path}")
+    found = _network(task, config, say=True).state_dict()["head.final_layer.weight"]
+    assert torch.equal(found, rows)
+    assert "own.pth does not say which keypoints it is for" in caplog.text
+    assert "taken to be in the labels' order (p0, p1, p2, ...)" in caplog.text
+
+
+def test_exported_weights_name_their_keypoints(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that a file of five, for a model of seventeen, is read by name."""
+    options = runs.workshop(tmp_path)
+    run = runs.train(tmp_path, *options, "epochs=1", f"out_dir={tmp_path / 'run'}")
+    order = [4, 2, 0, 1, 3]
+    data = sets.coco(2)
+    data["categories"][0]["keypoints"] = [sets.NAMES[i] for i in order]
+    labels = sets.save(tmp_path / "again", data, "labels.json")
+    file = run / "export" / "model.safetensors"
+    options += [f"dataset.train={labels}", f"weights={file}"]
+    config = compose_command("train", options, config_dir=tmp_path / "conf")
+    found = _network(make_task(config), config, say=True).state_dict()
+    key = "head.final_layer.weight"
+    assert torch.equal(found[key], weights(run)[key][order])
+    assert "(5 of 5 keypoints keep what the model knows)" in caplog.text
 
 
 def test_what_is_known_by_name_is_said_in_a_line() -> None:
