@@ -34,6 +34,7 @@ from posekit.evaluation.keypoints import (
 from posekit.evaluation.pose3d import MPJPE
 from posekit.lift import Lifter
 from posekit.media import decode_image
+from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.training.annotations import PoseLabels, Source, read_pose_labels
 from posekit.training.datasets import (
@@ -233,17 +234,20 @@ def default_metrics(skeleton: Skeleton) -> tuple[str, ...]:
 def common_skeleton(model: Skeleton, labelled: Skeleton) -> Skeleton:
     """The keypoints that are evaluated: those of the skeleton whose the other one has too.
 
+    They are told by name, in any spelling: "Left Eye" is `left_eye`.
+
     Raises:
         InputError: neither has all of the other's, by name.
     """
-    if set(labelled.names) <= set(model.names):
+    found = match_names(labelled.names, model.names).indices
+    if min(found) >= 0:
         smaller, larger = labelled, model
         if len(labelled.names) == len(model.names) and not labelled.sigmas:
             smaller, larger = model, labelled  # the same keypoints, better known
-    elif set(model.names) <= set(labelled.names):
+    elif min(match_names(model.names, labelled.names).indices) >= 0:
         smaller, larger = model, labelled
     else:
-        only = [name for name in labelled.names if name not in model.names]
+        only = [name for name, index in zip(labelled.names, found, strict=True) if index < 0]
         raise InputError(
             f"the model finds the {model.num_keypoints} keypoints of '{model.name}', the data set "
             f"has the {labelled.num_keypoints} of '{labelled.name}', and neither has all of the "
@@ -255,8 +259,8 @@ def common_skeleton(model: Skeleton, labelled: Skeleton) -> Skeleton:
         )
     if smaller.sigmas or not larger.sigmas:
         return smaller
-    sigmas = tuple(larger.sigmas[larger.names.index(name)] for name in smaller.names)
-    return dataclasses.replace(smaller, sigmas=sigmas)
+    indices = match_names(smaller.names, larger.names).indices
+    return dataclasses.replace(smaller, sigmas=tuple(larger.sigmas[i] for i in indices))
 
 
 def predict_dataset(
@@ -336,8 +340,10 @@ class PoseMetrics:
     ) -> None:
         names = _checked_metrics(metrics)
         self.skeleton = common_skeleton(skeleton, dataset.skeleton)
-        self._columns = [skeleton.names.index(name) for name in self.skeleton.names]
-        self._truth_columns = [dataset.skeleton.names.index(name) for name in self.skeleton.names]
+        self._columns, self._truth_columns = (
+            match_names(self.skeleton.names, names).indices
+            for names in (skeleton.names, dataset.skeleton.names)
+        )
         self.protocol: str | None = None
         self._ap: KeypointAP | None = None
         self._several = len(dataset.sources) > 1

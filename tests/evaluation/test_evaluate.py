@@ -233,6 +233,41 @@ def test_a_model_with_fewer_keypoints_is_measured_on_its_own(shared: Path) -> No
     assert found["AP"] == 1
 
 
+def test_spelling_does_not_change_what_is_measured(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=3, per_image=2)
+    model = load_skeleton("coco")
+    spelled = replace(skeleton, names=tuple(n.replace("_", " ").title() for n in skeleton.names))
+    common = common_skeleton(model, spelled)
+    assert common.names == spelled.names
+    assert common.sigmas == common_skeleton(model, skeleton).sigmas != ()
+    plain = samples(skeleton, source)
+    net = oracle(plain, model)
+    expected = evaluate_pose(net, plain, metrics=["ap", "pck"])
+    found = evaluate_pose(net, samples(spelled, source), metrics=["ap", "pck"])
+    assert found == expected
+    assert found["AP"] == found["PCK@0.2"] == 1
+
+
+def test_a_model_that_spells_its_names_is_measured_on_the_data_sets(tmp_path: Path) -> None:
+    source, skeleton = drawn(tmp_path, count=2)
+    order = [3, 0, 4, 2, 1]
+    model = Skeleton(
+        name="own",
+        names=tuple(skeleton.names[i].upper() for i in order[:4]),
+        flip_indices=(2, 1, 0, 3),
+        links=(),
+        link_colors=(),
+        keypoint_colors=((0, 0, 0),) * 4,
+    )
+    assert common_skeleton(model, skeleton) == model
+    dataset = samples(skeleton, source)
+    metrics = PoseMetrics(dataset, model, ["epe"])
+    truth = np.stack([dataset[i]["image_keypoints"] for i in range(2)])
+    batch = next(predict_dataset(oracle(dataset), dataset))
+    metrics.update(replace(batch, keypoints=truth[:, order[:4]], scores=np.ones((2, 4))))
+    assert metrics.compute() == {"EPE": 0}
+
+
 def test_keypoints_of_other_names_are_refused() -> None:
     with pytest.raises(InputError, match=r"17 keypoints of 'coco'.*21 of 'onehand10k'"):
         common_skeleton(load_skeleton("coco"), load_skeleton("onehand10k"))
