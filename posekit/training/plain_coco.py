@@ -390,7 +390,10 @@ class _Annotations:
             row["area"] = number(area) if isinstance(area, str | bool) else area
             return
         if box is not None:
-            what = "areas that no instance here has (0, 1, or more than the image): of the box"
+            what = (
+                "areas that no instance here has (0, 1, or more than the image): that of the box "
+                "counts, 0.53 of it in AP of keypoints"
+            )
             self.found.add(what, f"{place} has {str(area)[:20]}", False)
 
 
