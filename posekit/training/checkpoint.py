@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's message says how to run it all the same
+        raise InputError(
+            f"{path} is not a checkpoint that can be read: it holds more than tensors and plain "
+            "values, and nothing that it holds is run; choose another out_dir"
+        ) from None
     # Of a foreign file anything may come, from zip, pickle and torch.
     except Exception as error:
         raise InputError(
@@ -130,9 +136,17 @@ def _problem(state: dict[str, Any]) -> str | None:
         )
     for key in ("net", "ema"):
         for name, value in (state[key] or {}).items():
-            if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            if not isinstance(name, str) or not _is_plain_tensor(value):
                 return f"'{key}' has {str(name)[:60]!r}, which is no tensor"
+            if not value.float().isfinite().all():  # not all types know by themselves
+                return f"'{key}' has numbers in {name[:60]!r} that are not finite"
     return None
+
+
+def _is_plain_tensor(value: object) -> bool:
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
 def _is_count(value: object) -> bool:

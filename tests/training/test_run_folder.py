@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,10 @@ def test_a_state_is_loaded_from_its_folder(tmp_path: Path) -> None:
         ({"net": {"w": 5}}, "'net' has 'w', which is no tensor"),
         ({"net": {5: torch.zeros(1)}}, "'net' has '5'"),
         ({"ema": {"w": [1.0]}}, "'ema' has 'w'"),
+        ({"net": {"w": torch.zeros(1).to_sparse()}}, "'net' has 'w', which is no tensor"),
+        ({"net": {"w": torch.zeros(1, device="meta")}}, "'net' has 'w', which is no tensor"),
+        ({"net": {"w": torch.zeros(1, dtype=torch.complex64)}}, "'w', which is no tensor"),
+        ({"net": {"w": torch.tensor([1.0, math.nan])}}, "numbers in 'w' that are not finite"),
         ({"format": 2}, "found 2; a newer posekit wrote it"),
         ({"format": "x"}, "found 'x'"),
     ],
@@ -158,8 +163,10 @@ def test_what_would_run_is_refused(tmp_path: Path, legacy: bool) -> None:
     folder = RunFolder(tmp_path, resume=True)
     state = {**STATE, "best": Runs(tmp_path / "trace")}
     torch.save(state, folder.checkpoint, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(InputError, match="is not a checkpoint that can be read"):
+    with pytest.raises(InputError, match="is not a checkpoint that can be read") as raised:
         folder.load()
+    assert ("nothing that it holds is run" in str(raised.value)) != legacy
+    assert "weights_only" not in str(raised.value)
     assert not (tmp_path / "trace").exists()
 
 
