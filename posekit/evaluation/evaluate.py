@@ -31,6 +31,7 @@ from posekit.evaluation.keypoints import (
     head_norms,
     keypoint_norms,
 )
+from posekit.evaluation.merged import Merged, merged_boxes
 from posekit.evaluation.pose3d import MPJPE
 from posekit.lift import Lifter
 from posekit.media import decode_image
@@ -354,20 +355,20 @@ class PoseMetrics:
                 f"{', '.join(labelled)}: measured on labelled boxes, whose keypoints are known; "
                 f"found the detected boxes {detected[0]}: leave them out, or choose metrics=[ap]"
             )
-        contents = [plain_coco(source).content() for source in dataset.sources]
+        contents = [plain_coco(source) for source in dataset.sources]
         self._extras: dict[tuple[int, int], Mapping[str, Any]] = {}
         if "pckh" in names or ("nme" in names and self.skeleton.name == "aflw"):
             self._extras = {
                 (part, annotation["id"]): annotation
                 for part, content in enumerate(contents)
-                for annotation in _rows(content)[1]
+                for annotation in content.annotations
             }
         self._distances = labelled
         self._has_label = np.zeros(self.skeleton.num_keypoints, bool)
         for labels in dataset.labels:
             self._note_labels(labels)
         if "ap" in names:
-            self._merged = _Merged(contents, dataset.sources)
+            self._merged = Merged(contents, dataset.sources)
             self._ap = self._average_precision(dataset, nms_threshold, keypoint_threshold)
         self.labelled = int(self._has_label.sum())
         self.clear()
@@ -588,8 +589,8 @@ def box_metric(dataset: DetectionDataset) -> BoxAP:
     Raises:
         InputError: no pycocotools.
     """
-    merged = _merged_boxes(dataset)
-    return BoxAP(merged.content, category_ids=sorted(set(merged.category_of_class.values())))
+    merged, category_ids = merged_boxes(dataset)
+    return BoxAP(merged.content, category_ids=sorted(set(category_ids[category_ids >= 0].tolist())))
 
 
 def predict_boxes(
@@ -601,10 +602,7 @@ def predict_boxes(
             f"the data set was read with the classes {', '.join(dataset.classes[:5])}; expected "
             f"the detector's: {', '.join(detector.classes[:5])}"
         )
-    merged = _merged_boxes(dataset)
-    category_ids = np.array(
-        [merged.category_of_class.get(i, -1) for i in range(len(dataset.classes))]
-    )
+    merged, category_ids = merged_boxes(dataset)
     with _in_eval_mode(detector.net):
         for part, labels in enumerate(dataset.labels):
             for path, number in zip(labels.image_paths, labels.image_ids, strict=True):
@@ -618,107 +616,6 @@ def predict_boxes(
                     found.scores,
                     category_ids[found.labels],
                 )
-
-
-class _Merged:
-    """COCO contents of several files as one: ids are moved apart, those of a single file stay.
-
-    Categories of one name are one.
-
-    Attributes:
-        content: images, annotations and categories.
-        annotations: of each file, by their own ids; what is written there is in `content` too.
-        category_of_class: set by `_merged_boxes`.
-    """
-
-    def __init__(self, contents: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> None:
-        self.content: dict[str, list[dict[str, Any]]] = {
-            "images": [],
-            "annotations": [],
-            "categories": [],
-        }
-        self.annotations: list[dict[int, dict[str, Any]]] = []
-        self.category_of_class: dict[int, int] = {}
-        self._categories: dict[tuple[int, int], int] = {}
-        entries = [entry for content in contents for rows in _rows(content) for entry in rows]
-        ids = [0, *(entry["id"] for entry in entries)]
-        self._step = 1 + max(ids) - min(ids)
-        by_name: dict[str, int] = {}
-        for part, (content, source) in enumerate(zip(contents, sources, strict=True)):
-            images, annotations, categories = _rows(content)
-            move = part * self._step
-            for category in categories:
-                if is_used(source, category):
-                    name = category.get("name", str(category["id"]))
-                    number = by_name.setdefault(name, move + category["id"])
-                    self._categories[part, category["id"]] = number
-                    if number == move + category["id"]:
-                        self.content["categories"].append({"id": number, "name": name})
-            known = {image["id"] for image in images}
-            self.content["images"] += [{**i, "id": move + i["id"]} for i in images]
-            kept: dict[int, dict[str, Any]] = {}
-            for annotation in annotations:
-                number, category_id = annotation["id"], annotation.get("category_id")
-                if (
-                    (part, category_id) not in self._categories
-                    or annotation.get("image_id") not in known
-                    or number in kept
-                    or not _is_box(annotation.get("bbox"))
-                ):
-                    continue  # the reader has refused these, or left them out on purpose
-                kept[number] = {
-                    **{k: annotation[k] for k in _KEPT if annotation.get(k) is not None},
-                    "id": move + number,
-                    "image_id": move + annotation["image_id"],
-                    "category_id": self._categories[part, category_id],
-                }
-            self.annotations.append(kept)
-            self.content["annotations"] += kept.values()
-
-    def image_ids(self, parts: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """(n,), given the numbers of the files (n,) and the ids there (n,)."""
-        return parts.astype(np.int64) * self._step + ids
-
-    def category_ids(self, parts: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """(n,), given the numbers of the files (n,) and the ids there (n,)."""
-        pairs = zip(parts.tolist(), ids.tolist(), strict=True)
-        return np.array([self._categories[pair] for pair in pairs], np.int64)
-
-
-_KEPT = ("bbox", "area", "iscrowd", "num_keypoints")
-
-
-def _merged_boxes(dataset: DetectionDataset) -> _Merged:
-    contents = [plain_coco(source).content() for source in dataset.sources]
-    # Images that are left out do not count as missed.
-    for content, labels in zip(contents, dataset.labels, strict=True):
-        used = set(labels.image_ids.tolist())
-        for rows, key in (("images", "id"), ("annotations", "image_id")):
-            content[rows] = [row for row in content[rows] if row.get(key) in used]
-    # A single class may have another name in the file.
-    if len(dataset.classes) == 1:
-        for content in contents:
-            if len(content["categories"]) == 1:
-                content["categories"][0]["name"] = dataset.classes[0]
-    merged = _Merged(contents, dataset.sources)
-    numbers = {category["name"]: category["id"] for category in merged.content["categories"]}
-    merged.category_of_class = {
-        i: numbers[name] for i, name in enumerate(dataset.classes) if name in numbers
-    }
-    return merged
-
-
-def _rows(content: Mapping[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
-    """Images, annotations and categories that have an id."""
-    images, annotations, categories = (
-        [row for row in content[key] if isinstance(row, dict) and isinstance(row.get("id"), int)]
-        for key in ("images", "annotations", "categories")
-    )
-    return images, annotations, categories
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4
 
 
 def _wholebody_fields() -> Iterable[tuple[str, int, int]]:
