@@ -28,11 +28,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from posekit.build import build_network, load_initial_weights
 from posekit.errors import InputError
-from posekit.hub import resolve_weights
-from posekit.names import match_names
-from posekit.provenance import stored_meta
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import (
@@ -44,6 +40,7 @@ from posekit.training.optim import (
 )
 from posekit.training.run_folder import MetricLog, RunFolder, changed_values
 from posekit.training.tasks import Task, make_task
+from posekit.training.warm_start import initial_network
 
 __all__ = ["train"]
 
@@ -95,7 +92,7 @@ def train(config: Mapping[str, Any]) -> Path:
     torch.manual_seed(config["seed"])
     # A run that resumes needs no other weights, which may be gone by now.
     initial = None if folder.resumes else config["weights"]
-    net = _network(task, {**config, "weights": initial}, say=main)
+    net = initial_network(task, {**config, "weights": initial}, say=main)
     freeze(net, config["freeze"])
     if config["sync_bn"] and ranks > 1 and device.type == "cuda":
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
@@ -383,60 +380,6 @@ def _accelerator(config: Mapping[str, Any]) -> Accelerator:
         mixed_precision="no" if precision is False else precision,
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
-
-
-def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
-    described = task.spec.net.having(**config["train_net"])
-    net = build_network(described, device="cpu")
-    if config["weights"] is None:
-        return net
-    name, weights = config["names"]["model"], config["weights"]
-    path = resolve_weights(
-        name,
-        None if weights == "published" else weights,
-        search=[Path(folder) for folder in config["search"]],
-    )
-    names = () if task.skeleton is None else task.skeleton.names
-    known = task.known_names
-    meta = stored_meta(path)
-    if meta is not None and meta.keypoints:
-        known = meta.keypoints
-    elif weights != "published" and _are_others(names, known):
-        # A user's file, and nothing says that it is for the model's own keypoints.
-        if say:
-            log.warning(
-                "%s does not say which keypoints it is for, and has as many as the labels: taken "
-                "to be in the labels' order (%s, ...)",
-                *(weights, ", ".join(names[:3])),
-            )
-        known = names
-    fresh, kept = load_initial_weights(net, described, path, names=names, names_in_file=known)
-    if say and (fresh or list(names) != list(known)):
-        log.warning("%s", _origin(fresh, kept, names, known))
-    return net
-
-
-def _are_others(names: Sequence[str], known: Sequence[str]) -> bool:
-    """As many keypoints as are known, none of which is one of those."""
-    return len(names) == len(known) > 0 and max(match_names(names, known).indices) < 0
-
-
-def _origin(
-    fresh: Sequence[str], kept: Sequence[str], names: Sequence[str], known: Sequence[str]
-) -> str:
-    """What of the layers that depend on the keypoints comes from the weights, in one line."""
-    if not fresh:
-        return f"weights: {len(names)} of {len(names)} keypoints keep what the model knows"
-    origin = "each starts as the mean of those that the weights know"
-    if kept:
-        rest = [name for name in names if name not in kept]
-        origin = f"as they were for {', '.join(kept)}"
-        origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
-    if names:
-        origin += f" ({len(kept)} of {len(names)} keypoints keep what the model knows)"
-        if unclear := match_names(names, known).unclear:
-            origin += f"; not clear which of the model's they are: {', '.join(unclear)}"
-    return f"{', '.join(fresh)}: {origin}"
 
 
 def _summary(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+from safetensors.torch import load_file
+from torch import Tensor
 
 from posekit.compose import compose_command
 from tests.conftest import ROOT
@@ -73,3 +76,14 @@ def start(folder: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> subp
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def losses(run: Path) -> list[float]:
+    """Of the steps that a run logged."""
+    with (run / "train.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    """Those that a run exported."""
+    return load_file(run / "export" / "model.safetensors")

@@ -1,0 +1,87 @@
+"""What a network to train starts from: which rows of its last layer are whose."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from posekit.build import build_network, load_initial_weights
+from posekit.hub import resolve_weights
+from posekit.names import match_names
+from posekit.provenance import stored_meta
+from posekit.training.tasks import Task
+
+__all__ = ["initial_network", "origin_line"]
+
+log = logging.getLogger(__name__)
+
+
+def initial_network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
+    """The network of a task, with the weights that the configuration starts from.
+
+    A file that names its keypoints is read by these; another one by the model's. Where it is the
+    user's own, and the model knows none of as many keypoints, it is taken to be for the labels'.
+
+    Args:
+        task: what is trained.
+        config: of `train`; its `weights` are "published", a file or an address, None for random.
+        say: warn of what was guessed, and say what of the last layer comes from the weights.
+
+    Raises:
+        InputError: the network cannot be built.
+        WeightsError: weights that cannot be had, or do not fit.
+    """
+    described = task.spec.net.having(**config["train_net"])
+    net = build_network(described, device="cpu")
+    if config["weights"] is None:
+        return net
+    name, weights = config["names"]["model"], config["weights"]
+    path = resolve_weights(
+        name,
+        None if weights == "published" else weights,
+        search=[Path(folder) for folder in config["search"]],
+    )
+    names = () if task.skeleton is None else task.skeleton.names
+    known = task.known_names
+    meta = stored_meta(path)
+    if meta is not None and meta.keypoints:
+        known = meta.keypoints
+    elif weights != "published" and _are_others(names, known):
+        if say:
+            log.warning(
+                "%s does not say which keypoints it is for, and has as many as the labels: taken "
+                "to be in the labels' order (%s, ...)",
+                *(weights, ", ".join(names[:3])),
+            )
+        known = names
+    fresh, kept = load_initial_weights(net, described, path, names=names, names_in_file=known)
+    if say and (fresh or (known and list(names) != list(known))):
+        log.warning("%s", origin_line(fresh, kept, names, known))
+    return net
+
+
+def _are_others(names: Sequence[str], known: Sequence[str]) -> bool:
+    """As many keypoints as are known, none of which is one of those."""
+    return len(names) == len(known) > 0 and max(match_names(names, known).indices) < 0
+
+
+def origin_line(
+    fresh: Sequence[str], kept: Sequence[str], names: Sequence[str], known: Sequence[str]
+) -> str:
+    """What of the layers that depend on the keypoints comes from the weights, in one line."""
+    if not fresh:
+        return f"weights: {len(names)} of {len(names)} keypoints keep what the model knows"
+    origin = "each starts as the mean of those that the weights know"
+    if kept:
+        rest = [name for name in names if name not in kept]
+        origin = f"as they were for {', '.join(kept)}"
+        origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
+    if names:
+        origin += f" ({len(kept)} of {len(names)} keypoints keep what the model knows)"
+        if unclear := match_names(names, known).unclear:
+            origin += f"; not clear which of the model's they are: {', '.join(unclear)}"
+    return f"{', '.join(fresh)}: {origin}"
