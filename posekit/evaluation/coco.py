@@ -20,8 +20,8 @@ import numpy as np
 from posekit.errors import InputError
 from posekit.evaluation.truth import (
     area_of,
-    box_around,
     box_of,
+    extent_of,
     points_of,
     read_truth,
     whole_numbers,
@@ -218,7 +218,7 @@ class KeypointAP:
             annotations.append(
                 {
                     **{key: source[key] for key in ("id", "image_id", "category_id", "iscrowd")},
-                    "bbox": box_of(source) if _has_box(source) else box_around(points),
+                    "bbox": box_of(source) if _has_box(source) else extent_of(points),
                     "keypoints": points.ravel().tolist(),
                     "num_keypoints": labelled,
                 }

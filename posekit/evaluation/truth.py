@@ -13,7 +13,7 @@ from posekit.errors import InputError
 from posekit.training.label_files import read_json
 from posekit.training.label_values import box_values, flag, is_area, number, whole_number
 
-__all__ = ["area_of", "box_around", "box_of", "points_of", "read_truth", "whole_numbers"]
+__all__ = ["area_of", "box_of", "extent_of", "points_of", "read_truth", "whole_numbers"]
 
 Row = Mapping[str, Any]
 
@@ -93,8 +93,8 @@ def box_of(annotation: Row) -> list[float] | None:
     return box if all(map(math.isfinite, box)) else None
 
 
-def box_around(points: np.ndarray) -> list[float]:
-    """The box around labelled keypoints (K, 3); empty where there are none."""
+def extent_of(points: np.ndarray) -> list[float]:
+    """x, y, width, height of the labelled keypoints (K, 3), without a margin; zeros for none."""
     labelled = points[points[:, 2] > 0, :2]
     if not len(labelled):
         return [0.0] * 4

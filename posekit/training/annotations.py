@@ -438,8 +438,7 @@ def _box(
     try:
         x, y, w, h = (float(value) for value in bbox or ())
     except (TypeError, ValueError):
-        found.add("boxes that are not [x, y, width, height]", f"{place} has {bbox}")
-        return None
+        x = y = w = h = math.nan
     if not math.isfinite(x + y + w + h):
         found.add("boxes that are not [x, y, width, height]", f"{place} has {bbox}")
         return None
@@ -554,8 +553,8 @@ def _mapping(source: Source, skeleton: Skeleton, target: Skeleton) -> list[list[
 
 
 def _source_index(value: str | int, skeleton: Skeleton, at: str) -> int:
-    if _is_integer(value) and 0 <= int(value) < skeleton.num_keypoints:
-        return int(value)
+    if type(value) is int and 0 <= value < skeleton.num_keypoints:
+        return value
     if value in skeleton.names:
         return skeleton.names.index(str(value))
     close = nearest(str(value), skeleton.names)
@@ -574,7 +573,3 @@ def _mapped(
             out[:, i] = keypoints[:, list(indices)].mean(axis=1)
             shown[:, i] = visible[:, list(indices)].all(axis=1)
     return out, shown
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
