@@ -562,11 +562,12 @@ def _rows(chosen: Any, count: int) -> Any:
         return rows
     if not rows.size:
         rows = rows.astype(int)
-    if rows.dtype.kind not in "iu" or rows.ndim > 1:
+    # To torch bytes are a mask, to NumPy indices.
+    if rows.dtype.kind not in "iu" or rows.dtype == np.uint8 or rows.ndim > 1:
         raise _RowError(f"expected an integer, a slice, a mask or indices, found {chosen!r}")
     if ((rows < -count) | (rows >= count)).any():
         raise IndexError(f"index {chosen} is out of range: there are {count} instances")
-    return np.atleast_1d(rows)
+    return np.atleast_1d(rows).astype(np.int64)
 
 
 class _RowError(FieldValueError, IndexError):

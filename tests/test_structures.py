@@ -130,6 +130,7 @@ def test_metainfo_is_apart_from_data() -> None:
         ([2, 0], [2, 0]),
         (np.array([2, 0]), [2, 0]),
         (torch.tensor([1]), [1]),
+        (np.array([2, 0], np.int16), [2, 0]),
         ([], []),
         (np.zeros(3, bool), []),
     ],
@@ -142,7 +143,13 @@ def test_instances_are_chosen(chosen: object, expected: list[int]) -> None:
     assert found.masks.tolist() == expected
 
 
-@pytest.mark.parametrize("chosen", [3, -4, [0, 3], np.ones(2, bool), 0.5, [[0]]])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        3, -4, [0, 3], np.ones(2, bool), 0.5, [[0]],
+        np.ones(3, np.uint8), torch.ones(3, dtype=torch.uint8),  # a mask, or indices
+    ],
+)  # fmt: skip
 def test_instances_that_are_not_there(chosen: object) -> None:
     with pytest.raises(IndexError):
         people()[chosen]
