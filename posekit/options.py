@@ -59,9 +59,6 @@ OPTIONAL_FLAGS = ("flip_test", "show")
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
 ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
-# What makes `vis_out_dir` the name of a file.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,10 +281,12 @@ class PredictOptions:
     @property
     def drawing_name(self) -> str | None:
         """The file's name where `vis_out_dir` is one, None where it is a folder."""
+        from posekit.media.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES  # which load OpenCV
+
         if self.vis_out_dir is None:
             return None
         path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
-        if path.suffix.lower() not in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
             return None
         return None if text.endswith(("/", os.sep)) or path.is_dir() else path.name
 

@@ -110,6 +110,8 @@ def test_out_dir_sets_the_folders_that_are_not_given() -> None:
         ("out/a.jpg", "out", "a.jpg"),
         ("a.PNG", ".", "a.PNG"),
         (Path("out") / "clip.mp4", "out", "clip.mp4"),
+        ("out/a.gif", "out", "a.gif"),
+        ("out/a.wmv", "out", "a.wmv"),
         ("out/v1.0", "out/v1.0", None),
         ("out/a.jpg/", "out/a.jpg", None),
         ("out", "out", None),
