@@ -112,7 +112,7 @@ class PoseLocalVisualizer:
         text_color: of labels and numbers on boxes.
         skeleton: the links, L pairs of keypoint indices; None for those of the skeleton.
         line_width: of links and boxes, in pixels.
-        radius: of a keypoint's dot, in pixels.
+        radius: of a keypoint's dot, in pixels; a fraction is cut off.
         show_keypoint_weight: the lower a keypoint's score, the fainter its dot.
         alpha: opacity of the dots, 0 to 1; links and boxes are opaque, as the reference's.
     """
@@ -129,7 +129,7 @@ class PoseLocalVisualizer:
         text_color: Any = (255, 255, 255),
         skeleton: Sequence[Sequence[int]] | None = None,
         line_width: int = 1,
-        radius: int = 3,
+        radius: float = 3,
         show_keypoint_weight: bool = False,
         backend: str = "opencv",
         alpha: float = 1.0,
@@ -150,14 +150,14 @@ class PoseLocalVisualizer:
 
     def set_dataset_meta(
         self,
-        dataset_meta: Mapping[str, Any] | str | Path,
+        dataset_meta: Mapping[str, Any] | str | Path | None,
         skeleton_style: Style = "mmpose",
     ) -> None:
         """Says what the keypoints are; see `visualize` for what it may be.
 
-        Its links and colours take the place of the visualizer's.
+        Its links and colours take the place of the visualizer's; None and {} have none.
         """
-        meta = parse_pose_metainfo(dataset_meta)
+        meta = {} if dataset_meta in (None, {}) else parse_pose_metainfo(dataset_meta)
         self.dataset_meta = meta
         self.bbox_color = meta.get("bbox_color", self.bbox_color)
         self.kpt_color = meta.get("keypoint_colors", self.kpt_color)
@@ -260,7 +260,8 @@ class PoseLocalVisualizer:
         show_kpt_idx: bool,
     ) -> np.ndarray:
         keypoints = _array(instances.keypoints)[..., :2]
-        scores = instances.get("keypoint_scores", instances.get("keypoints_visible"))
+        # The reference goes by the first of these.
+        scores = instances.get("keypoints_visible", instances.get("keypoint_scores"))
         scores = np.ones(keypoints.shape[:2]) if scores is None else _array(scores)
         look = self._skeleton(keypoints.shape[1])
         dots = self._colors("kpt_color", self._own(look, "keypoint_colors"), look.num_keypoints)
@@ -269,23 +270,25 @@ class PoseLocalVisualizer:
         opacity = np.array([color is not None for color in dots]) * self.alpha
         if self.show_keypoint_weight:
             opacity = opacity * np.clip(scores, 0, 1)
+        # The reference cuts a fraction off.
+        radius = int(self.radius) if isinstance(self.radius, float) else self.radius
         drawing = draw_pose(
             np.ascontiguousarray(image[..., ::-1]),
             keypoints,
             scores,
             look if style == "openpose" else self._colored(look, dots),
             boxes=None if boxes is None else _array(boxes)[:, :4],
-            radius=self.radius,
+            radius=radius,
             thickness=self.line_width,
             kpt_thr=kpt_thr,
             style=style,
             draw_bbox=boxes is not None,
-            box_color=box_color or (0, 0, 0),
+            box_color=box_color,
             dot_opacity=self.alpha if style == "openpose" else opacity,
         )
         drawing = np.ascontiguousarray(drawing[..., ::-1])
         if show_kpt_idx and style == "mmpose":
-            self._write_indices(drawing, keypoints, scores >= kpt_thr, dots)
+            self._write_indices(drawing, keypoints, scores >= kpt_thr, dots, radius)
         if boxes is not None and "labels" in instances and self.text_color is not None:
             self._write_labels(drawing, _array(boxes), instances.labels, box_color)
         return drawing
@@ -314,10 +317,11 @@ class PoseLocalVisualizer:
 
     def _colored(self, look: Skeleton, dots: list[Color | None]) -> Skeleton:
         """The skeleton with the links and colours that were set, without links of no colour."""
-        links = look.links
+        links, own = look.links, self._own(look, "link_colors")
         if self.skeleton is not None or self.dataset_meta:
-            links = tuple((int(a), int(b)) for a, b in self.skeleton or ())
-        colors = self._colors("link_color", self._own(look, "link_colors"), len(links))
+            links = _links(self.skeleton)
+            own = own if links == look.links else None
+        colors = self._colors("link_color", own, len(links))
         drawn = [(link, c) for link, c in zip(links, colors, strict=True) if c is not None]
         return Skeleton(
             name=look.name,
@@ -351,14 +355,15 @@ class PoseLocalVisualizer:
         keypoints: np.ndarray,
         shown: np.ndarray,
         colors: list[Color | None],
+        radius: int,
     ) -> None:
         height, width = drawing.shape[:2]
         for person, visible in zip(keypoints, shown, strict=True):
             for i, (x, y) in enumerate(person):
                 color = colors[i]
                 if visible[i] and color is not None and 0 <= x < width and 0 <= y < height:
-                    place = (int(x) + self.radius, int(y) - self.radius)
-                    _write_text(drawing, str(i), place, color, self.radius * 3, centered=True)
+                    place = (int(x) + radius, int(y) - radius)
+                    _write_text(drawing, str(i), place, color, radius * 3, centered=True)
 
     def _write_labels(
         self, drawing: np.ndarray, boxes: np.ndarray, labels: Any, background: Color | None
@@ -429,6 +434,15 @@ def imread(
     if more or frame.clip is not None:
         raise InputError(f"expected one image, found {img_or_path}; MMPoseInferencer takes more")
     return frame.image if channel_order == "bgr" else np.ascontiguousarray(frame.image[..., ::-1])
+
+
+def _links(skeleton: Any) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((int(a), int(b)) for a, b in (() if skeleton is None else skeleton))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"skeleton must be pairs of keypoint indices, found {skeleton!r}"
+        ) from None
 
 
 def _array(values: Any) -> np.ndarray:
