@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 import posekit
@@ -650,6 +651,19 @@ def test_unknown_arguments_have_a_nearest(
 def test_contradicting_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         MMPoseInferencer(**arguments)
+
+
+@pytest.mark.parametrize("make", [MMPoseInferencer, init_model])
+def test_a_model_of_ones_own_without_keypoints_is_no_detector(
+    make: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "model" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        yaml.safe_dump({k: v for k, v in read_config("human").items() if k != "keypoints"})
+    )
+    with pytest.raises(InputError, match=r"mine\.yaml: keypoints is missing"):
+        make(path)
 
 
 def test_unknown_models() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from posekit.apis.inferencer import model_config
+from posekit.apis.inferencer import model_spec
 from posekit.apis.network import NetworkModel
 from posekit.apis.samples import data_sample
 from posekit.errors import InputError
@@ -76,13 +76,11 @@ def init_model(
             cfg_options.
         UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
     """
-    from posekit.spec import LifterSpec, PoseSpec, load_spec
+    from posekit.spec import LifterSpec
 
-    _, found = model_config(config)
+    spec, found = model_spec(config)
     name = os.fspath(config)
-    spec = load_spec(found.name, found.search, trust=not found.needs_trust)
-    assert isinstance(spec, PoseSpec | LifterSpec)
-    if isinstance(spec, PoseSpec) and spec.keypoints_3d:
+    if not isinstance(spec, LifterSpec) and spec.keypoints_3d:
         raise InputError(
             f"{name} is a 3D model of hands: MMPoseInferencer(pose3d={name!r}) runs it"
         )

@@ -109,13 +109,15 @@ def override(key: str, value: Any) -> str:
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
+    from posekit.spec import LifterSpec  # which loads torch
+
     three_d = arguments.pose3d is not None
     model = arguments.pose3d if three_d else arguments.pose2d
     if model is None:
         raise InputError("name a model: --pose2d human or --pose3d human3d; see --show-alias")
     if not three_d and arguments.pose3d_weights is not None:
         raise InputError("--pose3d-weights are given, but no --pose3d to load them into")
-    lifts = "pose2d" in check_dimension(model, three_d=three_d)[0]
+    spec, _ = check_dimension(model, three_d=three_d)
     options = {name: getattr(arguments, name) for name in SAME}
     given = without_defaults({k: value for k, value in options.items() if value is not None})
     check_applies(given, three_d=three_d)
@@ -136,7 +138,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "device": arguments.device,
         # As the reference does.
         "empty": "whole_image",
-        "lift_window": 1 if lifts else None,
+        "lift_window": 1 if isinstance(spec, LifterSpec) else None,
         **given,
     }
     return [override(key, value) for key, value in values.items() if value is not None]
