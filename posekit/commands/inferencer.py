@@ -16,7 +16,8 @@ from posekit.show import check_display
 
 __all__ = ["add_flags", "join_flags", "main", "override"]
 
-TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1"), True)
+TRUTH |= dict.fromkeys(("false", "f", "no", "n", "0"), False)
 FLAGS = (
     ("--show", "open a window with the drawings; a camera has one anyway"),
     ("--show-progress", "accepted: on a terminal there always is a progress bar"),
