@@ -97,6 +97,8 @@ class ResultWriter:
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
         self._clip_files: _ClipFiles | None = None
+        if predictions and predictions.suffix in (".json", ".jsonl") and not predictions.is_dir():
+            log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
         for folder in (predictions, visualizations):
             if folder is not None:
                 _check_writable(folder)

@@ -619,7 +619,15 @@ def test_predictions_of_a_given_name_are_in_a_folder_as_the_references(
 ) -> None:
     next(small(picture, pred_out_dir=str(tmp_path / "a.json")))
     assert (tmp_path / "a.json" / "picture.json").is_file()
-    assert "pred_out_dir is a folder, as in MMPose" in caplog.text
+    assert f"pred_out_dir is a folder: predictions are in {tmp_path}/a.json/" in caplog.text
+
+
+def test_samples_without_heat_maps_say_who_has_them(
+    small: MMPoseInferencer, picture: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = next(small(picture, return_datasamples=True, draw_heatmap=True))["predictions"][0]
+    assert "pred_fields" not in sample
+    assert "samples of an inferencer have no heat maps: inference_topdown gives" in caplog.text
 
 
 @pytest.mark.parametrize(

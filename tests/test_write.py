@@ -106,6 +106,19 @@ def test_a_given_name_gets_the_suffix_of_what_is_written(
     assert frames_of(tmp_path / "v" / video) == 3
 
 
+def test_predictions_named_as_a_file_are_in_a_folder_of_that_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "all.jsonl"
+    for _ in range(2):  # who has such a folder knows
+        with ResultWriter(folder, None) as writer:
+            writer.write(result("a.png"))
+    assert (folder / "a.json").is_file()
+    assert [record.message for record in caplog.records] == [
+        f"pred_out_dir is a folder: predictions are in {folder}/"
+    ]
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")

@@ -179,9 +179,11 @@ class MMPoseInferencer:
         given = self._options(options)
         if out_dir not in (None, ""):
             given["out_dir"] = out_dir
-        folder = Path(given.get("pred_out_dir") or "")
-        if folder.suffix.lower() in (".json", ".jsonl") and not folder.is_dir():
-            log.warning("pred_out_dir is a folder, as in MMPose: predictions are in %s/", folder)
+        if return_datasamples and given.get("draw_heatmap"):
+            log.warning(
+                "samples of an inferencer have no heat maps: inference_topdown gives them with "
+                "cfg_options={'model.test_cfg.output_heatmaps': True}"
+            )
         if given.get("show"):
             check_display()
         results = self.predictor.stream(inputs, batch_size=batch_size, **given)
