@@ -14,7 +14,7 @@ import numpy as np
 
 from posekit import checkpoints
 from posekit.apis.samples import data_sample
-from posekit.config import Located, locate, nearest
+from posekit.config import Located, locate, nearest, read_config
 from posekit.errors import InputError, UnknownModelError
 from posekit.options import PredictOptions, class_numbers
 from posekit.show import check_display
@@ -351,8 +351,7 @@ def check_applies(given: Mapping[str, Any], *, three_d: bool) -> None:
 def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
     """The classes that a detector's alias stands for; None leaves them to the pose model."""
     if det_model == "animal":
-        spec, _ = check_dimension("animal", three_d=False)
-        return spec.detector_categories
+        return tuple(read_config("animal")["detector_categories"])
     return (0,) if det_model in ("human", "hand", "face") else None
 
 
