@@ -56,6 +56,7 @@ FLAGS = (
 # None leaves the choice to the model or to the input.
 OPTIONAL_FLAGS = ("flip_test", "show")
 # Options that only mean something for some predictors.
+PATHS = ("out_dir", "vis_out_dir", "pred_out_dir")
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
 ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
@@ -193,6 +194,10 @@ class PredictOptions:
             raise InputError(f"kpt_thr must be a number, found {self.kpt_thr!r}")
         if not _is_number(self.wait_time) or self.wait_time < 0:
             raise InputError(f"wait_time must be seconds, 0 or more, found {self.wait_time!r}")
+        for field in PATHS:
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise InputError(f"{field} must be a path, found {value!r}")
         self._check_tracking()
 
     def _check_tracking(self) -> None:

@@ -25,7 +25,7 @@ from posekit.metainfo import (
 )
 from posekit.show import show_image
 from posekit.skeleton import Color, Skeleton
-from posekit.structures import InstanceData, PoseDataSample, revert_heatmap
+from posekit.structures import InstanceData, PoseDataSample, as_array, revert_heatmap
 
 __all__ = ["VISUALIZERS", "PoseLocalVisualizer", "dataset_meta", "imread", "visualize"]
 
@@ -66,12 +66,12 @@ def visualize(
     Raises:
         InputError: shapes that do not fit, an unknown skeleton, no display to show on.
     """
-    points = np.asarray(keypoints, np.float64)
+    points = as_array(keypoints, np.float64)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[2] < 2:
         raise InputError(f"keypoints must be (n, K, 2), found {points.shape}")
     points = points[..., :2]
-    scores = np.ones(points.shape[:2]) if keypoint_score is None else np.asarray(keypoint_score)
+    scores = np.ones(points.shape[:2]) if keypoint_score is None else as_array(keypoint_score)
     scores = scores[None] if scores.ndim == 1 else scores
     # A copy: the metainfo is this drawing's alone.
     drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)
@@ -259,10 +259,10 @@ class PoseLocalVisualizer:
         draw_bbox: bool,
         show_kpt_idx: bool,
     ) -> np.ndarray:
-        keypoints = _array(instances.keypoints)[..., :2]
+        keypoints = as_array(instances.keypoints)[..., :2]
         # The reference goes by the first of these.
         scores = instances.get("keypoints_visible", instances.get("keypoint_scores"))
-        scores = np.ones(keypoints.shape[:2]) if scores is None else _array(scores)
+        scores = np.ones(keypoints.shape[:2]) if scores is None else as_array(scores)
         look = self._skeleton(keypoints.shape[1])
         dots = self._colors("kpt_color", self._own(look, "keypoint_colors"), look.num_keypoints)
         box_color = parse_color("bbox_color", self.bbox_color)
@@ -277,7 +277,7 @@ class PoseLocalVisualizer:
             keypoints,
             scores,
             look if style == "openpose" else self._colored(look, dots),
-            boxes=None if boxes is None else _array(boxes)[:, :4],
+            boxes=None if boxes is None else as_array(boxes)[:, :4],
             radius=radius,
             thickness=self.line_width,
             kpt_thr=kpt_thr,
@@ -290,7 +290,7 @@ class PoseLocalVisualizer:
         if show_kpt_idx and style == "mmpose":
             self._write_indices(drawing, keypoints, scores >= kpt_thr, dots, radius)
         if boxes is not None and "labels" in instances and self.text_color is not None:
-            self._write_labels(drawing, _array(boxes), instances.labels, box_color)
+            self._write_labels(drawing, as_array(boxes), instances.labels, box_color)
         return drawing
 
     def _skeleton(self, count: int) -> Skeleton:
@@ -392,6 +392,8 @@ class _Visualizers:
         Raises:
             InputError: another type or argument.
         """
+        if not isinstance(cfg, Mapping):
+            raise InputError(f"a visualizer's configuration is a dict, found {type(cfg).__name__}")
         arguments = dict(cfg)
         kind = arguments.pop("type", "PoseLocalVisualizer")
         if kind != "PoseLocalVisualizer":
@@ -445,13 +447,9 @@ def _links(skeleton: Any) -> tuple[tuple[int, int], ...]:
         ) from None
 
 
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-
-
 def _draw_heatmap(image: np.ndarray, sample: PoseDataSample) -> np.ndarray:
     """The sample's maps over an image, RGB; those of a crop are laid where the crop is."""
-    heatmaps = _array(sample.pred_fields.heatmaps)
+    heatmaps = as_array(sample.pred_fields.heatmaps)
     if heatmaps.shape[-2:] != image.shape[:2] and "input_center" in sample:
         heatmaps = revert_heatmap(
             heatmaps, sample.input_center, sample.input_scale, image.shape[:2]

@@ -797,6 +797,11 @@ def test_boxes_by_corner_and_size(model: TopdownModel, picture: Path) -> None:
     assert_same_poses(*found[0], *found[1])
     assert corners.img_path is None
     assert sized.pred_instances.bbox_scores == 0.5 and corners.pred_instances.bbox_scores == 1
+    with_graph = torch.tensor([[10.0, 20, 110, 220]], requires_grad=True)
+    (of_tensor,) = inference_topdown(model, image, with_graph)
+    assert_same_poses(
+        *found[0], of_tensor.pred_instances.keypoints, of_tensor.pred_instances.keypoint_scores
+    )
 
 
 def test_no_box_is_the_whole_image(model: TopdownModel, picture: Path) -> None:
@@ -810,6 +815,7 @@ def test_no_box_is_the_whole_image(model: TopdownModel, picture: Path) -> None:
     [
         ([1, 2, 3, 4], "xyxy", r"must be \(n, 4\) or \(n, 5\), found \(4,\)"),
         ([["a", 2, 3, 4]], "xyxy", "must be numbers"),
+        (5, "xyxy", r"must be \(n, 4\) or \(n, 5\), found \(\)"),
         ([[0, 0, float("nan"), 4]], "xyxy", "finite"),
         ([[10, 10, 5, 20]], "xyxy", "is bbox_format the right one"),
         ([[0, 0, 4, 4]], "cxcywh", "'xyxy' or 'xywh', found 'cxcywh'"),
@@ -843,6 +849,8 @@ def test_the_flip_test_can_be_turned_off(
 def test_other_cfg_options_are_refused() -> None:
     with pytest.raises(InputError, match=r"found model\.backbone\.depth=50"):
         init_model(SMALL, cfg_options={"model": {"backbone": {"depth": 50}}})
+    with pytest.raises(InputError, match="cfg_options must be a dict, found int"):
+        init_model(SMALL, cfg_options=5)
 
 
 def test_models_that_are_not_initialised() -> None:
@@ -995,7 +1003,10 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
          "did you mean coco"),
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), np.zeros((1, 17, 2)), metainfo={"a": 1}),
          "must have keypoint_id2name"),
+        (lambda: visualize(np.zeros((4, 4, 3), np.uint8), [[1], [1, 2]]), "rows of one length"),
+        (lambda: visualize(np.zeros((4, 4, 3), np.uint8), "nose"), "expected numbers"),
         (lambda: VISUALIZERS.build({"type": "UniversalVisualizer"}), "UniversalVisualizer"),
+        (lambda: VISUALIZERS.build(None), "configuration is a dict, found NoneType"),
         (lambda: VISUALIZERS.build({"line_with": 2}), "unknown argument 'line_with'"),
         (lambda: PoseLocalVisualizer().get_image(), "nothing was drawn"),
         (lambda: imread("a.jpg", channel_order="gbr"), "'bgr' or 'rgb'"),
