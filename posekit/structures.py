@@ -498,7 +498,7 @@ def revert_heatmap(
     return reverted
 
 
-def as_array(values: Any, dtype: npt.DTypeLike = None) -> np.ndarray:
+def as_array(values: Any, dtype: npt.DTypeLike | None = None) -> np.ndarray:
     """Numbers as an array; tensors may have a graph, lie on a GPU, or be bfloat16.
 
     Raises:
