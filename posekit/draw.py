@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from posekit.colors import parse_color
 from posekit.errors import InputError
 from posekit.skeleton import Color, Skeleton
 
@@ -40,7 +41,7 @@ def draw_pose(
     style: Style = "mmpose",
     draw_bbox: bool = False,
     black_background: bool = False,
-    box_color: Color = BOX_COLOR,
+    box_color: str | Color | None = BOX_COLOR,
     dot_opacity: npt.ArrayLike = 1.0,
 ) -> Image:
     """A new image with every person's links, then keypoints, then the boxes drawn on it.
@@ -61,7 +62,7 @@ def draw_pose(
             colours and translucent limbs.
         draw_bbox: whether to draw the boxes.
         black_background: whether to draw on black instead of the image.
-        box_color: RGB, of the boxes.
+        box_color: of the boxes, as `posekit.colors.parse_color` takes it; None draws none.
         dot_opacity: of the keypoints' dots, 0 (none is drawn) to 1: one number, or (n, K).
 
     Raises:
@@ -78,14 +79,15 @@ def draw_pose(
         raise InputError("draw_bbox needs the boxes of the people: pass boxes=(n, 4)")
 
     canvas = np.zeros_like(image, order="C") if black_background else image.copy()
-    opacity: Floats = np.broadcast_to(np.asarray(dot_opacity, np.float64), shown.shape)
+    opacity = _check_opacity(dot_opacity, shown.shape)
     if style == "openpose":
         points, shown, opacity, skeleton = _to_openpose(points, shown, opacity, skeleton)
         _draw_people_openpose(canvas, points, shown, opacity, skeleton, radius, thickness)
     else:
         _draw_people(canvas, points, shown, opacity, skeleton, radius, thickness)
-    if draw_bbox and boxes is not None:
-        _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness, box_color)
+    color = parse_color("box_color", box_color)
+    if draw_bbox and boxes is not None and color is not None:
+        _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness, color)
     return canvas
 
 
@@ -309,6 +311,16 @@ def _check_whole(name: str, value: int, lowest: int) -> None:
         raise InputError(f"expected {name} as a whole number of pixels, found {value!r}")
     if not lowest <= value <= 1000:
         raise InputError(f"expected {name} between {lowest} and 1000 pixels, found {value}")
+
+
+def _check_opacity(opacity: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
+    try:
+        found: Floats = np.broadcast_to(np.asarray(opacity, np.float64), shape)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"expected dot_opacity as a number or {shape}, found {np.shape(opacity)}"
+        ) from None
+    return found
 
 
 def _check_people(

@@ -32,6 +32,11 @@ SKELETON_OF_COUNT = {
 DATASET_NAMES = {"humanart": "Human-Art"}
 # Where a data set has its people on average, in pixels: centre, and longer side of the box.
 STATS = {"h36m": ((528.0, 427.0), 400.0)}
+# What makes a mapping a `dataset_meta`, or a part of one.
+META_KEYS = frozenset(
+    ("keypoint_id2name", "keypoint_colors", "skeleton_links", "skeleton_link_colors")
+    + ("classes", "bbox_color")
+)
 # What the reference takes where a keypoint or a link has no colour.
 KEYPOINT_COLOR: Color = (255, 128, 0)
 LINK_COLOR: Color = (96, 96, 255)
@@ -90,7 +95,7 @@ def parse_pose_metainfo(metainfo: str | Path | Mapping[str, Any]) -> dict[str, A
         return parse_pose_metainfo(str(metainfo["from_file"]))
     if "keypoint_info" in metainfo:
         return _parsed(metainfo)
-    if not {"keypoint_id2name", "skeleton_links", "keypoint_colors"} & set(metainfo):
+    if not META_KEYS & set(metainfo):
         raise InputError(
             "metainfo must have keypoint_id2name, as the dataset_meta of a model, or "
             "keypoint_info, as the dataset_info of a config; found the keys "

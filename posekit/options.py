@@ -56,12 +56,10 @@ FLAGS = (
 # None leaves the choice to the model or to the input.
 OPTIONAL_FLAGS = ("flip_test", "show")
 # Options that only mean something for some predictors.
+PATHS = ("out_dir", "vis_out_dir", "pred_out_dir")
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
 ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
-# What makes `vis_out_dir` the name of a file.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +194,10 @@ class PredictOptions:
             raise InputError(f"kpt_thr must be a number, found {self.kpt_thr!r}")
         if not _is_number(self.wait_time) or self.wait_time < 0:
             raise InputError(f"wait_time must be seconds, 0 or more, found {self.wait_time!r}")
+        for field in PATHS:
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise InputError(f"{field} must be a path, found {value!r}")
         self._check_tracking()
 
     def _check_tracking(self) -> None:
@@ -284,10 +286,12 @@ class PredictOptions:
     @property
     def drawing_name(self) -> str | None:
         """The file's name where `vis_out_dir` is one, None where it is a folder."""
+        from posekit.media.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES  # which load OpenCV
+
         if self.vis_out_dir is None:
             return None
         path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
-        if path.suffix.lower() not in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
             return None
         return None if text.endswith(("/", os.sep)) or path.is_dir() else path.name
 

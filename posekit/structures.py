@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from posekit.errors import InputError
 from posekit.transforms.affine import crop_matrices
@@ -29,6 +30,7 @@ __all__ = [
     "InstanceData",
     "PixelData",
     "PoseDataSample",
+    "as_array",
     "merge_data_samples",
     "revert_heatmap",
     "split_instances",
@@ -478,9 +480,7 @@ def revert_heatmap(
     Returns:
         (K, H, W) or (H, W), float32.
     """
-    if _is_tensor(heatmap):
-        heatmap = heatmap.detach().float().cpu().numpy()
-    maps = np.asarray(heatmap, np.float32)
+    maps = as_array(heatmap, np.float32)
     size = (maps.shape[-1], maps.shape[-2])
     center, scale = (np.reshape(value, (1, 2)) for value in (input_center, input_scale))
     (matrix,) = crop_matrices(center, scale, input_size=size, udp=False)
@@ -496,6 +496,22 @@ def revert_heatmap(
         warped = cv2.warpAffine(layers, to_image, (width, height), flags=cv2.INTER_LINEAR)
         reverted[part] = warped.reshape(height, width, -1).transpose(2, 0, 1)
     return reverted
+
+
+def as_array(values: Any, dtype: npt.DTypeLike | None = None) -> np.ndarray:
+    """Numbers as an array; tensors may have a graph, lie on a GPU, or be bfloat16.
+
+    Raises:
+        InputError: no numbers, or rows of several lengths.
+    """
+    if _is_tensor(values):
+        values = values.detach().cpu()
+        if values.dtype == sys.modules["torch"].bfloat16:  # which NumPy does not have
+            values = values.float()
+    try:
+        return np.asarray(values, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected numbers in rows of one length: {error}") from None
 
 
 def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:
@@ -555,18 +571,19 @@ def _rows(chosen: Any, count: int) -> Any:
     """A slice, or an array of indices or of booleans."""
     if isinstance(chosen, slice):
         return chosen
-    rows = np.asarray(chosen.cpu() if _is_tensor(chosen) else chosen)
+    rows = as_array(chosen)
     if rows.dtype == bool:
         if rows.shape != (count,):
             raise _RowError(f"a mask of {count} instances must be ({count},), found {rows.shape}")
         return rows
     if not rows.size:
         rows = rows.astype(int)
-    if rows.dtype.kind not in "iu" or rows.ndim > 1:
+    # To torch bytes are a mask, to NumPy indices.
+    if rows.dtype.kind not in "iu" or rows.dtype == np.uint8 or rows.ndim > 1:
         raise _RowError(f"expected an integer, a slice, a mask or indices, found {chosen!r}")
     if ((rows < -count) | (rows >= count)).any():
         raise IndexError(f"index {chosen} is out of range: there are {count} instances")
-    return np.atleast_1d(rows)
+    return np.atleast_1d(rows).astype(np.int64)
 
 
 class _RowError(FieldValueError, IndexError):

@@ -25,7 +25,7 @@ from posekit.metainfo import (
 )
 from posekit.show import show_image
 from posekit.skeleton import Color, Skeleton
-from posekit.structures import InstanceData, PoseDataSample, revert_heatmap
+from posekit.structures import InstanceData, PoseDataSample, as_array, revert_heatmap
 
 __all__ = ["VISUALIZERS", "PoseLocalVisualizer", "dataset_meta", "imread", "visualize"]
 
@@ -66,12 +66,12 @@ def visualize(
     Raises:
         InputError: shapes that do not fit, an unknown skeleton, no display to show on.
     """
-    points = np.asarray(keypoints, np.float64)
+    points = as_array(keypoints, np.float64)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[2] < 2:
         raise InputError(f"keypoints must be (n, K, 2), found {points.shape}")
     points = points[..., :2]
-    scores = np.ones(points.shape[:2]) if keypoint_score is None else np.asarray(keypoint_score)
+    scores = np.ones(points.shape[:2]) if keypoint_score is None else as_array(keypoint_score)
     scores = scores[None] if scores.ndim == 1 else scores
     # A copy: the metainfo is this drawing's alone.
     drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)
@@ -112,7 +112,7 @@ class PoseLocalVisualizer:
         text_color: of labels and numbers on boxes.
         skeleton: the links, L pairs of keypoint indices; None for those of the skeleton.
         line_width: of links and boxes, in pixels.
-        radius: of a keypoint's dot, in pixels.
+        radius: of a keypoint's dot, in pixels; a fraction is cut off.
         show_keypoint_weight: the lower a keypoint's score, the fainter its dot.
         alpha: opacity of the dots, 0 to 1; links and boxes are opaque, as the reference's.
     """
@@ -129,7 +129,7 @@ class PoseLocalVisualizer:
         text_color: Any = (255, 255, 255),
         skeleton: Sequence[Sequence[int]] | None = None,
         line_width: int = 1,
-        radius: int = 3,
+        radius: float = 3,
         show_keypoint_weight: bool = False,
         backend: str = "opencv",
         alpha: float = 1.0,
@@ -150,14 +150,14 @@ class PoseLocalVisualizer:
 
     def set_dataset_meta(
         self,
-        dataset_meta: Mapping[str, Any] | str | Path,
+        dataset_meta: Mapping[str, Any] | str | Path | None,
         skeleton_style: Style = "mmpose",
     ) -> None:
         """Says what the keypoints are; see `visualize` for what it may be.
 
-        Its links and colours take the place of the visualizer's.
+        Its links and colours take the place of the visualizer's; None and {} have none.
         """
-        meta = parse_pose_metainfo(dataset_meta)
+        meta = {} if dataset_meta in (None, {}) else parse_pose_metainfo(dataset_meta)
         self.dataset_meta = meta
         self.bbox_color = meta.get("bbox_color", self.bbox_color)
         self.kpt_color = meta.get("keypoint_colors", self.kpt_color)
@@ -259,9 +259,10 @@ class PoseLocalVisualizer:
         draw_bbox: bool,
         show_kpt_idx: bool,
     ) -> np.ndarray:
-        keypoints = _array(instances.keypoints)[..., :2]
-        scores = instances.get("keypoint_scores", instances.get("keypoints_visible"))
-        scores = np.ones(keypoints.shape[:2]) if scores is None else _array(scores)
+        keypoints = as_array(instances.keypoints)[..., :2]
+        # The reference goes by the first of these.
+        scores = instances.get("keypoints_visible", instances.get("keypoint_scores"))
+        scores = np.ones(keypoints.shape[:2]) if scores is None else as_array(scores)
         look = self._skeleton(keypoints.shape[1])
         dots = self._colors("kpt_color", self._own(look, "keypoint_colors"), look.num_keypoints)
         box_color = parse_color("bbox_color", self.bbox_color)
@@ -269,25 +270,27 @@ class PoseLocalVisualizer:
         opacity = np.array([color is not None for color in dots]) * self.alpha
         if self.show_keypoint_weight:
             opacity = opacity * np.clip(scores, 0, 1)
+        # The reference cuts a fraction off.
+        radius = int(self.radius) if isinstance(self.radius, float) else self.radius
         drawing = draw_pose(
             np.ascontiguousarray(image[..., ::-1]),
             keypoints,
             scores,
             look if style == "openpose" else self._colored(look, dots),
-            boxes=None if boxes is None else _array(boxes)[:, :4],
-            radius=self.radius,
+            boxes=None if boxes is None else as_array(boxes)[:, :4],
+            radius=radius,
             thickness=self.line_width,
             kpt_thr=kpt_thr,
             style=style,
             draw_bbox=boxes is not None,
-            box_color=box_color or (0, 0, 0),
+            box_color=box_color,
             dot_opacity=self.alpha if style == "openpose" else opacity,
         )
         drawing = np.ascontiguousarray(drawing[..., ::-1])
         if show_kpt_idx and style == "mmpose":
-            self._write_indices(drawing, keypoints, scores >= kpt_thr, dots)
+            self._write_indices(drawing, keypoints, scores >= kpt_thr, dots, radius)
         if boxes is not None and "labels" in instances and self.text_color is not None:
-            self._write_labels(drawing, _array(boxes), instances.labels, box_color)
+            self._write_labels(drawing, as_array(boxes), instances.labels, box_color)
         return drawing
 
     def _skeleton(self, count: int) -> Skeleton:
@@ -314,10 +317,11 @@ class PoseLocalVisualizer:
 
     def _colored(self, look: Skeleton, dots: list[Color | None]) -> Skeleton:
         """The skeleton with the links and colours that were set, without links of no colour."""
-        links = look.links
+        links, own = look.links, self._own(look, "link_colors")
         if self.skeleton is not None or self.dataset_meta:
-            links = tuple((int(a), int(b)) for a, b in self.skeleton or ())
-        colors = self._colors("link_color", self._own(look, "link_colors"), len(links))
+            links = _links(self.skeleton)
+            own = own if links == look.links else None
+        colors = self._colors("link_color", own, len(links))
         drawn = [(link, c) for link, c in zip(links, colors, strict=True) if c is not None]
         return Skeleton(
             name=look.name,
@@ -351,14 +355,15 @@ class PoseLocalVisualizer:
         keypoints: np.ndarray,
         shown: np.ndarray,
         colors: list[Color | None],
+        radius: int,
     ) -> None:
         height, width = drawing.shape[:2]
         for person, visible in zip(keypoints, shown, strict=True):
             for i, (x, y) in enumerate(person):
                 color = colors[i]
                 if visible[i] and color is not None and 0 <= x < width and 0 <= y < height:
-                    place = (int(x) + self.radius, int(y) - self.radius)
-                    _write_text(drawing, str(i), place, color, self.radius * 3, centered=True)
+                    place = (int(x) + radius, int(y) - radius)
+                    _write_text(drawing, str(i), place, color, radius * 3, centered=True)
 
     def _write_labels(
         self, drawing: np.ndarray, boxes: np.ndarray, labels: Any, background: Color | None
@@ -387,6 +392,8 @@ class _Visualizers:
         Raises:
             InputError: another type or argument.
         """
+        if not isinstance(cfg, Mapping):
+            raise InputError(f"a visualizer's configuration is a dict, found {type(cfg).__name__}")
         arguments = dict(cfg)
         kind = arguments.pop("type", "PoseLocalVisualizer")
         if kind != "PoseLocalVisualizer":
@@ -431,13 +438,18 @@ def imread(
     return frame.image if channel_order == "bgr" else np.ascontiguousarray(frame.image[..., ::-1])
 
 
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+def _links(skeleton: Any) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((int(a), int(b)) for a, b in (() if skeleton is None else skeleton))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"skeleton must be pairs of keypoint indices, found {skeleton!r}"
+        ) from None
 
 
 def _draw_heatmap(image: np.ndarray, sample: PoseDataSample) -> np.ndarray:
     """The sample's maps over an image, RGB; those of a crop are laid where the crop is."""
-    heatmaps = _array(sample.pred_fields.heatmaps)
+    heatmaps = as_array(sample.pred_fields.heatmaps)
     if heatmaps.shape[-2:] != image.shape[:2] and "input_center" in sample:
         heatmaps = revert_heatmap(
             heatmaps, sample.input_center, sample.input_scale, image.shape[:2]

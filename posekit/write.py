@@ -21,7 +21,6 @@ import numpy as np
 
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.media import Clip
-from posekit.options import PICTURE_SUFFIXES
 from posekit.result import PoseResult
 from posekit.video import VideoWriter
 
@@ -31,6 +30,9 @@ log = logging.getLogger(__name__)
 
 # Results that wait to be written, at most: they hold images.
 QUEUE_SIZE = 8
+# What drawings are written as.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4",)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -90,10 +92,13 @@ class ResultWriter:
         # Names, and the number that the next of that name gets.
         self._taken: dict[str, int] = {}
         self._taken_drawings: dict[str, int] = {}
+        self._said_renamed = False
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
         self._clip_files: _ClipFiles | None = None
+        if predictions and predictions.suffix in (".json", ".jsonl") and not predictions.is_dir():
+            log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
         for folder in (predictions, visualizations):
             if folder is not None:
                 _check_writable(folder)
@@ -207,7 +212,7 @@ class ResultWriter:
         if self._clip_files is None:
             name = Path(_unique_name(job.clip.name, self._taken)).stem
             predictions = self.predictions and self.predictions / f"{name}.{self.pred_format}"
-            drawn = self._name_of_drawing(f"{name}.mp4", (".mp4",))
+            drawn = self._name_of_drawing(f"{name}.mp4", VIDEO_SUFFIXES)
             drawing_path = self.visualizations and self.visualizations / drawn
             for path in (predictions, drawing_path):
                 if path is not None:
@@ -256,8 +261,10 @@ class ResultWriter:
         path = Path(self.drawing_name)
         suffix = path.suffix if path.suffix.lower() in suffixes else suffixes[0]
         name = _unique_name(path.stem + suffix, self._taken_drawings)
-        if name != path.name:
-            log.warning("%s is taken, or not of this kind: a drawing is %s instead", path, name)
+        if name != path.name and not self._said_renamed:
+            self._said_renamed = True
+            why = "taken" if suffix == path.suffix else f"not written as {path.suffix}"
+            log.warning("%s is %s: a drawing is %s, further ones are named alike", path, why, name)
         return name
 
 

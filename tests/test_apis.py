@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 import posekit
@@ -618,7 +619,15 @@ def test_predictions_of_a_given_name_are_in_a_folder_as_the_references(
 ) -> None:
     next(small(picture, pred_out_dir=str(tmp_path / "a.json")))
     assert (tmp_path / "a.json" / "picture.json").is_file()
-    assert "pred_out_dir is a folder, as in MMPose" in caplog.text
+    assert f"pred_out_dir is a folder: predictions are in {tmp_path}/a.json/" in caplog.text
+
+
+def test_samples_without_heat_maps_say_who_has_them(
+    small: MMPoseInferencer, picture: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = next(small(picture, return_datasamples=True, draw_heatmap=True))["predictions"][0]
+    assert "pred_fields" not in sample
+    assert "samples of an inferencer have no heat maps: inference_topdown gives" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -650,6 +659,19 @@ def test_unknown_arguments_have_a_nearest(
 def test_contradicting_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         MMPoseInferencer(**arguments)
+
+
+@pytest.mark.parametrize("make", [MMPoseInferencer, init_model])
+def test_a_model_of_ones_own_without_keypoints_is_no_detector(
+    make: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "model" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        yaml.safe_dump({k: v for k, v in read_config("human").items() if k != "keypoints"})
+    )
+    with pytest.raises(InputError, match=r"mine\.yaml: keypoints is missing"):
+        make(path)
 
 
 def test_unknown_models() -> None:
@@ -775,6 +797,11 @@ def test_boxes_by_corner_and_size(model: TopdownModel, picture: Path) -> None:
     assert_same_poses(*found[0], *found[1])
     assert corners.img_path is None
     assert sized.pred_instances.bbox_scores == 0.5 and corners.pred_instances.bbox_scores == 1
+    with_graph = torch.tensor([[10.0, 20, 110, 220]], requires_grad=True)
+    (of_tensor,) = inference_topdown(model, image, with_graph)
+    assert_same_poses(
+        *found[0], of_tensor.pred_instances.keypoints, of_tensor.pred_instances.keypoint_scores
+    )
 
 
 def test_no_box_is_the_whole_image(model: TopdownModel, picture: Path) -> None:
@@ -788,6 +815,7 @@ def test_no_box_is_the_whole_image(model: TopdownModel, picture: Path) -> None:
     [
         ([1, 2, 3, 4], "xyxy", r"must be \(n, 4\) or \(n, 5\), found \(4,\)"),
         ([["a", 2, 3, 4]], "xyxy", "must be numbers"),
+        (5, "xyxy", r"must be \(n, 4\) or \(n, 5\), found \(\)"),
         ([[0, 0, float("nan"), 4]], "xyxy", "finite"),
         ([[10, 10, 5, 20]], "xyxy", "is bbox_format the right one"),
         ([[0, 0, 4, 4]], "cxcywh", "'xyxy' or 'xywh', found 'cxcywh'"),
@@ -821,6 +849,8 @@ def test_the_flip_test_can_be_turned_off(
 def test_other_cfg_options_are_refused() -> None:
     with pytest.raises(InputError, match=r"found model\.backbone\.depth=50"):
         init_model(SMALL, cfg_options={"model": {"backbone": {"depth": 50}}})
+    with pytest.raises(InputError, match="cfg_options must be a dict, found int"):
+        init_model(SMALL, cfg_options=5)
 
 
 def test_models_that_are_not_initialised() -> None:
@@ -973,7 +1003,10 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
          "did you mean coco"),
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), np.zeros((1, 17, 2)), metainfo={"a": 1}),
          "must have keypoint_id2name"),
+        (lambda: visualize(np.zeros((4, 4, 3), np.uint8), [[1], [1, 2]]), "rows of one length"),
+        (lambda: visualize(np.zeros((4, 4, 3), np.uint8), "nose"), "expected numbers"),
         (lambda: VISUALIZERS.build({"type": "UniversalVisualizer"}), "UniversalVisualizer"),
+        (lambda: VISUALIZERS.build(None), "configuration is a dict, found NoneType"),
         (lambda: VISUALIZERS.build({"line_with": 2}), "unknown argument 'line_with'"),
         (lambda: PoseLocalVisualizer().get_image(), "nothing was drawn"),
         (lambda: imread("a.jpg", channel_order="gbr"), "'bgr' or 'rgb'"),

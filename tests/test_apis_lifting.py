@@ -140,6 +140,9 @@ def test_keypoints_that_are_no_joints() -> None:
         convert_keypoint_definition(np.zeros((1, 98, 2)), "wflw", "h36m")
     with pytest.raises(InputError, match="pose_lift_dataset must be h36m or h3wb"):
         convert_keypoint_definition(np.zeros((1, 17, 2)), "coco", "coco")
+    for name, count in (("coco", 17), ("aic", 14)):
+        with pytest.raises(InputError, match=rf"keypoints \(n, {count}, .* of {name}, found"):
+            convert_keypoint_definition(np.zeros((1, 5, 2)), name, "h36m")
 
 
 # --- who is who -----------------------------------------------------------------------------------
@@ -183,6 +186,8 @@ def test_people_are_collected_over_the_frames() -> None:
     assert collate_pose_sequence([people_of(0, 1), []]) == []
     with pytest.raises(InputError, match="at least one frame"):
         collate_pose_sequence([])
+    with pytest.raises(InputError, match=r"as many people, found \[1, 0\]"):
+        collate_pose_sequence([people_of(0, 1), people_of(0)], with_track_id=False)
 
 
 # --- lifting --------------------------------------------------------------------------------------

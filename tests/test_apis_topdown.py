@@ -195,7 +195,12 @@ def test_the_model_changes_its_type(rtmpose: TopdownModel, image: np.ndarray) ->
     rtmpose.to(torch.float64)
     assert next(rtmpose.parameters()).dtype == torch.float64
     np.testing.assert_allclose(scores(rtmpose, image), before, rtol=0.05, atol=0.02)
-    assert next(rtmpose.half().parameters()).dtype == torch.float16
+    for change, dtype in (
+        (rtmpose.half, torch.float16), (rtmpose.bfloat16, torch.bfloat16),
+        (rtmpose.double, torch.float64), (rtmpose.float, torch.float32),
+    ):  # fmt: skip
+        assert change() is rtmpose and next(rtmpose.parameters()).dtype == dtype
+        assert scores(rtmpose, image).shape == before.shape
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

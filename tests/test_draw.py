@@ -280,6 +280,8 @@ def test_what_is_not_a_bgr_image_is_refused(image: Any, message: str) -> None:
         ({"style": "cubist"}, "'mmpose' or 'openpose', found 'cubist'"),
         ({"draw_bbox": True}, "draw_bbox needs the boxes"),
         ({"draw_bbox": True, "boxes": [[1, 2, 3]]}, r"expected boxes \(1, 4\), found \(1, 3\)"),
+        ({"dot_opacity": [[1, 0]]}, r"dot_opacity as a number or \(1, \d+\), found \(1, 2\)"),
+        ({"box_color": "gren"}, "box_color: unknown colour 'gren'"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> None:

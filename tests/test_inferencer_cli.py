@@ -109,7 +109,7 @@ def test_every_flag_is_taken(small: list[str], shared: Path) -> None:
     image = shutil.copy(shared / "images" / "33.jpg", "33.jpg")
     flags = shlex.split(
         "--scope mmpose --show-progress --draw-bbox --bbox-thr 0 --nms-thr 0.5 --kpt-thr 0 "
-        "--pose-based-nms True --radius 4 --thickness 2 --skeleton-style openpose "
+        "--pose-based-nms t --radius 4 --thickness 2 --skeleton-style openpose "
         "--black-background --batch-size 2 --wait-time 0 --draw-heatmap false --vis-out-dir vis "
         "--pred-out-dir pred --tracking-thr 0.3 --use-oks-tracking False --num-instances 1"
     )

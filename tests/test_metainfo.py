@@ -88,6 +88,7 @@ def test_a_meta_of_other_keypoints_has_no_skeleton() -> None:
     [
         ("coca", "did you mean coco"),
         (5, "a skeleton's name or a dict, found int"),
+        ({}, "must have keypoint_id2name"),
         ({"a": 1}, r"must have keypoint_id2name.*found the keys \['a'\]"),
         ({"keypoint_info": {0: {"id": 0}}}, "not a dataset_info: KeyError"),
         ({"keypoint_info": [1]}, "not a dataset_info"),

@@ -110,6 +110,8 @@ def test_out_dir_sets_the_folders_that_are_not_given() -> None:
         ("out/a.jpg", "out", "a.jpg"),
         ("a.PNG", ".", "a.PNG"),
         (Path("out") / "clip.mp4", "out", "clip.mp4"),
+        ("out/a.gif", "out", "a.gif"),
+        ("out/a.wmv", "out", "a.wmv"),
         ("out/v1.0", "out/v1.0", None),
         ("out/a.jpg/", "out/a.jpg", None),
         ("out", "out", None),
@@ -125,3 +127,9 @@ def test_a_folder_that_is_there_is_no_name(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     options = PredictOptions(vis_out_dir=tmp_path / "a.jpg")
     assert options.visualization_dir == tmp_path / "a.jpg" and options.drawing_name is None
+
+
+@pytest.mark.parametrize("field", ["out_dir", "vis_out_dir", "pred_out_dir"])
+def test_folders_are_paths(field: str) -> None:
+    with pytest.raises(InputError, match=f"^{field} must be a path, found 5"):
+        PredictOptions(**{field: 5})

@@ -20,6 +20,7 @@ from posekit.structures import (
     InstanceData,
     PixelData,
     PoseDataSample,
+    as_array,
     merge_data_samples,
     revert_heatmap,
     split_instances,
@@ -130,6 +131,7 @@ def test_metainfo_is_apart_from_data() -> None:
         ([2, 0], [2, 0]),
         (np.array([2, 0]), [2, 0]),
         (torch.tensor([1]), [1]),
+        (np.array([2, 0], np.int16), [2, 0]),
         ([], []),
         (np.zeros(3, bool), []),
     ],
@@ -142,7 +144,13 @@ def test_instances_are_chosen(chosen: object, expected: list[int]) -> None:
     assert found.masks.tolist() == expected
 
 
-@pytest.mark.parametrize("chosen", [3, -4, [0, 3], np.ones(2, bool), 0.5, [[0]]])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        3, -4, [0, 3], np.ones(2, bool), 0.5, [[0]],
+        np.ones(3, np.uint8), torch.ones(3, dtype=torch.uint8),  # a mask, or indices
+    ],
+)  # fmt: skip
 def test_instances_that_are_not_there(chosen: object) -> None:
     with pytest.raises(IndexError):
         people()[chosen]
@@ -483,3 +491,17 @@ def test_instances_are_split() -> None:
     del data.bboxes
     assert list(split_instances(data)[0]) == ["keypoints", "keypoint_scores"]
     assert split_instances(None) == [] and split_instances(data[:0]) == []
+
+
+def test_tensors_of_any_kind_as_arrays() -> None:
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        tensor = torch.tensor([0.5, 2], dtype=dtype, requires_grad=True)
+        assert as_array(tensor).tolist() == [0.5, 2]
+    assert as_array([1, 2], np.float32).dtype == np.float32
+    assert as_array(torch.tensor([1, 2])).dtype == np.int64
+
+
+@pytest.mark.parametrize("values", ["nose", [[1], [1, 2]], [None], {}])
+def test_what_is_no_array_of_numbers(values: Any) -> None:
+    with pytest.raises(InputError, match="expected numbers in rows of one length"):
+        as_array(values, np.int64)

@@ -110,6 +110,40 @@ def test_a_part_of_a_meta_is_enough() -> None:
     assert tuple(drawing[20, 20]) == GREEN and not drawing[20, 40].any()
 
 
+def test_other_parts_of_a_meta_and_none_are_taken() -> None:
+    visualizer = PoseLocalVisualizer(kpt_color="blue")
+    for nothing in (None, {}):
+        visualizer.set_dataset_meta(nothing)
+        assert visualizer.kpt_color == "blue" and visualizer.skeleton is None
+    visualizer.set_dataset_meta({"classes": ("person",), "bbox_color": "red"})
+    assert visualizer.bbox_color == "red" and visualizer.kpt_color == "blue"
+
+
+def test_links_of_ones_own_do_not_have_the_colours_of_others() -> None:
+    points = np.tile(POINTS[:, :1], (1, 17, 1)) + np.arange(17)[:, None] * [2, 0]
+    people = PoseDataSample(pred_instances=InstanceData(keypoints=points))
+    links = [list(link) for link in load_skeleton("coco").links]
+    drawings = [
+        PoseLocalVisualizer(skeleton=skeleton, kpt_color=None).add_datasample("", BLACK, people)
+        for skeleton in (None, links, [[0, 16]])
+    ]
+    assert drawings[0].any() and not drawings[2].any()
+    np.testing.assert_array_equal(drawings[0], drawings[1])
+
+
+def test_visibility_comes_before_scores() -> None:
+    shown = sample(keypoint_scores=np.ones((1, 3)), keypoints_visible=np.array([[1.0, 0, 1]]))
+    drawing = PoseLocalVisualizer().add_datasample("", BLACK, shown)
+    assert dots(drawing) == [RED, (0, 0, 0), RED]
+
+
+def test_a_radius_loses_its_fraction() -> None:
+    whole, more = (
+        draw(PoseLocalVisualizer(radius=radius), show_kpt_idx=True) for radius in (4, 4.9)
+    )
+    np.testing.assert_array_equal(more, whole)
+
+
 def test_metainfo_of_ones_own() -> None:
     info = {
         "dataset_name": "row",
@@ -166,6 +200,8 @@ def test_a_crops_heat_maps_lie_where_the_crop_is() -> None:
         ({"kpt_color": 5}, "kpt_color: expected a colour's name"),
         ({"skeleton": [(0, 1)], "link_color": ["r", "g"]}, "link_color must have 1 colours"),
         ({"skeleton": [(0, 3)], "link_color": "r"}, r"links: expected indices 0\.\.2"),
+        ({"skeleton": [0, 1]}, r"skeleton must be pairs of keypoint indices, found \[0, 1\]"),
+        ({"radius": "3"}, "radius as a whole number of pixels"),
     ],
 )
 def test_looks_that_do_not_fit(arguments: dict[str, Any], message: str) -> None:

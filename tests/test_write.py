@@ -79,8 +79,7 @@ def test_drawings_of_a_given_name(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "a.json", "b.json", "c.json", "drawing.jpg", "drawing_2.jpg", "drawing_jpg.jpg",
     ]  # fmt: skip
     assert [record.message for record in caplog.records] == [
-        f"drawing.jpg is taken, or not of this kind: a drawing is {name} instead"
-        for name in ("drawing_jpg.jpg", "drawing_2.jpg")
+        "drawing.jpg is taken: a drawing is drawing_jpg.jpg, further ones are named alike"
     ]
 
 
@@ -89,16 +88,35 @@ def test_drawings_of_a_given_name(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     [("x.jpg", "x.jpg", "x.mp4"), ("x.MP4", "x.png", "x.MP4"), ("x.avi", "x.png", "x.mp4")],
 )
 def test_a_given_name_gets_the_suffix_of_what_is_written(
-    tmp_path: Path, given: str, picture: str, video: str
+    tmp_path: Path, given: str, picture: str, video: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ResultWriter(None, tmp_path / "p", drawing_name=given) as writer:
         writer.write(result("a.bmp", image=np.zeros((8, 8, 3), np.uint8)))
     with ResultWriter(None, tmp_path / "v", drawing_name=given) as writer:
         for number in range(3):
             writer.write(frame(number), clip=CLIP, draw=lambda: grey(0))
+    assert [record.message for record in caplog.records] == [
+        f"{given} is not written as {Path(given).suffix}: a drawing is {name}, further ones are "
+        "named alike"
+        for name in (picture, video)
+        if name != given
+    ]
     assert [path.name for path in (tmp_path / "p").iterdir()] == [picture]
     assert [path.name for path in (tmp_path / "v").iterdir()] == [video]
     assert frames_of(tmp_path / "v" / video) == 3
+
+
+def test_predictions_named_as_a_file_are_in_a_folder_of_that_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "all.jsonl"
+    for _ in range(2):  # who has such a folder knows
+        with ResultWriter(folder, None) as writer:
+            writer.write(result("a.png"))
+    assert (folder / "a.json").is_file()
+    assert [record.message for record in caplog.records] == [
+        f"pred_out_dir is a folder: predictions are in {folder}/"
+    ]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

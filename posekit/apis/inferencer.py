@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from posekit.result import PoseResult
+    from posekit.spec import LifterSpec, PoseSpec
 
 __all__ = [
     "MMPoseInferencer",
@@ -32,7 +33,7 @@ __all__ = [
     "check_dimension",
     "detector_categories",
     "get_model_aliases",
-    "model_config",
+    "model_spec",
     "without_defaults",
 ]
 
@@ -120,9 +121,13 @@ class MMPoseInferencer:
         if pose3d is None and pose3d_weights is not None:
             raise InputError("pose3d_weights are given, but no pose3d to load them into")
         log.debug("scope %r is ignored: posekit has no registries", scope)
+        from posekit.hub import naming_weights
+        from posekit.predictor import load
+        from posekit.spec import LifterSpec
+
         chosen = _text(pose2d if pose3d is None else pose3d) or ""
-        config, _ = check_dimension(chosen, three_d=pose3d is not None)
-        self.lifts = "pose2d" in config
+        spec, _ = check_dimension(chosen, three_d=pose3d is not None)
+        self.lifts = isinstance(spec, LifterSpec)
         self.gives_3d = pose3d is not None
         self.det_cat_ids = (
             detector_categories(det_model) if det_cat_ids is None else class_numbers(det_cat_ids)
@@ -136,9 +141,6 @@ class MMPoseInferencer:
             "detector_weights": det_weights,
             "device": device,
         }
-        from posekit.hub import naming_weights
-        from posekit.predictor import load
-
         keys = {
             "weights=": "pose2d_weights=" if pose3d is None else "pose3d_weights=",
             "detector_weights=": "det_weights=",
@@ -177,9 +179,11 @@ class MMPoseInferencer:
         given = self._options(options)
         if out_dir not in (None, ""):
             given["out_dir"] = out_dir
-        folder = Path(given.get("pred_out_dir") or "")
-        if folder.suffix.lower() in (".json", ".jsonl") and not folder.is_dir():
-            log.warning("pred_out_dir is a folder, as in MMPose: predictions are in %s/", folder)
+        if return_datasamples and given.get("draw_heatmap"):
+            log.warning(
+                "samples of an inferencer have no heat maps: inference_topdown gives them with "
+                "cfg_options={'model.test_cfg.output_heatmaps': True}"
+            )
         if given.get("show"):
             check_display()
         results = self.predictor.stream(inputs, batch_size=batch_size, **given)
@@ -279,13 +283,15 @@ def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:
     return {alias: row.config for row in rows for alias in row.aliases}
 
 
-def model_config(name: str | Path) -> tuple[dict[str, Any], Located]:
-    """The configuration of a pose model as it stands in its YAML, and where that is.
+def model_spec(name: str | Path) -> tuple[PoseSpec | LifterSpec, Located]:
+    """The description of a pose model, and where its YAML is.
 
     Raises:
         UnknownModelError: no such model; says what to do with a configuration of one's own.
-        InputError: a detector, or no name.
+        InputError: a detector, no name, or a YAML that does not describe a model.
     """
+    from posekit.spec import DetectorSpec, load_spec
+
     if not isinstance(name, str | os.PathLike):
         raise InputError(
             f"expected a model's name or the path of its configuration, found {type(name).__name__}"
@@ -293,7 +299,7 @@ def model_config(name: str | Path) -> tuple[dict[str, Any], Located]:
     text = os.fspath(name)
     try:
         found = locate(text)
-        config = read_config(found.name, found.search)
+        spec = load_spec(found.name, found.search, trust=not found.needs_trust)
     except UnknownModelError as error:
         if not text.endswith(".py"):
             raise
@@ -301,22 +307,24 @@ def model_config(name: str | Path) -> tuple[dict[str, Any], Located]:
             f"{error}. A .py is looked up by its name and never run: describe a model of your own "
             "in <folder>/model/<name>.yaml (docs/migrating.md) and give that path"
         ) from None
-    if "keypoints" not in config:
+    if isinstance(spec, DetectorSpec):
         raise InputError(f"{name} is a detector: pass it as det_model")
-    return config, found
+    return spec, found
 
 
-def check_dimension(name: str, *, three_d: bool) -> tuple[dict[str, Any], Located]:
-    """As `model_config`, of a pose model that has to be 3D, or must not be.
+def check_dimension(name: str, *, three_d: bool) -> tuple[PoseSpec | LifterSpec, Located]:
+    """As `model_spec`, of a pose model that has to be 3D, or must not be.
 
     Raises:
         InputError: the other kind of model.
     """
-    config, found = model_config(name)
-    if three_d != ("pose2d" in config or bool(config.get("keypoints_3d"))):
+    from posekit.spec import LifterSpec
+
+    spec, found = model_spec(name)
+    if three_d != (isinstance(spec, LifterSpec) or spec.keypoints_3d):
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")
-    return config, found
+    return spec, found
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,18 @@ class NetworkModel:
 
         return self.to(torch.float16)
 
+    def bfloat16(self) -> Self:
+        """Makes the network bfloat16; returns the model."""
+        import torch
+
+        return self.to(torch.bfloat16)
+
+    def double(self) -> Self:
+        """Makes the network float64; returns the model."""
+        import torch
+
+        return self.to(torch.float64)
+
     def float(self) -> Self:
         """Makes the network float32; returns the model."""
         import torch

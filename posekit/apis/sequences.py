@@ -28,6 +28,8 @@ AIC_LIMBS = (6, 7, 8, 9, 10, 11, 3, 4, 5, 0, 1, 2)
 CROWDPOSE_LIMBS = (7, 9, 11, 6, 8, 10, 0, 2, 4, 1, 3, 5)
 ROOT, SPINE, THORAX, NECK, HEAD = 0, 7, 8, 9, 10
 RIGHT_HIP, LEFT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 4, 11, 14
+# The sets that are converted, and how many keypoints they have.
+COUNTS = {"coco": 17, "posetrack18": 17, "aic": 14, "crowdpose": 14}
 # Of AI Challenger and CrowdPose alike.
 TOP_OF_HEAD, TOP_OF_NECK = 12, 13
 
@@ -64,22 +66,29 @@ def convert_keypoint_definition(
         (n, 17, 2 or 3).
 
     Raises:
-        InputError: other sets.
+        InputError: other sets, or another number of keypoints.
     """
     if pose_lift_dataset not in ("h36m", "h3wb"):
         raise InputError(f"pose_lift_dataset must be h36m or h3wb, found {pose_lift_dataset!r}")
     if pose_det_dataset in ("h36m", "coco_wholebody"):
         return keypoints
+    count = COUNTS.get(pose_det_dataset)
+    if count is None:
+        raise InputError(
+            f"pose_det_dataset must be {', '.join(COUNTS)}, h36m or coco_wholebody, "
+            f"found {pose_det_dataset!r}"
+        )
+    keypoints = np.asarray(keypoints)
+    if keypoints.ndim != 3 or keypoints.shape[1] != count:
+        raise InputError(
+            f"expected keypoints (n, {count}, 2 or 3) of {pose_det_dataset}, "
+            f"found {keypoints.shape}"
+        )
     if pose_det_dataset in ("coco", "posetrack18"):
         from posekit.codecs.lifting import coco_to_h36m
 
         return coco_to_h36m(keypoints)
-    limbs = {"aic": AIC_LIMBS, "crowdpose": CROWDPOSE_LIMBS}.get(pose_det_dataset)
-    if limbs is None:
-        raise InputError(
-            "pose_det_dataset must be coco, posetrack18, aic, crowdpose, h36m or coco_wholebody, "
-            f"found {pose_det_dataset!r}"
-        )
+    limbs = AIC_LIMBS if pose_det_dataset == "aic" else CROWDPOSE_LIMBS
     joints = np.zeros((len(keypoints), 17, keypoints.shape[2]), keypoints.dtype)
     joints[:, LIMBS] = keypoints[:, limbs]
     joints[:, ROOT] = (joints[:, LEFT_HIP] + joints[:, RIGHT_HIP]) / 2
@@ -128,11 +137,20 @@ def collate_pose_sequence(
 
     Returns:
         A sample per person, `pred_instances.keypoints` (1, T, K, C).
+
+    Raises:
+        InputError: no frame, samples without a `track_id`, or frames of unlike many people where
+            they are taken in order.
     """
     frames = len(pose_results_2d)
     if not frames:
         raise InputError("pose_results_2d must have at least one frame, found none")
     target = target_frame % frames
+    if not with_track_id and len({len(people) for people in pose_results_2d}) > 1:
+        raise InputError(
+            "without track ids all frames must have as many people, found "
+            f"{[len(people) for people in pose_results_2d]}"
+        )
     sequences = []
     for number, person in enumerate(pose_results_2d[target]):
         found: list[Any] = [None] * frames

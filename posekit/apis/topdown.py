@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from posekit.apis.inferencer import model_config
+from posekit.apis.inferencer import model_spec
 from posekit.apis.network import NetworkModel
 from posekit.apis.samples import data_sample
 from posekit.errors import InputError
 from posekit.metainfo import dataset_meta
-from posekit.structures import PixelData, PoseDataSample
+from posekit.structures import PixelData, PoseDataSample, as_array
 from posekit.visualizer import imread
 
 if TYPE_CHECKING:
@@ -76,13 +76,11 @@ def init_model(
             cfg_options.
         UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
     """
-    from posekit.spec import LifterSpec, PoseSpec, load_spec
+    from posekit.spec import LifterSpec
 
-    _, found = model_config(config)
+    spec, found = model_spec(config)
     name = os.fspath(config)
-    spec = load_spec(found.name, found.search, trust=not found.needs_trust)
-    assert isinstance(spec, PoseSpec | LifterSpec)
-    if isinstance(spec, PoseSpec) and spec.keypoints_3d:
+    if not isinstance(spec, LifterSpec) and spec.keypoints_3d:
         raise InputError(
             f"{name} is a 3D model of hands: MMPoseInferencer(pose3d={name!r}) runs it"
         )
@@ -91,6 +89,8 @@ def init_model(
     if isinstance(spec, LifterSpec):
         visualizer["type"] = "Pose3dLocalVisualizer"
     cfg = {**spec.to_config(), "model": {"test_cfg": test_cfg}, "visualizer": visualizer}
+    if not isinstance(cfg_options, Mapping | None):
+        raise InputError(f"cfg_options must be a dict, found {type(cfg_options).__name__}")
     for key, value in _flat(cfg_options or {}):
         part, last = _option(key, value)
         (test_cfg if part == "model.test_cfg" else visualizer)[last] = value
@@ -238,12 +238,14 @@ def _boxes(bboxes: Any, bbox_format: str) -> np.ndarray:
     """Corners and scores (n, 5), float32."""
     if bbox_format not in ("xyxy", "xywh"):
         raise InputError(f"bbox_format must be 'xyxy' or 'xywh', found {bbox_format!r}")
-    if bboxes is None or not len(bboxes):
+    if bboxes is None:
         return np.zeros((0, 5), np.float32)
     try:
-        boxes = np.array(bboxes, np.float32)
-    except (TypeError, ValueError):
-        raise InputError("bboxes must be numbers (n, 4) or (n, 5)") from None
+        boxes = as_array(bboxes, np.float32).copy()
+    except InputError as error:
+        raise InputError(f"bboxes must be numbers (n, 4) or (n, 5): {error}") from None
+    if boxes.shape[:1] == (0,):
+        return np.zeros((0, 5), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
         raise InputError(f"bboxes must be (n, 4) or (n, 5), found {boxes.shape}")
     if bbox_format == "xywh":

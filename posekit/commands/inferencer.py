@@ -16,7 +16,8 @@ from posekit.show import check_display
 
 __all__ = ["add_flags", "join_flags", "main", "override"]
 
-TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1"), True)
+TRUTH |= dict.fromkeys(("false", "f", "no", "n", "0"), False)
 FLAGS = (
     ("--show", "open a window with the drawings; a camera has one anyway"),
     ("--show-progress", "accepted: on a terminal there always is a progress bar"),
@@ -109,13 +110,15 @@ def override(key: str, value: Any) -> str:
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
+    from posekit.spec import LifterSpec  # which loads torch
+
     three_d = arguments.pose3d is not None
     model = arguments.pose3d if three_d else arguments.pose2d
     if model is None:
         raise InputError("name a model: --pose2d human or --pose3d human3d; see --show-alias")
     if not three_d and arguments.pose3d_weights is not None:
         raise InputError("--pose3d-weights are given, but no --pose3d to load them into")
-    lifts = "pose2d" in check_dimension(model, three_d=three_d)[0]
+    spec, _ = check_dimension(model, three_d=three_d)
     options = {name: getattr(arguments, name) for name in SAME}
     given = without_defaults({k: value for k, value in options.items() if value is not None})
     check_applies(given, three_d=three_d)
@@ -136,7 +139,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "device": arguments.device,
         # As the reference does.
         "empty": "whole_image",
-        "lift_window": 1 if lifts else None,
+        "lift_window": 1 if isinstance(spec, LifterSpec) else None,
         **given,
     }
     return [override(key, value) for key, value in values.items() if value is not None]

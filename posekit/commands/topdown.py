@@ -98,8 +98,8 @@ def _scratch_folder(root: Path) -> Path:
 
 def _collect(folder: Path, root: Path, pose_config: str) -> None:
     """`<name>.json` of posekit -> `results_<name>.json`, with MMPose's two keys around it."""
-    config, located = check_dimension(pose_config, three_d=False)
-    skeleton = load_skeleton(config["keypoints"], search=located.search)
+    spec, located = check_dimension(pose_config, three_d=False)
+    skeleton = load_skeleton(spec.keypoints, search=located.search)
     meta = json.dumps(dataset_meta(skeleton), default=_plain)
     paths = sorted(folder.glob("*.json"))
     for path in paths:
