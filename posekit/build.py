@@ -66,7 +66,7 @@ def create_model(
     wanted = spec.net if num_keypoints is None else _for_keypoints(spec.net, num_keypoints)
     if weights is None:
         return build_network(wanted, device="cpu").eval()
-    path = resolve_weights(name, weights, search=found.search)
+    path = resolve_weights(name, weights, net=spec.net)
     if wanted == spec.net:
         warn_of_other_names(spec, path, search=found.search)
         return load_weights(build_network(wanted), path, dtype=torch.float32)
@@ -100,7 +100,8 @@ def load_network(
 
     Args:
         spec: its description.
-        weights, search, key: as `posekit.hub.resolve_weights`.
+        weights, key: as `posekit.hub.resolve_weights`.
+        search: folders of skeletons that come before the packaged ones.
         device, dtype: as `load_weights`.
 
     Raises:
@@ -108,7 +109,7 @@ def load_network(
     """
     from posekit.hub import model_in_file, resolve_weights
 
-    path = resolve_weights(spec.name, weights, search=search, key=key)
+    path = resolve_weights(spec.name, weights, net=spec.net, key=key)
     net = load_weights(build_network(spec.net), path, device=device, dtype=dtype)
     if weights is not None and (named := model_in_file(path)) not in (None, spec.name):
         log.warning("%s are weights of %s; they fit and are used for %s", weights, named, spec.name)

@@ -176,7 +176,7 @@ def test_what_a_damaged_header_says_cannot_act_on_the_terminal(tmp_path: Path) -
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     net = build_network(load_spec(NAME).net)
     for read in (load_weights, check_fit):
-        with pytest.raises(WeightsError, match="as a safetensors file: .*2J") as caught:
+        with pytest.raises(WeightsError, match=r"as a safetensors file: .*2J") as caught:
             read(net, path)
         assert str(caught.value).isprintable()
 

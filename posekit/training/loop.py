@@ -32,6 +32,7 @@ from posekit.build import build_network, load_initial_weights
 from posekit.errors import InputError
 from posekit.hub import resolve_weights
 from posekit.names import match_names
+from posekit.spec import load_spec
 from posekit.training.datasets import ResumableSampler, batches, collate, init_worker
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import (
@@ -390,11 +391,10 @@ def _network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     if config["weights"] is None:
         return net
     name, weights = config["names"]["model"], config["weights"]
-    path = resolve_weights(
-        name,
-        None if weights == "published" else weights,
-        search=[Path(folder) for folder in config["search"]],
-    )
+    # Not the task's network, which is for the keypoints of its labels.
+    search = [Path(folder) for folder in config["search"]]
+    known_net = load_spec(name, search, trust="model" in config["trusted"]).net
+    path = resolve_weights(name, weights, net=known_net)
     names = () if task.skeleton is None else task.skeleton.names
     known = task.known_names
     if weights != "published" and len(known) == len(names):

@@ -145,8 +145,9 @@ def test_a_predictor_takes_a_users_own_network(own: Path, tmp_path: Path) -> Non
 
 def test_numbers_of_no_state_dict_go_along(own: Path, tmp_path: Path) -> None:
     torch.save(trained(own).state_dict(), tmp_path / "own.pth")
-    path = resolve_weights("own", tmp_path / "own.pth", search=locate(str(own)).search)
-    net = build_network(load_spec("own", locate(str(own)).search, trust=True).net)
+    described = load_spec("own", locate(str(own)).search, trust=True).net
+    path = resolve_weights("own", tmp_path / "own.pth", net=described)
+    net = build_network(described)
     load_weights(net, path, dtype=torch.float64)
     assert net.grid.dtype == net.head.weight.dtype == torch.float64
     assert net.grid.tolist() == [0, 1, 2]
