@@ -75,7 +75,7 @@ Converter = Callable[[Path, Path], None]
 Check = Callable[[Path], str | None]
 
 MIRROR_FILE = "model.safetensors"
-STANDS_IN = "stands_in"  # metadata: what a cached file holds in place of the published weights
+STANDS_IN = "stands_in"  # metadata: what a file holds in place of the published weights
 
 # The first digits of the file's SHA-256 end an official name, before an optional date. Where no
 # letter is among them, nor a date behind them, they may as well be a date or the number of a step.
@@ -156,9 +156,19 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def stand_in(model: str) -> str | None:
-    """What is cached in place of a model's published weights; None where these are."""
-    path = _cache_path(model)
+def stand_in(model: str, weights: str | Path | None = None) -> str | None:
+    """What was loaded in place of a model's published weights; None where nothing stands in.
+
+    Args:
+        model: a public name.
+        weights: as `resolve_weights` was given them; a file may be an export of a stand-in.
+    """
+    if weights in (None, "published"):
+        path = _cache_path(model)
+    elif "://" in (text := os.fspath(weights)):
+        return None
+    else:
+        path = Path(text).expanduser()
     return _metadata(path).get(STANDS_IN) if path.is_file() else None
 
 
