@@ -130,9 +130,10 @@ def _tell_choice(source: Path, place: str, places: list[str], view: View) -> Non
             *(source, place, average, " and ".join(f"'{other}'" for other in others)),
         )
     if view.copies:
+        taken = f"'{view.prefix}*'" if view.prefix else "without a prefix"
         log.warning(
-            "%s has several versions of the weights: the entries '%s*' are taken, not %s",
-            *(source, view.prefix, " and ".join(f"'{other}*'" for other in view.copies)),
+            "%s has several versions of the weights: the entries %s are taken, not %s",
+            *(source, taken, " and ".join(f"'{other}*'" for other in view.copies)),
         )
     if view.dropped:
         log.warning("%s: left out %s", source, _listed("entries of no network", list(view.dropped)))
@@ -219,6 +220,8 @@ def _matched(
         if target in found:
             clashes.append(f"{origin[target]} and {key} -> {target}")
             continue
+        if key.endswith("num_batches_tracked"):  # a count that halving all of a file changes too
+            value = value.to(targets[target].dtype)
         found[target], origin[target] = value, key
         if problem := _misfit(key, value, target, targets[target]):
             misfits.append(problem)
@@ -229,7 +232,7 @@ def _matched(
     problems = [
         _listed("source keys that nothing maps", unmapped),
         _listed("keys of the network that nothing fills", missing),
-        _listed("shapes that differ", misfits),
+        _listed("shapes or types that differ", misfits),
         _listed("keys filled twice", clashes),
     ]
     misses = sum(map(len, (unmapped, missing, misfits, clashes)))
