@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from posekit.finite import check_finite_weights
 from posekit.names import match_names
 from posekit.provenance import stored_meta, warn_of_other_names
 from posekit.spec import Component, Spec, load_spec
+from weights_convert.errors import safetensors_fault
 
 __all__ = [
     "build_network",
@@ -65,7 +66,7 @@ def create_model(
     wanted = spec.net if num_keypoints is None else _for_keypoints(spec.net, num_keypoints)
     if weights is None:
         return build_network(wanted, device="cpu").eval()
-    path = resolve_weights(name, weights, search=found.search)
+    path = resolve_weights(name, weights, net=spec.net)
     if wanted == spec.net:
         warn_of_other_names(spec, path, search=found.search)
         return load_weights(build_network(wanted), path, dtype=torch.float32)
@@ -99,7 +100,8 @@ def load_network(
 
     Args:
         spec: its description.
-        weights, search, key: as `posekit.hub.resolve_weights`.
+        weights, key: as `posekit.hub.resolve_weights`.
+        search: folders of skeletons that come before the packaged ones.
         device, dtype: as `load_weights`.
 
     Raises:
@@ -107,7 +109,7 @@ def load_network(
     """
     from posekit.hub import model_in_file, resolve_weights
 
-    path = resolve_weights(spec.name, weights, search=search, key=key)
+    path = resolve_weights(spec.name, weights, net=spec.net, key=key)
     net = load_weights(build_network(spec.net), path, device=device, dtype=dtype)
     if weights is not None and (named := model_in_file(path)) not in (None, spec.name):
         log.warning("%s are weights of %s; they fit and are used for %s", weights, named, spec.name)
@@ -142,8 +144,8 @@ def load_initial_weights(
         The entries that are not the file's, and the keypoints whose part in them is.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, other shapes that differ, numbers
-            that are not finite.
+        WeightsError: damaged file, missing or unknown entries, other shapes or types that differ,
+            numbers that are not finite.
     """
     from posekit.hub import is_graph
 
@@ -156,34 +158,28 @@ def load_initial_weights(
     free = _output_entries(described)
     arguments = described.arguments
     count = arguments.get("num_keypoints", arguments.get("num_classes", 0))
-    numbers = match_names(names, names_in_file).indices or [-1] * count
+    numbers = match_names(names, names_in_file).indices
     fits = False
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = _shapes(file)
-            renamed = bool(names_in_file) and numbers != list(range(len(names_in_file)))
-            fresh = [
-                key
-                for key in free
-                if key in shapes and (renamed or shapes[key] != tuple(state[key].shape))
-            ]
-            _check_entries(
-                path, state, {**shapes, **{key: tuple(state[key].shape) for key in fresh}}
-            )
-            for key, value in state.items():
-                if key not in fresh:
-                    value.copy_(file.get_tensor(key))
-                elif shapes[key][1:] == value.shape[1:]:
-                    # Some have several maps for each keypoint, one after the other.
-                    rows = file.get_tensor(key).unflatten(0, (-1, len(value) // count))
-                    fits = len(rows) == len(names_in_file)
-                    rows = torch.cat([rows, rows.mean(dim=0, keepdim=True)])
-                    picked = numbers if fits else [-1] * len(numbers)
-                    value.copy_(rows[picked].flatten(0, 1))
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    with _entries(path) as found:
+        renamed = bool(names_in_file) and numbers != list(range(len(names_in_file)))
+        fresh = [
+            key
+            for key in free
+            if key in found and (renamed or found[key].shape != state[key].shape)
+        ]
+        _check_entries(path, state, found, resized=fresh)
+        for key, value in state.items():
+            if key not in fresh:
+                value.copy_(found[key])
+            elif found[key].shape[1:] == value.shape[1:]:
+                # Some have several maps for each keypoint, one after the other.
+                rows = found[key].unflatten(0, (-1, len(value) // count))
+                fits = len(rows) == len(names_in_file)
+                rows = torch.cat([rows, rows.mean(dim=0, keepdim=True)])
+                picked = numbers if names and fits else [-1] * count
+                value.copy_(rows[picked].flatten(0, 1))
     check_finite_weights(str(path), state)
-    kept = [name for name, number in zip(names, numbers, strict=False) if fits and number >= 0]
+    kept = [name for name, number in zip(names, numbers, strict=True) if fits and number >= 0]
     return sorted(fresh), kept
 
 
@@ -278,23 +274,12 @@ def load_weights(
             raise InputError(f"{path} is a graph, computed as it was exported: leave out dtype")
         return GraphFile(path, net.eval()).to(device).eval()
     expected = net.state_dict()
-    try:
-        with safe_open(path, framework="pt") as file:
-            _check_entries(path, expected, _shapes(file))
-            state = {key: _placed(file.get_tensor(key), device, dtype) for key in expected}
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    with _entries(path) as found:
+        _check_entries(path, expected, found)
+        state = {key: _placed(found[key], device, dtype) for key in expected}
     check_finite_weights(str(path), state)
-    for key, value in state.items():
-        if key.endswith("num_batches_tracked"):  # a count that halving all of a file changes too
-            state[key] = value.to(expected[key].dtype)
-            continue
-        kinds = [(t.is_floating_point(), t.is_complex()) for t in (value, expected[key])]
-        if kinds[0] != kinds[1]:
-            raise WeightsError(
-                f"{path} is damaged or of another model: {key} is {value.dtype}, expected "
-                f"{expected[key].dtype}"
-            )
+    counts = [key for key in state if _is_count(key)]
+    state |= {key: state[key].to(expected[key].dtype) for key in counts}
     net.load_state_dict(state, assign=True)
     for part in net.modules():
         for name in part._non_persistent_buffers_set:
@@ -307,39 +292,65 @@ def check_fit(net: nn.Module, path: Path) -> None:
     """Refuses a posekit safetensors file that `load_weights` would refuse for a network.
 
     Raises:
-        WeightsError: damaged file, missing or unknown entries, shapes that differ.
+        WeightsError: damaged file, missing or unknown entries, shapes or types that differ.
     """
+    with _entries(path) as found:
+        _check_entries(path, net.state_dict(), found)
+
+
+@contextmanager
+def _entries(path: Path) -> Iterator[dict[str, Tensor]]:
+    """The tensors of a safetensors file, mapped: what is not looked at is not read."""
     try:
         with safe_open(path, framework="pt") as file:
-            _check_entries(path, net.state_dict(), _shapes(file))
+            yield {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
-
-
-def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        raise WeightsError(f"{path}: {safetensors_fault(error)}") from None
 
 
 def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
+def _is_count(key: str) -> bool:
+    """Whether an entry is a batch norm's counter, which halving all of a file makes a float."""
+    return key.endswith("num_batches_tracked")
+
+
+def _kind(tensor: Tensor) -> tuple[bool, bool]:
+    """What another type of number must not change."""
+    return tensor.is_floating_point(), tensor.is_complex()
+
+
 def _check_entries(
-    path: Path, expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]
+    path: Path,
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    *,
+    resized: Collection[str] = (),
 ) -> None:
+    """Refuses entries that are not those of a network, but for the shapes of the resized ones."""
     problems = []
     if missing := [key for key in expected if key not in found]:
         problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
     if unknown := sorted(set(found) - set(expected)):
         shown = ascii(unknown[0][:200])[1:-1]
         problems.append(f"{len(unknown)} entries that the model has not, such as {shown}")
-    differing = [
-        f"{key} is {found[key]}, expected {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key] != tuple(value.shape)
+    pairs = [(key, found[key], value) for key, value in expected.items() if key in found]
+    shapes = [
+        f"{key} is {tuple(value.shape)}, expected {tuple(wanted.shape)}"
+        for key, value, wanted in pairs
+        if value.shape != wanted.shape and key not in resized
     ]
-    if differing:
-        problems.append(f"{len(differing)} shapes differ: {', '.join(differing[:3])}")
+    if shapes:
+        problems.append(f"{len(shapes)} shapes differ: {', '.join(shapes[:3])}")
+    types = [
+        f"{key} is {value.dtype}, expected {wanted.dtype}"
+        for key, value, wanted in pairs
+        if _kind(value) != _kind(wanted) and not _is_count(key)
+    ]
+    if types:
+        problems.append(f"{len(types)} types differ: {', '.join(types[:3])}")
     if problems:
         raise WeightsError(
             f"{path} does not fit the model: {'; '.join(problems)}. "

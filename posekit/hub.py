@@ -26,11 +26,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
 from posekit.checkpoints import Source
-from posekit.config import PACKAGED, find_checkpoint, read_config, resolve_name
+from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.download import (
     BLOCK,
     download,
@@ -45,6 +46,9 @@ from posekit.errors import DownloadError, InputError, UnknownModelError, Weights
 from weights_convert import CONVERTER_VERSION
 from weights_convert.companions import companions, content_digest, file_in_folder
 
+if TYPE_CHECKING:
+    from posekit.spec import Component
+
 __all__ = [
     "cache_dir",
     "is_graph",
@@ -57,13 +61,21 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+
+class _Wanted(NamedTuple):
+    """What weights are for: a model's public name and its network."""
+
+    model: str
+    net: Component
+
+
 # Writes a downloaded file (first path) as posekit weights (second path).
 Converter = Callable[[Path, Path], None]
 # Why a posekit file is not what is asked for; None where it is.
 Check = Callable[[Path], str | None]
 
 MIRROR_FILE = "model.safetensors"
-STANDS_IN = "stands_in"  # metadata: what a cached file holds in place of the published weights
+STANDS_IN = "stands_in"  # metadata: what a file holds in place of the published weights
 
 # The first digits of the file's SHA-256 end an official name, before an optional date. Where no
 # letter is among them, nor a date behind them, they may as well be a date or the number of a step.
@@ -74,7 +86,7 @@ def resolve_weights(
     model: str,
     weights: str | Path | None = None,
     *,
-    search: Sequence[Path] = (),
+    net: Component | None = None,
     key: str = "weights=",
 ) -> Path:
     """The local posekit safetensors file of a model.
@@ -88,20 +100,29 @@ def resolve_weights(
             holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
             not asked for again. `#sha256=...` behind a URL refuses a file with another hash.
             None or "published" takes the published weights.
-        search: folders of configurations that come before the packaged ones.
+        net: the network that the weights are for; None takes that of the packaged configuration,
+            which is also what published weights of a packaged model have to fit.
         key: how the user gives these weights, as errors name it.
 
     Raises:
         WeightsError: no such file, a damaged one, or one that does not fit the model.
         DownloadError: no source gave the weights; lists each one and why.
         InputError: the cache cannot be written, or `weights` is a URL of another kind.
+        UnknownModelError: no packaged configuration has that name, and there is no `net`.
     """
-    convert = functools.partial(_convert, model=model, search=search)
-    if weights in (None, "published"):
-        return _published(model, convert, search, key)
+    weights = None if weights == "published" else weights
+    if weights is None and (packaged := PACKAGED / f"{model}.safetensors").is_file():
+        return packaged
+    if net is None or (weights is None and model in model_names()):
+        from posekit.spec import load_spec
+
+        net = load_spec(model).net
+    wanted = _Wanted(model, net)
+    if weights is None:
+        return _published(wanted, key)
     if "://" in (text := os.fspath(weights)):
-        return _from_url(model, text, convert, search, key)
-    return _from_file(model, Path(text).expanduser(), convert, search)
+        return _from_url(wanted, text, key)
+    return _from_file(wanted, Path(text).expanduser())
 
 
 _keys: ContextVar[Mapping[str, str] | None] = ContextVar("_keys", default=None)
@@ -135,9 +156,19 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def stand_in(model: str) -> str | None:
-    """What is cached in place of a model's published weights; None where these are."""
-    path = _cache_path(model)
+def stand_in(model: str, weights: str | Path | None = None) -> str | None:
+    """What was loaded in place of a model's published weights; None where nothing stands in.
+
+    Args:
+        model: a public name.
+        weights: as `resolve_weights` was given them; a file may be an export of a stand-in.
+    """
+    if weights in (None, "published"):
+        path = _cache_path(model)
+    elif "://" in (text := os.fspath(weights)):
+        return None
+    else:
+        path = Path(text).expanduser()
     return _metadata(path).get(STANDS_IN) if path.is_file() else None
 
 
@@ -151,15 +182,15 @@ def _metadata(path: Path) -> dict[str, str]:
     return {} if header is None else header[0]
 
 
-def _published(model: str, convert: Converter, search: Sequence[Path], key: str) -> Path:
-    if (packaged := PACKAGED / f"{model}.safetensors").is_file():
-        return packaged
+def _published(wanted: _Wanted, key: str) -> Path:
+    model = wanted.model
     row = find_checkpoint(model)
     sources = list(row.sources) if row else []
     _set_aside(model, row.superseded if row else ())
     if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
         sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
-    unfit = functools.partial(_unfit, model=model, search=search)
+    convert = functools.partial(_convert, wanted=wanted)
+    unfit = functools.partial(_unfit, wanted=wanted)
 
     def fetch(output: Path) -> None:
         _fetch_first(model, sources, output, convert, unfit, key)
@@ -174,7 +205,7 @@ def _published(model: str, convert: Converter, search: Sequence[Path], key: str)
     return path
 
 
-def _from_url(model: str, text: str, convert: Converter, search: Sequence[Path], key: str) -> Path:
+def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
     if not text.startswith(("https://", "http://", "hf://")):
         raise InputError(f"expected weights from https://, http:// or hf://, found '{text}'")
     url, _, fragment = text.partition("#")
@@ -186,15 +217,16 @@ def _from_url(model: str, text: str, convert: Converter, search: Sequence[Path],
     if url.startswith("hf://"):
         parse_hub(url)
     sources = [Source(url, digest)]
+    convert = functools.partial(_convert, wanted=wanted)
 
     def fetch(output: Path) -> None:
-        _fetch_first(model, sources, output, convert, lambda path: None, key)
+        _fetch_first(wanted.model, sources, output, convert, lambda path: None, key)
 
-    name = f"{model}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    return _cached(name, fetch, functools.partial(_outgrown, model=model, search=search))
+    name = f"{wanted.model}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return _cached(name, fetch, functools.partial(_outgrown, wanted=wanted))
 
 
-def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path]) -> Path:
+def _from_file(wanted: _Wanted, path: Path) -> Path:
     """A posekit file as it is; any other is converted into the cache, once per content."""
     try:
         if path.is_dir():
@@ -205,14 +237,14 @@ def _from_file(model: str, path: Path, convert: Converter, search: Sequence[Path
             if fault := _fault(path):
                 raise WeightsError(f"the weights {path} are damaged: {fault}")
             return path
-        if is_graph(path) and not _has_weights(path, model, search):
+        if is_graph(path) and not _has_weights(path, wanted.net):
             companions(path)  # which an engine opens by itself
             return path
         key = content_digest(path)[:12]
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
-    unfit = functools.partial(_outgrown, model=model, search=search)
-    return _cached(f"{model}-{key}", lambda output: convert(path, output), unfit)
+    unfit = functools.partial(_outgrown, wanted=wanted)
+    return _cached(f"{wanted.model}-{key}", lambda output: _convert(path, output, wanted), unfit)
 
 
 def _cache_path(stem: str) -> Path:
@@ -387,44 +419,44 @@ def _annotate(path: Path, extra: Mapping[str, str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _unfit(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
+def _unfit(path: Path, wanted: _Wanted) -> str | None:
     """Why a posekit file cannot be the weights of a model: it is another's, or does not fit."""
+    model = wanted.model
     named = _metadata(path).get("model", model)
     try:
-        same = named == model or resolve_name(named, search) == model
+        same = named == model or resolve_name(named) == model
     except UnknownModelError:
         same = False
     if not same:
         return f"it holds the weights of {named}, expected those of {model}"
     from posekit.build import build_network, check_fit
-    from posekit.spec import load_spec
 
     try:
-        # A caller's folder of configurations is its own; a foreign one was looked at before.
-        check_fit(build_network(load_spec(model, search, trust=True).net), path)
+        check_fit(build_network(wanted.net), path)
     except WeightsError as error:
         return str(error).replace(str(path), "it", 1)
     return None
 
 
-def _outgrown(path: Path, *, model: str, search: Sequence[Path]) -> str | None:
+def _outgrown(path: Path, wanted: _Wanted) -> str | None:
     """Why a conversion of what the user named does not fit any more: the network has changed.
 
     What was posekit's already is the user's own matter: it may be there to train another model.
     """
     metadata = _metadata(path)
-    converted = "converter" in metadata and metadata.get("model") == model
-    return _unfit(path, model=model, search=search) if converted else None
+    converted = "converter" in metadata and metadata.get("model") == wanted.model
+    return _unfit(path, wanted) if converted else None
 
 
-def _convert(path: Path, output: Path, *, model: str, search: Sequence[Path]) -> None:
+def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
     """Writes a file as posekit weights; what is that already is copied."""
     if _is_posekit(path):
         shutil.copyfile(path, output)
         return
+    from posekit.build import build_network
     from weights_convert import convert_file
 
-    convert_file(path, model, output, search=search)
+    convert_file(path, wanted.model, output, net=build_network(wanted.net))
 
 
 def _is_posekit(path: Path) -> bool:
@@ -444,12 +476,11 @@ def is_graph(path: Path) -> bool:
     return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
 
 
-def _has_weights(path: Path, model: str, search: Sequence[Path]) -> bool:
-    """Whether a graph's weights can be converted to those of a model."""
+def _has_weights(path: Path, net: Component) -> bool:
+    """Whether a graph's weights can be converted to those of a network."""
     from weights_convert.onnx import holds_weights
 
-    target: str = read_config(model, search)["net"]["_target_"]
-    return path.suffix != ".xml" and holds_weights(path, target.rpartition(".")[2])
+    return path.suffix != ".xml" and net.family.onnx and holds_weights(path)
 
 
 def _is_whole(path: Path) -> bool:

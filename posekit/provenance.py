@@ -63,11 +63,13 @@ def warn_of_other_names(spec: Spec, path: Path, *, search: Sequence[Path] = ()) 
 def _other_keypoints(meta: DatasetMeta, skeleton: Skeleton) -> str:
     if difference := _first_difference("keypoint", meta.keypoints, skeleton.names):
         return difference
+    if not meta.flip_indices:
+        return ""
     names = skeleton.names
-    for i, (theirs, ours) in enumerate(zip(meta.flip_indices, skeleton.flip_indices, strict=False)):
+    for name, theirs, ours in zip(names, meta.flip_indices, skeleton.flip_indices, strict=True):
         if theirs != ours:
             return (
-                f"in a mirrored image '{names[i]}' is '{names[theirs]}' for the weights, "
+                f"in a mirrored image '{name}' is '{names[theirs]}' for the weights, "
                 f"'{names[ours]}' in the skeleton"
             )
     return ""

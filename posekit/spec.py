@@ -24,7 +24,7 @@ from torch import nn
 
 from posekit.config import config_path, nearest, read_config, resolve_name
 from posekit.errors import InputError, first_line
-from posekit.models.family import Family
+from posekit.models.family import Family, family_of
 from posekit.skeleton import Skeleton, load_skeleton
 
 __all__ = [
@@ -60,7 +60,7 @@ class Component:
     @property
     def family(self) -> Family:
         """What the module of a network says about its kind."""
-        return _family(self.target)
+        return family_of(_find_class(self.target))
 
     @property
     def name(self) -> str:
@@ -429,7 +429,7 @@ class _Reader:
     def network(self) -> tuple[Family, str]:
         """The network's family and class."""
         target = self.target("net")
-        return _family(target), target
+        return family_of(_find_class(target)), target
 
     def input_size(self) -> tuple[int, int]:
         """The one size that is given, wherever it stands, or the network's own."""
@@ -574,13 +574,6 @@ def _find_class(target: str) -> type[Any]:
     if not inspect.isclass(found):
         raise InputError(f"_target_ {target}: the module {module} has no such class")
     return found
-
-
-def _family(target: str) -> Family:
-    """`FAMILY` of the module that a network is in; an empty one where it has none."""
-    module = importlib.import_module(_find_class(target).__module__)
-    family = getattr(module, "FAMILY", None)
-    return family if isinstance(family, Family) else Family()
 
 
 def _frozen(value: Any) -> Any:

@@ -12,7 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
-from posekit.build import build_network, load_initial_weights, load_weights, select_device
+from posekit.build import (
+    build_network,
+    check_fit,
+    load_initial_weights,
+    load_weights,
+    select_device,
+)
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
 from posekit.spec import Component, load_spec
@@ -131,6 +137,27 @@ def test_numbers_of_another_kind_are_refused(tmp_path: Path, dtype: torch.dtype)
         load_weights(net, path, dtype=torch.float32)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64])
+@pytest.mark.parametrize("num_keypoints", [17, 3])
+def test_training_does_not_start_from_numbers_of_another_kind(
+    rtmpose_t: Path, tmp_path: Path, dtype: torch.dtype, num_keypoints: int
+) -> None:
+    key = "head.final_layer.weight"  # its shape depends on the number of keypoints
+    path = tmp_path / "a.safetensors"
+    save_file({**(state := load_file(rtmpose_t)), key: state[key].to(dtype)}, path)
+    config = load_spec(NAME).net.having(num_keypoints=num_keypoints)
+    with pytest.raises(WeightsError, match=rf"{key} is {dtype}, expected torch\.float32"):
+        load_initial_weights(build_network(config, device="cpu"), config, path)
+
+
+def test_counts_of_a_file_that_was_halved_whole(rtmpose_t: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({key: value.half() for key, value in load_file(rtmpose_t).items()}, path)
+    net = load_weights(build_network(load_spec(NAME).net), path, dtype=torch.float32)
+    kinds = {k.endswith("num_batches_tracked"): v.dtype for k, v in net.state_dict().items()}
+    assert kinds == {True: torch.int64, False: torch.float32}
+
+
 def test_what_is_no_network_is_named() -> None:
     with pytest.raises(InputError, match=r"fractions\.Fraction is no network"):
         build_network(Component("fractions.Fraction", {}))
@@ -139,8 +166,19 @@ def test_what_is_no_network_is_named() -> None:
 def test_a_damaged_file_is_refused(rtmpose_t: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(rtmpose_t.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="damaged or cut short, as a safetensors file"):
         load_weights(build_network(load_spec(NAME).net), path)
+
+
+def test_what_a_damaged_header_says_cannot_act_on_the_terminal(tmp_path: Path) -> None:
+    header = b'{"a":{"dtype":"\\u001b[2J","shape":[1],"data_offsets":[0,4]}}'
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    net = build_network(load_spec(NAME).net)
+    for read in (load_weights, check_fit):
+        with pytest.raises(WeightsError, match=r"as a safetensors file: .*2J") as caught:
+            read(net, path)
+        assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from posekit.commands.export import FORMATS, export
 from posekit.config import PACKAGED
 from posekit.detect import Detector
 from posekit.errors import InputError
+from posekit.hub import stand_in
 from posekit.spec import load_spec
 from posekit.training.synthetic import generate_scene
 
@@ -175,6 +176,25 @@ def test_weights_alone_in_half_the_space(
     loaded = create_model(DETECTOR, weights=output)
     for key, value in loaded.state_dict().items():
         torch.testing.assert_close(value, net.state_dict()[key], atol=1e-3, rtol=1e-3)
+
+
+def test_an_export_of_a_stand_in_says_so(
+    rtmpose_t: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    name, other = "rtmpose-t_coco-256x192", "by its authors, from hf://a/b/c"
+    cached = tmp_path / "cache" / "models" / f"{name}.safetensors"
+    cached.parent.mkdir(parents=True)
+    save_file(load_file(rtmpose_t), cached, metadata={"model": name, "stands_in": other})
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    export([f"model={name}", "format=safetensors", f"output={first}"])
+    export([f"model={name}", f"weights={first}", "format=safetensors", f"output={second}"])
+    for output in (first, second):
+        assert stand_in(name, output) == report_of(output)["stands_in"] == other
+    third = tmp_path / "c.safetensors"
+    export([f"model={name}", f"weights={rtmpose_t}", "format=safetensors", f"output={third}"])
+    assert stand_in(name, third) is None
+    assert "stands_in" not in report_of(third)
 
 
 def test_half_precision_that_moves_keypoints_is_not_written(

@@ -18,13 +18,14 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+import yaml
 from huggingface_hub import constants, file_download
-from safetensors.torch import load_file, safe_open, save
+from safetensors.torch import load, load_file, safe_open, save
 
 from posekit import checkpoints, download, hub
 from posekit.build import build_network, load_network, load_weights
 from posekit.checkpoints import Checkpoint, Source
-from posekit.config import find_checkpoint
+from posekit.config import find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, OutputError, PosekitError, WeightsError
 from posekit.spec import load_spec
 from tests.hub_server import COMMIT, HubServer
@@ -885,7 +886,14 @@ def misfit() -> bytes:
     return save({"weight": torch.ones(3)}, metadata={"model": MODEL})
 
 
-@pytest.mark.parametrize("wrong", ["another model", "an unknown model", "another network"])
+def integers() -> bytes:
+    state = {key: value.int() for key, value in load(posekit_file()).items()}
+    return save(state, metadata={"model": MODEL})
+
+
+@pytest.mark.parametrize(
+    "wrong", ["another model", "an unknown model", "another network", "numbers of another kind"]
+)
 def test_mirror_with_a_wrong_file_is_refused(
     server: HubServer,
     publish: Callable[..., None],
@@ -906,6 +914,7 @@ def test_mirror_with_a_wrong_file_is_refused(
             f"it holds the weights of mine, expected those of {MODEL}",
         ),
         "another network": (misfit(), "does not fit the model"),
+        "numbers of another kind": (integers(), r"is torch\.int32, expected torch\.float32"),
     }[wrong]
     server.publish(f"mirror/{MODEL}", "model.safetensors", content)
     publish()
@@ -915,7 +924,7 @@ def test_mirror_with_a_wrong_file_is_refused(
     publish(server.add("/official.pth", posekit_file(1)))
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(1)
     assert f"{MODEL}: not from hf://mirror/{MODEL}/model.safetensors: " in caplog.text
-    assert reason in caplog.text
+    assert re.search(reason, caplog.text)
 
 
 def test_source_of_the_table_with_another_models_file_is_refused(
@@ -968,6 +977,45 @@ def test_conversion_of_the_users_file_that_does_not_fit_any_more_is_made_anew(
         path.write_bytes(save({"weight": torch.ones(3)}, metadata=metadata))
         assert hub.resolve_weights(MODEL, weights) == path
         load_weights(build_network(load_spec(MODEL).net), path)
+
+
+def test_published_weights_that_do_not_fit_a_users_network_stay_in_the_cache(
+    server: HubServer, publish: Callable[..., None]
+) -> None:
+    publish(server.add("/a.pth", posekit_file(1)))
+    path = hub.resolve_weights(MODEL)
+    wider = load_spec(MODEL).net.having(num_classes=2)
+    assert hub.resolve_weights(MODEL, net=wider) == path
+    assert path.read_bytes() == posekit_file(1)
+
+
+def test_weights_are_converted_for_the_network_that_is_given(tmp_path: Path) -> None:
+    smaller = load_spec("rtmpose-t_body8-256x192").net.having(num_keypoints=3)
+    state = build_network(smaller, device="cpu").state_dict()
+    torch.save(state, tmp_path / "mine.pth")
+    path = hub.resolve_weights("rtmpose-t_body8-256x192", tmp_path / "mine.pth", net=smaller)
+    load_weights(build_network(smaller), path)
+
+
+def test_no_class_of_a_foreign_folder_runs_where_the_user_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rtmpose_t: Path
+) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / "theirs.py").write_text(
+        f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n"
+        "from posekit.models.rtmpose import RTMPose\nclass Network(RTMPose): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = read_config("rtmpose-t_body8-256x192")
+    theirs = {**config, "net": {**config["net"], "_target_": "theirs.Network"}}
+    (tmp_path / "folder" / "model").mkdir(parents=True)
+    (tmp_path / "folder" / "model" / "tiny.yaml").write_text(yaml.safe_dump(theirs))
+    (tmp_path / "folder" / "model.safetensors").write_bytes(rtmpose_t.read_bytes())
+    torch.save(load(rtmpose_t.read_bytes()), tmp_path / "mine.pth")  # which has to be converted
+    # As of `model=FOLDER model.net._target_=posekit.models.rtmpose.RTMPose`.
+    spec = dataclasses.replace(load_spec("rtmpose-t_body8-256x192"), name="tiny")
+    load_network(spec, tmp_path / "mine.pth", search=[tmp_path / "folder"])
+    assert not marker.exists()
 
 
 def test_users_weights_of_another_model_are_used_with_a_warning(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
 }
 
 
-def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Path] = ()) -> None:
+def convert_file(source: Path, model: str, output: Path, *, net: nn.Module | None = None) -> None:
     """Writes a checkpoint as posekit safetensors.
 
     Where the file holds several versions of the weights, the moving average is taken, and a
@@ -57,17 +57,19 @@ def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Pat
         source: a `.pth`, `.pt`, `.bin` or `.safetensors` file with the network's own state dict or
             in any layout known, an index of shards, or an ONNX export; its content decides what it
             is. Or a folder that holds one, see `weights_convert.companions.file_in_folder`.
-        model: any name of the model that the weights are for.
+        model: the name of the model that the weights are for, without `net` any of its names.
         output: the file to write. It appears whole or not at all.
-        search: folders of configurations that come before the packaged ones.
+        net: the model's network, of which only keys and shapes are read, so it may be on `meta`;
+            None takes that of the packaged configuration.
 
     Raises:
         UnknownModelError: no such model.
         ConversionError: the source cannot be read or does not fit the model, the output cannot be
             written or is the source.
     """
-    name = resolve_name(model, search)
-    net = build_network(load_spec(name, search, trust=True).net)
+    if net is None:
+        model = resolve_name(model)
+        net = build_network(load_spec(model).net)
     if source.is_dir():
         source = file_in_folder(source)
     digest = _sha256(source)
@@ -76,7 +78,7 @@ def convert_file(source: Path, model: str, output: Path, *, search: Sequence[Pat
     state, dataset_meta = _read(source, net)
     metadata = {
         "format": "pt",
-        "model": name,
+        "model": model,
         "source": source.name,
         "source_sha256": digest,
         "converter": CONVERTER_VERSION,
@@ -128,9 +130,10 @@ def _tell_choice(source: Path, place: str, places: list[str], view: View) -> Non
             *(source, place, average, " and ".join(f"'{other}'" for other in others)),
         )
     if view.copies:
+        taken = f"'{view.prefix}*'" if view.prefix else "without a prefix"
         log.warning(
-            "%s has several versions of the weights: the entries '%s*' are taken, not %s",
-            *(source, view.prefix, " and ".join(f"'{other}*'" for other in view.copies)),
+            "%s has several versions of the weights: the entries %s are taken, not %s",
+            *(source, taken, " and ".join(f"'{other}*'" for other in view.copies)),
         )
     if view.dropped:
         log.warning("%s: left out %s", source, _listed("entries of no network", list(view.dropped)))
@@ -217,6 +220,8 @@ def _matched(
         if target in found:
             clashes.append(f"{origin[target]} and {key} -> {target}")
             continue
+        if key.endswith("num_batches_tracked"):  # a count that halving all of a file changes too
+            value = value.to(targets[target].dtype)
         found[target], origin[target] = value, key
         if problem := _misfit(key, value, target, targets[target]):
             misfits.append(problem)
@@ -227,7 +232,7 @@ def _matched(
     problems = [
         _listed("source keys that nothing maps", unmapped),
         _listed("keys of the network that nothing fills", missing),
-        _listed("shapes that differ", misfits),
+        _listed("shapes or types that differ", misfits),
         _listed("keys filled twice", clashes),
     ]
     misses = sum(map(len, (unmapped, missing, misfits, clashes)))

@@ -19,8 +19,8 @@ class DatasetMeta:
 
     Attributes:
         keypoints: K names; empty where the file has none.
-        flip_indices: K indices: `keypoints[flip_indices]` is what a mirrored image shows; empty
-            where the file has none.
+        flip_indices: a permutation of the K: `keypoints[flip_indices]` is what a mirrored image
+            shows; empty where the file has none, or none that is clear.
         classes: of a detector; empty where the file has none.
     """
 
@@ -95,7 +95,7 @@ def _flip_indices(found: Mapping[Any, Any], keypoints: Sequence[str]) -> tuple[i
         if not all(isinstance(end, int) and 0 <= end < len(flipped) for end in ends):
             return ()
         flipped[ends[0]], flipped[ends[1]] = ends[1], ends[0]
-    return tuple(flipped) if pairs else ()
+    return _permutation(flipped, len(flipped)) if pairs else ()
 
 
 def _permutation(values: object, count: int) -> tuple[int, ...]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from posekit.errors import WeightsError
 
-__all__ = ["ConversionError", "UnsafeCheckpointError"]
+__all__ = ["ConversionError", "UnsafeCheckpointError", "safetensors_fault"]
+
+
+def safetensors_fault(error: Exception) -> str:
+    """What is said of a safetensors file that its library refuses, without control characters."""
+    return f"damaged or cut short, as a safetensors file: {ascii(str(error)[:200])[1:-1]}"
 
 
 class ConversionError(WeightsError):

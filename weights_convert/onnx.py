@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from posekit.errors import InputError
+from posekit.models.family import family_of
 from posekit.models.tracing import trace
 from weights_convert.errors import ConversionError
 from weights_convert.external import ExternalData, member_beside
@@ -39,7 +40,6 @@ from weights_convert.openmmlab import RULES
 
 __all__ = ["holds_weights", "is_onnx", "open_onnx", "read_onnx", "starts_onnx"]
 
-FAMILIES = ("RTMDet", "RTMPose", "RTMW", "YOLOX")
 MAX_BYTES = 1 << 30  # of a graph in a zip; the largest published one has a quarter of it
 MAX_RATIO = 100  # of compression; weights hardly compress
 MAX_PLACEMENTS = 1024  # followed at once; the networks here need 16 at most
@@ -102,9 +102,9 @@ def starts_onnx(head: bytes) -> bool:
     return like_fields and head[2] in b"\x12\x1a\x22\x28\x32\x3a\x42" and head[8:] != b"{"
 
 
-def holds_weights(path: Path, family: str) -> bool:
-    """Whether `read_onnx` reads a graph as weights of such a network: no quantised one, say."""
-    return family in FAMILIES and b"DequantizeLinear" not in open_onnx(path)
+def holds_weights(path: Path) -> bool:
+    """Whether a graph's weights are numbers that a network can have: no quantised ones."""
+    return b"DequantizeLinear" not in open_onnx(path)
 
 
 def _graphs_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -179,10 +179,10 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
         import onnx
     except ImportError:
         raise InputError(f'to read {path}: pip install "posekit[onnx]"') from None
-    family, data = type(net).__name__, open_onnx(path)
-    if family not in FAMILIES:
+    name, data = type(net).__name__, open_onnx(path)
+    if not family_of(type(net)).onnx:
         raise ConversionError(
-            f"{path}: ONNX exports of {family} are not read, only of {', '.join(FAMILIES)}"
+            f"{path}: weights of {name} are not read from an ONNX export: take its checkpoint"
         )
     network = _reduce_network(net)
     try:
@@ -190,7 +190,7 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
         graph = _reduce_graph(proto, onnx.numpy_helper.to_array, _external_data(path))
         return _collect(net, list(zip(network[0], _place(network, graph), strict=True)))
     except ConversionError as error:
-        raise ConversionError(f"{path} cannot become {family}: {error}") from None
+        raise ConversionError(f"{path} cannot become {name}: {error}") from None
     except Exception as error:
         # There is no end of ways in which a damaged graph can fail.
         reason = ascii(f"{type(error).__name__}: {error}"[:200])[1:-1]

@@ -1,9 +1,9 @@
 """Reads foreign checkpoint files without running anything that they contain.
 
-Official `.pth` files name objects of their training framework beside the weights, which is why
-`torch.load(weights_only=True)` refuses them, and `weights_only=False` would run anything. So their
-pickles are read as data, see `weights_convert.unpickler`. Tensors are made afterwards, from the
-entries of the state dict alone, mapped from the file.
+Official `.pth` files name objects of their training framework beside the weights: PyTorch's safe
+loading refuses them, and its other one would run whatever they ask for. So their pickles are read
+as data, see `weights_convert.unpickler`. Tensors are made afterwards, from the entries of the state
+dict alone, mapped from the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from weights_convert.companions import is_index, read_index
 from weights_convert.dataset_meta import DatasetMeta
-from weights_convert.errors import ConversionError
+from weights_convert.errors import ConversionError, safetensors_fault
 from weights_convert.unpickler import Entry, StandIn, Storage, Unpickler
 from weights_convert.wrappers import places
 
@@ -125,8 +125,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = _checked({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        reason = ascii(f"{error}"[:200])[1:-1]
-        raise ConversionError(f"damaged or cut short, as a safetensors file: {reason}") from None
+        raise ConversionError(safetensors_fault(error)) from None
     # safetensors' save_model keeps one of several entries that are the same tensor.
     same = {key: state[kept] for key, kept in metadata.items() if kept in state}
     return Checkpoint({"": {**same, **state}}, DatasetMeta.from_metadata(metadata))

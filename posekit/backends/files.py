@@ -82,7 +82,9 @@ def check_graph(
         # The first axis is the batch.
         fits = len(found) == len(expected) and all(
             len(shape) == len(wanted)
-            and all(n == m or not isinstance(n, int) for n, m in zip(shape[1:], wanted[1:]))  # noqa: B905
+            and all(
+                n == m or not isinstance(n, int) for n, m in zip(shape[1:], wanted[1:], strict=True)
+            )
             for shape, wanted in zip(found, expected, strict=True)
         )
         if not fits:

@@ -418,10 +418,9 @@ def _network(config: Mapping[str, Any], spec: Spec, key: str, search: Sequence[P
 
 
 def _stand_in(config: Mapping[str, Any], name: str) -> str | None:
-    """What was loaded in place of the published weights that were asked for; else None."""
     from posekit.hub import stand_in
 
-    return stand_in(name) if config["weights"] in (None, "published") else None
+    return stand_in(name, config["weights"])
 
 
 def _weights(config: Mapping[str, Any], name: str) -> str:

@@ -185,6 +185,7 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
 
     from posekit.commands.export_graph import ExportGraph
     from posekit.commands.export_samples import take_samples
+    from posekit.hub import STANDS_IN, stand_in
 
     network, find = _network(job, values)
     samples = take_samples(
@@ -200,13 +201,15 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
         network, preprocess=job.preprocess, decode=job.decode, dtype=getattr(torch, dtype)
     )
     description = _description(job, graph)
+    if other := stand_in(job.name, values["weights"]):
+        description[STANDS_IN] = other
     # Beside the output, so that moving a file there is one step.
     with (
         _disk_errors(job.output),
         tempfile.TemporaryDirectory(prefix=".posekit-", dir=job.output.parent) as temporary,
     ):
         written = Path(temporary) / job.output.name
-        run = _write(job, graph, samples, json.dumps(description), written)
+        run = _write(job, graph, samples, description, written)
         report = {
             "file": job.output.name,
             **description,
@@ -308,15 +311,20 @@ def _judge(job: _Job, report: dict[str, Any]) -> None:
 Runner = Callable[["Tensor"], list[np.ndarray]]
 
 
-def _write(job: _Job, graph: ExportGraph, samples: Samples, description: str, path: Path) -> Runner:
+def _write(
+    job: _Job, graph: ExportGraph, samples: Samples, found: Mapping[str, Any], path: Path
+) -> Runner:
     """Writes the file; returns what runs it."""
     import torch
 
     from posekit.backends.engines import openvino_core
     from posekit.backends.graphs import quiet_tracing, save_openvino, to_openvino
+    from posekit.hub import STANDS_IN
 
     if job.format == "safetensors":
-        return _write_weights(job, graph.net, path)
+        mark = {key: found[key] for key in (STANDS_IN,) if key in found}
+        return _write_weights(job, graph.net, path, {"model": job.name, **mark})
+    description = json.dumps(found)
     example = _inputs(graph, samples.compared[:1]).repeat(2, 1, 1, 1)
     if job.format == "onnx":
         return _write_onnx(job, graph, example, samples, description, path)
@@ -352,7 +360,7 @@ def _inputs(graph: ExportGraph, crops: np.ndarray) -> Tensor:
     return torch.from_numpy(crops) if graph.preprocess else graph.network.normalize(crops)
 
 
-def _write_weights(job: _Job, net: nn.Module, path: Path) -> Runner:
+def _write_weights(job: _Job, net: nn.Module, path: Path, metadata: dict[str, str]) -> Runner:
     """posekit's own format, for `weights=`; computed with in float32 unless `dtype` says more."""
     import torch
     from safetensors.torch import save
@@ -365,7 +373,7 @@ def _write_weights(job: _Job, net: nn.Module, path: Path) -> Runner:
         key: value.to(dtype) if value.is_floating_point() else value
         for key, value in net.state_dict().items()
     }
-    path.write_bytes(save(state, metadata={"model": job.name}))
+    path.write_bytes(save(state, metadata=metadata))
     loaded = load_weights(build_network(job.spec.net), path, dtype=torch.float32)
     return lambda images: [tensor.numpy() for tensor in flatten(_without_gradients(loaded, images))]
 

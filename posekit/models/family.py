@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Family"]
+__all__ = ["Family", "family_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +40,9 @@ class Family:
     clip_boxes: bool = True
     recipe: str | None = None
     onnx: bool = False
+
+
+def family_of(network: type[Any]) -> Family:
+    """`FAMILY` of the module that defines a network's class; an empty one where it has none."""
+    family = getattr(sys.modules[network.__module__], "FAMILY", None)
+    return family if isinstance(family, Family) else Family()

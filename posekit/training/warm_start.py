@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from posekit.build import build_network, load_initial_weights
+from posekit.compose import read_part
 from posekit.hub import resolve_weights
 from posekit.names import match_names
 from posekit.provenance import stored_meta
@@ -40,11 +40,10 @@ def initial_network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.M
     if config["weights"] is None:
         return net
     name, weights = config["names"]["model"], config["weights"]
-    path = resolve_weights(
-        name,
-        None if weights == "published" else weights,
-        search=[Path(folder) for folder in config["search"]],
-    )
+    # As it is configured: the task's network is for the keypoints of its labels.
+    configured = read_part(config, "model")
+    assert configured is not None
+    path = resolve_weights(name, weights, net=configured.net)
     names = () if task.skeleton is None else task.skeleton.names
     known = task.known_names
     meta = stored_meta(path)

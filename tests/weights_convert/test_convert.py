@@ -72,7 +72,7 @@ def test_entries_come_out_under_the_networks_names_in_its_order() -> None:
         ({"a_bias": None}, "1 keys of the network that nothing fills: first.bias"),
         (
             {"a_bias": torch.ones(4)},
-            r"1 shapes that differ: a.bias is \(4,\), first.bias expects \(3,\)",
+            r"1 shapes or types that differ: a.bias is \(4,\), first.bias expects \(3,\)",
         ),
         (
             {"a_bias": torch.ones(3, dtype=torch.int8)},
@@ -204,7 +204,7 @@ def test_an_interruption_leaves_nothing_behind(
 
 
 def test_another_size_of_the_model_is_refused(tmp_path: Path, rtmpose_pth: Path) -> None:
-    with pytest.raises(ConversionError, match=r"shapes that differ: backbone\..* expects"):
+    with pytest.raises(ConversionError, match=r"shapes or types that differ: backbone\..* expects"):
         convert_file(rtmpose_pth, "rtmpose-m_body8-256x192", tmp_path / "a.safetensors")
 
 

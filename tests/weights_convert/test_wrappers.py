@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file, save_model
+from safetensors.torch import load_file, save_file, save_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.torch_version import TorchVersion
@@ -145,8 +145,9 @@ def test_a_predictor_takes_a_users_own_network(own: Path, tmp_path: Path) -> Non
 
 def test_numbers_of_no_state_dict_go_along(own: Path, tmp_path: Path) -> None:
     torch.save(trained(own).state_dict(), tmp_path / "own.pth")
-    path = resolve_weights("own", tmp_path / "own.pth", search=locate(str(own)).search)
-    net = build_network(load_spec("own", locate(str(own)).search, trust=True).net)
+    described = load_spec("own", locate(str(own)).search, trust=True).net
+    path = resolve_weights("own", tmp_path / "own.pth", net=described)
+    net = build_network(described)
     load_weights(net, path, dtype=torch.float64)
     assert net.grid.dtype == net.head.weight.dtype == torch.float64
     assert net.grid.tolist() == [0, 1, 2]
@@ -372,6 +373,14 @@ def test_objects_beside_the_weights_are_passed_over(
     contents = {"meta": {"x": META[name]}, "state_dict": states[1]}
     torch.save(contents, path, pickle_protocol=protocol)
     convert_file(path, MODEL, tmp_path / "a.safetensors")
+
+
+def test_a_file_that_was_halved_whole(states: tuple[State, State, State], tmp_path: Path) -> None:
+    path, output = tmp_path / "a.pth", tmp_path / "a.safetensors"
+    torch.save({key: value.half() for key, value in states[1].items()}, path)
+    convert_file(path, MODEL, output)
+    kinds = {k.endswith("num_batches_tracked"): v.dtype for k, v in load_file(output).items()}
+    assert kinds == {True: torch.int64, False: torch.float16}
 
 
 @pytest.mark.parametrize("write", [torch.save, legacy], ids=["zip", "legacy"])
