@@ -24,6 +24,7 @@ __all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "hide_passw
 
 TIMEOUT = 10.0  # seconds without anything from a server
 DAMAGED = "data is missing or damaged"
+UNKNOWN_COLOURS = "its colours are of a kind that FFmpeg does not convert"
 DEFAULT_FPS = Fraction(25)  # of what does not say, or nothing that can be
 MIN_FPS = Fraction(1, 1001)
 # OpenCV's constants for quarter turns against the clock.
@@ -218,8 +219,8 @@ class VideoReader:
                     self._fault = self._fault or DAMAGED
                 try:
                     image = _upright(frame)
-                except (av.FFmpegError, OSError, ValueError) as error:  # colours that are none
-                    self._fault = self._fault or error
+                except (av.FFmpegError, OSError, ValueError) as error:
+                    self._fault = self._fault or f"{UNKNOWN_COLOURS}: {_why(error)}"
                     continue
                 yield image, frame.pts
                 del image

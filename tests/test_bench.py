@@ -9,8 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torch import Tensor
 
 from posekit.cli import main
+from posekit.config import read_config
+from posekit.models.rtmpose import RTMPose
 from posekit.video import VideoReader, VideoWriter
 
 SMALL = ["model=rtmpose-n_drawn-192x128", "rounds=2"]
@@ -75,6 +80,42 @@ def test_images_are_decoded_and_the_stages_take_those_of_one_size(tmp_path: Path
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((*size[::-1], 3), np.uint8))
     stages = measured_stages(tmp_path, f"inputs={tmp_path}")
     assert 0 < stages["decode"] < stages["whole frame"]
+
+
+def test_an_animation_is_decoded_as_prediction_does(tmp_path: Path) -> None:
+    first, *others = (Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (0, 90, 180))
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=50)
+    assert measured_stages(tmp_path, f"inputs={tmp_path / 'a.webp'}")["decode"] > 0
+
+
+class NoGraph(RTMPose):
+    """With an operation that ONNX does not have."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(images + torch.special.bessel_j0(images))
+
+
+def test_an_engine_that_fails_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = read_config("rtmpose-n_drawn-192x128", [])
+    config["net"]["_target_"] = f"{__name__}.NoGraph"
+    config["codec"] = {"_target_": "posekit.codecs.simcc.SimCC"}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(json.dumps(config))
+    out = tmp_path / "bench.json"
+    own = ["--config-dir", str(tmp_path), "model=mine", "detector=null", "device=cpu"]
+    options = ["rounds=1", "batch_sizes=[1,2]", "backends=[onnxruntime,torch]", f"out={out}"]
+    assert main(["bench", *own, *options]) == 1
+    content = json.loads(out.read_text())
+    for table in content["networks"]:
+        assert list(table["milliseconds"]) == ["plain PyTorch", "backend=torch"]
+        assert list(table["failed"]) == ["backend=onnxruntime", "engines alone"]
+        assert "bessel_j0" in table["failed"]["backend=onnxruntime"]
+    assert [table["backend"] for table in content["stages"]] == ["torch"]
+    printed = capsys.readouterr().out
+    assert "\nbackend=onnxruntime  failed\n" in printed
+    assert printed.count("\nbackend=onnxruntime failed: ") == 2  # once for each batch size
 
 
 def measured_stages(folder: Path, *options: str) -> dict[str, float]:

@@ -22,6 +22,8 @@ from posekit.video import CameraReader, VideoReader, VideoWriter, hide_password
 
 SATURATED = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
 
+UNSPECIFIED, Y_CG_CO = 2, 8  # how colours are coded: ISO/IEC 23091-2, matrix coefficients
+
 
 def numbered(index: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
     """A grey image whose level tells its number, 0 to 15."""
@@ -49,12 +51,20 @@ def record(path: Path, count: int = 12, fps: float = 10, **size: tuple[int, int]
     return path
 
 
-def record_as(path: Path, container: str, codec: str, count: int, pixels: str = "yuv420p") -> Path:
+def record_as(
+    path: Path,
+    container: str,
+    codec: str,
+    count: int,
+    pixels: str = "yuv420p",
+    matrix: int = UNSPECIFIED,
+) -> Path:
     """A noisy video of any container and codec, which `VideoWriter` does not write."""
     options = {"movflags": "faststart"} if container == "mp4" else {}
     with av.open(str(path), "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        stream.codec_context.colorspace = matrix
         for index in range(count):
             output.mux(stream.encode(av.VideoFrame.from_ndarray(noise(index), format="bgr24")))
         output.mux(stream.encode(None))
@@ -217,6 +227,18 @@ class TestReader:
         assert name in data
         path.write_bytes(data.replace(name, b"ZZZZ" + name[4:]))
         with pytest.raises(InputError, match="FFmpeg does not know its codec"):
+            VideoReader(path)
+
+    @pytest.mark.parametrize(
+        ("container", "codec"), [("mp4", "libx264"), ("avif", "libsvtav1"), ("matroska", "ffv1")]
+    )
+    def test_colours_that_cannot_be_converted(
+        self, tmp_path: Path, container: str, codec: str
+    ) -> None:
+        if codec not in av.codecs_available:
+            pytest.skip(f"this FFmpeg has no {codec}")
+        path = record_as(tmp_path / "a", container, codec, 3, matrix=Y_CG_CO)
+        with pytest.raises(InputError, match=r"a cannot be read as a video: .* its colours are of"):
             VideoReader(path)
 
     def test_videos_that_made_it_fail(self, shared: Path) -> None:

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
-from posekit.errors import InputError, OutputError
+from posekit.errors import InputError, OutputError, PosekitError, first_line
 from posekit.media import check_inputs, is_webcam
 from posekit.version import __version__
 from posekit.write import write_atomically
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from posekit.detect import Detector
     from posekit.estimate import PoseEstimator
     from posekit.spec import DetectorSpec, PoseSpec, Spec
+
+    _Engine = Callable[[Tensor], object]
 
 __all__ = ["bench"]
 
@@ -54,7 +56,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
         show: print the composed configuration and stop.
 
     Returns:
-        The exit status.
+        The exit status: 1 where an engine failed; the others are measured all the same.
 
     Raises:
         PosekitError: something that cannot be used, or an engine that cannot run here.
@@ -82,7 +84,8 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
                 _print_network(table)
                 networks.append(table)
         if "model" in parts:
-            for table in _measure_stages(config, parts, *frames):
+            failed = {name for table in networks for name in table["failed"]}
+            for table in _measure_stages(config, parts, failed, *frames):
                 _print_stages(table, config)
                 stages.append(table)
     if config["out"] is not None:
@@ -95,7 +98,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
         except OSError as error:
             reason = error.strerror or error
             raise OutputError(f"cannot write {config['out']}: {reason}") from None
-    return 0
+    return 1 if any(table["failed"] for table in networks) else 0
 
 
 def _check(config: Mapping[str, Any]) -> None:
@@ -313,30 +316,62 @@ def _measure_network(
         kinds = [
             kind for kind in candidates if not why_unavailable(kind, speed.device, speed.dtype)
         ]
-    engines: dict[str, Callable[[Tensor], object]] = {} if is_graph else {"plain PyTorch": net}
+    engines: dict[str, _Engine] = {} if is_graph else {"plain PyTorch": net}
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:
-            engines[f"backend={kind}"] = part.engine(kind)
+            with _failure_kept(failed, f"backend={kind}"):
+                engines[f"backend={kind}"] = part.engine(kind)
         if (
             config["direct"]
             and not is_graph
             and speed.device.type == "cpu"
             and speed.dtype == torch.float32
         ):
-            engines |= _direct(net, part.input_size, Path(folder))
+            with _failure_kept(failed, "engines alone"):
+                engines.update(_direct(net, part.input_size, Path(folder)))
         for size in part.batch_sizes:
             images = torch.randn(size, 3, height, width, device=speed.device, dtype=speed.dtype)
+            floor = _floor(net, images, speed)
+            engines = _those_that_run(engines, images, failed)
             yield {
                 "model": part.spec.name,
                 "batch": size,
-                **_floor(net, images, speed),
+                **floor,
                 "milliseconds": _by_turns(engines, images, speed),
+                "failed": dict(failed),
             }
+
+
+@contextlib.contextmanager
+def _failure_kept(failed: dict[str, str], name: str) -> Iterator[None]:
+    """What an engine's own library raises becomes the reason that it is not measured."""
+    try:
+        yield
+    except PosekitError:  # of what was asked for
+        raise
+    except Exception as error:  # each library has kinds of its own
+        failed[name] = first_line(error)
+
+
+def _those_that_run(
+    engines: Mapping[str, _Engine], images: Tensor, failed: dict[str, str]
+) -> dict[str, _Engine]:
+    """The engines that can take the batch, warmed up: some compile when the first one comes."""
+    import torch
+
+    able = {}
+    with torch.inference_mode():
+        for name, engine in engines.items():
+            with _failure_kept(failed, name):
+                engine(images)
+                able[name] = engine
+    return able
 
 
 def _direct(
     net: nn.Module, input_size: tuple[int, int], folder: Path
-) -> dict[str, Callable[[Tensor], object]]:
+) -> Iterator[tuple[str, _Engine]]:
     """ONNX Runtime and OpenVINO with their own settings, where they are installed."""
     import torch
 
@@ -344,28 +379,26 @@ def _direct(
     from posekit.backends.graphs import to_onnx
     from posekit.backends.outputs import describe_outputs, output_names
 
-    engines: dict[str, Callable[[Tensor], object]] = {}
     path = folder / "network.onnx"
     try:
         example = torch.zeros(2, 3, input_size[1], input_size[0])
         to_onnx(net, example, path, names=output_names(describe_outputs(net, input_size)))
     except ImportError:
-        return engines
+        return
     with contextlib.suppress(ImportError):
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        engines["ONNX Runtime alone"] = lambda x: session.run(None, {"input": x.numpy()})
+        yield "ONNX Runtime alone", lambda x: session.run(None, {"input": x.numpy()})
     with contextlib.suppress(ImportError):
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         compiled = openvino_core().compile_model(path, "CPU", options)
         request = compiled.create_infer_request()
-        engines["OpenVINO alone"] = lambda x: request.infer([x.numpy()])
-    return engines
+        yield "OpenVINO alone", lambda x: request.infer([x.numpy()])
 
 
 def _by_turns(
-    engines: Mapping[str, Callable[[Tensor], object]], images: Tensor, speed: _Speed
+    engines: Mapping[str, _Engine], images: Tensor, speed: _Speed
 ) -> dict[str, list[float]]:
     """By turns, so that what else the machine does meets all of them.
 
@@ -376,8 +409,6 @@ def _by_turns(
 
     times: dict[str, list[float]] = {name: [] for name in engines}
     with torch.inference_mode():
-        for engine in engines.values():
-            engine(images)
         for _ in tqdm(range(speed.rounds), unit="round", file=sys.stderr, disable=None):
             for name, engine in engines.items():
                 engine(images)
@@ -413,7 +444,7 @@ def _floor(net: nn.Module, images: Tensor, speed: _Speed) -> dict[str, float]:
 def _print_network(table: Mapping[str, Any]) -> None:
     floor, batch = table["floor ms"], table["batch"]
     medians = {name: statistics.median(taken) for name, taken in table["milliseconds"].items()}
-    best = min(medians.values())
+    best = min(medians.values(), default=0.0)
     rows = [
         (
             name,
@@ -425,23 +456,30 @@ def _print_network(table: Mapping[str, Any]) -> None:
         )
         for name, taken in table["milliseconds"].items()
     ]
+    rows += [(name, "failed", *[""] * 4) for name in table["failed"]]
     print(
         f"\n{table['model']}, batch {batch}: {table['GFLOP']:.1f} GFLOP, floor {floor:.1f} ms at "
         f"{table['GFLOP/s']:.0f} GFLOP/s and {table['copied GB/s']:.0f} GB/s"
     )
     header = ("engine", "median ms", "p95 ms", "images/s", "to best", "to floor")
-    print(format_table(header, rows), flush=True)
+    print(format_table(header, rows))
+    for name, reason in table["failed"].items():
+        print(f"{name} failed: {reason}")
+    sys.stdout.flush()
 
 
 def _measure_stages(
     config: Mapping[str, Any],
     parts: Mapping[str, _Part],
+    failed: Collection[str],
     images: Sequence[np.ndarray],
     decoding: float | None,
 ) -> Iterator[dict[str, Any]]:
     """Milliseconds of each stage of a frame, with each of the engines that were named."""
     # Where none was named all are compared above, of which `auto` takes the fastest.
     for kind in dict.fromkeys(config["backends"] or ["auto"]):
+        if f"backend={kind}" in failed:
+            continue
         stages = {} if decoding is None else {"decode": decoding}
         stages |= _stage_times(config, parts, kind, images)
         if decoding is not None:
@@ -607,8 +645,7 @@ def _frames(inputs: Any) -> tuple[list[np.ndarray], float | None]:
 
 def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:
     """Images (H, W, 3) as prediction decodes them, again and again, in the thread that asks."""
-    from posekit.media import read_frames, read_image
-    from posekit.video import VideoReader
+    from posekit.media import open_clip, read_frames, read_image
 
     # Reads the files from the disk too, which is not measured.
     with read_frames(inputs) as frames:
@@ -619,7 +656,7 @@ def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:
             if not is_video:
                 yield read_image(Path(file))
                 continue
-            with VideoReader(file) as video:
+            with open_clip(Path(file)) as video:
                 for image, _ in video:
                     yield image
 

@@ -444,9 +444,10 @@ def _keypoint_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of all keypoints (n, K), and how much their scores differ."""
     network = graph.network
-    expected, scores = network.codec.decode(_eager(network, crops))[:2]
+    eager = _eager(network, crops)
+    expected, scores = network.codec.decode(eager)[:2]
     if not graph.decode:
-        outputs = network.codec.decode(_nested(graph, outputs))
+        outputs = network.codec.decode(_nested(outputs, eager))
     found, found_scores = outputs[:2]
     return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
 
@@ -455,12 +456,10 @@ def _cell_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of the corners of each image's best boxes, (n, 100, 2), and how much their scores differ."""
-    network = graph.network
+    eager = _eager(graph.network, crops)
     (expected, scores), (found, found_scores) = (
         (boxes.numpy(), scores.amax(dim=-1).numpy())
-        for boxes, scores in map(
-            network.codec.decode, (_eager(network, crops), _nested(graph, outputs))
-        )
+        for boxes, scores in map(graph.network.codec.decode, (eager, _nested(outputs, eager)))
     )
     best = np.argsort(-scores, axis=1, kind="stable")[:, :MAX_BOXES]  # (n, m)
     away = (found - expected).reshape(*expected.shape[:2], 2, 2)
@@ -500,14 +499,13 @@ def _eager(network: PoseEstimator | Detector, crops: np.ndarray) -> Any:
     return _without_gradients(network.net, network.normalize(crops))
 
 
-def _nested(graph: ExportGraph, outputs: list[np.ndarray]) -> Any:
-    """A file's outputs as the network's own."""
+def _nested(outputs: list[np.ndarray], eager: Any) -> Any:
+    """A file's outputs as the network's own are."""
     import torch
 
-    from posekit.backends.outputs import describe_outputs, nest
+    from posekit.backends.outputs import nest
 
-    template = describe_outputs(graph.network.net, graph.network.input_size)
-    return nest([torch.from_numpy(np.array(output)) for output in outputs], template)
+    return nest([torch.from_numpy(np.array(output)) for output in outputs], eager)
 
 
 def _rounded(value: Any) -> float | None:

@@ -81,7 +81,7 @@ def open_clip(path: Path, *, name: str | None = None) -> VideoReader | PictureRe
     if not IMAGE_SIGNATURE.match(read_bytes(path, SIGNATURE_LENGTH)):
         return VideoReader(path, name=name)
     data = read_bytes(path, PROBE)
-    kind = kind_of(data, name)
+    kind = kind_of(data, path.name)
     if kind in ("tiff", "webp"):
         read = _read_tiff if kind == "tiff" else _read_webp
         return read(data if len(data) < PROBE else read_bytes(path), name)
