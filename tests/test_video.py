@@ -65,6 +65,8 @@ def record_as(
         stream = output.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
         stream.codec_context.colorspace = matrix
+        # Or the file, and what of it is where it is cut, depends on the machine.
+        stream.codec_context.thread_count = 1
         for index in range(count):
             output.mux(stream.encode(av.VideoFrame.from_ndarray(noise(index), format="bgr24")))
         output.mux(stream.encode(None))
