@@ -80,7 +80,7 @@ def init_model(
 
     _, found = model_config(config)
     name = os.fspath(config)
-    spec = load_spec(found.name, found.search, trust=not found.needs_trust)
+    spec = load_spec(found.name, found.search, trust=not found.is_foreign)
     assert isinstance(spec, PoseSpec | LifterSpec)
     if isinstance(spec, PoseSpec) and spec.keypoints_3d:
         raise InputError(
