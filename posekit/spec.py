@@ -295,12 +295,15 @@ def _read_pose(reader: _Reader, name: str, search: Sequence[Path]) -> PoseSpec:
     keypoints = reader.text("keypoints")
     skeleton = load_skeleton(keypoints, search=search)
     network, target = reader.network()
-    size = reader.input_size()
+    size = reader.input_size(network)
     shared = {"input_size": size, "num_keypoints": reader.keypoints(skeleton)}
     quarter = tuple(side // HEATMAP_STRIDE for side in size)
     codec = reader.codec(network, shared, {"heatmap_size": quarter})
     if "split_ratio" in codec.arguments:
         shared["split_ratio"] = codec.arguments["split_ratio"]
+    keypoints_3d = reader.value("keypoints_3d", False, check.boolean)
+    if keypoints_3d and network.outputs and "root_depth" not in network.outputs:
+        raise reader.error("keypoints_3d", "expected false: the network gives none", True)
     return PoseSpec(
         name=name,
         net=reader.component("net", target, shared),
@@ -315,7 +318,7 @@ def _read_pose(reader: _Reader, name: str, search: Sequence[Path]) -> PoseSpec:
         detector_categories=reader.value("detector_categories", (0,), check.indices),
         loss=reader.component("loss", reader.target("loss"), {}) if "loss" in config else None,
         keypoint_weights=reader.value("keypoint_weights", {}, check.weights),
-        keypoints_3d=reader.value("keypoints_3d", False, check.boolean),
+        keypoints_3d=keypoints_3d,
         note=reader.value("note", None, check.sentence),
         sample=reader.value("sample", None, check.file_name),
     )
@@ -324,7 +327,7 @@ def _read_pose(reader: _Reader, name: str, search: Sequence[Path]) -> PoseSpec:
 def _read_detector(reader: _Reader, name: str) -> DetectorSpec:
     reader.refuse_unknown(DetectorSpec)
     network, target = reader.network()
-    size = reader.input_size()
+    size = reader.input_size(network)
     classes = reader.value("classes", ..., check.texts)
     count = reader.value("net.num_classes", len(classes), check.count)
     if count != len(classes):
@@ -439,8 +442,8 @@ class _Reader:
         target = self.target("net")
         return _family(target), target
 
-    def input_size(self) -> tuple[int, int]:
-        """The one size that is given, wherever it stands, or the network's own."""
+    def input_size(self, network: Family) -> tuple[int, int]:
+        """The one size that is given, wherever it stands."""
         places = ("input_size", "preprocess.input_size", "net.input_size", "codec.input_size")
         sizes = {key: self.value(key, None, check.size) for key in places}
         given = {key: size for key, size in sizes.items() if size is not None}
@@ -454,6 +457,9 @@ class _Reader:
                     f"{list(given[other])}; set {self.keys}input_size alone, all others follow"
                 )
         width, height = given[first]
+        if width % network.stride or height % network.stride:
+            what = f"multiples of {network.stride} for this network"
+            raise self.error(first, f"expected {what}", [width, height])
         return width, height
 
     def keypoints(self, skeleton: Skeleton) -> int:
@@ -486,6 +492,12 @@ class _Reader:
             otherwise: arguments for a codec that needs them and is not given them.
         """
         target = self.target("codec", network.codec)
+        reads = getattr(find_class(target), "reads", ())
+        if network.outputs and reads and reads != network.outputs:
+            raise InputError(
+                f"{self.where}codec reads {', '.join(reads)}, but the network gives "
+                f"{', '.join(network.outputs)}; leave codec out, or name {network.codec}"
+            )
         defaults = dict(network.codec_defaults) if target == network.codec else {}
         return self.component("codec", target, shared, {**(otherwise or {}), **defaults})
 

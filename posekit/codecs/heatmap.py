@@ -34,6 +34,8 @@ class MSRAHeatmap:
             of the longer side.
     """
 
+    reads = ("heatmap",)
+
     def __init__(
         self,
         *,
@@ -121,6 +123,8 @@ class UDPHeatmap:
         shift_heatmap: as in `MSRAHeatmap`; UDP's own coordinates need none.
         sigma: as in `MSRAHeatmap`.
     """
+
+    reads = ("heatmap",)
 
     def __init__(
         self,
