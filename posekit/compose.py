@@ -29,14 +29,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from posekit.config import (
     CONF_DIR,
+    GROUPS,
     NO_DETECTOR,
     Located,
     choose_parts,
     config_path,
     locate,
-    nearest,
+    nearest_keys,
+    read_config,
 )
 from posekit.errors import InputError, first_line
+from posekit.plain_yaml import read_yaml
 
 if TYPE_CHECKING:
     from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec
@@ -66,7 +69,6 @@ LITERAL_KEYS = frozenset(
 # Of these, the ones that may be several.
 SEVERAL = frozenset(("inputs", "include", "dataset.train", "dataset.val", "sequences"))
 NAMED = ("model", "pose2d", "detector")
-MODEL_GROUPS = ("model", "detector", "lifter")
 # The recipe in conf/recipe/ for networks whose `FAMILY` names none, by what their outputs mean.
 CODEC_RECIPES = {
     "SimCC": "rtmpose",
@@ -75,8 +77,8 @@ CODEC_RECIPES = {
     "DistanceBoxes": "rtmdet",
     "MotionBERTLift": "motionbert",
 }
-# Configurations that are chosen as a whole.
-GROUPS = ("augment", "dataset", "experiment", "recipe")
+# Configurations beside these that are chosen as a whole.
+OTHER_GROUPS = ("augment", "dataset", "experiment", "recipe")
 TRAINED_BY_DEFAULT = "rtmpose-m_body8-256x192"
 
 
@@ -102,23 +104,11 @@ def compose_command(
     groups, literals, others = _sorted_out(overrides)
     choose = CHOOSERS.get(command, _choose_for_prediction)
     chosen = choose(groups, others, search)
-    others = [_settable(override) for override in others]
+    _refuse_ineffective(others, chosen, command)
+    for part in chosen.parts.values():
+        read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = _asks_for_trust(others)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_looking_into(chosen, stack, trust=trust))
-        # Restores a global Hydra state that was there before.
-        stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
-        base = list(chosen.overrides)
-        try:
-            config = compose(command, [*base, *others])
-        except (HydraException, OmegaConfBaseException) as error:
-            _refuse_unparsable(others)
-            valid = OmegaConf.to_container(compose(command, base))
-            raise InputError(_explain(error, others, valid, command)) from None
-        try:
-            values: Any = OmegaConf.to_container(config, resolve=True)
-        except OmegaConfBaseException as error:
-            raise InputError(first_line(error)) from None
+    values = _composed(command, chosen, others, trust=trust)
     for key, value in literals.items():
         *parents, last = key.split(".")
         inside: Any = values
@@ -139,8 +129,70 @@ def compose_command(
     if chosen.dataset is not None or command == "evaluate":
         values["names"]["dataset"] = chosen.dataset
     values["search"] = [str(folder) for folder in chosen.search]
-    values["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.needs_trust]
+    values["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
     return values
+
+
+def _composed(
+    command: str, chosen: _Chosen, others: Sequence[str], *, trust: bool
+) -> dict[str, Any]:
+    """What Hydra makes of the overrides, as plain values."""
+    settable = [_settable(override) for override in others]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_looking_into(chosen, stack, trust=trust))
+        # Restores a global Hydra state that was there before.
+        stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
+        try:
+            config = compose(command, [*chosen.overrides, *settable])
+            values: Any = OmegaConf.to_container(config, resolve=True)
+        except _HYDRAS as error:
+            _refuse_unparsable(others)
+            raise InputError(_explain(error, others, _valid(command, chosen), command)) from None
+        if any(override.startswith("+") for override in others):
+            valid = _valid(command, chosen)
+            for key in values:
+                if key not in valid:  # Hydra lets "+" add it, but nothing reads it
+                    raise InputError(_unknown_key(str(key), valid, command))
+    for group, part in chosen.parts.items():
+        if group not in values:
+            path = config_path(part.name, part.search)
+            raise InputError(f"{path}: nothing stands under {group}: leave out '# @package'")
+    if not isinstance(values.get("trust", False), bool):
+        raise InputError(f"trust: expected true or false, found {values['trust']}")
+    return dict(values)
+
+
+def _valid(command: str, chosen: _Chosen) -> Any:
+    """The command's configuration without what was typed: its keys are those that there are."""
+    try:
+        return OmegaConf.to_container(compose(command, list(chosen.overrides)))
+    except _HYDRAS as error:
+        raise InputError(_one_line(error)) from None
+
+
+# What Hydra, OmegaConf and their reader of YAML raise; ValueError and RecursionError among them
+# for overrides and files of kinds that they do not expect.
+_HYDRAS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) if isinstance(error, yaml.YAMLError) else first_line(error)
+
+
+def _refuse_ineffective(others: Sequence[str], chosen: _Chosen, command: str) -> None:
+    """Refuses overrides of parts that are not there, or that name a part where none is chosen."""
+    for override in others:
+        key = override.partition("=")[0].lstrip("+~").replace("/", ".")
+        group, _, inside = key.partition("@")[0].partition(".")
+        if group in GROUPS and not inside:
+            raise InputError(f"cannot read '{override}': name a model as model=NAME, detector=NAME")
+        if group in GROUPS and group not in chosen.parts:
+            there = " and ".join(chosen.parts)
+            raise InputError(f"{key} does not apply: of this command's parts there is only {there}")
+        if command != "train" and key in ("model.detector", "lifter.pose2d"):
+            raise InputError(f"{key} chooses nothing here: say {inside}=NAME")
+        if group == "hydra":
+            raise InputError(f"unknown key '{key}': Hydra's own settings have no effect here")
 
 
 class Specs(NamedTuple):
@@ -192,7 +244,7 @@ def read_part(config: Mapping[str, Any], group: str) -> Spec | None:
 def print_config(config: Mapping[str, Any]) -> None:
     """Prints a composed configuration, each part with all that its YAML leaves open."""
     shown = {key: value for key, value in config.items() if key != "trusted"}
-    for group in MODEL_GROUPS:
+    for group in GROUPS:
         if (part := read_part(config, group)) is not None:
             shown[group] = part.to_config()
     print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None), end="")
@@ -235,7 +287,7 @@ def _looking_into(chosen: _Chosen, stack: contextlib.ExitStack, *, trust: bool) 
 
 
 def _copy_as_data(path: Path, folder: Path) -> None:
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     for key, value in _leaves(values):
         if "${" in f"{key}{value}":
             raise InputError(
@@ -263,7 +315,7 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def _settable(override: str) -> str:
     """`model.x=y` may set what the YAML leaves open; whether there is such a key, `Spec` knows."""
     key, equals, _ = override.partition("=")
-    return f"++{override}" if equals and key.partition(".")[0] in MODEL_GROUPS else override
+    return f"++{override}" if equals and key.partition(".")[0] in GROUPS else override
 
 
 def _asks_for_trust(overrides: Sequence[str]) -> bool:
@@ -290,7 +342,7 @@ class _Chosen(NamedTuple):
     def names(self) -> dict[str, str | None]:
         """Public names, None for a part that is not there."""
         names = {group: part.name for group, part in self.parts.items()}
-        return {group: names.get(group) for group in MODEL_GROUPS}
+        return {group: names.get(group) for group in GROUPS}
 
     @property
     def search(self) -> tuple[Path, ...]:
@@ -414,11 +466,8 @@ def _experiment_defaults(others: Sequence[str], search: Sequence[Path]) -> dict[
         if path is None:
             known = sorted({path.stem for folder in paths for path in folder.parent.glob("*.yaml")})
             raise InputError(f"unknown experiment '{name}'; known are {', '.join(known)}")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise InputError(f"{path} is not valid YAML: {error}") from None
-        for entry in (content or {}).get("defaults", []):
+        content = read_yaml(path)
+        for entry in (content.get("defaults") if isinstance(content, Mapping) else None) or []:
             if isinstance(entry, Mapping):
                 for group, choice in entry.items():
                     group = str(group).removeprefix("override ").removeprefix("/")
@@ -431,7 +480,7 @@ def _recipe(model: Located, *, trust: bool) -> str:
     """The stem of the YAML in conf/recipe/ for a network, or else for its codec."""
     from posekit.spec import load_spec
 
-    spec = load_spec(model.name, model.search, trust=trust or not model.needs_trust)
+    spec = load_spec(model.name, model.search, trust=trust or not model.is_foreign)
     recipe = spec.net.family.recipe or CODEC_RECIPES.get(spec.codec.name)
     if recipe is None:
         known = sorted(path.stem for path in (CONF_DIR / "recipe").glob("*.yaml"))
@@ -525,15 +574,15 @@ def _explain(error: Exception, overrides: Sequence[str], valid: Any, command: st
     known = set(_flat_keys(valid))
     for override in overrides:
         key = override.partition("=")[0]
-        if key.startswith(("+", "~", "hydra")) or "@" in key or key in (*known, *GROUPS):
+        if key.startswith(("+", "~", "hydra")) or "@" in key or key in (*known, *OTHER_GROUPS):
             continue
         return _unknown_key(key, valid, command)
-    return first_line(error)
+    return _one_line(error)
 
 
 def _unknown_key(key: str, valid: Mapping[Any, Any], command: str) -> str:
-    close = nearest(key, sorted(_flat_keys(valid)))
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    close = nearest_keys(key, _flat_keys(valid))
+    hint = f"; did you mean {' or '.join(close)}?" if close else "."
     return f"unknown key '{key}'{hint} `posekit {command} --cfg` prints all of them"
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, NamedTuple
 
-import yaml
-
 from posekit import checkpoints
 from posekit.checkpoints import Checkpoint
 from posekit.errors import InputError, UnknownModelError
+from posekit.plain_yaml import read_yaml
 
 __all__ = [
     "CONF_DIR",
@@ -28,6 +27,7 @@ __all__ = [
     "locate",
     "model_names",
     "nearest",
+    "nearest_keys",
     "read_config",
     "resolve_name",
 ]
@@ -76,12 +76,6 @@ class Located(NamedTuple):
     def is_foreign(self) -> bool:
         """Whether its YAML may have been written by somebody else."""
         return config_path(self.name, self.search).parent.parent in self.foreign
-
-    @property
-    def needs_trust(self) -> bool:
-        """Whether it is a model that somebody may have passed on, not a YAML of the user's own."""
-        root = config_path(self.name, self.search).parent.parent
-        return root in self.foreign and (root / "model.safetensors").is_file()
 
 
 class Parts(NamedTuple):
@@ -168,7 +162,7 @@ def locate(
             raise InputError(
                 f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
             )
-        root = path.resolve().parent.parent
+        root = path.absolute().parent.parent  # of a link too: what it points to has another name
         return Located(path.stem, (root, *search), None, (root, *foreign))
     if isinstance(name, str) and name.strip() and Path(name).is_dir():
         try:
@@ -244,13 +238,10 @@ def read_config(name: str, search: Sequence[Path] = ()) -> dict[str, Any]:
 
     Raises:
         UnknownModelError: no such model.
-        InputError: the YAML is not a mapping with `net`.
+        InputError: the file is not YAML of plain values, or not a mapping with `net`.
     """
     path = config_path(resolve_name(name, search), search)
-    try:
-        config = _read_yaml(path, path.stat().st_mtime_ns)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
+    config = _read_yaml(path, path.stat().st_mtime_ns)
     if not isinstance(config, dict) or "net" not in config:
         raise InputError(f"{path} does not describe a model: expected a mapping with the key 'net'")
     return config
@@ -258,8 +249,7 @@ def read_config(name: str, search: Sequence[Path] = ()) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _read_yaml(path: Path, mtime_ns: int) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    return read_yaml(path)
 
 
 def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = False) -> str:
@@ -324,6 +314,21 @@ def _unknown_detector(name: str, search: Sequence[Path]) -> UnknownModelError:
         f"{DETECTOR_ALIASES['person']} for people, {DETECTOR_ALIASES['animal']} for COCO's "
         "classes; `posekit models detection` lists all of them"
     )
+
+
+def nearest_keys(key: str, known: Iterable[str]) -> list[str]:
+    """The keys that a mistyped one may stand for, at most two: a good guess or none.
+
+    The same last part elsewhere, or else one that is spelt much like it, of the same group first.
+    """
+    group, _, last = key.rpartition(".")
+    names = sorted(known, key=lambda name: (name.rpartition(".")[0] != group, name))
+    ends = [name.rpartition(".")[2].lower() for name in names]
+    likeness = [difflib.SequenceMatcher(None, last.lower(), end).ratio() for end in ends]
+    best = max(likeness, default=0.0)
+    if best < 0.62:
+        return []
+    return [name for name, ratio in zip(names, likeness, strict=True) if ratio >= best - 0.05][:2]
 
 
 def nearest(name: str, choices: Sequence[str], limit: int = 3) -> list[str]:

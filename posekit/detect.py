@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
+from posekit.errors import InputError
 from posekit.finite import check_finite
 from posekit.spec import DetectorSpec
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
@@ -163,6 +165,7 @@ class Detector:
     def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
         """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""
         width, height = self.input_size
+        _check_levels(outputs[0], self.codec.strides, self.input_size)
         boxes, scores = self.codec.decode(outputs)
         if self.clip_boxes:
             x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
@@ -187,6 +190,20 @@ class Detector:
 
     def _check(self, *found: np.ndarray) -> None:
         check_finite("the detector", self.normalize.dtype, *found)
+
+
+def _check_levels(
+    levels: Sequence[Tensor], strides: Sequence[int], input_size: tuple[int, int]
+) -> None:
+    """Boxes would be elsewhere with other strides than the network's, without a word."""
+    found = [tuple(level.shape[-2:]) for level in levels]
+    width, height = input_size
+    expected = [(math.ceil(height / s), math.ceil(width / s)) if s > 0 else () for s in strides]
+    if found != expected:
+        raise InputError(
+            f"codec.strides are {list(strides)}, but the network gives maps of {found} cells "
+            f"(height, width) for an input of {width}x{height}: set the strides that it has"
+        )
 
 
 def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

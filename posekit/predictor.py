@@ -114,7 +114,7 @@ def load(
         raise InputError("detector_weights are given, but no detector to load them into")
 
     def part(found: Located, given: str | Path | None, key: str) -> Part:
-        spec = load_spec(found.name, found.search, trust=trust or not found.needs_trust)
+        spec = load_spec(found.name, found.search, trust=trust or not found.is_foreign)
         return Part(spec, given or found.weights, named_here(key))
 
     of_model = weights if parts.lifter is None else pose2d_weights

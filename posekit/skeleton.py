@@ -26,10 +26,9 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
+from posekit.plain_yaml import read_yaml
 
 __all__ = ["Color", "Skeleton", "load_skeleton", "read_skeleton", "skeleton_names"]
 
@@ -185,13 +184,7 @@ def _find(name: str, roots: tuple[Path, ...]) -> Path:
 # The time of change is part of the key, so that an edited file is read again.
 @lru_cache(maxsize=128)
 def _read(path: Path, mtime_ns: int, roots: tuple[Path, ...], with_openpose: bool) -> Skeleton:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    raw = read_yaml(path)
     try:
         return _parse(path.stem, raw, roots, with_openpose)
     except InputError as error:
@@ -323,6 +316,9 @@ def _indices(names: Sequence[Any], index: Mapping[str, int], at: str) -> list[in
 
 
 def _number(value: Any, at: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{at}: expected a number, found {value!r}")
-    return float(value)
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        return float(value)
+    except (OverflowError, ValueError):  # a whole number may be larger than any other
+        raise InputError(f"{at}: expected a number, found {repr(value)[:80]}") from None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import math
+import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from typing import Any
 
 from torch import nn
 
-from posekit.config import config_path, nearest, read_config, resolve_name
+from posekit import spec_values as check
+from posekit.config import config_path, nearest_keys, read_config, resolve_name
 from posekit.errors import InputError, first_line
 from posekit.models.family import Family, family_of
 from posekit.skeleton import Skeleton, load_skeleton
@@ -33,6 +34,7 @@ __all__ = [
     "LifterSpec",
     "PoseSpec",
     "Spec",
+    "find_class",
     "load_spec",
     "plain",
     "read_spec",
@@ -60,7 +62,7 @@ class Component:
     @property
     def family(self) -> Family:
         """What the module of a network says about its kind."""
-        return family_of(_find_class(self.target))
+        return family_of(find_class(self.target))
 
     @property
     def name(self) -> str:
@@ -74,8 +76,8 @@ class Component:
             InputError: the class does not take the values.
         """
         try:
-            return _find_class(self.target)(**{**self.arguments, **more})
-        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            return find_class(self.target)(**{**self.arguments, **more})
+        except Exception as error:  # whatever a constructor says to values that it does not know
             raise InputError(f"{self.name} cannot be made: {first_line(error)}") from error
 
     def having(self, **arguments: Any) -> Component:
@@ -277,8 +279,12 @@ def read_spec(
     if not isinstance(config, Mapping) or "net" not in config:
         raise reader.error("", "expected a mapping with 'net'", config)
     if "classes" in config:
+        reader.refuse_beside("classes", ("keypoints", "pose2d"))
         return _read_detector(reader, name)
+    if "keypoints" not in config:
+        raise InputError(f"{reader.where}keypoints is missing, or classes for a detector")
     if "pose2d" in config:
+        reader.refuse_beside("pose2d", ("input_size", "preprocess"))
         return _read_lifter(reader, name, search)
     return _read_pose(reader, name, search)
 
@@ -289,38 +295,41 @@ def _read_pose(reader: _Reader, name: str, search: Sequence[Path]) -> PoseSpec:
     keypoints = reader.text("keypoints")
     skeleton = load_skeleton(keypoints, search=search)
     network, target = reader.network()
-    size = reader.input_size()
+    size = reader.input_size(network)
     shared = {"input_size": size, "num_keypoints": reader.keypoints(skeleton)}
     quarter = tuple(side // HEATMAP_STRIDE for side in size)
     codec = reader.codec(network, shared, {"heatmap_size": quarter})
     if "split_ratio" in codec.arguments:
         shared["split_ratio"] = codec.arguments["split_ratio"]
+    keypoints_3d = reader.value("keypoints_3d", False, check.boolean)
+    if keypoints_3d and network.outputs and "root_depth" not in network.outputs:
+        raise reader.error("keypoints_3d", "expected false: the network gives none", True)
     return PoseSpec(
         name=name,
         net=reader.component("net", target, shared),
         codec=codec,
         input_size=size,
         **reader.normalization(network),
-        padding=reader.value("preprocess.padding", PADDING, _positive),
-        udp=reader.value("preprocess.udp", False, _boolean),
+        padding=reader.value("preprocess.padding", PADDING, check.positive),
+        udp=reader.value("preprocess.udp", False, check.boolean),
         keypoints=keypoints,
-        flip_test=reader.value("flip_test", True, _boolean),
-        detector=reader.value("detector", None, _text_or_none),
-        detector_categories=reader.value("detector_categories", (0,), _indices),
+        flip_test=reader.value("flip_test", True, check.boolean),
+        detector=reader.value("detector", None, check.text_or_none),
+        detector_categories=reader.value("detector_categories", (0,), check.indices),
         loss=reader.component("loss", reader.target("loss"), {}) if "loss" in config else None,
-        keypoint_weights=reader.value("keypoint_weights", {}, _weights),
-        keypoints_3d=reader.value("keypoints_3d", False, _boolean),
-        note=reader.value("note", None, _text_or_none),
-        sample=reader.value("sample", None, _text_or_none),
+        keypoint_weights=reader.value("keypoint_weights", {}, check.weights),
+        keypoints_3d=keypoints_3d,
+        note=reader.value("note", None, check.sentence),
+        sample=reader.value("sample", None, check.file_name),
     )
 
 
 def _read_detector(reader: _Reader, name: str) -> DetectorSpec:
     reader.refuse_unknown(DetectorSpec)
     network, target = reader.network()
-    size = reader.input_size()
-    classes = reader.value("classes", ..., _texts)
-    count = reader.value("net.num_classes", len(classes), _count)
+    size = reader.input_size(network)
+    classes = reader.value("classes", ..., check.texts)
+    count = reader.value("net.num_classes", len(classes), check.count)
     if count != len(classes):
         raise reader.error(
             "classes", f"expected {count} names, as many as net.num_classes", classes
@@ -332,13 +341,13 @@ def _read_detector(reader: _Reader, name: str) -> DetectorSpec:
         codec=reader.codec(network, shared),
         input_size=size,
         **reader.normalization(network),
-        pad_value=reader.value("preprocess.pad_value", network.pad_value, _byte),
-        keep_ratio=reader.value("preprocess.keep_ratio", network.keep_ratio, _boolean),
-        clip_boxes=reader.value("clip_boxes", network.clip_boxes, _boolean),
-        nms_threshold=reader.value("nms_threshold", ..., _part),
-        max_detections=reader.value("max_detections", ..., _count),
+        pad_value=reader.value("preprocess.pad_value", network.pad_value, check.byte),
+        keep_ratio=reader.value("preprocess.keep_ratio", network.keep_ratio, check.boolean),
+        clip_boxes=reader.value("clip_boxes", network.clip_boxes, check.boolean),
+        nms_threshold=reader.value("nms_threshold", ..., check.part),
+        max_detections=reader.value("max_detections", ..., check.count),
         classes=classes,
-        note=reader.value("note", None, _text_or_none),
+        note=reader.value("note", None, check.sentence),
     )
 
 
@@ -356,12 +365,12 @@ def _read_lifter(reader: _Reader, name: str, search: Sequence[Path]) -> LifterSp
         name=name,
         net=net,
         codec=reader.codec(network, {}),
-        center=reader.value("normalize.center", ..., _two_numbers),
-        scale=reader.value("normalize.scale", ..., _positive),
+        center=reader.value("normalize.center", ..., check.two_numbers),
+        scale=reader.value("normalize.scale", ..., check.positive),
         keypoints=keypoints,
-        flip_test=reader.value("flip_test", True, _boolean),
+        flip_test=reader.value("flip_test", True, check.boolean),
         pose2d=reader.text("pose2d"),
-        note=reader.value("note", None, _text_or_none),
+        note=reader.value("note", None, check.sentence),
     )
 
 
@@ -380,21 +389,14 @@ class _Reader:
 
     def unknown(self, key: str, known: Collection[str]) -> InputError:
         """With the nearest keys, be it misspelt, in the wrong place, or both."""
-        last = key.rpartition(".")[2]
-        ends = {name.rpartition(".")[2]: name for name in sorted(known)}
-        close = [ends[last]] if last in ends else nearest(key, sorted(known), limit=2)
-        close = close or [ends[name] for name in nearest(last, sorted(ends), limit=2)]
-        hint = " or ".join(f"{self.keys}{name}" for name in close)
+        hint = " or ".join(f"{self.keys}{name}" for name in nearest_keys(key, known))
         at = "" if self.keys else self.where
         return InputError(
             f"{at}unknown key {self.keys}{key}" + (f"; did you mean {hint}?" if hint else "")
         )
 
-    def value(self, key: str, default: Any, check: Callable[[Any], Any]) -> Any:
-        """What `check` makes of a value; `...` as the default makes the key necessary.
-
-        `check` raises ValueError with what it expected.
-        """
+    def value(self, key: str, default: Any, read: Callable[[Any], Any]) -> Any:
+        """What a function of `spec_values` makes of a value; `...` makes the key necessary."""
         found: Any = self.config
         for part in key.split("."):
             found = found.get(part, default) if isinstance(found, Mapping) else default
@@ -403,13 +405,22 @@ class _Reader:
         if found is ...:
             raise InputError(f"{self.where}{key} is missing")
         try:
-            return check(found)
+            return read(found)
         except ValueError as error:
             raise self.error(key, f"expected {error}", found) from None
 
     def text(self, key: str) -> str:
-        text: str = self.value(key, ..., _text)
+        text: str = self.value(key, ..., check.text)
         return text
+
+    def refuse_beside(self, key: str, others: Sequence[str]) -> None:
+        """Names a key of another kind of model than the one that `key` makes it."""
+        for other in others:
+            if other in self.config:
+                raise InputError(
+                    f"{self.where}{key} stands beside {self.keys}{other}; leave one out: "
+                    "detectors have classes, lifters pose2d, pose models keypoints and input_size"
+                )
 
     def refuse_unknown(self, kind: type[Spec]) -> None:
         """Names the first key that nothing reads, with the nearest that is read."""
@@ -429,12 +440,12 @@ class _Reader:
     def network(self) -> tuple[Family, str]:
         """The network's family and class."""
         target = self.target("net")
-        return family_of(_find_class(target)), target
+        return family_of(find_class(target)), target
 
-    def input_size(self) -> tuple[int, int]:
-        """The one size that is given, wherever it stands, or the network's own."""
+    def input_size(self, network: Family) -> tuple[int, int]:
+        """The one size that is given, wherever it stands."""
         places = ("input_size", "preprocess.input_size", "net.input_size", "codec.input_size")
-        sizes = {key: self.value(key, None, _size) for key in places}
+        sizes = {key: self.value(key, None, check.size) for key in places}
         given = {key: size for key, size in sizes.items() if size is not None}
         if not given:
             raise InputError(f"{self.where}input_size is missing: expected [width, height]")
@@ -446,12 +457,15 @@ class _Reader:
                     f"{list(given[other])}; set {self.keys}input_size alone, all others follow"
                 )
         width, height = given[first]
+        if width % network.stride or height % network.stride:
+            what = f"multiples of {network.stride} for this network"
+            raise self.error(first, f"expected {what}", [width, height])
         return width, height
 
     def keypoints(self, skeleton: Skeleton) -> int:
         """The number of keypoints, which network and skeleton must agree on."""
         count = skeleton.num_keypoints
-        given: int = self.value("net.num_keypoints", count, _count)
+        given: int = self.value("net.num_keypoints", count, check.count)
         if given != count:
             raise InputError(
                 f"{self.where}net.num_keypoints is {given}, but the skeleton "
@@ -462,9 +476,9 @@ class _Reader:
     def normalization(self, network: Family) -> dict[str, Any]:
         """`mean`, `std` and `color`."""
         return {
-            "mean": self.value("preprocess.mean", network.mean, _three_numbers),
-            "std": self.value("preprocess.std", network.std, _three_positive),
-            "color": self.value("preprocess.color", network.color, _color),
+            "mean": self.value("preprocess.mean", network.mean, check.three_numbers),
+            "std": self.value("preprocess.std", network.std, check.three_positive),
+            "color": self.value("preprocess.color", network.color, check.color),
         }
 
     def codec(
@@ -478,6 +492,12 @@ class _Reader:
             otherwise: arguments for a codec that needs them and is not given them.
         """
         target = self.target("codec", network.codec)
+        reads = getattr(find_class(target), "reads", ())
+        if network.outputs and reads and reads != network.outputs:
+            raise InputError(
+                f"{self.where}codec reads {', '.join(reads)}, but the network gives "
+                f"{', '.join(network.outputs)}; leave codec out, or name {network.codec}"
+            )
         defaults = dict(network.codec_defaults) if target == network.codec else {}
         return self.component("codec", target, shared, {**(otherwise or {}), **defaults})
 
@@ -497,7 +517,9 @@ class _Reader:
             defaults: for arguments that are not given.
         """
         given = {k: _frozen(v) for k, v in (self.config.get(key) or {}).items() if k != "_target_"}
-        parameters = inspect.signature(_find_class(target)).parameters
+        made = find_class(target)
+        parameters = inspect.signature(made).parameters
+        hints = _hints(made)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             for argument in given:
                 if argument not in parameters:
@@ -506,7 +528,10 @@ class _Reader:
         arguments: dict[str, Any] = {}
         for argument, parameter in parameters.items():
             if argument in given:
-                arguments[argument] = self._agreeing(key, argument, given[argument], shared)
+                value = self._agreeing(key, argument, given[argument], shared)
+                if (read := check.argument(hints.get(argument))) is not None:
+                    value = self.value(f"{key}.{argument}", ..., read)
+                arguments[argument] = value
             elif argument in shared:
                 arguments[argument] = shared[argument]
             elif defaults and argument in defaults:
@@ -539,7 +564,8 @@ class _Reader:
         target = (values or {}).get("_target_", default)
         if target is None:
             raise InputError(f"{self.where}{key}._target_ is missing: name the class")
-        if not isinstance(target, str) or not all(p.isidentifier() for p in target.split(".")):
+        words = target.split(".") if isinstance(target, str) else []
+        if len(words) < 2 or not all(word.isidentifier() for word in words):
             raise self.error(f"{key}._target_", "expected a class as package.module.Class", target)
         if not self.trust and not _is_own(target):
             raise InputError(
@@ -547,7 +573,10 @@ class _Reader:
                 "and codecs and could run anything; if you know who wrote it, pass trust=true, or "
                 "name the folder as your own with --config-dir (config_dir= in Python)"
             )
-        found = _find_class(target)
+        try:
+            found = find_class(target)
+        except InputError as error:
+            raise InputError(f"{self.where}{key}.{error}") from None
         if not (hasattr(found, "decode") if key == "codec" else issubclass(found, nn.Module)):
             what = "a class with 'decode'" if key == "codec" else "a torch.nn.Module"
             raise self.error(f"{key}._target_", f"expected {what}", target)
@@ -559,21 +588,35 @@ def _is_own(target: str) -> bool:
     if not target.startswith(OWN_PACKAGES):
         return False
     try:
-        found = _find_class(target)
+        found = find_class(target)
     except InputError:
         return True  # which the reader will say
     return found.__module__ == target.rpartition(".")[0]
 
 
-def _find_class(target: str) -> type[Any]:
+def find_class(target: str) -> type[Any]:
+    """The class of a `_target_`, `package.module.Class`; importing it may run code.
+
+    Raises:
+        InputError: there is none.
+    """
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise InputError(f"_target_ {target} cannot be imported: {first_line(error)}") from None
+    except Exception as error:  # a user's module may fail in any way
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"_target_ {target} cannot be imported: {reason}") from error
     if not inspect.isclass(found):
         raise InputError(f"_target_ {target}: the module {module} has no such class")
     return found
+
+
+def _hints(made: type[Any]) -> dict[str, Any]:
+    """Types of a class's arguments; none of those that cannot be looked up."""
+    try:
+        return typing.get_type_hints(made.__init__)
+    except (AttributeError, NameError, TypeError):
+        return {}
 
 
 def _frozen(value: Any) -> Any:
@@ -603,116 +646,3 @@ def _holds_target(value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a text")
-    return value
-
-
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError("a list of texts")
-    if not all(isinstance(item, str) and item for item in value):
-        raise ValueError("a list of texts")
-    return tuple(value)
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-def _positive(value: Any) -> float:
-    if not _is_number(value) or value <= 0:
-        raise ValueError("a positive number")
-    return float(value)
-
-
-def _weights(value: Any) -> dict[str, float]:
-    if not isinstance(value, Mapping):
-        raise ValueError("patterns of keypoint names with a number each")
-    if not all(isinstance(key, str) and _is_number(v) and v >= 0 for key, v in value.items()):
-        raise ValueError("patterns of keypoint names with a number each")
-    return {key: float(weight) for key, weight in value.items()}
-
-
-def _part(value: Any) -> float:
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise ValueError("a number from 0 to 1")
-    return float(value)
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError("a whole number of at least 1")
-    return value
-
-
-def _byte(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
-        raise ValueError("a whole number from 0 to 255")
-    return value
-
-
-def _indices(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError("a list of class numbers")
-    if not all(isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in value):
-        raise ValueError("a list of class numbers")
-    return tuple(value)
-
-
-def _numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or len(value) != count:
-        raise ValueError(what)
-    if not all(_is_number(item) for item in value):
-        raise ValueError(what)
-    return tuple(float(item) for item in value)
-
-
-def _two_numbers(value: Any) -> tuple[float, ...]:
-    return _numbers(value, 2, "two numbers")
-
-
-def _three_numbers(value: Any) -> tuple[float, ...]:
-    return _numbers(value, 3, "three numbers, one per channel")
-
-
-def _three_positive(value: Any) -> tuple[float, ...]:
-    numbers = _three_numbers(value)
-    if min(numbers) <= 0:
-        raise ValueError("three positive numbers, one per channel")
-    return numbers
-
-
-def _sizes(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or not 2 <= len(value) <= 3:
-        raise ValueError("[width, height] in whole pixels")
-    try:
-        return tuple(_count(side) for side in value)
-    except ValueError:
-        raise ValueError("[width, height] in whole pixels") from None
-
-
-def _size(value: Any) -> tuple[int, ...]:
-    sizes = _sizes(value)
-    if len(sizes) != 2:
-        raise ValueError("[width, height] in whole pixels")
-    return sizes
-
-
-def _color(value: Any) -> str:
-    if value not in ("rgb", "bgr"):
-        raise ValueError("rgb or bgr")
-    return str(value)

@@ -15,6 +15,7 @@ import torch
 
 from posekit.apis import (
     VISUALIZERS,
+    MMPoseInferencer,
     TopdownModel,
     imread,
     inference_bottomup,
@@ -23,6 +24,7 @@ from posekit.apis import (
     merge_data_samples,
     split_instances,
 )
+from posekit.build import create_model
 from posekit.errors import InputError
 from tests.networks import save_seeded_weights
 
@@ -259,3 +261,30 @@ def test_options_of_the_visualizer(rtmpose_t: Path) -> None:
 def test_there_is_no_bottom_up_model(rtmpose: TopdownModel, image: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"no bottom-up models: .*inference_topdown"):
         inference_bottomup(rtmpose, image)
+
+
+def test_a_network_of_ones_own_is_built_where_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trusted_net.py").write_text(
+        "from posekit.models.hrnet import HRNetPose\n\n\nclass Mine(HRNetPose):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "model" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "net: {_target_: trusted_net.Mine, width: 18}\ninput_size: [64, 64]\nkeypoints: coco\n"
+        "codec: {_target_: posekit.codecs.heatmap.MSRAHeatmap}\ndetector: whole_image\n"
+    )
+    weights = tmp_path / "mine.pth"
+    torch.manual_seed(0)
+    torch.save(create_model(str(path), trust=True).state_dict(), weights)
+    with pytest.raises(InputError, match="pass trust=true"):
+        init_model(path, weights, device="cpu")
+    with pytest.raises(InputError, match="pass trust=true"):
+        MMPoseInferencer(path, weights, device="cpu")
+    image = np.zeros((64, 64, 3), np.uint8)
+    [sample] = inference_topdown(init_model(path, weights, device="cpu", trust=True), image)
+    inferencer = MMPoseInferencer(path, weights, device="cpu", trust=True)
+    found = next(inferencer(image))["predictions"][0][0]["keypoints"]
+    np.testing.assert_allclose(found, sample.pred_instances.keypoints[0], atol=1e-3)

@@ -9,7 +9,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from posekit.compose import compose_command, read_specs
-from posekit.config import read_config
+from posekit.config import CONF_DIR, read_config
 from posekit.errors import InputError, UnknownModelError
 
 
@@ -80,6 +80,18 @@ def test_a_file_named_like_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("out_dirs=x", "unknown key 'out_dirs'; did you mean out_dir"),
         ("photo.jpg", "expected key=value, found 'photo.jpg'"),
         ("kpt_thr=[1", "kpt_thr"),
+        ("names=x", "unknown key 'names'. `posekit"),
+        ("+kpt_th=1", "unknown key 'kpt_th'; did you mean kpt_thr"),
+        ("+experiment=synthetic", "unknown key"),
+        ("trust=maybe", "trust: expected true or false, found maybe"),
+        ("~model", "name a model as model=NAME"),
+        ("+model=hand", "name a model as model=NAME"),
+        ("=3", "unknown key ''"),
+        ("lifter.flip_test=false", "lifter.flip_test does not apply"),
+        ("model.detector=nobody", "say detector=NAME"),
+        ("hydra.run.dir=x", "unknown key 'hydra.run.dir'"),
+        ("hydra/launcher=basic", "unknown key 'hydra.launcher'"),
+        ("model.flip_test=[", "cannot read 'model.flip_test=['"),
     ],
 )
 def test_mistakes_are_explained(override: str, message: str) -> None:
@@ -126,6 +138,19 @@ def test_ones_own_yaml_wins_over_a_packaged_one(tmp_path: Path) -> None:
 def test_sources_of_a_data_set_are_mappings(text: str) -> None:
     config = compose_command("train", ["model=demo", f"dataset.train={text}"])
     assert config["dataset"]["train"][0] == {"annotations": "a.json"}
+
+
+def test_a_yaml_that_stands_elsewhere_in_the_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    text = (CONF_DIR / "model" / "rtmpose-m_coco-256x192.yaml").read_text()
+    (tmp_path / "model" / "mine.yaml").write_text(f"# @package _global_\n{text}")
+    with pytest.raises(InputError, match=r"mine\.yaml: nothing stands under model"):
+        compose("model=mine", "inputs=a.jpg", config_dir=tmp_path)
+
+
+def test_a_part_that_is_not_there_has_no_values() -> None:
+    with pytest.raises(InputError, match=r"detector\.nms_threshold does not apply"):
+        compose("detector=none", "detector.nms_threshold=0.5", "inputs=a.jpg")
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

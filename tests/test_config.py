@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from posekit.config import config_path, list_models, nearest, read_config, resolve_name
+from posekit.config import (
+    config_path,
+    list_models,
+    locate,
+    nearest,
+    nearest_keys,
+    read_config,
+    resolve_name,
+)
 from posekit.errors import InputError, UnknownModelError
 
 
@@ -155,6 +163,33 @@ def test_a_broken_yaml_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "model" / "mine.yaml").write_text(text)
     with pytest.raises(InputError, match=r"mine\.yaml"):
         read_config("mine", [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("key", "guesses"),
+    [
+        ("pading", ["preprocess.padding"]),
+        ("preprocess.kolor", ["preprocess.color"]),
+        ("smoothing", []),
+        ("mean", ["preprocess.mean"]),
+        ("codec.siggma", ["codec.sigma"]),
+    ],
+)
+def test_only_good_guesses_of_a_key_are_named(key: str, guesses: list[str]) -> None:
+    known = ["preprocess.padding", "preprocess.mean", "preprocess.color", "codec.sigma", "net"]
+    assert nearest_keys(key, known) == guesses
+    assert nearest_keys(key, []) == []
+
+
+def test_a_link_to_a_yaml_keeps_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "store" / "abc.yaml").write_text("net: {_target_: torch.nn.Identity}\n")
+    link = tmp_path / "mine" / "model" / "human.yaml"
+    link.symlink_to(tmp_path / "store" / "abc.yaml")
+    found = locate(str(link))
+    assert config_path(found.name, found.search) == link
+    assert found.is_foreign
 
 
 def test_importing_posekit_imports_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from posekit.backends import make_backend, why_unavailable
 from posekit.build import build_network, load_weights
 from posekit.config import read_config
 from posekit.detect import Detections, Detector
+from posekit.errors import InputError
 from posekit.hub import resolve_weights
 from posekit.spec import DetectorSpec, load_spec
 
@@ -137,3 +139,15 @@ def test_tensors_give_the_same_detections(
     for image, found in zip(images, together, strict=True):
         (expected,) = detector([image], score_threshold=score_threshold)
         assert_same_detections(found, expected, score_threshold, pixels=1e-2, score=1e-4)
+
+
+@pytest.mark.parametrize("strides", [(8,), (8, 16, 64), (0, 0, 0)])
+def test_strides_that_are_not_the_networks_are_refused(strides: tuple[int, ...]) -> None:
+    spec = load_spec(NAME)
+    assert isinstance(spec, DetectorSpec)
+    codec = spec.codec.having(strides=strides)
+    detector = Detector(
+        build_network(spec.net, device="cpu").eval(), dataclasses.replace(spec, codec=codec)
+    )
+    with pytest.raises(InputError, match=r"codec\.strides are .* maps of \[\(40, 40\), "):
+        detector([np.zeros((64, 64, 3), np.uint8)])

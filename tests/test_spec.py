@@ -89,6 +89,25 @@ def without(key: str) -> Callable[[dict], None]:
 
 MISTAKES = [
     (POSE, set_to("preprocess.pading", 1.0), "preprocess.pading; did you mean preprocess.padding"),
+    (POSE, set_to("codec.smoothing", 1.0), "unknown key codec.smoothing"),
+    (POSE, set_to("net.widen_factor", "abc"), "net.widen_factor: expected a number, up to"),
+    (POSE, set_to("net.deepen_factor", 10**400), "net.deepen_factor: expected a number, up to"),
+    (POSE, set_to("preprocess.padding", 10**400), "expected a positive number"),
+    (POSE, set_to("codec.split_ratio", float("nan")), "codec.split_ratio: expected a number"),
+    (POSE, set_to("codec.sigma", ["a", 2]), "codec.sigma: expected a list of numbers"),
+    (POSE, set_to("input_size", [100, 256]), "expected multiples of 32 for this network"),
+    (POSE, set_to("codec._target_", "posekit.codecs.heatmap.MSRAHeatmap"), "codec reads heatmap"),
+    (POSE, set_to("codec._target_", "posekit.codecs.boxes.DistanceBoxes"), "codec reads classes"),
+    (DETECTOR, set_to("codec._target_", "posekit.codecs.anchors.SSDBoxes"), "gives classes, dist"),
+    (POSE, set_to("keypoints_3d", True), "keypoints_3d: expected false"),
+    (POSE, set_to("sample", "../../private.jpg"), "sample: expected the name of a file"),
+    (POSE, set_to("sample", "..\\private.jpg"), "sample: expected the name of a file"),
+    (POSE, set_to("note", "\x1b[2J"), "note: expected a text of one line"),
+    (POSE, set_to("classes", ["a"]), "classes stands beside keypoints"),
+    (POSE, set_to("pose2d", "human"), "pose2d stands beside input_size"),
+    (POSE, set_to("net._target_", "RTMPose"), "expected a class as package.module.Class"),
+    (DETECTOR, without("classes"), "keypoints is missing, or classes for a detector"),
+    (UDP, set_to("input_size", [100, 256]), "expected multiples of 16"),
     (POSE, set_to("padding", 1.0), "unknown key padding; did you mean preprocess.padding"),
     (POSE, set_to("flip_tset", True), "unknown key flip_tset; did you mean flip_test"),
     (POSE, set_to("preprocess.color", "RGB"), "preprocess.color: expected rgb or bgr, found 'RGB'"),
@@ -147,6 +166,7 @@ def test_a_mistake_is_one_line(name: str, change: Callable[[dict], None], messag
         ("model.nothing=1", "unknown key model.nothing"),
         ("detector.nms_threshold=2", "expected a number from 0 to 1"),
         ("model.net._target_=torch.hub.load", "has no such class"),
+        ("detector.codec._target_=posekit.codecs.simcc.SimCC", "detector.codec reads simcc_x"),
     ],
 )
 def test_overrides_are_checked_by_the_same_code(
@@ -272,9 +292,8 @@ def test_ones_own_classes_need_ones_own_folder_or_a_word(
     assert config_path("mine", [own]).is_file()
     assert main(["predict", "model=mine", f"--config-dir={own}", "--cfg"]) == 0
     named = str(own / "model" / "mine.yaml")
-    assert main(["predict", f"model={named}", "--cfg"]) == 0
     (own / "model.safetensors").write_bytes(b"")  # a model that somebody may have passed on
-    assert locate(named).needs_trust
+    assert locate(named).is_foreign
     for name in (named, str(own)):
         assert main(["predict", f"model={name}", "--cfg"]) == 1
         assert main(["predict", f"model={name}", "trust=true", "--cfg"]) == 0

@@ -93,6 +93,7 @@ class MMPoseInferencer:
         det_weights: as `pose2d_weights`.
         det_cat_ids: the detector's classes to take; None takes those that fit.
         show_progress: a progress bar in every call.
+        trust: as in `posekit.load`; not an argument of the reference.
 
     Raises:
         UnknownModelError: no such model or detector.
@@ -113,6 +114,8 @@ class MMPoseInferencer:
         det_weights: str | Path | None = None,
         det_cat_ids: int | Sequence[int] | None = None,
         show_progress: bool = False,
+        *,
+        trust: bool = False,
     ) -> None:
         if pose2d is None and pose3d is None:
             raise InputError(
@@ -126,7 +129,7 @@ class MMPoseInferencer:
         from posekit.spec import LifterSpec
 
         chosen = _text(pose2d if pose3d is None else pose3d) or ""
-        spec, _ = check_dimension(chosen, three_d=pose3d is not None)
+        spec, _ = check_dimension(chosen, three_d=pose3d is not None, trust=trust)
         self.lifts = isinstance(spec, LifterSpec)
         self.gives_3d = pose3d is not None
         self.det_cat_ids = (
@@ -140,6 +143,7 @@ class MMPoseInferencer:
             "detector": _text(det_model),
             "detector_weights": det_weights,
             "device": device,
+            "trust": trust,
         }
         keys = {
             "weights=": "pose2d_weights=" if pose3d is None else "pose3d_weights=",
@@ -283,8 +287,12 @@ def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:
     return {alias: row.config for row in rows for alias in row.aliases}
 
 
-def model_spec(name: str | Path) -> tuple[PoseSpec | LifterSpec, Located]:
+def model_spec(name: str | Path, *, trust: bool = False) -> tuple[PoseSpec | LifterSpec, Located]:
     """The description of a pose model, and where its YAML is.
+
+    Args:
+        name: any name of a model, or the path of its YAML.
+        trust: as in `posekit.load`.
 
     Raises:
         UnknownModelError: no such model; says what to do with a configuration of one's own.
@@ -299,7 +307,7 @@ def model_spec(name: str | Path) -> tuple[PoseSpec | LifterSpec, Located]:
     text = os.fspath(name)
     try:
         found = locate(text)
-        spec = load_spec(found.name, found.search, trust=not found.needs_trust)
+        spec = load_spec(found.name, found.search, trust=trust or not found.is_foreign)
     except UnknownModelError as error:
         if not text.endswith(".py"):
             raise
@@ -312,7 +320,9 @@ def model_spec(name: str | Path) -> tuple[PoseSpec | LifterSpec, Located]:
     return spec, found
 
 
-def check_dimension(name: str, *, three_d: bool) -> tuple[PoseSpec | LifterSpec, Located]:
+def check_dimension(
+    name: str, *, three_d: bool, trust: bool = False
+) -> tuple[PoseSpec | LifterSpec, Located]:
     """As `model_spec`, of a pose model that has to be 3D, or must not be.
 
     Raises:
@@ -320,7 +330,7 @@ def check_dimension(name: str, *, three_d: bool) -> tuple[PoseSpec | LifterSpec,
     """
     from posekit.spec import LifterSpec
 
-    spec, found = model_spec(name)
+    spec, found = model_spec(name, trust=trust)
     if three_d != (isinstance(spec, LifterSpec) or spec.keypoints_3d):
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")

@@ -61,6 +61,8 @@ def init_model(
     checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     cfg_options: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = False,
 ) -> TopdownModel | LifterModel:
     """A 2D pose model, or one that lifts 2D poses to 3D.
 
@@ -70,6 +72,7 @@ def init_model(
         device: None takes the best there is.
         cfg_options: `{"model": {"test_cfg": {"flip_test": False, "output_heatmaps": True}}}` or
             `{"model.test_cfg.flip_test": False}`; `visualizer` has what `VISUALIZERS.build` takes.
+        trust: as in `posekit.load`; not an argument of the reference.
 
     Raises:
         InputError: a detector or a 3D model of hands, a device that is not there, another
@@ -78,7 +81,7 @@ def init_model(
     """
     from posekit.spec import LifterSpec
 
-    spec, found = model_spec(config)
+    spec, found = model_spec(config, trust=trust)
     name = os.fspath(config)
     if not isinstance(spec, LifterSpec) and spec.keypoints_3d:
         raise InputError(
@@ -106,7 +109,9 @@ def init_model(
     from posekit.predictor import load
 
     with naming_weights({"weights=": "checkpoint="}):
-        predictor = load(name, weights=checkpoint, detector="whole_image", device=device)
+        predictor = load(
+            name, weights=checkpoint, detector="whole_image", device=device, trust=trust
+        )
     assert isinstance(predictor.estimator, PoseEstimator)
     return TopdownModel(
         cfg=OmegaConf.create(cfg, flags={"allow_objects": True}),

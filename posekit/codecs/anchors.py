@@ -18,6 +18,8 @@ class YOLOXBoxes:
         strides: pixels per cell, level by level.
     """
 
+    reads = ("classes", "cell_offsets", "objectness")
+
     def __init__(self, *, strides: Sequence[int] = (8, 16, 32)) -> None:
         self.strides = tuple(strides)
 
@@ -64,6 +66,8 @@ class SSDBoxes:
 
     # A side changes by at most this factor, lest exp() overflow.
     MAX_LOG_RATIO = math.log(1000 / 16)
+
+    reads = ("classes", "anchor_deltas")
 
     def __init__(
         self,

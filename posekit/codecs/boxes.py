@@ -17,6 +17,8 @@ class DistanceBoxes:
         strides: pixels per cell, level by level.
     """
 
+    reads = ("classes", "distances")
+
     def __init__(self, *, strides: Sequence[int] = (8, 16, 32)) -> None:
         self.strides = tuple(strides)
 

@@ -43,6 +43,8 @@ class Hand3DHeatmap:
         root_depth_bound: depth that it covers, in mm.
     """
 
+    reads = ("heatmap", "root_depth", "hand_type")
+
     def __init__(
         self,
         *,

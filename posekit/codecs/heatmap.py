@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.codecs.targets import drawn_and_weights, gaussians, keypoint_tensors
+from posekit.errors import InputError
 
 __all__ = ["MSRAHeatmap", "UDPHeatmap"]
 
@@ -33,6 +34,8 @@ class MSRAHeatmap:
         sigma: of the Gaussian targets, in cells; None follows the published configurations: a 32nd
             of the longer side.
     """
+
+    reads = ("heatmap",)
 
     def __init__(
         self,
@@ -121,6 +124,8 @@ class UDPHeatmap:
         shift_heatmap: as in `MSRAHeatmap`; UDP's own coordinates need none.
         sigma: as in `MSRAHeatmap`.
     """
+
+    reads = ("heatmap",)
 
     def __init__(
         self,
@@ -247,7 +252,7 @@ def _offset_maps(centers: Tensor, size: tuple[int, ...], radius: float) -> Tenso
 def _checked(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:
     width, height = heatmap_size
     if outputs.ndim != 4 or tuple(outputs.shape[2:]) != (height, width):
-        raise ValueError(
+        raise InputError(
             f"expected heat maps (N, K, {height}, {width}), found {tuple(outputs.shape)}: "
             "does the codec's heatmap_size belong to the network's input_size?"
         )

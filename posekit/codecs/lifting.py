@@ -41,6 +41,8 @@ class MotionBERTLift:
             what it predicts for it means nothing; otherwise only the root's depth means nothing.
     """
 
+    reads = ("keypoints_3d",)
+
     def __init__(self, *, root_relative: bool = True) -> None:
         self.root_relative = root_relative
 

@@ -26,6 +26,8 @@ class SimCC:
             where its square is a sixteenth of the bins.
     """
 
+    reads = ("simcc_x", "simcc_y")
+
     def __init__(
         self,
         *,

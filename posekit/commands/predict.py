@@ -46,9 +46,7 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     # Everything that can be wrong without a network is checked before torch is imported.
     chosen = PredictOptions.from_keywords(options)
     if not config["inputs"]:
-        if not (sample := config["model"].get("sample")):
-            raise InputError("inputs is missing: name an image, a video or a folder, inputs=FILE")
-        config["inputs"] = str(PACKAGED / sample)
+        config["inputs"] = str(_sample(config))
     inputs = config["inputs"]
     if is_webcam(inputs) if chosen.show is None else chosen.show:
         check_display()
@@ -87,6 +85,15 @@ class _Row:
     def cells(self) -> tuple[str, ...]:
         score = f"{self.score / self.instances:.2f}" if self.instances else ""
         return (self.name, self.size, str(self.frames), str(self.instances), score)
+
+
+def _sample(config: dict[str, Any]) -> Path:
+    """The packaged picture that a model is shown on where no input is named."""
+    if config["model"].get("sample"):
+        spec = read_specs(config).model
+        if spec is not None and spec.sample is not None:
+            return PACKAGED / spec.sample
+    raise InputError("inputs is missing: name an image, a video or a folder, inputs=FILE")
 
 
 def _options(config: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,9 @@ class Family:
 
     Attributes:
         codec: the class that reads the network's outputs; None leaves it to the YAML.
+        outputs: what the network gives, in order, as the codecs that read it say in `reads`; empty
+            leaves unchecked which codec fits.
+        stride: the sides of an input must be multiples of it, in pixels.
         codec_defaults: arguments that published models give it.
         mean: subtracted from each channel, 0 to 255, in the order of `color`.
         std: divides each channel then.
@@ -31,6 +34,8 @@ class Family:
     """
 
     codec: str | None = None
+    outputs: tuple[str, ...] = ()
+    stride: int = 1
     codec_defaults: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)  # of ImageNet
     std: tuple[float, ...] = (58.395, 57.12, 57.375)

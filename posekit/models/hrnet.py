@@ -23,6 +23,8 @@ __all__ = ["HRNetPose"]
 
 FAMILY = Family(
     codec="posekit.codecs.heatmap.MSRAHeatmap",
+    outputs=("heatmap",),
+    stride=32,
     codec_defaults={"shift_heatmap": True},
     recipe="heatmap",
 )

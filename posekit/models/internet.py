@@ -19,7 +19,11 @@ from posekit.models.resnet import ResNet
 
 __all__ = ["InterNet"]
 
-FAMILY = Family(codec="posekit.codecs.hand3d.Hand3DHeatmap")
+FAMILY = Family(
+    codec="posekit.codecs.hand3d.Hand3DHeatmap",
+    outputs=("heatmap", "root_depth", "hand_type"),
+    stride=32,
+)
 
 HIDDEN_CHANNELS = 512
 

@@ -17,7 +17,9 @@ from posekit.models.family import Family
 
 __all__ = ["MotionBERT"]
 
-FAMILY = Family(codec="posekit.codecs.lifting.MotionBERTLift", recipe="motionbert")
+FAMILY = Family(
+    codec="posekit.codecs.lifting.MotionBERTLift", outputs=("keypoints_3d",), recipe="motionbert"
+)
 
 NORM_EPS = 1e-6
 

@@ -18,6 +18,8 @@ __all__ = ["ResNet", "ResNetPose"]
 
 FAMILY = Family(
     codec="posekit.codecs.heatmap.MSRAHeatmap",
+    outputs=("heatmap",),
+    stride=32,
     codec_defaults={"shift_heatmap": True},
     recipe="heatmap",
 )

@@ -21,6 +21,8 @@ __all__ = ["RTMDet"]
 
 FAMILY = Family(
     codec="posekit.codecs.boxes.DistanceBoxes",
+    outputs=("classes", "distances"),
+    stride=32,
     mean=(103.53, 116.28, 123.675),
     std=(57.375, 57.12, 58.395),
     color="bgr",

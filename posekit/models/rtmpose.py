@@ -20,7 +20,13 @@ from posekit.models.family import Family
 
 __all__ = ["GatedAttentionUnit", "RTMPose", "ScaleNorm", "start_near_uniform"]
 
-FAMILY = Family(codec="posekit.codecs.simcc.SimCC", recipe="rtmpose", onnx=True)
+FAMILY = Family(
+    codec="posekit.codecs.simcc.SimCC",
+    outputs=("simcc_x", "simcc_y"),
+    stride=32,
+    recipe="rtmpose",
+    onnx=True,
+)
 
 STRIDE = 32
 

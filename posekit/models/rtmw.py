@@ -20,7 +20,13 @@ from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm, start_
 
 __all__ = ["RTMW"]
 
-FAMILY = Family(codec="posekit.codecs.simcc.SimCC", recipe="rtmw", onnx=True)
+FAMILY = Family(
+    codec="posekit.codecs.simcc.SimCC",
+    outputs=("simcc_x", "simcc_y"),
+    stride=32,
+    recipe="rtmw",
+    onnx=True,
+)
 
 UPSCALE = 2  # of the pixel shuffle between the two scales
 

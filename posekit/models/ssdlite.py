@@ -20,7 +20,12 @@ from posekit.models.mobilenet import MobileNetV2
 
 __all__ = ["SSDLite"]
 
-FAMILY = Family(codec="posekit.codecs.anchors.SSDBoxes", pad_value=0, keep_ratio=False)
+FAMILY = Family(
+    codec="posekit.codecs.anchors.SSDBoxes",
+    outputs=("classes", "anchor_deltas"),
+    pad_value=0,
+    keep_ratio=False,
+)
 
 EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels behind the backbone
 BN_EPS = 1e-3

@@ -20,7 +20,9 @@ from posekit.models.heatmap_head import HeatmapHead
 
 __all__ = ["ViTPose"]
 
-FAMILY = Family(codec="posekit.codecs.heatmap.UDPHeatmap", recipe="vitpose")
+FAMILY = Family(
+    codec="posekit.codecs.heatmap.UDPHeatmap", outputs=("heatmap",), stride=16, recipe="vitpose"
+)
 
 # timm asks for a class here, but calls it with the number of channels only. Hence Any.
 LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)

@@ -24,6 +24,8 @@ __all__ = ["YOLOX"]
 
 FAMILY = Family(
     codec="posekit.codecs.anchors.YOLOXBoxes",
+    outputs=("classes", "cell_offsets", "objectness"),
+    stride=32,
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
     color="bgr",

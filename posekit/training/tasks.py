@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -37,7 +36,7 @@ from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate
 from posekit.evaluation.pose3d import MPJPE
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
+from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class
 from posekit.training.annotations import Dataset as DatasetConfig
 from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
 from posekit.training.augment import DetectionAugment, PoseAugment
@@ -402,12 +401,15 @@ def _augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
     """What a group's YAML describes; None for an empty one."""
     if not config.get(key):
         return None
-    augment = instantiate(config[key], _convert_="all")
-    if not isinstance(augment, kind):
+    arguments = dict(config[key])
+    target = arguments.pop("_target_", None)
+    if not isinstance(target, str):
+        raise InputError(f"{key}._target_ is missing: name the class, a {kind.__name__}")
+    if not issubclass(found := find_class(target), kind):
         raise InputError(
-            f"{key}: expected a {kind.__name__} for this model, found {type(augment).__name__}"
+            f"{key}: expected a {kind.__name__} for this model, found {found.__name__}"
         )
-    return augment
+    return Component(target, arguments).make()
 
 
 def _final_epoch(config: Mapping[str, Any]) -> int | None:

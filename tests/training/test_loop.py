@@ -495,7 +495,7 @@ def test_small_batches_learn_at_a_smaller_rate(optimizer: str, factor: float) ->
         ("freeze=backbone", "freeze: expected a list such as"),
         ("resume=no", "resume: expected true or false, found 'no'"),
         ("ema=2", "ema: expected null or a decay between 0 and 1, found 2"),
-        ("layer_decay=null model.net.depth=x", "ViTPose cannot be made"),
+        ("layer_decay=null model.net.depth=x", "model.net.depth: expected a whole number"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, override: str, message: str) -> None:
