@@ -298,7 +298,7 @@ def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> Un
     if detector:
         return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])
-    hint = f"; did you mean {', '.join(candidates)}?" if candidates else ""
+    hint = f"; did you mean {', '.join(candidates)}?" if candidates else "."
     return UnknownModelError(f"unknown model '{name}'{hint} `posekit models` lists all of them")
 
 
