@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -241,7 +242,7 @@ def read_config(name: str, search: Sequence[Path] = ()) -> dict[str, Any]:
         InputError: the file is not YAML of plain values, or not a mapping with `net`.
     """
     path = config_path(resolve_name(name, search), search)
-    config = _read_yaml(path, path.stat().st_mtime_ns)
+    config = deepcopy(_read_yaml(path, path.stat().st_mtime_ns))  # the caller's to change
     if not isinstance(config, dict) or "net" not in config:
         raise InputError(f"{path} does not describe a model: expected a mapping with the key 'net'")
     return config

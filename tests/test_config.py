@@ -148,6 +148,11 @@ def test_models_by_task() -> None:
         list_models("bodies")
 
 
+def test_what_a_caller_does_to_a_description_stays_with_the_caller() -> None:
+    read_config("animal")["net"]["_target_"] = "torch.nn.Identity"
+    assert read_config("animal")["net"]["_target_"].startswith("posekit.")
+
+
 def test_a_folder_of_ones_own_comes_first(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     mine = tmp_path / "model" / "mine.yaml"

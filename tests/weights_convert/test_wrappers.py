@@ -129,14 +129,18 @@ def test_a_users_own_network_gets_its_own_weights(own: Path, tmp_path: Path, wri
     net = trained(own)
     path = tmp_path / "own.pth"
     WRITERS[write](net, path)
-    assert_equal(posekit.create_model(str(own), weights=path), net)
+    assert_equal(posekit.create_model(str(own), weights=path, trust=True), net)
 
 
 def test_a_predictor_takes_a_users_own_network(own: Path, tmp_path: Path) -> None:
     net = trained(own)
     torch.save(net.state_dict(), tmp_path / "own.pth")
     predictor = posekit.load(
-        str(own), weights=tmp_path / "own.pth", detector="whole_image", device="cpu"
+        str(own),
+        weights=tmp_path / "own.pth",
+        detector="whole_image",
+        device="cpu",
+        trust=True,
     )
     assert_equal(predictor.estimator.net, net)
     image = np.zeros((64, 48, 3), np.uint8)
