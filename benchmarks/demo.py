@@ -17,7 +17,7 @@ from pathlib import Path
 from posekit.cli import main as posekit
 from posekit.commands.table import format_table
 from posekit.config import PACKAGED
-from posekit.training.synthetic import main as synthetic
+from posekit.datasets.synthetic import main as synthetic
 
 GOAL = 0.90
 

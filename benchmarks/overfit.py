@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from posekit.commands.table import format_table
+from posekit.datasets.annotations import Source, read_pose_labels
 from posekit.skeleton import load_skeleton
-from posekit.training.annotations import Source, read_pose_labels
 
 GOAL = 0.95
 RECIPES = {

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from posekit.version import __version__
 
 if TYPE_CHECKING:
-    from posekit.build import create_model
     from posekit.config import list_models
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
+    from posekit.weights.load import create_model
 
 __all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]
 
@@ -25,7 +25,7 @@ __all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_model
 _HOMES = {
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
-    "create_model": "posekit.build",
+    "create_model": "posekit.weights.load",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
 }

@@ -286,7 +286,7 @@ class PredictOptions:
     @property
     def drawing_name(self) -> str | None:
         """The file's name where `vis_out_dir` is one, None where it is a folder."""
-        from posekit.media.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES  # which load OpenCV
+        from posekit.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES  # which load OpenCV
 
         if self.vis_out_dir is None:
             return None

@@ -20,17 +20,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import check_backend
-from posekit.build import load_network, select_device
 from posekit.config import Located, choose_parts
-from posekit.detect import Detector
-from posekit.draw import draw_heatmap, draw_pose
-from posekit.draw3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
+from posekit.drawing.overlay import draw_heatmap, draw_pose
+from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
+from posekit.drawing.window import Window
 from posekit.errors import InputError
-from posekit.estimate import PoseEstimator, Poses
-from posekit.hand3d import HandEstimator
-from posekit.hub import named_here
-from posekit.lift import Lifter, check_liftable, lift_stream
-from posekit.media import (
+from posekit.io import (
     Clip,
     Frame,
     Order,
@@ -40,17 +35,22 @@ from posekit.media import (
     open_clip,
     read_frames,
 )
+from posekit.io.video import VideoReader
+from posekit.io.write import ResultWriter
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
-from posekit.show import Window
 from posekit.skeleton import load_skeleton
-from posekit.smooth import smooth_one_euro, smooth_savgol
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec, load_spec
-from posekit.track import Tracker
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator, Poses
+from posekit.stages.hand3d import HandEstimator
+from posekit.stages.lift import Lifter, check_liftable, lift_stream
+from posekit.stages.smooth import smooth_one_euro, smooth_savgol
+from posekit.stages.track import Tracker
 from posekit.transforms.device import place_images
 from posekit.transforms.nms import nearby_joints_nms
-from posekit.video import VideoReader
-from posekit.write import ResultWriter
+from posekit.weights.hub import named_here
+from posekit.weights.load import load_network, select_device
 
 __all__ = ["Part", "Predictor", "load"]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from posekit.cli import main
 from posekit.config import read_config
+from posekit.io.video import VideoReader, VideoWriter
 from posekit.models.rtmpose import RTMPose
-from posekit.video import VideoReader, VideoWriter
 
 SMALL = ["model=rtmpose-n_drawn-192x128", "rounds=2"]
 

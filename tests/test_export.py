@@ -19,17 +19,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
-from posekit import estimate
 from posekit.backends.engines import openvino_core
-from posekit.build import create_model
 from posekit.codecs.simcc import SimCC
 from posekit.commands.export import FORMATS, export
 from posekit.config import PACKAGED
-from posekit.detect import Detector
+from posekit.datasets.synthetic import generate_scene
 from posekit.errors import InputError
-from posekit.hub import stand_in
 from posekit.spec import load_spec
-from posekit.training.synthetic import generate_scene
+from posekit.stages import estimate
+from posekit.stages.detect import Detector
+from posekit.weights.hub import stand_in
+from posekit.weights.load import create_model
 
 MODEL = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"

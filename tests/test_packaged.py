@@ -13,7 +13,7 @@ import pytest
 import posekit
 from posekit.cli import main
 from posekit.config import PACKAGED
-from posekit.training.synthetic import generate_scene, scene_seed
+from posekit.datasets.synthetic import generate_scene, scene_seed
 
 
 @pytest.fixture(autouse=True)

@@ -22,18 +22,18 @@ import pytest
 import torch
 
 import posekit
-from posekit.build import create_model
-from posekit.detect import Detector
 from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
-from posekit.estimate import Poses
-from posekit.media import Clip, Frame
+from posekit.io import Clip, Frame
 from posekit.options import PredictOptions
 from posekit.predictor import _Drawer, _UnderWay
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import Poses
+from posekit.weights.load import create_model
 from tests.networks import assert_same_poses
-from tests.test_lift import Recorder, lifter_of
+from tests.stages.test_lift import Recorder, lifter_of
 
 IMAGES = ("000000000785", "000000040083", "000000196141", "000000197388")
 

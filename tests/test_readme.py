@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from posekit.video import VideoReader, VideoWriter
+from posekit.io.video import VideoReader, VideoWriter
 from tests.networks import save_seeded_weights
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.test_write import result
+from tests.io.test_write import result
 
 
 def test_the_dict_has_plain_values_and_the_references_nesting() -> None:

@@ -24,7 +24,7 @@ import pytest
 
 import posekit
 from posekit.errors import InputError, OutputError
-from posekit.video import VideoWriter
+from posekit.io.video import VideoWriter
 from tests.networks import save_seeded_weights
 
 SIZE = (160, 128)  # (w, h)

@@ -20,8 +20,8 @@ from posekit.commands import topdown
 from posekit.commands.topdown import main
 from posekit.errors import OutputError
 from tests.hub_server import HubServer
+from tests.io.test_write import small_disk  # noqa: F401
 from tests.networks import reference_state
-from tests.test_write import small_disk  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 DETECTOR = "projects/rtmpose/rtmdet/person/rtmdet_nano_320-8xb32_coco-person.py"

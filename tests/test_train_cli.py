@@ -136,7 +136,7 @@ def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) ->
     assert main(["train", "--cfg", "model=hrnet-w32_coco-256x192"]) == 0
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["optimizer"] == "adam"
-    assert config["augment"]["_target_"] == "posekit.training.augment.PoseAugment"
+    assert config["augment"]["_target_"] == "posekit.datasets.augment.PoseAugment"
 
 
 @pytest.mark.parametrize("model", ["rtmpose-t_coco-256x192", "motionbert_h36m"])

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.spec import load_spec
+from posekit.weights.load import build_network
 from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta

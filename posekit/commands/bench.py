@@ -23,18 +23,18 @@ from tqdm import tqdm
 from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.errors import InputError, OutputError, PosekitError, first_line
-from posekit.media import check_inputs, is_webcam
+from posekit.io import check_inputs, is_webcam
+from posekit.io.write import write_atomically
 from posekit.version import __version__
-from posekit.write import write_atomically
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from posekit.backends import Backend
-    from posekit.detect import Detector
-    from posekit.estimate import PoseEstimator
     from posekit.spec import DetectorSpec, PoseSpec, Spec
+    from posekit.stages.detect import Detector
+    from posekit.stages.estimate import PoseEstimator
 
     _Engine = Callable[[Tensor], object]
 
@@ -68,7 +68,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     _check(config)
     import torch
 
-    from posekit.build import select_device
+    from posekit.weights.load import select_device
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
@@ -242,7 +242,7 @@ class _Part(NamedTuple):
         """What runs it in place of calling it."""
         from posekit.backends import make_backend
         from posekit.backends.auto import AutoBackend
-        from posekit.hub import cache_dir
+        from posekit.weights.hub import cache_dir
 
         if kind != "auto" or self.cache_dir is None:
             return make_backend(
@@ -288,7 +288,7 @@ def _network(config: Mapping[str, Any], spec: Spec, weights: str | None, key: st
     """With the weights that were named, or random ones."""
     import torch
 
-    from posekit.build import build_network, load_network
+    from posekit.weights.load import build_network, load_network
 
     if weights is None:
         torch.manual_seed(0)
@@ -494,9 +494,9 @@ def _stage_times(
     images: Sequence[np.ndarray],
 ) -> dict[str, float]:
     """Medians of all stages after decoding, one frame after the other."""
-    from posekit.draw import draw_pose
+    from posekit.drawing.overlay import draw_pose
+    from posekit.io.video import VideoWriter
     from posekit.transforms.device import place_images
-    from posekit.video import VideoWriter
 
     estimator, detector = _predictor(config, parts, kind)
     watch = _Watch(estimator.device)
@@ -595,10 +595,10 @@ def _predictor(
     config: Mapping[str, Any], parts: Mapping[str, _Part], kind: str
 ) -> tuple[PoseEstimator, Detector | None]:
     """As prediction makes them."""
-    from posekit.detect import Detector
-    from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
     from posekit.spec import DetectorSpec, PoseSpec
+    from posekit.stages.detect import Detector
+    from posekit.stages.estimate import PoseEstimator
 
     model = parts["model"]
     search = [Path(folder) for folder in config["search"]]
@@ -645,7 +645,7 @@ def _frames(inputs: Any) -> tuple[list[np.ndarray], float | None]:
 
 def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:
     """Images (H, W, 3) as prediction decodes them, again and again, in the thread that asks."""
-    from posekit.media import open_clip, read_frames, read_image
+    from posekit.io import open_clip, read_frames, read_image
 
     # Reads the files from the disk too, which is not measured.
     with read_frames(inputs) as frames:

@@ -25,8 +25,8 @@ from posekit.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
-    from posekit.detect import Detector
     from posekit.spec import LifterSpec, Spec
+    from posekit.stages.detect import Detector
 
 __all__ = ["evaluate"]
 
@@ -169,7 +169,7 @@ def _is_count(value: Any) -> bool:
 
 def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
     """The data set of the configuration, each instance once."""
-    from posekit.training.annotations import Dataset, parse_dataset
+    from posekit.datasets.annotations import Dataset, parse_dataset
 
     raw = dict(config["dataset"])
     if not raw.get("train"):
@@ -182,7 +182,8 @@ def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
 
 
 def _evaluate_pose(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
-    from posekit.estimate import PoseEstimator
+    from posekit.datasets.annotations import dataset_skeleton
+    from posekit.datasets.samples import PoseDataset
     from posekit.evaluation.evaluate import (
         PoseMetrics,
         coco_results,
@@ -191,8 +192,7 @@ def _evaluate_pose(config: Mapping[str, Any], specs: Specs, search: Sequence[Pat
         predict_dataset,
     )
     from posekit.skeleton import load_skeleton
-    from posekit.training.annotations import dataset_skeleton
-    from posekit.training.datasets import PoseDataset
+    from posekit.stages.estimate import PoseEstimator
 
     model = specs.model
     assert model is not None
@@ -292,9 +292,9 @@ def _boxes(
         if files:
             described += f", score {max(source.box_threshold for source in sources):g} or more"
         return list(sources), described
+    from posekit.datasets.annotations import read_pose_labels
+    from posekit.datasets.samples import raise_errors
     from posekit.evaluation.evaluate import detect_boxes
-    from posekit.training.annotations import read_pose_labels
-    from posekit.training.datasets import raise_errors
 
     least = 0.05 if threshold is None else threshold
     detector = _detector(config, specs, "detector_weights", search)
@@ -323,8 +323,8 @@ def _boxes(
 
 
 def _evaluate_detector(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
+    from posekit.datasets.samples import DetectionDataset
     from posekit.evaluation.evaluate import box_metric, predict_boxes
-    from posekit.training.datasets import DetectionDataset
 
     model = specs.detector
     assert model is not None
@@ -357,7 +357,7 @@ def _evaluate_detector(config: Mapping[str, Any], specs: Specs, search: Sequence
 
 def _restore_ids(predictions: Sequence[dict[str, Any]], sources: Sequence[Any]) -> None:
     """Ids that are texts in the file of labels, which were numbered, are texts again."""
-    from posekit.training.plain_coco import plain_coco
+    from posekit.datasets.plain_coco import plain_coco
 
     if not predictions or len(sources) != 1:
         return
@@ -372,8 +372,8 @@ def _evaluate_lifter(
     config: Mapping[str, Any], model: LifterSpec, search: Sequence[Path]
 ) -> _Outcome:
     from posekit.evaluation.evaluate import evaluate_lifter
-    from posekit.lift import Lifter
     from posekit.skeleton import load_skeleton
+    from posekit.stages.lift import Lifter
 
     files = [config["sequences"]] if isinstance(config["sequences"], str) else config["sequences"]
     for file in files:
@@ -397,7 +397,7 @@ def _evaluate_lifter(
 def _detector(
     config: Mapping[str, Any], specs: Specs, key: str, search: Sequence[Path]
 ) -> Detector:
-    from posekit.detect import Detector
+    from posekit.stages.detect import Detector
 
     assert specs.detector is not None
     net = _network(config, specs.detector, key, search)
@@ -408,7 +408,7 @@ def _network(config: Mapping[str, Any], spec: Spec, key: str, search: Sequence[P
     import torch
 
     from posekit.backends import check_backend
-    from posekit.build import load_network, select_device
+    from posekit.weights.load import load_network, select_device
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
@@ -418,7 +418,7 @@ def _network(config: Mapping[str, Any], spec: Spec, key: str, search: Sequence[P
 
 
 def _stand_in(config: Mapping[str, Any], name: str) -> str | None:
-    from posekit.hub import stand_in
+    from posekit.weights.hub import stand_in
 
     return stand_in(name, config["weights"])
 
@@ -443,7 +443,7 @@ def _bar(total: int, unit: str) -> tqdm[Any]:
 
 def _environment(config: Mapping[str, Any], net: nn.Module) -> dict[str, Any]:
     from posekit.backends.files import GraphFile
-    from posekit.build import select_device
+    from posekit.weights.load import select_device
 
     device = str(select_device(config["device"]))
     is_graph = isinstance(net, GraphFile)
@@ -481,7 +481,7 @@ def _fraction(metric: Metric) -> float:
 
 
 def _write(config: Mapping[str, Any], outcome: _Outcome, published: Mapping[str, float]) -> None:
-    from posekit.write import write_atomically
+    from posekit.io.write import write_atomically
 
     metrics = {name: _or_null(value) for name, value in outcome.metrics.items()}
     report = {"metrics": metrics, "published": dict(published), "settings": outcome.settings}

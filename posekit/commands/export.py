@@ -18,7 +18,7 @@ import numpy as np
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import nearest
 from posekit.errors import InputError, OutputError, PosekitError
-from posekit.media import read_frames
+from posekit.io import read_frames
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from posekit.commands.export_graph import ExportGraph
     from posekit.commands.export_samples import Samples
-    from posekit.detect import Detector
-    from posekit.estimate import PoseEstimator
     from posekit.spec import DetectorSpec, PoseSpec, Spec
+    from posekit.stages.detect import Detector
+    from posekit.stages.estimate import PoseEstimator
 
 __all__ = ["export"]
 
@@ -185,7 +185,7 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
 
     from posekit.commands.export_graph import ExportGraph
     from posekit.commands.export_samples import take_samples
-    from posekit.hub import STANDS_IN, stand_in
+    from posekit.weights.hub import STANDS_IN, stand_in
 
     network, find = _network(job, values)
     samples = take_samples(
@@ -230,10 +230,10 @@ def _network(
     job: _Job, values: Mapping[str, Any]
 ) -> tuple[PoseEstimator | Detector, Callable[[], Detector] | None]:
     """What is exported, and what makes the detector that finds people for it."""
-    from posekit.detect import Detector
-    from posekit.estimate import PoseEstimator
     from posekit.skeleton import load_skeleton
     from posekit.spec import PoseSpec
+    from posekit.stages.detect import Detector
+    from posekit.stages.estimate import PoseEstimator
 
     search = [Path(folder) for folder in values["search"]]
     weights, of_detector = values["weights"], values["detector_weights"]
@@ -252,7 +252,7 @@ def _load(
     spec: Spec, weights: str | None, search: Sequence[Path], key: str = "weights="
 ) -> nn.Module:
     from posekit.backends.files import GraphFile
-    from posekit.build import load_network
+    from posekit.weights.load import load_network
 
     net = load_network(spec, weights, search=search, key=key)
     if isinstance(net, GraphFile):
@@ -262,8 +262,8 @@ def _load(
 
 def _description(job: _Job, graph: ExportGraph) -> dict[str, Any]:
     """What someone who runs the file needs to know; it also lies in the file itself."""
-    from posekit.detect import Detector
     from posekit.spec import PoseSpec, plain
+    from posekit.stages.detect import Detector
 
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
     normalised = {
@@ -319,7 +319,7 @@ def _write(
 
     from posekit.backends.engines import openvino_core
     from posekit.backends.graphs import quiet_tracing, save_openvino, to_openvino
-    from posekit.hub import STANDS_IN
+    from posekit.weights.hub import STANDS_IN
 
     if job.format == "safetensors":
         mark = {key: found[key] for key in (STANDS_IN,) if key in found}
@@ -366,7 +366,7 @@ def _write_weights(job: _Job, net: nn.Module, path: Path, metadata: dict[str, st
     from safetensors.torch import save
 
     from posekit.backends.outputs import flatten
-    from posekit.build import build_network, load_weights
+    from posekit.weights.load import build_network, load_weights
 
     dtype = getattr(torch, job.dtype)
     state = {
@@ -472,7 +472,7 @@ def _detection_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """From the corners of each box to those of the nearest one of the other side, (m, 2)."""
     from posekit.commands.export_graph import SCORE_THRESHOLD
-    from posekit.detect import Detector
+    from posekit.stages.detect import Detector
 
     distances, differences = [np.zeros((0, 2))], [np.zeros(0)]
     assert isinstance(graph.network, Detector)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from posekit.backends.outputs import describe_outputs, flatten, output_names
 from posekit.codecs.simcc import SimCC
-from posekit.detect import MAX_CANDIDATES, Detector
-from posekit.estimate import PoseEstimator
+from posekit.stages.detect import MAX_CANDIDATES, Detector
+from posekit.stages.estimate import PoseEstimator
 from posekit.transforms.device import batched_nms
 
 __all__ = ["SCORE_THRESHOLD", "ExportGraph"]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posekit.detect import Detector
+from posekit.datasets.synthetic import generate_scene
 from posekit.errors import DownloadError, first_line
-from posekit.estimate import PoseEstimator
-from posekit.training.synthetic import generate_scene
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator
 from posekit.transforms.image import letterbox
 
 __all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "take_samples"]

@@ -9,10 +9,10 @@ from typing import Any
 
 from posekit import cli
 from posekit.apis import check_applies, check_dimension, detector_categories, without_defaults
+from posekit.drawing.window import check_display
 from posekit.errors import InputError, PosekitError
-from posekit.hub import naming_weights
-from posekit.media import is_webcam
-from posekit.show import check_display
+from posekit.io import is_webcam
+from posekit.weights.hub import naming_weights
 
 __all__ = ["add_flags", "join_flags", "main", "override"]
 

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
+from posekit.drawing.window import check_display
 from posekit.errors import InputError
-from posekit.media import check_inputs, is_webcam
+from posekit.io import check_inputs, is_webcam
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
-from posekit.show import check_display
 
 __all__ = ["SCRATCH", "predict"]
 
@@ -110,8 +110,8 @@ def _run(
     total: int | None,
 ) -> None:
     """Fills in a row of the table per image and per video."""
-    from posekit.hub import named_here
     from posekit.predictor import Part, Predictor
+    from posekit.weights.hub import named_here
 
     specs = read_specs(config)
     lifter, detector, own = None, None, "weights="

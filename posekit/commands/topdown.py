@@ -18,12 +18,12 @@ from posekit import cli
 from posekit.apis import check_dimension
 from posekit.commands.inferencer import add_flags, join_flags, override
 from posekit.commands.predict import SCRATCH
+from posekit.drawing.window import check_display
 from posekit.errors import InputError, OutputError, PosekitError
-from posekit.hub import naming_weights
-from posekit.media import is_webcam
-from posekit.show import check_display
+from posekit.io import is_webcam
+from posekit.mmpose.visualizer import dataset_meta
 from posekit.skeleton import load_skeleton
-from posekit.visualizer import dataset_meta
+from posekit.weights.hub import naming_weights
 
 __all__ = ["main"]
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from posekit.datasets.label_values import whole_number
 from posekit.errors import InputError
 from posekit.evaluation.truth import (
     area_of,
@@ -26,7 +27,6 @@ from posekit.evaluation.truth import (
     read_truth,
     whole_numbers,
 )
-from posekit.training.label_values import whole_number
 from posekit.transforms.nms import oks_nms
 
 __all__ = ["WHOLEBODY_PARTS", "BoxAP", "KeypointAP", "Part", "rescored"]

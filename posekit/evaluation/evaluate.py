@@ -17,9 +17,20 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from posekit.config import nearest
-from posekit.detect import Detector
+from posekit.datasets.annotations import PoseLabels, Source, read_pose_labels
+from posekit.datasets.plain_coco import plain_coco
+from posekit.datasets.samples import (
+    DetectionDataset,
+    LiftingDataset,
+    PoseDataset,
+    batches,
+    collate,
+    init_worker,
+    raise_errors,
+    read_factors,
+)
+from posekit.datasets.sources import is_used
 from posekit.errors import InputError
-from posekit.estimate import Crops, PoseEstimator
 from posekit.evaluation.coco import WHOLEBODY_PARTS, BoxAP, KeypointAP, rescored
 from posekit.evaluation.keypoints import (
     AUC,
@@ -33,23 +44,12 @@ from posekit.evaluation.keypoints import (
 )
 from posekit.evaluation.merged import Merged, merged_boxes
 from posekit.evaluation.pose3d import MPJPE
-from posekit.lift import Lifter
-from posekit.media import decode_image
+from posekit.io import decode_image
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
-from posekit.training.annotations import PoseLabels, Source, read_pose_labels
-from posekit.training.datasets import (
-    DetectionDataset,
-    LiftingDataset,
-    PoseDataset,
-    batches,
-    collate,
-    init_worker,
-    raise_errors,
-    read_factors,
-)
-from posekit.training.plain_coco import plain_coco
-from posekit.training.sources import is_used
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import Crops, PoseEstimator
+from posekit.stages.lift import Lifter
 
 __all__ = [
     "POSE_METRICS",

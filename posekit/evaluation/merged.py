@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from posekit.training.datasets import DetectionDataset
-from posekit.training.plain_coco import Coco, plain_coco
-from posekit.training.sources import Source, is_used
+from posekit.datasets.plain_coco import Coco, plain_coco
+from posekit.datasets.samples import DetectionDataset
+from posekit.datasets.sources import Source, is_used
 
 __all__ = ["Merged", "merged_boxes"]
 

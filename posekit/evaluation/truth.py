@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from posekit.datasets.label_files import read_json
+from posekit.datasets.label_values import box_values, flag, is_area, number, whole_number
 from posekit.errors import InputError
-from posekit.training.label_files import read_json
-from posekit.training.label_values import box_values, flag, is_area, number, whole_number
 
 __all__ = ["area_of", "box_of", "extent_of", "points_of", "read_truth", "whole_numbers"]
 

@@ -29,24 +29,26 @@ from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
 from posekit.compose import read_part
 from posekit.config import NO_DETECTOR, locate, read_config
-from posekit.detect import Detector
-from posekit.errors import InputError
-from posekit.estimate import PoseEstimator
-from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
-from posekit.evaluation.pose3d import MPJPE
-from posekit.names import match_names
-from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class
-from posekit.training.annotations import Dataset as DatasetConfig
-from posekit.training.annotations import Source, dataset_skeleton, parse_dataset
-from posekit.training.augment import DetectionAugment, PoseAugment
-from posekit.training.datasets import (
+from posekit.datasets.annotations import Dataset as DatasetConfig
+from posekit.datasets.annotations import Source, dataset_skeleton, parse_dataset
+from posekit.datasets.augment import DetectionAugment, PoseAugment
+from posekit.datasets.plain_coco import named_content
+from posekit.datasets.samples import (
     DetectionDataset,
     LiftingDataset,
     PoseDataset,
     collate,
     init_worker,
 )
+from posekit.datasets.validate import validate
+from posekit.errors import InputError
+from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
+from posekit.evaluation.pose3d import MPJPE
+from posekit.names import match_names
+from posekit.skeleton import Skeleton, load_skeleton
+from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator
 from posekit.training.losses import (
     MotionLoss,
     RTMDetLoss,
@@ -54,8 +56,6 @@ from posekit.training.losses import (
     keypoint_weights,
     pose_loss,
 )
-from posekit.training.plain_coco import named_content
-from posekit.training.validate import validate
 from posekit.transforms.image import Normalize
 
 __all__ = ["DetectionTask", "LiftingTask", "PoseTask", "Task", "make_task"]

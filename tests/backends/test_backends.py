@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from posekit.backends import KINDS, engines, make_backend, why_unavailable
 from posekit.backends.outputs import flatten
-from posekit.build import create_model
-from posekit.detect import Detector
 from posekit.errors import InputError
-from posekit.estimate import PoseEstimator
 from posekit.predictor import load
 from posekit.skeleton import load_skeleton
 from posekit.spec import PoseSpec, load_spec
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator
+from posekit.weights.load import create_model
 from tests.networks import save_seeded_weights
 
 CPU = torch.device("cpu")

@@ -13,10 +13,10 @@ import posekit
 from posekit.backends import make_backend
 from posekit.backends.files import GraphFile
 from posekit.backends.graphs import to_onnx, to_openvino
-from posekit.build import create_model, load_initial_weights
 from posekit.config import PACKAGED
 from posekit.errors import InputError, WeightsError
 from posekit.spec import load_spec
+from posekit.weights.load import create_model, load_initial_weights
 
 DRAWN = "rtmpose-n_drawn-192x128"  # packaged, with its weights
 HEATMAPS = "vitpose-s-simple_coco-256x192"

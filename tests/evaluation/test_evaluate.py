@@ -17,10 +17,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
-from posekit.build import build_network, load_weights
-from posekit.detect import Detector
+from posekit.datasets.annotations import Source, source_skeleton
+from posekit.datasets.samples import DetectionDataset, PoseDataset
 from posekit.errors import InputError
-from posekit.estimate import PoseEstimator
 from posekit.evaluation.evaluate import (
     PoseMetrics,
     box_metric,
@@ -32,15 +31,16 @@ from posekit.evaluation.evaluate import (
     evaluate_pose,
     predict_dataset,
 )
-from posekit.hub import resolve_weights
-from posekit.lift import Lifter
 from posekit.predictor import Part, Predictor
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
-from posekit.training.annotations import Source, source_skeleton
-from posekit.training.datasets import DetectionDataset, PoseDataset
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator
+from posekit.stages.lift import Lifter
+from posekit.weights.hub import resolve_weights
+from posekit.weights.load import build_network, load_weights
+from tests.datasets.sets import coco, save
 from tests.networks import assert_same_poses
-from tests.training.sets import coco, save
 
 SPEC = load_spec("rtmpose-t_body8-256x192")
 assert isinstance(SPEC, PoseSpec)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.outputs import flatten
-from posekit.build import create_model
 from posekit.models.fuse import fold_batch_norms
+from posekit.weights.load import create_model
 
 
 def with_statistics(net: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from posekit.compose import compose_command
 from tests.conftest import ROOT
-from tests.training import sets
+from tests.datasets import sets
 
 MODEL = {
     "net": {

@@ -8,13 +8,13 @@ import pytest
 import torch
 import yaml
 
-from posekit.build import build_network
 from posekit.compose import compose_command
-from posekit.training.datasets import collate
+from posekit.datasets.samples import collate
 from posekit.training.losses import AdaptiveWingLoss, HeatmapLoss
 from posekit.training.tasks import PoseTask, make_task
+from posekit.weights.load import build_network
+from tests.datasets.sets import NAMES
 from tests.training import runs
-from tests.training.sets import NAMES
 
 
 def pose_task(folder: Path, keypoints: str = "discs", **model: object) -> PoseTask:

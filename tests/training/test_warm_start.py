@@ -16,7 +16,8 @@ from posekit.skeleton import load_skeleton
 from posekit.training.tasks import make_task
 from posekit.training.warm_start import initial_network, origin_line
 from tests.conftest import ROOT
-from tests.training import runs, sets
+from tests.datasets import sets
+from tests.training import runs
 from tests.training.runs import losses, weights
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 import posekit
 from posekit.errors import WeightsError
-from posekit.hub import resolve_weights
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
 from posekit.training.export import export_model
+from posekit.weights.hub import resolve_weights
 from tests.networks import reference_state
 from weights_convert.__main__ import main
 from weights_convert.companions import companions, content_digest, file_in_folder

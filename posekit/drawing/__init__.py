@@ -1,0 +1,1 @@
+"""Pictures of poses: over the image, in 3D, and in a window."""

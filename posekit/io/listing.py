@@ -1,0 +1,344 @@
+"""Which files, cameras and URLs the inputs name, and in what order."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.io.video import hide_password
+
+__all__ = [
+    "HEIC_SIGNATURE",
+    "IMAGE_SIGNATURE",
+    "INDEXED_SIGNATURE",
+    "MJPEG_SUFFIXES",
+    "SIGNATURE_LENGTH",
+    "VIDEO_SIGNATURE",
+    "WEB_SCHEMES",
+    "Listing",
+    "Order",
+    "camera_number",
+    "check_inputs",
+    "check_type",
+    "input_files",
+    "is_webcam",
+    "natural_key",
+    "reason_of",
+    "scheme_of",
+    "start_of",
+]
+
+Order = Literal["name", "natural"]
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".apng",
+        ".avif",
+        ".bmp",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mjpeg",
+        ".mjpg",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ts",
+        ".webm",
+        ".wmv",
+    ]
+)
+MJPEG_SUFFIXES = frozenset((".mjpeg", ".mjpg"))
+# Of pictures that often are several.
+MOVING_SUFFIXES = frozenset((".apng", ".avif", ".tif", ".tiff", ".webp"))
+# How the files of an image that OpenCV reads begin.
+IMAGE_SIGNATURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|BM.{4}\0\0\0\0|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP|P[1-7Ff]\s"
+    rb"|\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51|.{4}ftyp(avi[fs]|m[is]f1.*avi[fs])"
+    rb"|#\?R|\x76\x2f\x31\x01|\x59\xa6\x6a\x95",
+    re.DOTALL,
+)
+# FFmpeg has to go to and fro in these videos; live streams are sent in the formats of the others.
+INDEXED_SIGNATURE = re.compile(rb"GIF8|.{4}(ftyp|moov|mdat|wide|free|skip)|RIFF.{4}AVI ", re.DOTALL)
+VIDEO_SIGNATURE = re.compile(
+    INDEXED_SIGNATURE.pattern + rb"|\x1a\x45\xdf\xa3|FLV\x01|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75",
+    re.DOTALL,
+)
+# Photographs that FFmpeg would take for a video of a single frame, or of a part of it.
+HEIC_SIGNATURE = re.compile(rb".{4}ftyp(hei[cxms]|hev[cxms]|m[is]f1)", re.DOTALL)
+SIGNATURE_LENGTH = 64  # bytes
+WEB_SCHEMES = frozenset(("http", "https"))
+STREAM_SCHEMES = frozenset(
+    ["rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "mms", "mmsh"]
+)
+
+
+def check_inputs(
+    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
+) -> int | None:
+    """Sees that files, folders and patterns are there. Nothing is decoded, no iterator consumed.
+
+    Returns:
+        How many frames there are to come; None where videos, URLs or iterators are among them.
+
+    Raises:
+        InputError: no such file, a folder without images, a pattern that nothing matches, a list
+            without elements, or something else altogether.
+    """
+    count = _count(inputs, Listing.of(recursive, include))
+    if count == 0:
+        raise InputError("inputs is empty: name an image, a video or a folder")
+    return count
+
+
+def is_webcam(inputs: Any) -> bool:
+    """True for `webcam` and `webcam:1`."""
+    return isinstance(inputs, str) and camera_number(inputs) is not None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which files of a folder are taken, and in what order those of a folder or a pattern come.
+
+    Attributes:
+        recursive: take its subfolders and its videos too.
+        include: patterns that names must fit.
+        order: "name" goes character by character, as `sorted` does (frame10 before frame2);
+            "natural" takes digits as numbers (frame2 before frame10).
+    """
+
+    recursive: bool = False
+    include: tuple[str, ...] = ()
+    order: Order = "name"
+
+    @classmethod
+    def of(
+        cls, recursive: bool, include: str | Sequence[str] | None, order: Order = "name"
+    ) -> Listing:
+        patterns = (include,) if isinstance(include, str) else tuple(include or ())
+        if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+            raise InputError(f"include must be a pattern such as *.mp4, found {include!r}")
+        if order not in ("name", "natural"):
+            raise InputError(f"order must be name or natural, found {order!r}")
+        return cls(recursive, patterns, order)
+
+    def files(self, text: str) -> list[Path]:
+        """The files that a path, a folder or a pattern stands for, sorted.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not text:
+            raise InputError("inputs has an empty path: name an image, a video or a folder")
+        try:
+            path = Path(text)
+            if path.is_dir():
+                return self._in_folder(path)
+            if path.exists():
+                return [path]
+            if not glob.has_magic(text):
+                raise InputError(f"no such file: {text}")
+            found = self._sorted(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207
+            found = [file for file in found if file.is_file() and _is_media(file)]
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"cannot read {text!r}: {reason_of(error)}") from None
+        if not found:
+            raise InputError(f"no such file, and no image or video matches the pattern: {text}")
+        return found
+
+    def _in_folder(self, folder: Path) -> list[Path]:
+        names: list[Path] = []
+        for root, folders, files in os.walk(folder, onerror=_reraise):
+            folders[:] = [name for name in folders if self.recursive and not name.startswith(".")]
+            names += [Path(root, name) for name in files if not name.startswith(".")]
+        videos = self.recursive or bool(self.include)
+        chosen = [name for name in self._sorted(names) if self._matches(name.relative_to(folder))]
+        found = [file for file in chosen if file.is_file() and _is_media(file, videos=videos)]
+        if found:
+            return found
+        if self.include:
+            raise InputError(
+                f"no image or video in the folder {folder} matches {' or '.join(self.include)}"
+            )
+        if any(map(_is_media, names)):
+            raise InputError(
+                f"no images in the folder {folder}, but videos: name them, for instance "
+                f"'{folder / '*'}'"
+            )
+        raise InputError(f"no images in the folder {folder}")
+
+    def _sorted(self, paths: Iterable[Path]) -> list[Path]:
+        return sorted(paths, key=natural_key if self.order == "natural" else None)
+
+    def _matches(self, path: Path) -> bool:
+        return not self.include or any(
+            fnmatch.fnmatchcase(
+                (path.as_posix() if "/" in pattern else path.name).lower(), pattern.lower()
+            )
+            for pattern in self.include
+        )
+
+
+def natural_key(path: Path) -> tuple[Any, ...]:
+    """Sorts paths so that digits, of any alphabet, count as the number that they are.
+
+    Upper and lower case are alike; names that differ in nothing else, such as `a1` and `A01`, come
+    in the order of their characters. Folders come one after the other.
+    """
+    # The suffix by itself: `a.png` comes before `a1.png`.
+    parts = map(Path, path.parts)
+    return tuple((_numbered(part.stem), _numbered(part.suffix), part.name) for part in parts)
+
+
+def _numbered(text: str) -> list[str | int]:
+    """Text and numbers in turn, beginning with text."""
+    runs = re.split(r"(\d+)", text.casefold())
+    return [int(run) if index % 2 else run for index, run in enumerate(runs)]
+
+
+def _reraise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _is_media(path: Path, *, videos: bool = True) -> bool:
+    """True for the suffix or the first bytes of an image (or a video).
+
+    A HEIC photograph is an image too: that it cannot be read is said when its turn comes.
+    """
+    suffix = path.suffix.lower()
+    if suffix in MJPEG_SUFFIXES and not videos:  # though it begins as a JPEG
+        return False
+    if suffix in IMAGE_SUFFIXES or (videos and suffix in VIDEO_SUFFIXES):
+        return True
+    try:
+        start = start_of(path)
+    except InputError:
+        return False
+    signatures = [IMAGE_SIGNATURE, HEIC_SIGNATURE, *([VIDEO_SIGNATURE] if videos else [])]
+    return any(signature.match(start) for signature in signatures)
+
+
+def start_of(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file")
+        with path.open("rb") as file:
+            start = file.read(SIGNATURE_LENGTH)
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {reason_of(error)}") from None
+    if not start:
+        raise InputError(f"{path} is empty")
+    return start
+
+
+def check_type(inputs: Any) -> None:
+    # A tensor is iterable too: over its rows.
+    refused = isinstance(inputs, bytes | bytearray | dict) or hasattr(inputs, "__torch_function__")
+    if refused or not isinstance(inputs, str | os.PathLike | np.ndarray | Iterable):
+        raise InputError(
+            "inputs must be a path, a URL, a folder, a NumPy image or a list of these, "
+            f"found {type(inputs).__name__}"
+        )
+
+
+def _count(inputs: Any, listing: Listing) -> int | None:
+    """How many frames, None where that is not known."""
+    check_type(inputs)
+    if isinstance(inputs, np.ndarray):
+        return len(inputs) if inputs.ndim == 4 else 1
+    if isinstance(inputs, str | os.PathLike):
+        text = os.fsdecode(inputs)
+        if camera_number(text) is not None or scheme_of(text):
+            return None
+        files = listing.files(text)
+        images = all(file.suffix.lower() in IMAGE_SUFFIXES - MOVING_SUFFIXES for file in files)
+        return len(files) if images else None
+    if not isinstance(inputs, Sequence):
+        return None
+    counts = [_count(item, listing) for item in inputs]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def input_files(
+    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
+) -> list[Path]:
+    """The files that inputs name, as far as is known before they are read; see `read_frames`."""
+    if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes):
+        lists = [input_files(item, recursive=recursive, include=include) for item in inputs]
+        return [file for files in lists for file in files]
+    if not isinstance(inputs, str | os.PathLike):
+        return []
+    text = os.fsdecode(inputs)
+    try:
+        if camera_number(text) is None and not scheme_of(text):
+            return Listing.of(recursive, include).files(text)
+    except InputError:  # which is told when its turn comes
+        pass
+    return []
+
+
+def camera_number(text: str) -> int | None:
+    """1 of `webcam:1`, None for what is no camera."""
+    name, _, number = text.partition(":")
+    if name != "webcam":
+        return None
+    if text != "webcam" and not (number.isascii() and number.isdigit()):
+        raise InputError(f"a camera is webcam or webcam:NUMBER, found {text}")
+    return int(number or 0)
+
+
+def scheme_of(text: str) -> str:
+    """`rtsp` of `rtsp://host`, nothing for a path."""
+    scheme, separator, _ = text.partition("://")
+    scheme = scheme.lower()
+    if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
+        return ""
+    if scheme not in WEB_SCHEMES | STREAM_SCHEMES:
+        known = ", ".join(sorted(WEB_SCHEMES | STREAM_SCHEMES))
+        raise InputError(f"{hide_password(text)} must be a path or a URL of {known}")
+    try:
+        urllib.parse.urlsplit(text)
+    except ValueError as error:
+        raise InputError(f"{hide_password(text)} is not a URL: {error}") from None
+    return scheme
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of the system or of a connection says, in a few words."""
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(reason or error or type(error).__name__)

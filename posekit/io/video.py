@@ -1,0 +1,411 @@
+"""Videos, streams and cameras in. Pixels are BGR, uint8."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import av
+import cv2
+import numpy as np
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from posekit.errors import InputError
+from posekit.io.video_writer import MAX_FPS, VideoWriter
+
+__all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "hide_password"]
+
+TIMEOUT = 10.0  # seconds without anything from a server
+DAMAGED = "data is missing or damaged"
+UNKNOWN_COLOURS = "its colours are of a kind that FFmpeg does not convert"
+DEFAULT_FPS = Fraction(25)  # of what does not say, or nothing that can be
+MIN_FPS = Fraction(1, 1001)
+# OpenCV's constants for quarter turns against the clock.
+TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class Readable(Protocol):
+    """A binary file that is open, or a part of one."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class VideoReader:
+    """The frames of a video or a stream, once, in the order in which they are shown.
+
+    Frames are upright: turned by quarters as the file says. Pixels that are not square are left
+    so, and a mirroring that a file asks for is not done, as in OpenCV.
+
+    Args:
+        source: a path, a URL that FFmpeg knows, such as `rtsp://...`, or an open binary file.
+        name: for messages; None takes the path or the URL.
+        container_format: FFmpeg's name of it; None finds out from the content.
+        timing: the number of frames and their rate, where these are known better than by FFmpeg.
+        timeout: seconds without anything from a server after which it is given up.
+
+    Attributes:
+        name: for messages.
+        size: (w, h) of the first frame, upright, in pixels.
+        fps: frames per second, on average.
+        num_frames: how many the file says it has; None where it does not say.
+        live: it is not a file, and does not say how long it lasts.
+        is_picture: a GIF or an AVIF that is not animated.
+
+    Raises:
+        InputError: no such file, or no frame of it can be decoded.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Readable,
+        *,
+        name: str | None = None,
+        container_format: str | None = None,
+        timing: tuple[int, Fraction] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        text = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+        self.name = name or hide_password(text or "the video")
+        self._file: BinaryIO | None = None
+        self._container: av.container.InputContainer | None = None
+        self._fault: Exception | str | None = None
+        self.num_frames: int | None = None
+        try:
+            if text is not None and "://" not in text:
+                # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
+                self._file = _open_file(Path(text))
+                source = self._file
+            self._open(source, container_format, timeout)
+            if timing is not None:
+                self.num_frames, self.fps = timing
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, source: Any, container_format: str | None, timeout: float) -> None:
+        url = isinstance(source, str)
+        try:
+            self._container = av.open(
+                source,
+                format=container_format,
+                timeout=timeout if url else None,
+                options={"rtsp_flags": "prefer_tcp"} if url else {},
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            why = _why(error)
+            if self._file is not None and _is_mp4(self._file):
+                why += "; its index (moov) may be missing, as in a recording that was cut off"
+            raise InputError(f"{self.name} cannot be read as a video: {why}") from None
+        self._stream = stream = self._video_stream()
+        rates = (stream.average_rate, stream.guessed_rate, DEFAULT_FPS)
+        self.fps = next(Fraction(rate) for rate in rates if rate and MIN_FPS <= rate <= MAX_FPS)
+        self.num_frames = stream.frames or None
+        seekable = getattr(source, "seekable", lambda: False)
+        self.is_picture = self.num_frames == 1 and self._is_animation()
+        self.live = not seekable() and not self._container.duration  # FLV says 0
+        # Frame threads would keep several frames back, which delays what is live.
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        self._frames = self._decode()
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(
+                f"{self.name} cannot be read as a video: no frame of it can be decoded: "
+                f"{_why(self._fault or 'it has none')}"
+            )
+        image, self._start = first
+        self.size = (image.shape[1], image.shape[0])
+        # An iterator lets go of what it has given; a list would keep the image.
+        self._frames = itertools.chain(iter([first]), self._frames)
+
+    def _video_stream(self) -> VideoStream:
+        """The best stream of pictures that FFmpeg has a decoder for."""
+        assert self._container is not None
+        best = self._container.streams.best("video")
+        streams = [stream for stream in (best, *self._container.streams.video) if stream]
+        pictures = [
+            stream
+            for stream in streams
+            if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic
+        ]
+        if not pictures:
+            raise InputError(
+                f"{self.name} has no pictures: it may be a sound or a text file, or FFmpeg does "
+                "not know its codec"
+            )
+        # PyAV has no context, whatever its types say, for a codec that FFmpeg has no decoder for.
+        known = next((stream for stream in pictures if stream.codec_context is not None), None)
+        if known is None:
+            raise InputError(
+                f"{self.name} cannot be read as a video: FFmpeg does not know its codec, or what "
+                "the file says about it is damaged; convert it to H.264, or copy it again"
+            )
+        return known
+
+    def _is_animation(self) -> bool:
+        """Whether it is of a kind that has single pictures too."""
+        assert self._container is not None
+        if self._container.format.name == "gif":
+            return True
+        if self._file is None:
+            return False
+        # It was opened already: what FFmpeg reads next it looks for itself.
+        position = self._file.tell()
+        self._file.seek(4)
+        brand = self._file.read(8)
+        self._file.seek(position)
+        return brand in (b"ftypavif", b"ftypavis")
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Images (H, W, 3), BGR, uint8, each with the seconds since the first.
+
+        Where times go back, as in a file that was joined of several, a part follows on the one
+        before it. The seconds of a live source are those of the clock on the wall.
+
+        Raises:
+            InputError: after the last frame, where frames are damaged or missing, or where a live
+                source has ended.
+        """
+        begin = time.monotonic()
+        shift, last = Fraction(0), Fraction(0)
+        for count in itertools.count():
+            image, pts = next(self._frames, (None, None))
+            if image is None:
+                self._check_end(count)
+                return
+            seconds = count / self.fps
+            if pts is not None and self._start is not None and self._stream.time_base:
+                seconds = (pts - self._start) * self._stream.time_base + shift
+            if seconds < last:
+                shift += last + 1 / self.fps - seconds
+                seconds = last + 1 / self.fps
+            last = seconds
+            # A stream's own times may be invented, as those of MJPEG are.
+            yield image, time.monotonic() - begin if self.live else float(seconds)
+            del image
+
+    def close(self) -> None:
+        """Closes the file; frames that were given stay as they are."""
+        if self._container is not None:
+            self._container.close()
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _decode(self) -> Iterator[tuple[np.ndarray, int | None]]:
+        """All images that can be decoded, upright, and their times in the stream's units.
+
+        Why others cannot is kept in `_fault`.
+        """
+        for packet in self._packets():
+            try:
+                frames = self._stream.codec_context.decode(packet)
+            except (av.FFmpegError, OSError) as error:
+                self._fault = self._fault or error
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self._fault = self._fault or DAMAGED
+                try:
+                    image = _upright(frame)
+                except (av.FFmpegError, OSError, ValueError) as error:
+                    self._fault = self._fault or f"{UNKNOWN_COLOURS}: {_why(error)}"
+                    continue
+                yield image, frame.pts
+                del image
+
+    def _packets(self) -> Iterator[Packet[Any] | None]:
+        """The stream's packets, then None, which asks the decoder for what it still holds."""
+        assert self._container is not None
+        end = Fraction(0)
+        gaps = _Gaps()
+        # Sound is read along, though not decoded: it shows where a file was cut off.
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._fault = self._fault or error
+                break
+            if packet is None:
+                break
+            if gaps.is_behind(packet):
+                self._fault = self._fault or DAMAGED
+            if packet.pts is not None and packet.time_base is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            if packet.size and packet.stream.index == self._stream.index:
+                yield packet
+        if gaps.pending:
+            self._fault = self._fault or DAMAGED
+        yield None
+        duration = Fraction(self._container.duration or 0, av.time_base)
+        # Matroska and WebM stop without a word where they were cut; other formats may be wrong
+        # about how long they last.
+        if "matroska" in self._container.format.name and 0 < end < duration - 1:
+            self._fault = self._fault or (
+                f"it ends at {float(end):.1f} of {float(duration):.1f} seconds"
+            )
+
+    def _check_end(self, count: int) -> None:
+        if self.live:
+            why = _why(self._fault or "the sender closed it")
+            raise InputError(f"the stream {self.name} ended after {count} frames: {why}")
+        if self._fault is not None:
+            total = f" of {self.num_frames}" if self.num_frames else ""
+            raise InputError(
+                f"{self.name} is damaged or cut short: {count}{total} frames could be read: "
+                f"{_why(self._fault)}; copy or download it again"
+            )
+
+
+class _Gaps:
+    """Tells where packets are missing from where files were joined.
+
+    Transport streams number their packets, and where the numbers jump, FFmpeg marks what comes just
+    before. In files that were joined nothing is missing there if a key frame comes next, and comes
+    when it is due: right then, or back at where a file begins.
+
+    Attributes:
+        pending: of streams by their index, how many packets may come before such a key frame.
+    """
+
+    # FFmpeg's parsers keep the last packet back, so that the mark may be on the one before.
+    PATIENCE = 2
+
+    def __init__(self) -> None:
+        self.pending: dict[int, int] = {}
+        self._last: dict[int, Packet[Any]] = {}
+
+    def is_behind(self, packet: Packet[Any]) -> bool:
+        """Takes the next packet; True where others are missing before it."""
+        if not packet.size:
+            return False
+        stream = packet.stream.index
+        missing = False
+        if stream in self.pending:
+            self.pending[stream] -= 1
+            joined = self._begins_a_file(packet)
+            if joined or not self.pending[stream]:
+                del self.pending[stream]
+                missing = not joined
+        if packet.is_corrupt:
+            self.pending.setdefault(stream, self.PATIENCE)
+        self._last[stream] = packet
+        return missing
+
+    def _begins_a_file(self, packet: Packet[Any]) -> bool:
+        last = self._last[packet.stream.index]
+        if not packet.is_keyframe or packet.dts is None or last.dts is None:
+            return False
+        return packet.dts <= last.dts + 1.5 * (last.duration or 0)
+
+
+class CameraReader:
+    """The frames of a camera, once, as they come; the same face as `VideoReader`.
+
+    Args:
+        device: its number, or what else OpenCV opens, such as `/dev/video0`.
+
+    Raises:
+        InputError: it cannot be opened, or gives no frame.
+    """
+
+    num_frames = None
+    live = True
+    is_picture = False
+
+    def __init__(self, device: int | str = 0) -> None:
+        self.name = f"camera {device}"
+        self._capture = cv2.VideoCapture(device)
+        # What the driver keeps is old by the time that it is asked for.
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        done, image = self._capture.read()
+        if not done:
+            self.close()
+            raise InputError(
+                f"{self.name} cannot be opened: it is not there, another program has it, or it may "
+                "not be used; webcam:0 is the first, webcam:1 the second"
+            )
+        self._first: np.ndarray | None = image
+        self.size = (int(image.shape[1]), int(image.shape[0]))
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        # Many a driver says 0 or nothing.
+        self.fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else Fraction(30)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Images (H, W, 3), BGR, uint8, each with the seconds since the first.
+
+        Raises:
+            InputError: after the last frame: a camera does not end by itself.
+        """
+        start = time.monotonic()
+        for count in itertools.count():
+            done, image = (True, self._first) if self._first is not None else self._capture.read()
+            self._first = None
+            if not done:
+                raise InputError(
+                    f"the stream of {self.name} ended after {count} frames: it is gone"
+                )
+            yield image, time.monotonic() - start
+            del image
+
+    def close(self) -> None:
+        """Gives the camera back."""
+        self._capture.release()
+
+    def __enter__(self) -> CameraReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def hide_password(url: str) -> str:
+    """A URL without its user's password."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator or "@" not in host:
+        return url
+    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        if path.is_file() and not path.stat().st_size:
+            raise InputError(f"{path} is empty")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _is_mp4(file: BinaryIO) -> bool:
+    file.seek(4)
+    return file.read(4) in (b"ftyp", b"mdat", b"free", b"wide")
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W, 3), BGR, uint8."""
+    # PyAV before 18 heeds a frame's matrix only where another one is named for the result, which
+    # has none: it is BGR.
+    source, result = ("ITU709", "ITU601") if frame.colorspace == 1 else (None, None)
+    bgr = frame.reformat(format="bgr24", src_colorspace=source, dst_colorspace=result)
+    image = bgr.to_ndarray()
+    turn = TURNS.get(round(frame.rotation / 90) * 90 % 360)
+    return np.asarray(image if turn is None else cv2.rotate(image, turn))
+
+
+def _why(fault: Exception | str) -> str:
+    return getattr(fault, "strerror", None) or str(fault)

@@ -1,0 +1,1 @@
+"""MMPose's own interfaces on posekit; `posekit.apis` has them under one name."""

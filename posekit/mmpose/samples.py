@@ -1,0 +1,50 @@
+"""Results as MMPose's data samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posekit.mmpose.structures import InstanceData, PoseDataSample
+from posekit.skeleton import Skeleton
+from posekit.transforms.affine import boxes_to_cs
+
+__all__ = ["data_sample"]
+
+
+def data_sample(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    image_shape: tuple[int, int],
+    image_path: str | None,
+    skeleton: Skeleton,
+    input_size: tuple[int, int],
+    padding: float,
+) -> PoseDataSample:
+    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K), boxes (n, 5)."""
+    corners, box_scores = boxes[:, :4].astype(np.float32), boxes[:, 4].astype(np.float32)
+    centers, scales = boxes_to_cs(corners, input_size=input_size, padding=padding)
+    return PoseDataSample(
+        metainfo={
+            "ori_shape": image_shape,
+            "img_path": image_path,
+            "input_size": input_size,
+            "flip_indices": list(skeleton.flip_indices),
+            "img_shape": image_shape,
+        },
+        gt_instances=InstanceData(
+            bboxes=corners,
+            bbox_centers=centers,
+            bbox_scales=scales,
+            bbox_scores=box_scores,
+        ),
+        gt_instance_labels=InstanceData(),
+        pred_instances=InstanceData(
+            keypoints=keypoints.astype(np.float64),
+            bbox_scores=box_scores.copy(),
+            bboxes=corners.copy(),
+            keypoint_scores=scores,
+            keypoints_visible=scores.copy(),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What happens to a frame: detect, estimate, track, smooth, lift."""

@@ -1,0 +1,220 @@
+"""Images -> boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posekit.backends import Backend, choose_backend
+from posekit.errors import InputError
+from posekit.spec import DetectorSpec
+from posekit.stages.finite import check_finite
+from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
+from posekit.transforms.image import Normalize, letterbox
+from posekit.transforms.nms import nms
+
+__all__ = ["Detections", "Detector"]
+
+# Images that go through the network at once on a CPU, where they may: more would only take memory.
+MAX_TOGETHER = 16
+# Boxes of an image that a GPU looks at; where more pass the score threshold, the processor does.
+MAX_CANDIDATES = 512
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector found in one image, best first.
+
+    Attributes:
+        boxes_xyxy: (n, 4), float32, in pixels of the image.
+        scores: (n,), float32, 0 to 1.
+        labels: (n,), indices of the detector's classes.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, chosen: np.ndarray) -> Detections:
+        return Detections(self.boxes_xyxy[chosen], self.scores[chosen], self.labels[chosen])
+
+    def select(
+        self, categories: Collection[int], *, score_threshold: float, nms_threshold: float
+    ) -> Detections:
+        """Those of some classes and above a score, without the ones that overlap a better one."""
+        wanted = np.isin(self.labels, list(categories)) & (self.scores > score_threshold)
+        subset = self[wanted]
+        return subset[nms(subset.boxes_xyxy, subset.scores, nms_threshold, pixel_offset=1.0)]
+
+
+class Detector:
+    """A detection network with its pre- and post-processing.
+
+    Args:
+        net: the network, on its device.
+        spec: its description.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
+            it is, or for a graph the fastest engine.
+    """
+
+    def __init__(
+        self, net: nn.Module, spec: DetectorSpec, *, backend: Backend | str | None = None
+    ) -> None:
+        parameter = next(net.parameters())
+        self.net = net
+        self.spec = spec
+        self.codec = spec.codec.make()
+        self.classes: tuple[str, ...] = spec.classes
+        self.input_size: tuple[int, int] = spec.input_size
+        self.run: Backend = choose_backend(net, self.input_size, backend)
+        self.pad_value: int = spec.pad_value
+        self.keep_ratio: bool = spec.keep_ratio
+        self.clip_boxes: bool = spec.clip_boxes
+        self.nms_threshold: float = spec.nms_threshold
+        self.max_detections: int = spec.max_detections
+        self.normalize = Normalize(
+            **spec.normalization, device=parameter.device, dtype=parameter.dtype
+        )
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: Sequence[np.ndarray | Tensor], *, score_threshold: float = 0.05
+    ) -> list[Detections]:
+        """Boxes of each image.
+
+        Args:
+            images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
+            score_threshold: lower ones are left out before suppression.
+
+        Raises:
+            WeightsError: the network gives NaN.
+        """
+        placed = place_images(images, self.normalize.device)
+        tensors = [image for image in placed if isinstance(image, Tensor)]
+        if tensors:
+            return self._detect_on_device(tensors, score_threshold)
+        arrays = [image for image in placed if isinstance(image, np.ndarray)]
+        # The same boxes come out whatever the chunk; most engines gain nothing by a batch either.
+        size = MAX_TOGETHER if getattr(self.run, "computes_images_apart", False) else 1
+        return [
+            detections
+            for start in range(0, len(arrays), size)
+            for detections in self._detect(arrays[start : start + size], score_threshold)
+        ]
+
+    def _detect(self, images: Sequence[np.ndarray], score_threshold: float) -> list[Detections]:
+        width, height = self.input_size
+        batch = np.empty((len(images), height, width, 3), np.uint8)
+        factors = [
+            letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
+            for image, out in zip(images, batch, strict=True)
+        ]
+        found = zip(*self._scored_boxes(batch, factors), strict=True)
+        return [self._suppress(boxes, scores, score_threshold) for boxes, scores in found]
+
+    def _detect_on_device(
+        self, images: Sequence[Tensor], score_threshold: float
+    ) -> list[Detections]:
+        """All steps on the device, and one transfer from it."""
+        batch, factors = letterbox_batch(
+            images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
+        )
+        boxes, scores = self._scored_boxes(batch, factors)
+        num_classes = scores.shape[2]
+        flat = scores.flatten(1)  # (N, A * C)
+        best, places = _largest(flat, min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
+        labels = places % num_classes
+        cells = (places // num_classes)[..., None].expand(-1, -1, 4)
+        candidates = boxes.gather(1, cells)  # (N, k, 4)
+        valid = best > score_threshold
+        # A few images at a time: it takes (k, k) numbers of each.
+        parts = [
+            batched_nms(*part, self.nms_threshold)
+            for part in zip(candidates.split(8), valid.split(8), labels.split(8), strict=True)
+        ]
+        kept, final = (torch.cat(found) for found in zip(*parts, strict=True))
+        final = final & ((flat > score_threshold).sum(dim=1) == valid.sum(dim=1))
+        columns = [best, labels, kept, final[:, None].expand_as(kept)]
+        packed = torch.cat([candidates, torch.stack(columns, dim=-1)], dim=-1).cpu().numpy()
+        # NaN counts as the largest there is in `topk`, and passes a threshold that is asked for so.
+        self._check(packed[~(packed[..., 4] <= score_threshold), :5])
+        return [
+            _unpack(rows, self.max_detections)
+            if rows[0, 7]
+            else self._suppress(boxes[index], scores[index], score_threshold)
+            for index, rows in enumerate(packed)
+        ]
+
+    def _scored_boxes(
+        self, batch: np.ndarray | Tensor, factors: Sequence[tuple[float, float]]
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
+        boxes, scores = self.boxes_in_input(self.run(self.normalize(batch)))
+        inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)  # (N, 1, 4)
+        return boxes * to_device(inverses, boxes.device), scores
+
+    def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
+        """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""
+        width, height = self.input_size
+        _check_levels(outputs[0], self.codec.strides, self.input_size)
+        boxes, scores = self.codec.decode(outputs)
+        if self.clip_boxes:
+            x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+            boxes = torch.stack([x, y], dim=-1).flatten(-2)
+        # A box that is NaN keeps its score, and is noticed later.
+        no_area = (boxes[..., 2:] <= boxes[..., :2]).any(dim=-1, keepdim=True)
+        return boxes, scores.masked_fill(no_area, 0)
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, score_threshold: float) -> Detections:
+        """Of boxes (A, 4) and scores (A, C), those that no better one of their class overlaps."""
+        # NaN is not below any threshold.
+        cells, labels = (~(scores <= score_threshold)).nonzero(as_tuple=True)
+        # Few cells pass: only those leave the device.
+        found = Detections(
+            boxes[cells].cpu().numpy(), scores[cells, labels].cpu().numpy(), labels.cpu().numpy()
+        )
+        self._check(found.boxes_xyxy, found.scores)
+        # Boxes of different classes are moved apart, so that they never overlap.
+        extent = found.boxes_xyxy.max(initial=0.0) + 1
+        moved = found.boxes_xyxy + (found.labels * extent).astype(np.float32)[:, None]
+        return found[nms(moved, found.scores, self.nms_threshold, max_kept=self.max_detections)]
+
+    def _check(self, *found: np.ndarray) -> None:
+        check_finite("the detector", self.normalize.dtype, *found)
+
+
+def _check_levels(
+    levels: Sequence[Tensor], strides: Sequence[int], input_size: tuple[int, int]
+) -> None:
+    """Boxes would be elsewhere with other strides than the network's, without a word."""
+    found = [tuple(level.shape[-2:]) for level in levels]
+    width, height = input_size
+    expected = [(math.ceil(height / s), math.ceil(width / s)) if s > 0 else () for s in strides]
+    if found != expected:
+        raise InputError(
+            f"codec.strides are {list(strides)}, but the network gives maps of {found} cells "
+            f"(height, width) for an input of {width}x{height}: set the strides that it has"
+        )
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As `topk` of (N, A), but ties keep their order, as they do in `nms`."""
+    best, places = scores.topk(count)
+    places, order = places.sort(dim=1)
+    best, order = best.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return best, places.gather(1, order)
+
+
+def _unpack(rows: np.ndarray, max_detections: int) -> Detections:
+    """Rows (k, 8), best first: box, score, label, whether it is kept."""
+    rows = rows[rows[:, 6] > 0][:max_detections]
+    return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))

@@ -1,0 +1,1 @@
+"""Weights from files, URLs and the Hub into networks, with a cache."""

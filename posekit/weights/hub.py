@@ -1,0 +1,539 @@
+"""A model's name -> a local safetensors file: found, downloaded, verified, converted, cached.
+
+The order is: what the user named; what comes with the package; the cache; the user's own mirror;
+the sources of the table.
+
+Environment variables, read at each call:
+    POSEKIT_CACHE: the cache's folder; else `posekit` in `XDG_CACHE_HOME` or `~/.cache`.
+    POSEKIT_HUB_NAMESPACE: an organisation of the Hub that mirrors models as
+        `<organisation>/<model>/model.safetensors`; asked before the table's sources.
+    HF_HUB_OFFLINE: nothing is downloaded, from the Hub or elsewhere.
+    HF_ENDPOINT: another Hub server.
+`huggingface_hub` itself reads the rest, such as HF_HOME, once: when it is first imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from filelock import FileLock
+
+from posekit.checkpoints import Source
+from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
+from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
+from posekit.weights.download import (
+    BLOCK,
+    download,
+    download_from_hub,
+    is_offline,
+    is_resumable,
+    one_line,
+    parse_hub,
+    quiet_hub,
+)
+from weights_convert import CONVERTER_VERSION
+from weights_convert.companions import companions, content_digest, file_in_folder
+
+if TYPE_CHECKING:
+    from posekit.spec import Component
+
+__all__ = [
+    "cache_dir",
+    "is_graph",
+    "model_in_file",
+    "named_here",
+    "naming_weights",
+    "resolve_weights",
+    "stand_in",
+]
+
+log = logging.getLogger(__name__)
+
+
+class _Wanted(NamedTuple):
+    """What weights are for: a model's public name and its network."""
+
+    model: str
+    net: Component
+
+
+# Writes a downloaded file (first path) as posekit weights (second path).
+Converter = Callable[[Path, Path], None]
+# Why a posekit file is not what is asked for; None where it is.
+Check = Callable[[Path], str | None]
+
+MIRROR_FILE = "model.safetensors"
+STANDS_IN = "stands_in"  # metadata: what a file holds in place of the published weights
+
+# The first digits of the file's SHA-256 end an official name, before an optional date. Where no
+# letter is among them, nor a date behind them, they may as well be a date or the number of a step.
+_DIGITS_IN_NAME = re.compile(r"[-_](?=\d*[a-f]|\d+[-_]20)([0-9a-f]{7,8})(?:[-_]20\d{6})?\.pth$")
+
+
+def resolve_weights(
+    model: str,
+    weights: str | Path | None = None,
+    *,
+    net: Component | None = None,
+    key: str = "weights=",
+) -> Path:
+    """The local posekit safetensors file of a model.
+
+    A local graph whose weights cannot be read, as a quantised one, is returned as it is: engines
+    run it, see `posekit.backends.files.GraphFile`.
+
+    Args:
+        model: a public name.
+        weights: a file in any layout that `weights_convert` reads, the folder of a model that
+            holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
+            not asked for again. `#sha256=...` behind a URL refuses a file with another hash.
+            None or "published" takes the published weights.
+        net: the network that the weights are for; None takes that of the packaged configuration,
+            which is also what published weights of a packaged model have to fit.
+        key: how the user gives these weights, as errors name it.
+
+    Raises:
+        WeightsError: no such file, a damaged one, or one that does not fit the model.
+        DownloadError: no source gave the weights; lists each one and why.
+        InputError: the cache cannot be written, or `weights` is a URL of another kind.
+        UnknownModelError: no packaged configuration has that name, and there is no `net`.
+    """
+    weights = None if weights == "published" else weights
+    if weights is None and (packaged := PACKAGED / f"{model}.safetensors").is_file():
+        return packaged
+    if net is None or (weights is None and model in model_names()):
+        from posekit.spec import load_spec
+
+        net = load_spec(model).net
+    wanted = _Wanted(model, net)
+    if weights is None:
+        return _published(wanted, key)
+    if "://" in (text := os.fspath(weights)):
+        return _from_url(wanted, text, key)
+    return _from_file(wanted, Path(text).expanduser())
+
+
+_keys: ContextVar[Mapping[str, str] | None] = ContextVar("_keys", default=None)
+
+
+@contextmanager
+def naming_weights(keys: Mapping[str, str]) -> Iterator[None]:
+    """Errors name weights as the user of another interface gives them.
+
+    Args:
+        keys: posekit's key -> that interface's, each up to the value, as
+            `{"detector_weights=": "--det-weights "}`.
+    """
+    token = _keys.set(keys)
+    try:
+        yield
+    finally:
+        _keys.reset(token)
+
+
+def named_here(key: str) -> str:
+    """What a key of weights is called in the interface that is used, see `naming_weights`."""
+    return (_keys.get() or {}).get(key, key)
+
+
+def cache_dir() -> Path:
+    """The folder that holds converted weights in `models/` and unfinished ones in `downloads/`."""
+    if named := os.environ.get("POSEKIT_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "posekit"
+
+
+def stand_in(model: str, weights: str | Path | None = None) -> str | None:
+    """What was loaded in place of a model's published weights; None where nothing stands in.
+
+    Args:
+        model: a public name.
+        weights: as `resolve_weights` was given them; a file may be an export of a stand-in.
+    """
+    if weights in (None, "published"):
+        path = _cache_path(model)
+    elif "://" in (text := os.fspath(weights)):
+        return None
+    else:
+        path = Path(text).expanduser()
+    return _metadata(path).get(STANDS_IN) if path.is_file() else None
+
+
+def model_in_file(path: Path) -> str | None:
+    """The model that a file of posekit weights says it is for; None for any other file."""
+    return _metadata(path).get("model")
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    header = _read_header(path)
+    return {} if header is None else header[0]
+
+
+def _published(wanted: _Wanted, key: str) -> Path:
+    model = wanted.model
+    row = find_checkpoint(model)
+    sources = list(row.sources) if row else []
+    _set_aside(model, row.superseded if row else ())
+    if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
+        sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_FILE}"))
+    convert = functools.partial(_convert, wanted=wanted)
+    unfit = functools.partial(_unfit, wanted=wanted)
+
+    def fetch(output: Path) -> None:
+        _fetch_first(model, sources, output, convert, unfit, key)
+
+    path = _cached(model, fetch, unfit)
+    if other := _metadata(path).get(STANDS_IN):
+        log.warning(
+            "%s: the weights are a stand-in, %s; the published figures are not theirs. To ask for "
+            "the published ones again, remove %s",
+            *(model, other, path),
+        )
+    return path
+
+
+def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
+    if not text.startswith(("https://", "http://", "hf://")):
+        raise InputError(f"expected weights from https://, http:// or hf://, found '{text}'")
+    url, _, fragment = text.partition("#")
+    digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
+    if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
+        raise InputError(
+            f"expected 8 to 64 hexadecimal digits behind #sha256=, found '{digest}' in {text}"
+        )
+    if url.startswith("hf://"):
+        parse_hub(url)
+    sources = [Source(url, digest)]
+    convert = functools.partial(_convert, wanted=wanted)
+
+    def fetch(output: Path) -> None:
+        _fetch_first(wanted.model, sources, output, convert, lambda path: None, key)
+
+    name = f"{wanted.model}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return _cached(name, fetch, functools.partial(_outgrown, wanted=wanted))
+
+
+def _from_file(wanted: _Wanted, path: Path) -> Path:
+    """A posekit file as it is; any other is converted into the cache, once per content."""
+    try:
+        if path.is_dir():
+            path = file_in_folder(path)
+        if not path.is_file():
+            raise WeightsError(f"cannot read the weights {path}: no such file")
+        if _is_posekit(path):
+            if fault := _fault(path):
+                raise WeightsError(f"the weights {path} are damaged: {fault}")
+            return path
+        if is_graph(path) and not _has_weights(path, wanted.net):
+            companions(path)  # which an engine opens by itself
+            return path
+        key = content_digest(path)[:12]
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
+    unfit = functools.partial(_outgrown, wanted=wanted)
+    return _cached(f"{wanted.model}-{key}", lambda output: _convert(path, output, wanted), unfit)
+
+
+def _cache_path(stem: str) -> Path:
+    return cache_dir() / "models" / f"{stem}.safetensors"
+
+
+def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
+    """A file of the cache, made by the first of all processes that ask for it."""
+    path = _cache_path(stem)
+    try:
+        if _is_current(path) and unfit(path) is None:
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not _is_current(path) or unfit(path):  # nor has another process made it meanwhile
+                _make(path, make, unfit)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
+            "make room or set POSEKIT_CACHE to another folder"
+        ) from None
+    return path
+
+
+def _set_aside(model: str, superseded: Sequence[str]) -> None:
+    """Moves a cached file that was made of one that the model's row had before."""
+    path = cache_dir() / "models" / f"{model}.safetensors"
+    try:
+        header = _read_header(path) if superseded else None
+        if header is not None and (source := header[0].get("source")) in superseded:
+            aside = path.with_suffix(".superseded")
+            path.replace(aside)
+            log.warning(
+                "%s: the weights of %s are replaced by others; weights=%s still takes them",
+                *(model, source, aside),
+            )
+    except FileNotFoundError:
+        return  # none, or another process was faster
+    except OSError as error:
+        raise InputError(f"cannot move the outdated weights {path}: {error.strerror}") from None
+
+
+def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
+    before = ""
+    outdated = False
+    if path.exists() and not _is_whole(path):
+        before = f"{path} was damaged and is removed"
+        path.unlink()
+    elif path.exists() and (reason := unfit(path)):
+        aside = path.with_suffix(".unfit")
+        path.replace(aside)
+        before = f"{path} is set aside as {aside.name}: {reason}"
+    else:
+        outdated = path.exists()
+    if before:
+        log.warning("%s; it is made anew", before)
+    try:
+        make(path)
+    except DownloadError as error:
+        if outdated:
+            text = "%s was converted by another version of posekit and cannot be made anew: %s"
+            log.warning(text, path, one_line(error))
+        elif before:
+            raise DownloadError(f"{before}; {error}") from None
+        else:
+            raise
+
+
+def _fetch_first(
+    model: str, sources: list[Source], output: Path, convert: Converter, unfit: Check, key: str
+) -> None:
+    """Makes the output from the first source that works."""
+    downloads = cache_dir() / "downloads" / output.stem
+    failures: dict[str, Exception] = {}
+    with quiet_hub():
+        for source in sources:
+            try:
+                _fetch(source, output, downloads, convert, unfit)
+            except (DownloadError, WeightsError, InputError) as error:
+                failures[source.location] = error
+            else:
+                for location, failure in failures.items():
+                    # That a place has nothing is less of a surprise than that it has another file.
+                    level = logging.WARNING if isinstance(failure, WeightsError) else logging.INFO
+                    log.log(level, "%s: not from %s: %s", model, location, one_line(failure))
+                shutil.rmtree(downloads, ignore_errors=True)
+                return
+    lines = [f"  {location}: {one_line(failure)}" for location, failure in failures.items()]
+    tried = "\n".join(lines) or "  nothing, since no source is known"
+    again = "Running this again goes on where the download broke off. "
+    raise DownloadError(
+        f"no weights for {model}. Tried:\n{tried}\n"
+        f"{again if is_resumable(downloads) else ''}"
+        f"Get the file by other means and pass it: {key}FILE"
+    )
+
+
+def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, unfit: Check) -> None:
+    if source.location.startswith("hf://"):
+        path = download_from_hub(source.location)  # it stays in the Hub's own cache
+    else:
+        path = _download(source.location, downloads)
+    # In the Hub's cache a large file lies under its SHA-256, and a link with its name leads to it.
+    stored = re.fullmatch(r"[0-9a-f]{64}", path.resolve().name)
+    damage = _fault(path, stored[0] if stored else None)
+    try:
+        if fault := damage or _fault(path, source.sha256):
+            raise WeightsError(fault)
+        _take(source, path, output, convert, unfit)
+    except WeightsError as error:
+        if stored and not damage:  # it is what the Hub has, and others may use it
+            raise
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)  # the link
+        raise WeightsError(f"{path} was removed: {error}") from None
+    if not stored and source.sha256 is None:
+        _compare_with_name(source, path)
+
+
+def _download(url: str, downloads: Path) -> Path:
+    """What a URL gave, now or before."""
+    if is_offline():
+        raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
+    name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(url).path.rpartition("/")[2])
+    folder = downloads / hashlib.sha256(url.encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (name if name.strip(".") else "weights")
+    if not path.exists():
+        download(url, path)
+    return path
+
+
+def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: Check) -> None:
+    """Makes the output of a file from a source, if it is what it should be."""
+    draft = output.with_name(f".{output.stem}.draft")
+    try:
+        convert(path, draft)
+        if reason := unfit(draft):
+            raise WeightsError(reason)
+        if source.stands_in is not None:
+            _annotate(draft, {STANDS_IN: f"{source.stands_in}, from {source.location}"})
+        draft.replace(output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _compare_with_name(source: Source, path: Path) -> None:
+    digits = _digits_in_name(path.name)
+    if digits and not (found := _sha256(path)).startswith(digits):
+        log.warning(
+            "%s: its name announces a SHA-256 of %s..., found %s; it is whole and was taken, as "
+            "the names of some official files are wrong",
+            *(source.location, digits, found),
+        )
+
+
+def _annotate(path: Path, extra: Mapping[str, str]) -> None:
+    """Adds metadata to a safetensors file."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        with path.open("rb") as file, temporary.open("wb") as copy:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
+            text = json.dumps(header, separators=(",", ":")).encode()
+            text += b" " * (-len(text) % 8)  # tensors stay aligned
+            copy.write(len(text).to_bytes(8, "little") + text)
+            shutil.copyfileobj(file, copy, BLOCK)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _unfit(path: Path, wanted: _Wanted) -> str | None:
+    """Why a posekit file cannot be the weights of a model: it is another's, or does not fit."""
+    model = wanted.model
+    named = _metadata(path).get("model", model)
+    try:
+        same = named == model or resolve_name(named) == model
+    except UnknownModelError:
+        same = False
+    if not same:
+        return f"it holds the weights of {named}, expected those of {model}"
+    from posekit.weights.load import build_network, check_fit
+
+    try:
+        check_fit(build_network(wanted.net), path)
+    except WeightsError as error:
+        return str(error).replace(str(path), "it", 1)
+    return None
+
+
+def _outgrown(path: Path, wanted: _Wanted) -> str | None:
+    """Why a conversion of what the user named does not fit any more: the network has changed.
+
+    What was posekit's already is the user's own matter: it may be there to train another model.
+    """
+    metadata = _metadata(path)
+    converted = "converter" in metadata and metadata.get("model") == wanted.model
+    return _unfit(path, wanted) if converted else None
+
+
+def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
+    """Writes a file as posekit weights; what is that already is copied."""
+    if _is_posekit(path):
+        shutil.copyfile(path, output)
+        return
+    from posekit.weights.load import build_network
+    from weights_convert import convert_file
+
+    convert_file(path, wanted.model, output, net=build_network(wanted.net))
+
+
+def _is_posekit(path: Path) -> bool:
+    """True for safetensors that name the posekit model they are for, damaged or not."""
+    header = _read_header(path)
+    return header is not None and "model" in header[0]
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file's content is a graph that engines run: ONNX, or OpenVINO's XML."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":  # safetensors
+        return False
+    from weights_convert.onnx import starts_onnx
+
+    return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
+
+
+def _has_weights(path: Path, net: Component) -> bool:
+    """Whether a graph's weights can be converted to those of a network."""
+    from weights_convert.onnx import holds_weights
+
+    return path.suffix != ".xml" and net.family.onnx and holds_weights(path)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _read_header(path) is not None and _fault(path) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _is_current(path: Path) -> bool:
+    """Whether a file of the cache is whole and as the converter would write it today."""
+    if not _is_whole(path):
+        return False
+    header = _read_header(path)
+    assert header is not None
+    return header[0].get("converter", CONVERTER_VERSION) == CONVERTER_VERSION
+
+
+def _fault(path: Path, digits: str | None = None) -> str | None:
+    """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
+    if digits and not (found := _sha256(path)).startswith(digits.lower()):
+        return f"expected a SHA-256 of {digits[:16]}..., found {found}"
+    if (header := _read_header(path)) and (size := path.stat().st_size) != header[1]:
+        return f"expected {header[1]} bytes, found {size}"
+    return None
+
+
+def _digits_in_name(name: str) -> str | None:
+    match = _DIGITS_IN_NAME.search(name)
+    return match[1] if match else None
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], int] | None:
+    """Metadata and whole size that safetensors announce; None for another kind of file."""
+    with path.open("rb") as file:
+        start = file.read(9)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:] != b"{" or length > 100_000_000:  # the format's own limit
+            return None
+        rest = file.read(length - 1)
+    try:
+        header = json.loads(b"{" + rest)
+        metadata = dict(header.pop("__metadata__", {}))
+        return metadata, 8 + length + max(
+            (e["data_offsets"][1] for e in header.values()), default=0
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
