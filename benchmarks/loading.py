@@ -20,7 +20,7 @@ from posekit.config import resolve_name
 WRITE = """
 import sys
 from safetensors.torch import save_file
-from posekit.weights.load import build_network
+from posekit.build import build_network
 from posekit.spec import load_spec
 import torch
 net = build_network(load_spec(sys.argv[1]).net)
@@ -34,7 +34,7 @@ import torch, posekit, posekit.weights.load, posekit.config, posekit.predictor
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 # What the network's own libraries take is not the weights'.
-posekit.weights.load.build_network(posekit.spec.load_spec(sys.argv[1]).net)
+posekit.build.build_network(posekit.spec.load_spec(sys.argv[1]).net)
 before, start = peak(), time.perf_counter()
 predictor = posekit.load(sys.argv[1], weights=sys.argv[2], detector="whole_image", device="cpu")
 taken = time.perf_counter() - start

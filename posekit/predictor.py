@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import check_backend
+from posekit.build import select_device
 from posekit.config import Located, choose_parts
 from posekit.drawing.overlay import draw_heatmap, draw_pose
 from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
@@ -50,7 +51,7 @@ from posekit.stages.track import Tracker
 from posekit.transforms.device import place_images
 from posekit.transforms.nms import nearby_joints_nms
 from posekit.weights.hub import named_here
-from posekit.weights.load import load_network, select_device
+from posekit.weights.load import load_network
 
 __all__ = ["Part", "Predictor", "load"]
 

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.seeded import seeded_image_batch, seeded_state_dict, uniform
 from weights_convert import convert_state_dict
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from posekit import checkpoints
+from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.commands.models import markdown_page
 from posekit.config import CONF_DIR, GROUPS, PACKAGED, resolve_name
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
-from posekit.weights.load import build_network
 from weights_convert.openmmlab import RULES
 
 ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)

@@ -14,13 +14,13 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
+from posekit.build import build_network
 from posekit.cli import main
 from posekit.compose import compose_command
 from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.predictor import load
 from posekit.spec import load_spec, read_spec
-from posekit.weights.load import build_network
 from tests.datasets.sets import coco, save
 
 MODEL = "rtmpose-t_body8-256x192"

@@ -8,12 +8,13 @@ import pytest
 from safetensors.torch import save_file
 
 from benchmarks.audit_configs import TABLE, differences, is_official, posekit_values
+from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS
 from posekit.config import find_checkpoint
 from posekit.errors import DownloadError
+from posekit.files import cache_dir
 from posekit.spec import load_spec
-from posekit.weights.hub import cache_dir, resolve_weights
-from posekit.weights.load import build_network
+from posekit.weights.hub import resolve_weights
 
 OFFICIAL = json.loads(TABLE.read_text(encoding="utf-8"))
 SUPERSEDED = [row.name for row in CHECKPOINTS if row.superseded]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from weights_convert.errors import ConversionError, UnsafeCheckpointError
+from weights_convert.version import CONVERTER_VERSION
 
 if TYPE_CHECKING:
     from weights_convert.convert import convert_file, convert_state_dict
@@ -16,9 +17,6 @@ __all__ = [
     "convert_file",
     "convert_state_dict",
 ]
-
-# Goes into what is written; raise it where the same source comes out different.
-CONVERTER_VERSION = "1"
 
 
 def __getattr__(name: str) -> Any:

@@ -15,16 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
-from weights_convert import CONVERTER_VERSION, motionbert, openmmlab, transformers, vitpose
+from weights_convert import motionbert, openmmlab, transformers, vitpose
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
 from weights_convert.onnx import is_onnx, read_onnx
 from weights_convert.reader import Checkpoint, read_checkpoint
+from weights_convert.version import CONVERTER_VERSION
 from weights_convert.wrappers import View, views
 
 __all__ = ["LAYOUTS", "convert_file", "convert_state_dict"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from posekit.config import nearest
 from posekit.errors import InputError
-from posekit.weights.hub import cache_dir as default_cache_dir
+from posekit.files import cache_dir as default_cache_dir
 
 __all__ = [
     "KINDS",

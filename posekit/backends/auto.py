@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from posekit.backends import Backend, make_backend, why_unavailable
 from posekit.backends.files import GraphFile
 from posekit.errors import InputError, first_line
-from posekit.io.write import write_atomically
+from posekit.files import write_atomically
 from posekit.version import __version__
 
 __all__ = ["CANDIDATES", "AutoBackend", "processor_name", "read_choices"]

@@ -13,7 +13,18 @@ from posekit.backends.outputs import flatten
 from posekit.errors import InputError, WeightsError
 from weights_convert.companions import content_digest
 
-__all__ = ["GraphFile", "check_graph"]
+__all__ = ["GraphFile", "check_graph", "is_graph"]
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file's content is a graph that engines run: ONNX, or OpenVINO's XML."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{":  # safetensors
+        return False
+    from weights_convert.onnx import starts_onnx
+
+    return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
 
 
 class GraphFile(nn.Module):

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.errors import InputError, OutputError, PosekitError, first_line
+from posekit.files import write_atomically
 from posekit.io import check_inputs, is_webcam
-from posekit.io.write import write_atomically
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     _check(config)
     import torch
 
-    from posekit.weights.load import select_device
+    from posekit.build import select_device
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
@@ -242,7 +242,7 @@ class _Part(NamedTuple):
         """What runs it in place of calling it."""
         from posekit.backends import make_backend
         from posekit.backends.auto import AutoBackend
-        from posekit.weights.hub import cache_dir
+        from posekit.files import cache_dir
 
         if kind != "auto" or self.cache_dir is None:
             return make_backend(
@@ -288,7 +288,8 @@ def _network(config: Mapping[str, Any], spec: Spec, weights: str | None, key: st
     """With the weights that were named, or random ones."""
     import torch
 
-    from posekit.weights.load import build_network, load_network
+    from posekit.build import build_network
+    from posekit.weights.load import load_network
 
     if weights is None:
         torch.manual_seed(0)

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from posekit.commands.table import format_table
+from posekit.files import cache_dir
 from posekit.version import __version__
-from posekit.weights.hub import cache_dir
 
 __all__ = ["doctor"]
 
@@ -41,7 +41,7 @@ def doctor(*, device: str | None = None) -> int:
 
     from posekit.backends import KINDS, why_unavailable
     from posekit.backends.auto import read_choices
-    from posekit.weights.load import select_device
+    from posekit.build import select_device
 
     place = select_device(device)
     python = f"{platform.python_version()}, {sys.executable}"

@@ -408,7 +408,8 @@ def _network(config: Mapping[str, Any], spec: Spec, key: str, search: Sequence[P
     import torch
 
     from posekit.backends import check_backend
-    from posekit.weights.load import load_network, select_device
+    from posekit.build import select_device
+    from posekit.weights.load import load_network
 
     device = select_device(config["device"])
     dtype = getattr(torch, config["dtype"] or "float32")
@@ -443,7 +444,7 @@ def _bar(total: int, unit: str) -> tqdm[Any]:
 
 def _environment(config: Mapping[str, Any], net: nn.Module) -> dict[str, Any]:
     from posekit.backends.files import GraphFile
-    from posekit.weights.load import select_device
+    from posekit.build import select_device
 
     device = str(select_device(config["device"]))
     is_graph = isinstance(net, GraphFile)
@@ -481,7 +482,7 @@ def _fraction(metric: Metric) -> float:
 
 
 def _write(config: Mapping[str, Any], outcome: _Outcome, published: Mapping[str, float]) -> None:
-    from posekit.io.write import write_atomically
+    from posekit.files import write_atomically
 
     metrics = {name: _or_null(value) for name, value in outcome.metrics.items()}
     report = {"metrics": metrics, "published": dict(published), "settings": outcome.settings}

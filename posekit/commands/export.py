@@ -366,7 +366,8 @@ def _write_weights(job: _Job, net: nn.Module, path: Path, metadata: dict[str, st
     from safetensors.torch import save
 
     from posekit.backends.outputs import flatten
-    from posekit.weights.load import build_network, load_weights
+    from posekit.build import build_network
+    from posekit.weights.tensors import load_weights
 
     dtype = getattr(torch, job.dtype)
     state = {

@@ -72,8 +72,8 @@ def markdown_page() -> str:
 
 
 def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
+    from posekit.build import build_network
     from posekit.spec import load_spec
-    from posekit.weights.load import build_network
 
     parameters = sum(p.numel() for p in build_network(load_spec(row.name).net).parameters())
     return (

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import queue
-import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +19,12 @@ import cv2
 import numpy as np
 
 from posekit.errors import InputError, OutputError, PosekitError
+from posekit.files import write_atomically
 from posekit.io import Clip
 from posekit.io.video import VideoWriter
 from posekit.result import PoseResult
 
-__all__ = ["ResultWriter", "write_atomically"]
+__all__ = ["ResultWriter"]
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +33,6 @@ QUEUE_SIZE = 8
 # What drawings are written as.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4",)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
-    # Not by mkstemp, whose files are for their owner only.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,9 @@ def load_lifter(
     """The model of a description; see `init_model`."""
     from omegaconf import OmegaConf
 
+    from posekit.build import select_device
     from posekit.stages.lift import Lifter
-    from posekit.weights.load import load_network, select_device
+    from posekit.weights.load import load_network
 
     weights = checkpoint or found.weights
     place = select_device(device)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
 from posekit.errors import InputError
+from posekit.finite import check_finite
 from posekit.spec import DetectorSpec
-from posekit.stages.finite import check_finite
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
-from posekit.drawing.overlay import project_heatmaps
+from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 from posekit.spec import PoseSpec
-from posekit.stages.finite import check_finite
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
+from posekit.transforms.heatmaps import project_heatmaps
 from posekit.transforms.image import Normalize
 
 __all__ = ["Crops", "PoseEstimator", "Poses"]

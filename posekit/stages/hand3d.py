@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from posekit.backends import Backend
 from posekit.codecs.hand3d import join_hands, stand_hands_up
+from posekit.finite import check_finite
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
 from posekit.spec import PoseSpec
 from posekit.stages.estimate import PoseEstimator, Poses
-from posekit.stages.finite import check_finite
 
 __all__ = ["HandEstimator"]
 

@@ -25,10 +25,10 @@ from posekit.codecs.lifting import (
     stand_up,
 )
 from posekit.errors import InputError
+from posekit.finite import check_finite
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import LifterSpec
-from posekit.stages.finite import check_finite
 
 __all__ = ["Lifter", "check_liftable", "lift_stream"]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from posekit.build import build_network
 from posekit.compose import read_part
 from posekit.names import match_names
 from posekit.training.tasks import Task
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network, load_initial_weights
+from posekit.weights.load import load_initial_weights
 from posekit.weights.provenance import stored_meta
 
 __all__ = ["initial_network", "origin_line"]

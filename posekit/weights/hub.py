@@ -30,9 +30,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
+from posekit.backends.files import is_graph
+from posekit.build import build_network
 from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
+from posekit.files import cache_dir
 from posekit.weights.download import (
     BLOCK,
     download,
@@ -43,6 +46,7 @@ from posekit.weights.download import (
     parse_hub,
     quiet_hub,
 )
+from posekit.weights.tensors import check_fit
 from weights_convert import CONVERTER_VERSION
 from weights_convert.companions import companions, content_digest, file_in_folder
 
@@ -50,8 +54,6 @@ if TYPE_CHECKING:
     from posekit.spec import Component
 
 __all__ = [
-    "cache_dir",
-    "is_graph",
     "model_in_file",
     "named_here",
     "naming_weights",
@@ -146,14 +148,6 @@ def naming_weights(keys: Mapping[str, str]) -> Iterator[None]:
 def named_here(key: str) -> str:
     """What a key of weights is called in the interface that is used, see `naming_weights`."""
     return (_keys.get() or {}).get(key, key)
-
-
-def cache_dir() -> Path:
-    """The folder that holds converted weights in `models/` and unfinished ones in `downloads/`."""
-    if named := os.environ.get("POSEKIT_CACHE"):
-        return Path(named).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
 def stand_in(model: str, weights: str | Path | None = None) -> str | None:
@@ -429,8 +423,6 @@ def _unfit(path: Path, wanted: _Wanted) -> str | None:
         same = False
     if not same:
         return f"it holds the weights of {named}, expected those of {model}"
-    from posekit.weights.load import build_network, check_fit
-
     try:
         check_fit(build_network(wanted.net), path)
     except WeightsError as error:
@@ -453,7 +445,6 @@ def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
     if _is_posekit(path):
         shutil.copyfile(path, output)
         return
-    from posekit.weights.load import build_network
     from weights_convert import convert_file
 
     convert_file(path, wanted.model, output, net=build_network(wanted.net))
@@ -463,17 +454,6 @@ def _is_posekit(path: Path) -> bool:
     """True for safetensors that name the posekit model they are for, damaged or not."""
     header = _read_header(path)
     return header is not None and "model" in header[0]
-
-
-def is_graph(path: Path) -> bool:
-    """Whether a file's content is a graph that engines run: ONNX, or OpenVINO's XML."""
-    with path.open("rb") as file:
-        head = file.read(9)
-    if head[8:] == b"{":  # safetensors
-        return False
-    from weights_convert.onnx import starts_onnx
-
-    return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
 
 
 def _has_weights(path: Path, net: Component) -> bool:

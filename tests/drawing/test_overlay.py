@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from posekit.drawing.overlay import Style, draw_heatmap, draw_pose, project_heatmaps
+from posekit.drawing.overlay import Style, draw_heatmap, draw_pose
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton
+from posekit.transforms.heatmaps import project_heatmaps
 
 COCO = load_skeleton("coco")
 GREEN = (0, 255, 0)

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.datasets.annotations import Source, source_skeleton
 from posekit.datasets.samples import DetectionDataset, PoseDataset
 from posekit.errors import InputError
@@ -38,7 +39,7 @@ from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.stages.lift import Lifter
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network, load_weights
+from posekit.weights.tensors import load_weights
 from tests.datasets.sets import coco, save
 from tests.networks import assert_same_poses
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError, OutputError
+from posekit.files import write_atomically
 from posekit.io import Clip
-from posekit.io.write import ResultWriter, write_atomically
+from posekit.io.write import ResultWriter
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
 

@@ -35,14 +35,14 @@ from posekit.apis import (
     merge_data_samples,
     visualize,
 )
+from posekit.build import build_network
 from posekit.commands.inferencer import main as inferencer
 from posekit.config import read_config
 from posekit.errors import InputError, UnknownModelError
+from posekit.files import cache_dir
 from posekit.skeleton import load_skeleton, skeleton_names
 from posekit.spec import load_spec
 from posekit.structures import PoseDataSample
-from posekit.weights.hub import cache_dir
-from posekit.weights.load import build_network
 from tests.mmpose.test_inferencer import CASES, assert_keypoints_match
 from tests.networks import assert_same_poses, reference_state, save_seeded_weights
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from posekit.build import build_network
 from posekit.models.rtmdet import RTMDet
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.networks import (
     assert_matches_in_float32,
     assert_small,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from posekit.build import build_network
 from posekit.models.rtmpose import GatedAttentionUnit, RTMPose, ScaleNorm
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.networks import assert_matches, assert_matches_in_float32
 
 SMALLEST = Path(__file__).parent.parent / "data" / "pose2d" / "rtmpose-t_8xb256-420e_body8-256x192"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from posekit.build import build_network
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.networks import reference_case
 from weights_convert import convert_state_dict
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from posekit.build import build_network
 from posekit.models.ssdlite import SSDLite
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.networks import assert_matches, assert_matches_in_float32
 
 NAME = "ssdlite_mobilenetv2_scratch_600e_onehand"

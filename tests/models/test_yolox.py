@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from posekit.build import build_network
 from posekit.models.yolox import YOLOX, Focus
 from posekit.spec import load_spec
-from posekit.weights.load import build_network
 from tests.networks import assert_matches, assert_matches_in_float32
 from weights_convert import convert_state_dict
 

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from posekit.backends import make_backend, why_unavailable
+from posekit.build import build_network
 from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.spec import DetectorSpec, load_spec
 from posekit.stages.detect import Detections, Detector
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network, load_weights
+from posekit.weights.tensors import load_weights
 
 NAME = "rtmdet-nano_person-320"
 MAX_DETECTIONS = read_config(NAME)["max_detections"]

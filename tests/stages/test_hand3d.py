@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 
 import posekit
 from posekit.backends import why_unavailable
+from posekit.build import build_network
 from posekit.codecs.hand3d import Hands3D
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import PoseSpec, load_spec
 from posekit.stages.hand3d import MAX_BATCH_SIZE, HandEstimator
-from posekit.weights.load import build_network
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.codecs.lifting import stand_up
 from posekit.errors import InputError
 from posekit.models.motionbert import MotionBERT
@@ -24,7 +25,6 @@ from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import LifterSpec, load_spec
 from posekit.stages.lift import LIVE_WINDOW, Lifter, lift_stream
-from posekit.weights.load import build_network
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
 

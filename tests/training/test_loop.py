@@ -17,6 +17,7 @@ import yaml
 from safetensors.torch import load_file
 
 import posekit
+from posekit.build import build_network
 from posekit.cli import main
 from posekit.compose import compose_command, read_part
 from posekit.errors import InputError, OutputError, UnknownModelError
@@ -28,7 +29,7 @@ from posekit.training.loop import _is_better
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
 from posekit.training.tasks import PoseTask, make_task
-from posekit.weights.load import build_network, load_weights
+from posekit.weights.tensors import load_weights
 from tests.conftest import ROOT
 from tests.datasets import sets
 from tests.training import runs

@@ -8,11 +8,11 @@ import pytest
 import torch
 import yaml
 
+from posekit.build import build_network
 from posekit.compose import compose_command
 from posekit.datasets.samples import collate
 from posekit.training.losses import AdaptiveWingLoss, HeatmapLoss
 from posekit.training.tasks import PoseTask, make_task
-from posekit.weights.load import build_network
 from tests.datasets.sets import NAMES
 from tests.training import runs
 

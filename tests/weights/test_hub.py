@@ -23,12 +23,15 @@ from huggingface_hub import constants, file_download
 from safetensors.torch import load, load_file, safe_open, save
 
 from posekit import checkpoints
+from posekit.build import build_network
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import find_checkpoint, read_config
 from posekit.errors import DownloadError, InputError, OutputError, PosekitError, WeightsError
+from posekit.files import cache_dir
 from posekit.spec import load_spec
 from posekit.weights import download, hub
-from posekit.weights.load import build_network, load_network, load_weights
+from posekit.weights.load import load_network
+from posekit.weights.tensors import load_weights
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
 
@@ -577,12 +580,12 @@ def test_full_disk_leaves_nothing_half_written(
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSEKIT_CACHE", "~/elsewhere")
-    assert hub.cache_dir() == Path.home() / "elsewhere"
+    assert cache_dir() == Path.home() / "elsewhere"
     monkeypatch.delenv("POSEKIT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert hub.cache_dir() == Path("/xdg/posekit")
+    assert cache_dir() == Path("/xdg/posekit")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert hub.cache_dir() == Path.home() / ".cache" / "posekit"
+    assert cache_dir() == Path.home() / ".cache" / "posekit"
 
 
 # --- weights that the user names

@@ -12,16 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
+from posekit.build import build_network, select_device
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
 from posekit.spec import Component, load_spec
-from posekit.weights.load import (
-    build_network,
-    check_fit,
-    load_initial_weights,
-    load_weights,
-    select_device,
-)
+from posekit.weights.load import load_initial_weights
+from posekit.weights.tensors import check_fit, load_weights
 
 NAME = "rtmpose-t_body8-256x192"
 
@@ -188,7 +184,7 @@ def test_what_a_damaged_header_says_cannot_act_on_the_terminal(tmp_path: Path) -
 def test_a_device_as_other_programs_write_it(
     name: str | int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posekit.weights.load._tried", lambda device: device)  # there may be no GPU
+    monkeypatch.setattr("posekit.build._tried", lambda device: device)  # there may be no GPU
     assert select_device(name) == torch.device(expected)
 
 
@@ -204,7 +200,8 @@ def test_a_gpu_that_cannot_compute_is_not_taken(
 PEAK = """
 import resource, sys
 from pathlib import Path
-from posekit.weights.load import build_network, load_weights
+from posekit.build import build_network
+from posekit.weights.tensors import load_weights
 from posekit.spec import Component
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

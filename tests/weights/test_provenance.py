@@ -11,10 +11,11 @@ import torch
 from safetensors import safe_open
 
 import posekit
+from posekit.build import build_network
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network, load_initial_weights
+from posekit.weights.load import load_initial_weights
 from tests.networks import reference_state
 
 DATA = Path(__file__).parent.parent / "data"

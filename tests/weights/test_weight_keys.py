@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 
 import posekit
 from posekit.apis import MMPoseInferencer, init_model
+from posekit.build import build_network
 from posekit.cli import main
 from posekit.commands import inferencer, topdown
 from posekit.config import read_config
 from posekit.errors import DownloadError
 from posekit.spec import read_spec
-from posekit.weights.load import build_network
 
 POSE = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"

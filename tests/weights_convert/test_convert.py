@@ -13,9 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.errors import OutputError, UnknownModelError
 from posekit.spec import load_spec
-from posekit.weights.load import build_network, load_weights
+from posekit.weights.tensors import load_weights
 from tests.networks import assert_small, reference_case, reference_state, relative_errors
 from weights_convert import CONVERTER_VERSION, ConversionError, convert_file, convert_state_dict
 from weights_convert.convert import apply_rules

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from posekit.build import build_network
 from posekit.errors import InputError, WeightsError
 from posekit.models.rtmdet import RTMDet
 from posekit.models.rtmpose import RTMPose
@@ -23,7 +24,6 @@ from posekit.models.rtmw import RTMW
 from posekit.models.yolox import YOLOX
 from posekit.spec import load_spec
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network
 from tests.networks import assert_small, flatten_outputs, reference_case, relative_errors
 from weights_convert import ConversionError, convert_file, convert_state_dict
 from weights_convert.companions import content_digest

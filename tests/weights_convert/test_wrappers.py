@@ -26,10 +26,11 @@ from torch.optim.swa_utils import AveragedModel
 from torch.torch_version import TorchVersion
 
 import posekit
+from posekit.build import build_network
 from posekit.config import locate
 from posekit.spec import load_spec
 from posekit.weights.hub import resolve_weights
-from posekit.weights.load import build_network, load_weights
+from posekit.weights.tensors import load_weights
 from tests.networks import reference_state
 from weights_convert import ConversionError, convert_file, convert_state_dict
 from weights_convert.__main__ import main

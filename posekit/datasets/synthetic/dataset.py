@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from posekit.datasets.synthetic.scene import Scene, check_whole, generate_scene, scene_seed
 from posekit.errors import InputError
-from posekit.io.write import write_atomically
+from posekit.files import write_atomically
 from posekit.skeleton import load_skeleton
 
 __all__ = ["main", "write_dataset"]

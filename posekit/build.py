@@ -1,0 +1,101 @@
+"""Description -> network with random weights, and the device that it goes to."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from posekit.errors import InputError, first_line
+from posekit.spec import Component
+
+__all__ = ["build_network", "select_device"]
+
+log = logging.getLogger(__name__)
+
+
+def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.Module:
+    """The network of a description, with random weights.
+
+    Args:
+        net: `Spec.net`.
+        device: where parameters are made; on `meta` they take no memory until weights come. A
+            network that needs numbers of its own, which no weights hold, is made on the CPU then.
+
+    Raises:
+        InputError: the network does not take the arguments, or is none.
+    """
+    if str(device) == "meta":
+        try:
+            made = _make(net, device)
+        except Exception:  # such as of a constructor that looks at numbers
+            return _make(net, "cpu")
+        return _make(net, "cpu") if _keeps_numbers(made) else made
+    return _make(net, device)
+
+
+def _make(net: Component, device: str | torch.device) -> nn.Module:
+    with torch.device(device), _Unfilled() if str(device) == "meta" else nullcontext():
+        made = net.make()
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{net.target} is no network: expected a torch.nn.Module")
+    return made
+
+
+def _keeps_numbers(net: nn.Module) -> bool:
+    """Whether a network has tensors that are in no state dict."""
+    return any(
+        part._non_persistent_buffers_set
+        or any(isinstance(value, Tensor) for value in vars(part).values())
+        for part in net.modules()
+    )
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out random numbers: for tensors on `meta`, drawing them imports half of PyTorch."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def select_device(device: str | int | torch.device | None = None) -> torch.device:
+    """The device asked for, or the best there is: CUDA, then Apple's MPS, then the CPU.
+
+    Args:
+        device: such as "cuda:1", in any case; a number alone, "1" or 1, is that of a CUDA GPU.
+
+    Raises:
+        InputError: no such device on this machine.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            try:
+                return _tried(torch.device("cuda"))
+            except (RuntimeError, AssertionError) as error:  # a full one, or too old for this torch
+                log.warning("the GPU cannot be used: %s", first_line(error))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    text = str(device).lower()
+    try:
+        return _tried(torch.device(f"cuda:{text}" if text.isdecimal() else text))
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error)
+        raise InputError(
+            f"device '{device}' cannot be used here: {reason}; leave it out to take the best one"
+        ) from None
+
+
+def _tried(device: torch.device) -> torch.device:
+    """The device, after it has computed something."""
+    torch.zeros(1, device=device).add_(1)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return device

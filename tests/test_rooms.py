@@ -1,0 +1,98 @@
+"""Each room imports only from those below it, and no modules import each other in a circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# From the lowest up: a module or a package imports from lines above its own, and from its own.
+ROOMS = (
+    ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite"),
+    ("posekit.plain_yaml", "posekit.checkpoints", "posekit.config", "posekit.skeleton"),
+    ("posekit.names",),
+    ("posekit.transforms",),
+    ("posekit.codecs",),
+    ("posekit.models",),
+    ("posekit.spec", "posekit.spec_values"),
+    ("posekit.compose", "posekit.build"),
+    ("posekit.result",),
+    ("weights_convert",),
+    ("posekit.backends",),
+    ("posekit.weights",),
+    ("posekit.stages",),
+    ("posekit.io",),
+    ("posekit.drawing",),
+    ("posekit.options",),
+    ("posekit.predictor",),
+    ("posekit.datasets",),
+    ("posekit.evaluation",),
+    ("posekit.training",),
+    ("posekit.mmpose", "posekit.apis", "posekit.structures"),
+    ("posekit.commands", "posekit.cli", "posekit.__main__"),
+    ("posekit",),  # names what it lends when it is asked
+)
+
+
+def source_files() -> dict[str, Path]:
+    files = {}
+    for package in ("posekit", "weights_convert"):
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+FILES = source_files()
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Modules of this project that it imports, wherever in the file, but not for types alone."""
+    pending: list[ast.AST] = [ast.parse(FILES[module].read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in FILES else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+IMPORTS = {
+    module: sorted({name for name in imports_of(module) if name in FILES and name != module})
+    for module in FILES
+}
+
+
+def floor_of(module: str) -> int:
+    """The line of `ROOMS` in which a module is, by the longest name that it begins with."""
+    found = [
+        (len(room), number)
+        for number, rooms in enumerate(ROOMS)
+        for room in rooms
+        if module == room or (module.startswith(f"{room}.") and room != "posekit")
+    ]
+    assert found, f"{module} is in no room: put it into one, or name its room here"
+    return max(found)[1]
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_a_room_imports_from_below(module: str) -> None:
+    above = [name for name in IMPORTS[module] if floor_of(name) > floor_of(module)]
+    assert not above, f"{module} imports from rooms above its own: {', '.join(above)}"
+
+
+def test_no_modules_import_each_other() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
