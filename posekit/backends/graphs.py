@@ -56,7 +56,8 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     """An `openvino.Model` with the input `input` and a batch of any size; see `to_onnx`."""
     import openvino
 
-    with quiet_tracing():
+    # A conversion that fails leaves the root logger at ERROR, which would silence everybody.
+    with quiet_tracing(), _root_logger_as_it_was():
         model = openvino.convert_model(
             net, example_input=example, input=[(-1, *tuple(example.shape[1:]))]
         )
@@ -110,7 +111,8 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
     prepared = path.with_suffix(".prepared.onnx")
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     # What it does to weights whose biases would overflow is no news to a user.
-    with _silent_root_logger():
+    with _root_logger_as_it_was():
+        logging.getLogger().setLevel(logging.ERROR)
         quantize_static(
             str(prepared),
             str(path),
@@ -156,13 +158,15 @@ def _kept_in_float(graph: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def _silent_root_logger() -> Iterator[None]:
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
+def _root_logger_as_it_was() -> Iterator[None]:
+    """Puts back the level, handlers and filters that are there now."""
+    logger = logging.getLogger()
+    level, handlers, filters = logger.level, list(logger.handlers), list(logger.filters)
     try:
         yield
     finally:
-        logging.getLogger().setLevel(level)
+        logger.setLevel(level)
+        logger.handlers[:], logger.filters[:] = handlers, filters
 
 
 def _has_two_exporters() -> bool:
