@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import select_device
-from posekit.config import Located, choose_parts
 from posekit.drawing.overlay import draw_heatmap, draw_pose
 from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
 from posekit.drawing.window import Window
@@ -39,9 +38,10 @@ from posekit.io import (
 from posekit.io.video import VideoReader
 from posekit.io.write import ResultWriter
 from posekit.options import PredictOptions
+from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec, load_spec
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses
 from posekit.stages.hand3d import HandEstimator
@@ -50,10 +50,9 @@ from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Tracker
 from posekit.transforms.device import place_images
 from posekit.transforms.nms import nearby_joints_nms
-from posekit.weights.hub import named_here
 from posekit.weights.load import load_network
 
-__all__ = ["Part", "Predictor", "load"]
+__all__ = ["Predictor", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -103,46 +102,23 @@ def load(
         InputError: a configuration that does not describe a model, or a device, a type or a
             backend that cannot be used here.
     """
-    parts = choose_parts(
+    parts = find_parts(
         name,
+        weights=weights,
         pose2d=pose2d,
+        pose2d_weights=pose2d_weights,
         detector=detector,
-        search=() if config_dir is None else (Path(config_dir),),
+        detector_weights=detector_weights,
+        config_dir=config_dir,
+        trust=trust,
     )
-    if parts.lifter is None and pose2d_weights is not None:
-        raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
-    if parts.detector is None and detector_weights is not None:
-        raise InputError("detector_weights are given, but no detector to load them into")
-
-    def part(found: Located, given: str | Path | None, key: str) -> Part:
-        spec = load_spec(found.name, found.search, trust=trust or not found.is_foreign)
-        return Part(spec, given or found.weights, named_here(key))
-
-    of_model = weights if parts.lifter is None else pose2d_weights
     return Predictor.from_parts(
-        part(parts.model, of_model, "weights=" if parts.lifter is None else "pose2d_weights="),
-        detector=parts.detector and part(parts.detector, detector_weights, "detector_weights="),
-        lifter=parts.lifter and part(parts.lifter, weights, "weights="),
+        parts,
         lazy_detector=detector is None and detector_weights is None,
         device=device,
         dtype=dtype,
         backend=backend,
-        search=(parts.detector or parts.model).search,
     )
-
-
-class Part(NamedTuple):
-    """One network of a predictor, not loaded yet.
-
-    Attributes:
-        spec: its description.
-        weights: file or URL; None for the published ones.
-        key: how the user gives them, as errors name it.
-    """
-
-    spec: Spec
-    weights: str | Path | None = None
-    key: str = "weights="
 
 
 class Predictor:
@@ -185,33 +161,28 @@ class Predictor:
     @classmethod
     def from_parts(
         cls,
-        model: Part,
+        parts: Parts,
         *,
-        detector: Part | None = None,
-        lifter: Part | None = None,
         lazy_detector: bool = False,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         backend: str | None = None,
-        search: Sequence[Path] = (),
     ) -> Predictor:
-        """A predictor of composed configurations; see `load` for what is not told here.
+        """A predictor of networks that work together; see `load` for what is not told here.
 
         Args:
-            model: the 2D pose model, or one that gives 3D poses from the image itself.
-            detector: None takes each image as one box.
-            lifter: makes 3D poses of the model's.
+            parts: with a 2D pose model, or one that gives 3D poses from the image itself.
             lazy_detector: load the detector when it is first needed.
-            search: folders of configurations that come before the packaged ones.
         """
+        model, detector, lifter, search = parts
         place = select_device(device)
         number = _floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
         if backend is not None:
             check_backend(backend, place, number)
-        spec = model.spec
-        if not isinstance(spec, PoseSpec):
-            raise InputError(f"expected a 2D pose model, found {spec.name}")
+        spec = None if model is None else model.spec
+        if model is None or not isinstance(spec, PoseSpec):
+            raise InputError(f"expected a 2D pose model, found {spec and spec.name}")
         skeleton = load_skeleton(spec.keypoints, search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
@@ -246,14 +217,11 @@ class Predictor:
         )
         predictor._remake = functools.partial(
             cls.from_parts,
-            model,
-            detector=detector,
-            lifter=lifter,
+            parts,
             lazy_detector=lazy_detector,
             device=device,
             dtype=dtype,
             backend=backend,
-            search=search,
         )
         return predictor
 

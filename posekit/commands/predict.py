@@ -56,10 +56,9 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
-    search = [Path(folder) for folder in config["search"]]
     rows: dict[tuple[str, str | int | None], _Row] = {}
     try:
-        _run(config, options, rows, search, total)
+        _run(config, options, rows, total)
     finally:
         # After an interruption and an error too: what was done is there.
         _report(list(rows.values()), failures, options)
@@ -106,36 +105,18 @@ def _run(
     config: dict[str, Any],
     options: dict[str, Any],
     rows: dict[tuple[str, str | int | None], _Row],
-    search: Sequence[Path],
     total: int | None,
 ) -> None:
     """Fills in a row of the table per image and per video."""
-    from posekit.predictor import Part, Predictor
-    from posekit.weights.hub import named_here
+    from posekit.parts import composed_parts
+    from posekit.predictor import Predictor
 
-    specs = read_specs(config)
-    lifter, detector, own = None, None, "weights="
-    weights, pose2d_weights = config["weights"], config["pose2d_weights"]
-    if specs.lifter is not None:
-        lifter = Part(specs.lifter, weights, named_here(own))
-        weights, own = pose2d_weights, "pose2d_weights="
-    elif pose2d_weights is not None:
-        raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
-    if specs.detector is not None:
-        called = named_here("detector_weights=")
-        detector = Part(specs.detector, config["detector_weights"], called)
-    elif config["detector_weights"] is not None:
-        raise InputError("detector_weights are given, but no detector to load them into")
-    assert specs.model is not None
     predictor = Predictor.from_parts(
-        Part(specs.model, weights, named_here(own)),
-        detector=detector,
-        lifter=lifter,
+        composed_parts(config),
         lazy_detector=config["bboxes"] is not None,
         device=config["device"],
         dtype=config["dtype"],
         backend=config["backend"],
-        search=search,
     )
     with tqdm(total=total, unit="frame", file=sys.stderr, disable=None) as bar:
         for result in predictor.stream(config["inputs"], **options):

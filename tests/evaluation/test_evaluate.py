@@ -32,7 +32,8 @@ from posekit.evaluation.evaluate import (
     evaluate_pose,
     predict_dataset,
 )
-from posekit.predictor import Part, Predictor
+from posekit.parts import Part, Parts
+from posekit.predictor import Predictor
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from posekit.stages.detect import Detector
@@ -154,7 +155,7 @@ def test_ap_is_what_pycocotools_says_of_the_results(shared: Path, tmp_path: Path
 def test_keypoints_are_those_of_the_predictor(shared: Path, rtmpose_t: Path) -> None:
     source = real(shared, "coco")
     dataset = samples(load_skeleton("coco"), source)
-    predictor = Predictor.from_parts(Part(SPEC, rtmpose_t), device="cpu")
+    predictor = Predictor.from_parts(Parts(Part(SPEC, rtmpose_t)), device="cpu")
     assert isinstance(predictor.estimator, PoseEstimator)
     found = list(predict_dataset(predictor.estimator, dataset))
     keypoints = np.concatenate([batch.keypoints for batch in found])

@@ -1,0 +1,97 @@
+"""Options that are declared once: their checks, and the signatures that follow from them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from posekit.declared import Options, option, takes
+from posekit.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dots(Options):
+    radius: int = option(3, "of a dot", unit="pixels", least=1, most=1000)
+    opacity: float = option(0.3, "of a dot", above=0, most=1)
+    show: bool | None = option(None, "a window")
+    out: str | os.PathLike[str] | None = option(None, "a file")
+    colors: list[int] = option([], "of dots")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Options):
+    form: Literal["json", "jsonl"] = option("json", "of a file")
+    on_error: Literal["raise"] | Callable[[str], None] = option("raise", "what to do")
+
+    def check(self) -> None:
+        if self.form == "jsonl" and self.on_error != "raise":
+            raise InputError("form=jsonl raises")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Both(Dots, Files):
+    pass
+
+
+class Tool:
+    @takes(Both)
+    def run(self, inputs: Any, options: Both) -> Both:
+        """Runs."""
+        return options
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"radius": 0}, "radius must be a whole number from 1 to 1000, found 0"),
+        ({"radius": True}, "radius must be a whole number from 1 to 1000, found True"),
+        ({"radius": 2.0}, "radius must be a whole number from 1 to 1000, found 2.0"),
+        ({"opacity": 0}, "opacity must be a number above 0 and at most 1, found 0"),
+        ({"opacity": float("nan")}, "opacity must be a number above 0 and at most 1, found nan"),
+        ({"show": 1}, "show must be true or false, or left out, found 1"),
+        ({"out": 3}, "out must be a text or a path, or left out, found 3"),
+        ({"colors": "red"}, "colors must be a list, found 'red'"),
+        ({"form": "xml"}, "form must be one of json, jsonl, found 'xml'"),
+        ({"form": None}, "form must be one of json, jsonl, found None"),
+        ({"raduis": 3}, "unknown option 'raduis'; did you mean radius?"),
+        ({"form": "jsonl", "on_error": print}, "form=jsonl raises"),
+    ],
+)
+def test_a_wrong_value_is_one_line(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Tool().run("a.jpg", **keywords)
+    assert str(error.value) == message
+
+
+def test_what_fits_is_taken() -> None:
+    found = Tool().run("a.jpg", radius=np.int64(4), opacity=1, out=None, on_error=print)
+    assert (found.radius, found.opacity, found.form) == (4, 1, "json")
+
+
+def test_defaults_that_can_be_changed_are_not_shared() -> None:
+    Dots().colors.append(1)
+    assert Dots().colors == []
+
+
+def test_the_keywords_stand_in_the_signature() -> None:
+    signature = inspect.signature(Tool.run)
+    assert list(signature.parameters)[:2] == ["self", "inputs"]
+    radius = signature.parameters["radius"]
+    assert (radius.default, radius.kind) == (3, inspect.Parameter.KEYWORD_ONLY)
+    assert set(signature.parameters) == {"self", "inputs", *Both.declared()}
+
+
+def test_an_option_knows_where_it_was_declared() -> None:
+    declared = Both.declared()
+    assert (declared["radius"].group, declared["form"].group) == (Dots, Files)
+    assert declared["radius"].about.unit == "pixels"
+
+
+def test_a_configuration_may_hold_more() -> None:
+    assert Dots.from_config({"radius": 5, "model": "human"}).radius == 5
