@@ -3,7 +3,7 @@
     python -m benchmarks.audit_configs MMPOSE [--mmdetection FOLDER] [--write]
 
 MMPOSE is a checkout of the official repository, FOLDER one of MMDetection 3. Their configurations
-are read, not run (`audit_reader`), and brought into posekit's terms, as the YAMLs are: crop,
+are read, not run (`posekit.foreign`), and brought into posekit's terms, as the YAMLs are: crop,
 normalisation, flip test, codec, loss, arguments of the network. Prints each value that differs and
 exits with 1 if there is one. `--write` renews `tests/data/official_values.json`, which the tests
 hold the YAMLs to; rows of MMDetection stay as they are where FOLDER is not given.
@@ -19,8 +19,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from benchmarks.audit_reader import ConfigError, read_config
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
+from posekit.foreign.python_config import ConfigError, read_config
 from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from posekit.training.losses import keypoint_weights, pose_loss

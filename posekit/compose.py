@@ -27,18 +27,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from posekit.config import (
-    CONF_DIR,
-    GROUPS,
-    NO_DETECTOR,
-    Located,
-    choose_parts,
-    config_path,
-    locate,
-    nearest_keys,
-    read_config,
-)
+from posekit.config import CONF_DIR, GROUPS, NO_DETECTOR, config_path, nearest_keys, read_config
 from posekit.errors import InputError, first_line
+from posekit.locate import Located, choose_parts, locate
 from posekit.plain_yaml import read_yaml
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from posekit import checkpoints
 from posekit.checkpoints import Checkpoint
@@ -19,13 +19,9 @@ __all__ = [
     "DETECTOR_ALIASES",
     "NO_DETECTOR",
     "PACKAGED",
-    "Located",
-    "Parts",
-    "choose_parts",
     "config_path",
     "find_checkpoint",
     "list_models",
-    "locate",
     "model_names",
     "nearest",
     "nearest_keys",
@@ -55,136 +51,6 @@ DETECTOR_ALIASES = {
     "animal": "rtmdet-m_coco-640",
     "demo": "rtmdet-nano_drawn-256",
 }
-
-
-class Located(NamedTuple):
-    """Where a user's name for a model leads.
-
-    Attributes:
-        name: the public name.
-        search: folders of configurations to look into before the packaged ones.
-        weights: of a trained model's folder; None for a model that is known by its name.
-        foreign: of `search`, the folders that were given as a model, whoever wrote them; the
-            others are the user's own.
-    """
-
-    name: str
-    search: tuple[Path, ...]
-    weights: Path | None
-    foreign: tuple[Path, ...] = ()
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether its YAML may have been written by somebody else."""
-        return config_path(self.name, self.search).parent.parent in self.foreign
-
-
-class Parts(NamedTuple):
-    """The networks of a predictor.
-
-    Attributes:
-        model: sees the image.
-        detector: finds what the model is for; None takes each image as one box.
-        lifter: lifts the model's 2D keypoints to 3D; None for none.
-    """
-
-    model: Located
-    detector: Located | None
-    lifter: Located | None
-
-
-def choose_parts(
-    name: str,
-    *,
-    pose2d: str | None = None,
-    detector: str | None = None,
-    search: Sequence[Path] = (),
-) -> Parts:
-    """What works together when a model is named.
-
-    Args:
-        name: of a model, as `locate` takes it; a lifter stands above the 2D model it builds on.
-        pose2d: another 2D model for a lifter.
-        detector: another detector, or one of `NO_DETECTOR`.
-        search: the user's own folders of configurations.
-
-    Raises:
-        UnknownModelError: nothing has that name.
-        InputError: `name` is a detector, or `pose2d` does not apply.
-    """
-    model = locate(name, search)
-    config = read_config(model.name, model.search)
-    if "classes" in config:
-        raise InputError(f"{model.name} is a detector; name a pose model and pass detector={name}")
-    lifter = None
-    if "pose2d" in config:
-        lifter = model
-        below = pose2d or config["pose2d"]
-        model = locate(below, lifter.search, foreign=lifter.foreign)
-        config = read_config(model.name, model.search)
-        if "keypoints" not in config or "pose2d" in config:
-            raise InputError(f"pose2d of {lifter.name}: expected a 2D pose model, found {below}")
-    elif pose2d is not None:
-        raise InputError(f"pose2d applies to models that lift 2D poses; {model.name} does not")
-    named = config.get("detector") if detector is None else detector
-    if named is None or named in NO_DETECTOR:
-        return Parts(model, None, lifter)
-    found = locate(named, model.search, detector=True, foreign=model.foreign)
-    if "classes" not in read_config(found.name, found.search):
-        raise InputError(f"detector: {found.name} is not a detector; `posekit models` lists them")
-    return Parts(model, found, lifter)
-
-
-def locate(
-    name: str,
-    search: Sequence[Path] = (),
-    *,
-    detector: bool = False,
-    foreign: Sequence[Path] = (),
-) -> Located:
-    """As `resolve_name`, and two paths are names too.
-
-    The folder of a trained model, a run or its export, and `<folder>/<group>/<name>.yaml`, where
-    the group is `model`, `detector` or `lifter`. Both are foreign: what is in them is data.
-
-    Args:
-        name: what the user said.
-        search: folders of configurations to look into before the packaged ones.
-        detector: as in `resolve_name`.
-        foreign: those of `search` that are not the user's own.
-
-    Raises:
-        UnknownModelError: nothing has that name.
-        InputError: a folder without a trained model, or a YAML that is not there or elsewhere.
-    """
-    if isinstance(name, str) and name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file() or path.parent.name not in GROUPS or path.suffix != ".yaml":
-            raise InputError(
-                f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"
-            )
-        root = path.absolute().parent.parent  # of a link too: what it points to has another name
-        return Located(path.stem, (root, *search), None, (root, *foreign))
-    if isinstance(name, str) and name.strip() and Path(name).is_dir():
-        try:
-            public = resolve_name(name, search, detector=detector)
-            return Located(public, tuple(search), None, tuple(foreign))
-        except UnknownModelError:
-            return _in_folder(Path(name).resolve(), search, foreign)
-    public = resolve_name(name, search, detector=detector)
-    return Located(public, tuple(search), None, tuple(foreign))
-
-
-def _in_folder(folder: Path, search: Sequence[Path], foreign: Sequence[Path]) -> Located:
-    for root in (folder, folder / "export"):
-        configs = [path for group in GROUPS for path in (root / group).glob("*.yaml")]
-        if len(configs) == 1 and (root / "model.safetensors").is_file():
-            weights = root / "model.safetensors"
-            return Located(configs[0].stem, (root, *search), weights, (root, *foreign))
-    raise InputError(
-        f"{folder} holds no trained model: expected model.safetensors and one model/NAME.yaml, "
-        "there or in export/"
-    )
 
 
 def model_names(search: Sequence[Path] = ()) -> list[str]:

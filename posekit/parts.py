@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posekit.compose import read_specs
-from posekit.config import Located, choose_parts, locate
 from posekit.errors import InputError
+from posekit.locate import Located, choose_parts, locate
 from posekit.spec import Spec, load_spec
 from posekit.weights.hub import named_here
 

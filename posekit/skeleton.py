@@ -30,7 +30,14 @@ from posekit.config import CONF_DIR, nearest
 from posekit.errors import InputError
 from posekit.plain_yaml import read_yaml
 
-__all__ = ["Color", "Skeleton", "load_skeleton", "read_skeleton", "skeleton_names"]
+__all__ = [
+    "Color",
+    "Skeleton",
+    "load_skeleton",
+    "parse_skeleton",
+    "read_skeleton",
+    "skeleton_names",
+]
 
 Color = tuple[int, int, int]
 
@@ -159,6 +166,15 @@ def read_skeleton(path: Path) -> Skeleton:
         raise InputError(f"skeleton: no such file: {path}")
     path = path.resolve()
     return _read(path, path.stat().st_mtime_ns, (path.parent.parent,), True)
+
+
+def parse_skeleton(name: str, values: Any) -> Skeleton:
+    """The skeleton of a YAML's values.
+
+    Raises:
+        InputError: they are not a skeleton; names the key at fault.
+    """
+    return _parse(name, values, (), True)
 
 
 def skeleton_names(search: Sequence[str | Path] = ()) -> list[str]:

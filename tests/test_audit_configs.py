@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import audit_configs
-from benchmarks.audit_reader import ConfigError, read_config
 from posekit.checkpoints import CHECKPOINTS
+from posekit.foreign.python_config import ConfigError, read_config
 
 
 def read(folder: Path, text: str, **others: str) -> dict:

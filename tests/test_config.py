@@ -11,13 +11,13 @@ import pytest
 from posekit.config import (
     config_path,
     list_models,
-    locate,
     nearest,
     nearest_keys,
     read_config,
     resolve_name,
 )
 from posekit.errors import InputError, UnknownModelError
+from posekit.locate import locate
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from posekit.cli import main
-from posekit.config import config_path, locate, model_names, read_config
+from posekit.config import config_path, model_names, read_config
 from posekit.errors import InputError
+from posekit.locate import locate
 from posekit.predictor import load
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec, read_spec
 

@@ -43,10 +43,13 @@ class Checkpoint(NamedTuple):
         states: tensors on the CPU by name, in the file's order, under the place where they lie in
             the file; where it holds several versions, the likeliest one first.
         dataset_meta: which keypoints or classes they are for, where the file says so.
+        config: the text of the configuration that the model was trained with, where the file has
+            it; it is Python, to be read and never run.
     """
 
     states: dict[str, dict[str, Tensor]]
     dataset_meta: DatasetMeta | None = None
+    config: str | None = None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -221,7 +224,13 @@ def _checkpoint(
         path: {key: make(entry) for key, entry in entries.items()}
         for path, entries in states.items()
     }
-    return Checkpoint(tensors, DatasetMeta.from_checkpoint(contents))
+    meta = contents.get("meta")
+    config = meta.get("cfg") if isinstance(meta, dict) else None
+    return Checkpoint(
+        tensors,
+        DatasetMeta.from_checkpoint(contents),
+        config if isinstance(config, str) else None,
+    )
 
 
 def _entries(state: dict[Any, Any]) -> dict[str, Entry]:

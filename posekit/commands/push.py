@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from posekit.config import locate
 from posekit.errors import DownloadError, InputError
+from posekit.locate import locate
 
 __all__ = ["push"]
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posekit import checkpoints
-from posekit.config import Located, locate, nearest, read_config
+from posekit.config import nearest, read_config
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, UnknownModelError
+from posekit.locate import Located, locate
 from posekit.mmpose.samples import data_sample
 from posekit.mmpose.structures import PoseDataSample
 from posekit.options import PredictOptions, class_numbers

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from posekit.config import Located
+    from posekit.locate import Located
     from posekit.spec import LifterSpec
     from posekit.stages.lift import Lifter
 

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
 from posekit.compose import read_part
-from posekit.config import NO_DETECTOR, locate, read_config
+from posekit.config import NO_DETECTOR, read_config
 from posekit.datasets.annotations import Dataset as DatasetConfig
 from posekit.datasets.annotations import Source, dataset_skeleton, parse_dataset
 from posekit.datasets.augment import DetectionAugment, PoseAugment
@@ -44,6 +44,7 @@ from posekit.datasets.validate import validate
 from posekit.errors import InputError
 from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
 from posekit.evaluation.pose3d import MPJPE
+from posekit.locate import locate
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class

@@ -11,9 +11,9 @@ from torch import nn
 
 from posekit.backends.files import is_graph
 from posekit.build import build_network
-from posekit.config import locate
 from posekit.errors import InputError, WeightsError
 from posekit.finite import check_finite_weights
+from posekit.locate import locate
 from posekit.names import match_names
 from posekit.spec import Component, Spec, load_spec
 from posekit.weights.hub import model_in_file, resolve_weights

@@ -27,7 +27,7 @@ from torch.torch_version import TorchVersion
 
 import posekit
 from posekit.build import build_network
-from posekit.config import locate
+from posekit.locate import locate
 from posekit.spec import load_spec
 from posekit.weights.hub import resolve_weights
 from posekit.weights.tensors import load_weights

@@ -11,20 +11,25 @@ from __future__ import annotations
 import ast
 import copy
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ConfigError", "read_config"]
+from posekit.errors import InputError
+
+__all__ = ["ConfigError", "parse_config", "read_config"]
 
 MAX_BYTES = 1_000_000  # of a file
 MAX_SIZE = 100_000  # items of a list, characters of a text
 MAX_NUMBER = 10**18
 MAX_STEPS = 1_000_000  # expressions evaluated in a file, and items of what they make
 MAX_BASES = 16  # files, one upon the other
+# It holds hooks and logging, nothing of a model: a copy of a configuration does without it.
+WITHOUT_MODEL = "default_runtime.py"
 
 
-class ConfigError(Exception):
+class ConfigError(InputError):
     """A file that cannot be read, or is not of the kind that is understood here."""
 
 
@@ -41,6 +46,22 @@ def read_config(path: Path, *, packages: Mapping[str, Path] | None = None) -> di
     return _read(Path(path), packages or {}, ())
 
 
+def parse_config(text: str, name: str) -> dict[str, Any]:
+    """All top-level values of a configuration that stands by itself, as checkpoints hold it.
+
+    Args:
+        text: as `read_config` takes a file's, but without `_base_`.
+        name: what errors call it.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    tree = _parse(text, name)
+    if _bases(name, tree):
+        raise ConfigError(f"{name}: expected a configuration without _base_")
+    return _evaluated(tree, {}, name)
+
+
 def _read(path: Path, packages: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
     path = path.resolve()
     if path in above or len(above) >= MAX_BASES:
@@ -48,26 +69,44 @@ def _read(path: Path, packages: Mapping[str, Path], above: tuple[Path, ...]) -> 
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"{path}: not Python that can be parsed: {error}") from None
+        hint = f", which _base_ of {above[-1]} names" if above else ""
+        raise ConfigError(f"{path}: {error.strerror}{hint}") from None
+    except ValueError:
+        raise ConfigError(f"{path}: not text in UTF-8") from None
+    tree = _parse(text, str(path))
     base: dict[str, Any] = {}
-    for location in _bases(path, tree):
-        values = _read(_locate(path, location, packages), packages, (*above, path))
+    for location in _bases(str(path), tree):
+        found = _locate(path, location, packages)
+        if found.name == WITHOUT_MODEL and not found.is_file():
+            continue
+        values = _read(found, packages, (*above, path))
         if twice := base.keys() & values.keys():
             raise ConfigError(f"{path}: two of its _base_ files have '{min(twice)}'")
         base |= values
+    return _evaluated(tree, base, str(path))
+
+
+def _parse(text: str, name: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise ConfigError(f"{name}: line {error.lineno}: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{name}: not Python that can be parsed: {error}") from None
+
+
+def _evaluated(tree: ast.Module, base: Mapping[str, Any], name: str) -> dict[str, Any]:
     try:
         return merge(base, _Evaluator(base).run(tree))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{name}: {error}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: nested too deeply") from None
+        raise ConfigError(f"{name}: nested too deeply") from None
 
 
-def _bases(path: Path, tree: ast.Module) -> list[str]:
+def _bases(name: str, tree: ast.Module) -> list[str]:
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_base_":
             try:
@@ -76,7 +115,7 @@ def _bases(path: Path, tree: ast.Module) -> list[str]:
                 found = None
             found = [found] if isinstance(found, str) else found
             if not isinstance(found, list | tuple) or not all(isinstance(x, str) for x in found):
-                raise ConfigError(f"{path}: expected _base_ to be a path or a list of paths")
+                raise ConfigError(f"{name}: expected _base_ to be a path or a list of paths")
             return list(found)
     return []
 
@@ -86,7 +125,10 @@ def _locate(path: Path, location: str, packages: Mapping[str, Path]) -> Path:
     if not separator:
         return path.parent / location
     if package not in packages:
-        raise ConfigError(f"{path}: its _base_ is of {package}, whose folder is not given")
+        raise ConfigError(
+            f"{path}: its _base_ is of the package {package}, which is not here: put that file "
+            "beside it and name it by its path"
+        )
     return packages[package] / rest
 
 
@@ -176,6 +218,11 @@ class _Evaluator:
                     self._assign(target, item)
                     for inner in body:
                         self._statement(inner)
+            case ast.Import() | ast.ImportFrom() | ast.With():
+                raise ConfigError(
+                    f"line {node.lineno}: imports are not followed, for the file is read and never "
+                    "run: write the values themselves, and bases as _base_ = [...]"
+                )
             case _:
                 raise _unknown(node)
 
@@ -213,7 +260,7 @@ class _Evaluator:
     def _evaluate(self, node: ast.expr) -> Any:
         match node:
             case ast.Constant(value=str() as value) if "{{" in value:
-                raise _unknown(node)  # a template, which stands for a value
+                return self._template(node, value)
             case ast.Constant(value=str() | int() | float() | None as value):
                 return value
             case ast.Name(id=name):
@@ -251,6 +298,16 @@ class _Evaluator:
                 return self._call(node, name, args, keywords)
             case _:
                 raise _unknown(node)
+
+    def _template(self, node: ast.expr, text: str) -> Any:
+        """`"{{_base_.a.b}}"` in quotes; other templates are names of files."""
+        found = re.fullmatch(r"\{\{\s*_base_((?:\.\w+)+)\s*\}\}", text)
+        if found is None:
+            raise _unknown(node)
+        value: Any = self.base
+        for key in found[1].split(".")[1:]:
+            value = self._apply(node, operator.getitem, value, key)
+        return copy.deepcopy(value)
 
     def _name(self, node: ast.expr, name: str) -> Any:
         if name == "_base_":

@@ -1,0 +1,86 @@
+"""A foreign configuration -> a model folder, as posekit reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from posekit.errors import OutputError
+from posekit.files import write_atomically
+from posekit.foreign.description import Description, short, take
+from posekit.foreign.others import DETECTOR_HEADS, describe_detector, describe_lifter
+from posekit.foreign.pose import describe_pose
+from posekit.foreign.python_config import ConfigError, read_config
+
+__all__ = ["describe_config", "describe_file", "model_name", "write_description"]
+
+
+def describe_file(path: Path) -> Description:
+    """What a configuration file of MMPose or MMDetection says of its model; see `read_config`.
+
+    Raises:
+        ConfigError: it cannot be read, or has no counterpart here; one line with its path.
+    """
+    return describe_config(read_config(path), path=path, where=str(path))
+
+
+def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str) -> Description:
+    """What the values of a configuration say of its model.
+
+    Args:
+        config: the values.
+        path: the file, from which other files are looked for; None for none.
+        where: what errors call it.
+
+    Raises:
+        ConfigError: see `describe_file`.
+    """
+    try:
+        kind = short(take(config, "model.type"))
+        if kind == "TopdownPoseEstimator":
+            return describe_pose(config, path)
+        if kind == "PoseLifter":
+            return describe_lifter(config)
+        head = config["model"].get("bbox_head")
+        if isinstance(head, Mapping) and short(head.get("type")) in DETECTOR_HEADS:
+            return describe_detector(config)
+        raise ConfigError(f"a {kind} has no counterpart here{_instead(kind)}")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ConfigError(f"{where}: a value of another kind than expected: {error!r}") from None
+
+
+def _instead(kind: str) -> str:
+    if kind == "BottomupPoseEstimator":
+        return ": of the models that find all people at once posekit has RTMO, by its names"
+    if "RCNN" in kind:
+        return "; use the detector rtmdet-m_person-640 for people, rtmdet-m_coco-640 for others"
+    return ": there are TopdownPoseEstimator, PoseLifter, RTMDet and YOLOX"
+
+
+def model_name(path: Path) -> str:
+    """What an imported model is called: the file's stem, with what a name may have."""
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "own"
+
+
+def write_description(folder: Path, name: str, found: Description) -> None:
+    """Writes the YAML of a model, and that of its skeleton where it has one of its own.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    files = {folder / found.group / f"{name}.yaml": found.values}
+    if found.skeleton is not None:
+        files[folder / "keypoints" / f"{found.values['keypoints']}.yaml"] = found.skeleton
+    for path, values in files.items():
+        text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, allow_unicode=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,0 +1,292 @@
+"""Top-down pose models of MMPose: their configuration in posekit's terms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from posekit.foreign.description import Description, expect, normalisation, short, steps_of, take
+from posekit.foreign.python_config import ConfigError
+from posekit.foreign.skeletons import find_skeleton
+
+__all__ = ["describe_pose"]
+
+Values = dict[str, Any]
+MODELS = "posekit.models."
+# What VisionTransformer takes for a name: width, depth, heads.
+VIT_SIZES = {
+    "small": (384, 12, 12),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+    "huge": (1280, 32, 16),
+}
+# What finds the subject of a skeleton: the detector, and which of its classes.
+PEOPLE = ("rtmdet-m_person-640", [0])
+SUBJECTS: dict[str, tuple[str, list[int]]] = {
+    **dict.fromkeys(
+        ("300w", "300wlp", "aflw", "coco_wholebody_face", "cofw", "lapa", "wflw"),
+        ("yolox-s_face-640", [0]),
+    ),
+    **dict.fromkeys(
+        ("coco_wholebody_hand", "interhand2d", "onehand10k", "rhd2d"),
+        ("rtmdet-nano_hand-320", [0]),
+    ),
+    **dict.fromkeys(
+        ("animalpose", "ap10k", "macaque"),
+        ("rtmdet-m_coco-640", [15, 16, 17, 18, 19, 20, 21, 22, 23]),
+    ),
+}
+BODY = ("shoulder", "hip", "knee")  # parts of names that a body has
+
+
+def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
+    """The YAML of a `TopdownPoseEstimator`.
+
+    Args:
+        config: all values of the configuration.
+        path: its file, for the files that it names.
+
+    Raises:
+        ConfigError: something that has no counterpart here; it names the key.
+    """
+    model = take(config, "model")
+    head, backbone = take(model, "head"), take(model, "backbone")
+    steps, test = steps_of(config), model.get("test_cfg") or {}
+    size = _input_size(head, steps)
+    network = NETWORKS.get(short(backbone.get("type")))
+    if network is None:
+        known = ", ".join(NETWORKS)
+        raise ConfigError(f"backbone {backbone.get('type')}: expected one of {known}")
+    net, count = network(model, head)
+    affine, box = steps.get("TopdownAffine", {}), steps.get("GetBBoxCenterScale", {})
+    values: Values = {
+        "net": net,
+        "input_size": list(size),
+        "preprocess": {
+            **normalisation(model),
+            "padding": box.get("padding", 1.25),
+            "udp": affine.get("use_udp", False),
+        },
+        "codec": _codec(take(head, "decoder"), test, size),
+        "flip_test": bool(test.get("flip_test", False)),
+    }
+    found = Description("model", values)
+    if test.get("output_keypoint_indices"):
+        found.notes.append("test_cfg.output_keypoint_indices: all keypoints are given here")
+    values["keypoints"], found.skeleton = find_skeleton(config, path, count)
+    values |= _subject(found)
+    loss = _loss(head.get("loss"), found.notes)
+    if loss is not None:
+        values["loss"] = loss
+    return found
+
+
+def _subject(found: Description) -> Values:
+    """The detector, which a configuration of MMPose does not name."""
+    name = found.values["keypoints"]
+    if found.skeleton is None:
+        detector, classes = SUBJECTS.get(name, PEOPLE)
+        return {"detector": detector, "detector_categories": classes}
+    names = [str(row[0]).lower() for row in found.skeleton["keypoints"]]
+    if all(any(part in name for name in names) for part in BODY):
+        return {"detector": PEOPLE[0]}
+    found.notes.append(
+        f"what the keypoints of '{name}' are of is not known: each image is taken as one box; "
+        "detector=NAME names what finds them"
+    )
+    return {"detector": "whole_image"}
+
+
+def _input_size(head: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[int, int]:
+    size = steps.get("TopdownAffine", {}).get("input_size") or take(head, "decoder.input_size")
+    return int(size[0]), int(size[1])
+
+
+def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int]) -> Values:
+    kind = short(codec.get("type"))
+    if list(codec.get("input_size", size)) != list(size):
+        raise ConfigError(f"decoder.input_size is {codec['input_size']}, and the crop's is {size}")
+    if kind == "SimCCLabel":
+        if codec.get("use_dark") or codec.get("smoothing_type", "gaussian") != "gaussian":
+            raise ConfigError("decoder: SimCC with DARK or with another smoothing is not here")
+        sigma = codec.get("sigma", 6.0)
+        return {
+            "_target_": "posekit.codecs.simcc.SimCC",
+            "split_ratio": float(codec.get("simcc_split_ratio", 2.0)),
+            "sigma": [
+                float(x) for x in (sigma if isinstance(sigma, list | tuple) else [sigma] * 2)
+            ],
+        }
+    values: Values = {
+        "heatmap_size": list(codec.get("heatmap_size") or ()),
+        "sigma": float(codec.get("sigma", 2.0)),
+        "blur_kernel_size": codec.get("blur_kernel_size", 11),
+        "shift_heatmap": bool(test.get("shift_heatmap", False)),
+    }
+    if kind == "MSRAHeatmap":
+        target = "posekit.codecs.heatmap.MSRAHeatmap"
+        return {"_target_": target, **values, "dark": bool(codec.get("unbiased", False))}
+    if kind == "UDPHeatmap":
+        return {
+            "_target_": "posekit.codecs.heatmap.UDPHeatmap",
+            **values,
+            "combined": codec.get("heatmap_type", "gaussian") == "combined",
+            "radius_factor": codec.get("radius_factor", 0.0546875),
+        }
+    raise ConfigError(f"decoder {kind}: expected SimCCLabel, MSRAHeatmap or UDPHeatmap")
+
+
+def _loss(loss: Any, notes: list[str]) -> Values | None:
+    """Of training alone: what has no counterpart is left out, with a note."""
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        kind = short(loss.get("type"))
+        if kind == "KLDiscretLoss":
+            numbers = {"beta": float(loss.get("beta", 1.0))}
+            if "label_beta" in loss:
+                numbers["label_beta"] = float(loss["label_beta"])
+            return {"_target_": "posekit.training.losses.SimCCLoss", **numbers}
+        if kind == "AdaptiveWingLoss":
+            names = ("alpha", "omega", "epsilon", "theta")
+            numbers = {key: float(loss[key]) for key in names if key in loss}
+            return {"_target_": "posekit.training.losses.AdaptiveWingLoss", **numbers}
+        if kind not in ("KeypointMSELoss", "CombinedTargetMSELoss"):
+            notes.append(f"loss {kind}: training here takes the usual one of its codec")
+    return None
+
+
+def _cspnext(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    backbone, neck, kind = model["backbone"], model.get("neck"), short(head.get("type"))
+    if kind not in ("RTMCCHead", "RTMWHead"):
+        raise ConfigError(f"head {kind} on CSPNeXt: expected RTMCCHead or RTMWHead")
+    gau = take(head, "gau_cfg")
+    expect(
+        {
+            "backbone.arch": ("P5", backbone.get("arch", "P5")),
+            "backbone.expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
+            "backbone.channel_attention": (True, backbone.get("channel_attention", True)),
+            "head.final_layer_kernel_size": (7, head.get("final_layer_kernel_size", 1)),
+            "head.gau_cfg.hidden_dims": (256, gau.get("hidden_dims", 256)),
+            "head.gau_cfg.s": (128, gau.get("s", 128)),
+            "head.gau_cfg.expansion_factor": (2, gau.get("expansion_factor", 2)),
+            "head.gau_cfg.use_rel_bias": (False, gau.get("use_rel_bias", True)),
+            "head.gau_cfg.pos_enc": (False, gau.get("pos_enc", False)),
+        }
+    )
+    net = {
+        "_target_": MODELS + "rtmpose.RTMPose",
+        "deepen_factor": float(backbone.get("deepen_factor", 1.0)),
+        "widen_factor": float(backbone.get("widen_factor", 1.0)),
+    }
+    if neck is not None:
+        expect({"neck.type": ("CSPNeXtPAFPN", short(neck.get("type")))})
+        expect({"neck.out_channels": (None, neck.get("out_channels"))})
+        net |= {"_target_": MODELS + "rtmw.RTMW", "neck_blocks": neck.get("num_csp_blocks", 3)}
+    return net, int(take(head, "out_channels"))
+
+
+def _heatmap_head(head: Mapping[str, Any], backbone: str) -> None:
+    kind = short(head.get("type"))
+    if kind != "HeatmapHead":
+        raise ConfigError(f"head {kind} on {backbone}: expected HeatmapHead")
+
+
+def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    _heatmap_head(head, "HRNet")
+    extra, neck = take(model, "backbone.extra"), model.get("neck") or {}
+    stages = [take(extra, f"stage{number}") for number in (2, 3, 4)]
+    width = stages[0]["num_channels"][0]
+    blocks = sorted({count for stage in stages for count in stage["num_blocks"]})
+    concat = bool(neck.get("concat"))
+    expect(
+        {
+            "backbone.extra.stage1.num_blocks": ([4], extra["stage1"]["num_blocks"]),
+            "num_channels of stages 2 to 4": (
+                [[width * 2**i for i in range(n + 2)] for n in range(3)],
+                [list(stage["num_channels"]) for stage in stages],
+            ),
+            "head.deconv_out_channels": (None, head.get("deconv_out_channels", (256,) * 3)),
+            "head.conv_out_channels": (
+                [width * 15] if concat else None,
+                head.get("conv_out_channels") and list(head["conv_out_channels"]),
+            ),
+        }
+    )
+    if len(blocks) > 1:
+        raise ConfigError(f"num_blocks of stages 2 to 4: expected the same in all, found {blocks}")
+    maps = 3 if take(head, "decoder").get("heatmap_type") == "combined" else 1
+    net = {
+        "_target_": MODELS + "hrnet.HRNetPose",
+        "width": width,
+        "maps_per_keypoint": maps,
+        "concat_branches": concat,
+        "upsample": extra.get("upsample", {}).get("mode", "nearest"),
+        "num_modules": [stage["num_modules"] for stage in stages],
+        "num_blocks": blocks[0],
+    }
+    return net, int(take(head, "out_channels")) // maps
+
+
+def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    _heatmap_head(head, "ResNet")
+    backbone = model["backbone"]
+    expect(
+        {
+            "head.deconv_out_channels": (
+                [256] * 3,
+                list(head.get("deconv_out_channels", (256, 256, 256)) or ()),
+            ),
+            "backbone.style": ("pytorch", backbone.get("style", "pytorch")),
+            "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
+        }
+    )
+    net = {"_target_": MODELS + "resnet.ResNetPose", "depth": take(backbone, "depth")}
+    return net, int(take(head, "out_channels"))
+
+
+def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    _heatmap_head(head, "VisionTransformer")
+    backbone, arch = model["backbone"], take(model, "backbone.arch")
+    if isinstance(arch, str):
+        if arch not in VIT_SIZES:
+            raise ConfigError(
+                f"backbone.arch: expected one of {', '.join(VIT_SIZES)}, found {arch}"
+            )
+        width, depth, heads = VIT_SIZES[arch]
+        ratio = 4.0
+    else:
+        width, depth, heads = (arch[k] for k in ("embed_dims", "num_layers", "num_heads"))
+        ratio = arch["feedforward_channels"] / width
+    deconv = list(head.get("deconv_out_channels", (256, 256, 256)) or ())
+    neck = model.get("neck") or {}
+    simple = not deconv
+    kernel = (head.get("final_layer") or {}).get("kernel_size", 1)
+    expect(
+        {
+            "backbone.qkv_bias": (True, backbone.get("qkv_bias", True)),
+            "backbone.with_cls_token": (False, backbone.get("with_cls_token", True)),
+            "head.deconv_out_channels": ([] if simple else [256, 256], deconv),
+            "head.final_layer.kernel_size": (3 if simple else 1, kernel),
+            "neck.scale_factor": (4.0 if simple else 1.0, neck.get("scale_factor", 1.0)),
+        }
+    )
+    net = {
+        "_target_": MODELS + "vitpose.ViTPose",
+        "embed_dim": width,
+        "depth": depth,
+        "num_heads": heads,
+        "mlp_ratio": float(ratio),
+        "simple_head": simple,
+        "patch_size": backbone.get("patch_size", 16),
+        "patch_padding": (backbone.get("patch_cfg") or {}).get("padding", 0),
+    }
+    return net, int(take(head, "out_channels"))
+
+
+NETWORKS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Values, int]]] = {
+    "CSPNeXt": _cspnext,
+    "HRNet": _hrnet,
+    "ResNet": _resnet,
+    "VisionTransformer": _vit,
+}
