@@ -151,6 +151,18 @@ def _parser() -> argparse.ArgumentParser:
         composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
         composed.set_defaults(run=_composed)
 
+    imported = commands.add_parser(
+        "import", help="make a model folder of an MMPose or MMDetection configuration and weights"
+    )
+    imported.add_argument(
+        "config",
+        type=Path,
+        help="the .py, which is read and never run; or a checkpoint that holds it",
+    )
+    imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
+    imported.add_argument("overrides", nargs="*", metavar="out=FOLDER", help="a new folder")
+    imported.set_defaults(run=_import)
+
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
     push.add_argument("folder", type=Path, help="a run or its export")
     push.add_argument("repository", help="organisation/name")
@@ -193,6 +205,15 @@ def _push(arguments: argparse.Namespace) -> int:
     from posekit.commands.push import push
 
     return push(arguments.folder, arguments.repository, private=arguments.private)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from posekit.commands.import_model import import_model
+
+    weights, rest = arguments.weights, list(arguments.overrides)
+    if weights is not None and "=" in str(weights) and not weights.exists():
+        weights, rest = None, [str(weights), *rest]
+    return import_model(arguments.config, weights, rest)
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from posekit.errors import InputError, UnknownModelError
 from posekit.files import cache_dir
 from posekit.foreign.description import Description
 from posekit.foreign.folder import describe_file, model_name, write_description
+from posekit.foreign.skeletons import is_packaged
 
 __all__ = ["Chosen", "Located", "choose_parts", "locate"]
 
@@ -201,9 +202,13 @@ def _published(path: Path, found: Description) -> str | None:
     from posekit.spec import load_spec, read_spec  # and with it PyTorch
 
     public = resolve_name(path.stem)
+    official, values = load_spec(public), found.values
     if found.skeleton is not None:
-        return None
-    own, official = read_spec(found.values, public), load_spec(public)
+        named = getattr(official, "keypoints", "")
+        if not is_packaged(named, found.skeleton):
+            return None
+        values = {**values, "keypoints": named}
+    own = read_spec(values, public)
     return public if _seen(own.to_config()) == _seen(official.to_config()) else None
 
 

@@ -51,8 +51,8 @@ def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
     Raises:
         ConfigError: something that has no counterpart here; it names the key.
     """
-    model = take(config, "model")
-    head, backbone = take(model, "head"), take(model, "backbone")
+    model = config["model"]
+    head, backbone = take(config, "model.head"), take(config, "model.backbone")
     steps, test = steps_of(config), model.get("test_cfg") or {}
     size = _input_size(head, steps)
     network = NETWORKS.get(short(backbone.get("type")))
@@ -106,12 +106,15 @@ def _input_size(head: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[int,
 
 def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int]) -> Values:
     kind = short(codec.get("type"))
+    if kind not in ("SimCCLabel", "MSRAHeatmap", "UDPHeatmap"):
+        raise ConfigError(f"decoder {kind}: expected SimCCLabel, MSRAHeatmap or UDPHeatmap")
     if list(codec.get("input_size", size)) != list(size):
         raise ConfigError(f"decoder.input_size is {codec['input_size']}, and the crop's is {size}")
     if kind == "SimCCLabel":
         if codec.get("use_dark") or codec.get("smoothing_type", "gaussian") != "gaussian":
             raise ConfigError("decoder: SimCC with DARK or with another smoothing is not here")
         sigma = codec.get("sigma", 6.0)
+        sigma = sigma if isinstance(sigma, list | tuple) else [sigma] * 2
         return {
             "_target_": "posekit.codecs.simcc.SimCC",
             "split_ratio": float(codec.get("simcc_split_ratio", 2.0)),
@@ -128,14 +131,12 @@ def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int
     if kind == "MSRAHeatmap":
         target = "posekit.codecs.heatmap.MSRAHeatmap"
         return {"_target_": target, **values, "dark": bool(codec.get("unbiased", False))}
-    if kind == "UDPHeatmap":
-        return {
-            "_target_": "posekit.codecs.heatmap.UDPHeatmap",
-            **values,
-            "combined": codec.get("heatmap_type", "gaussian") == "combined",
-            "radius_factor": codec.get("radius_factor", 0.0546875),
-        }
-    raise ConfigError(f"decoder {kind}: expected SimCCLabel, MSRAHeatmap or UDPHeatmap")
+    return {
+        "_target_": "posekit.codecs.heatmap.UDPHeatmap",
+        **values,
+        "combined": codec.get("heatmap_type", "gaussian") == "combined",
+        "radius_factor": codec.get("radius_factor", 0.0546875),
+    }
 
 
 def _loss(loss: Any, notes: list[str]) -> Values | None:

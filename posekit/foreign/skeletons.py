@@ -11,13 +11,15 @@ from typing import Any
 from posekit.foreign.python_config import ConfigError, read_config
 from posekit.skeleton import load_skeleton, parse_skeleton, skeleton_names
 
-__all__ = ["find_skeleton", "skeleton_of_names"]
+__all__ = ["find_skeleton", "is_packaged", "skeleton_of_names"]
 
-# Of classes whose file has another name.
+# The file in configs/_base_/datasets that a class takes where it is not told another.
 OF_CLASSES = {
     "AFLWDataset": "aflw",
     "AP10KDataset": "ap10k",
+    "ATRWDataset": "atrw",
     "AicDataset": "aic",
+    "AnimalKingdomDataset": "ak",
     "AnimalPoseDataset": "animalpose",
     "COFWDataset": "cofw",
     "CocoDataset": "coco",
@@ -25,22 +27,37 @@ OF_CLASSES = {
     "CocoWholeBodyFaceDataset": "coco_wholebody_face",
     "CocoWholeBodyHandDataset": "coco_wholebody_hand",
     "CrowdPoseDataset": "crowdpose",
+    "DeepFashion2Dataset": "deepfashion2",
+    "ExlposeDataset": "exlpose",
+    "Face300VWDataset": "300vw",
     "Face300WDataset": "300w",
     "Face300WLPDataset": "300wlp",
+    "FlyDataset": "fly",
+    "FreiHandDataset": "freihand2d",
+    "H36MWholeBodyDataset": "h3wb",
     "HalpeDataset": "halpe",
+    "Horse10Dataset": "horse10",
     "Human36mDataset": "h36m",
+    "HumanArt21Dataset": "humanart21",
     "HumanArtDataset": "humanart",
-    "InterHand2DDoubleDataset": "interhand2d",
+    "InterHand2DDoubleDataset": "interhand3d",
     "InterHand3DDataset": "interhand3d",
     "JhmdbDataset": "jhmdb",
     "LapaDataset": "lapa",
+    "LocustDataset": "locust",
     "MacaqueDataset": "macaque",
+    "MhpDataset": "mhp",
     "MpiiDataset": "mpii",
+    "MpiiTrbDataset": "mpii_trb",
     "OCHumanDataset": "ochuman",
     "OneHand10KDataset": "onehand10k",
+    "PanopticHand2DDataset": "panoptic_hand2d",
     "PoseTrack18Dataset": "posetrack18",
+    "PoseTrack18VideoDataset": "posetrack18",
     "Rhd2DDataset": "rhd2d",
+    "UBody2dDataset": "ubody2d",
     "WFLWDataset": "wflw",
+    "ZebraDataset": "zebra",
 }
 GRAY = [160, 160, 160]
 # By side, for keypoints without colours: as in COCO's skeleton.
@@ -79,9 +96,15 @@ def find_skeleton(
     if missing is not None:
         raise missing
     for dataset in _datasets(config):
-        known = OF_CLASSES.get(str(dataset.get("type")).rpartition(".")[2])
+        kind = str(dataset.get("type")).rpartition(".")[2]
+        known = OF_CLASSES.get(kind)
+        if kind == "DeepFashionDataset":
+            known = f"deepfashion_{dataset.get('subset') or 'full'}"
         if known is not None:
-            return _checked(known, None, count)
+            try:
+                return _checked(*_of_file(f"configs/_base_/datasets/{known}.py", path), count)
+            except FileNotFoundError as error:
+                raise ConfigError(str(error)) from None
     raise ConfigError(
         "the names of the keypoints are nowhere: give a dataset's "
         "metainfo=dict(from_file='my_dataset.py'), or dataset_info=dict(keypoint_info=...)"
@@ -189,10 +212,10 @@ def _checked(
             f"the head has {count} keypoints and the data set '{name}' {found}: name the data set "
             "that it was trained on"
         )
-    return name, None if skeleton is None or _is_packaged(name, skeleton) else skeleton
+    return name, None if skeleton is None or is_packaged(name, skeleton) else skeleton
 
 
-def _is_packaged(name: str, values: dict[str, Any]) -> bool:
+def is_packaged(name: str, values: dict[str, Any]) -> bool:
     """Whether posekit's skeleton of that name is this one, but for what OpenPose draws instead."""
     if name not in skeleton_names():
         return False

@@ -313,8 +313,8 @@ def model_spec(name: str | Path, *, trust: bool = False) -> tuple[PoseSpec | Lif
         if not text.endswith(".py"):
             raise
         raise UnknownModelError(
-            f"{error}. A .py is looked up by its name and never run: describe a model of your own "
-            "in <folder>/model/<name>.yaml (docs/migrating.md) and give that path"
+            f"{error}. There is no such file either, which could be a model of your own "
+            "(docs/migrating.md)"
         ) from None
     if isinstance(spec, DetectorSpec):
         raise InputError(f"{name} is a detector: pass it as det_model")
