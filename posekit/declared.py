@@ -25,7 +25,7 @@ import numpy as np
 from posekit.config import nearest
 from posekit.errors import InputError
 
-__all__ = ["Declared", "Option", "Options", "is_number", "option", "takes"]
+__all__ = ["Declared", "Option", "Options", "function_takes", "is_number", "option", "takes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,16 +203,36 @@ def takes(
         def call(self: S, inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
             return method(self, inputs, kind.from_keywords(keywords))
 
-        own = list(inspect.signature(method).parameters.values())[:2]
-        theirs = [
-            parameter
-            for parameter in inspect.signature(kind).parameters.values()
-            if parameter.name in kind.declared()
-        ]
-        call.__signature__ = inspect.Signature([*own, *theirs])  # type: ignore[attr-defined]
+        call.__signature__ = _with_keywords(method, kind)  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def function_takes(
+    group: Callable[P, O],
+) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
+    """As `takes`, for a function `(inputs, options)` by itself."""
+    kind: Any = group
+
+    def decorate(function: Callable[[X, O], R]) -> Callable[Concatenate[X, P], R]:
+        @functools.wraps(function)
+        def call(inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
+            return function(inputs, kind.from_keywords(keywords))
+
+        call.__signature__ = _with_keywords(function, kind)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _with_keywords(function: Callable[..., Any], group: type[Options]) -> inspect.Signature:
+    """The function's signature with the options as keywords in place of the group."""
+    signature = inspect.signature(function)
+    *own, _ = signature.parameters.values()
+    options = inspect.signature(group).parameters.values()
+    theirs = [option for option in options if option.name in group.declared()]
+    return signature.replace(parameters=[*own, *theirs])
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from posekit.declared import Options, option, takes
+from posekit.declared import Options, function_takes, option, takes
 from posekit.errors import InputError
 
 
@@ -85,6 +85,20 @@ def test_the_keywords_stand_in_the_signature() -> None:
     radius = signature.parameters["radius"]
     assert (radius.default, radius.kind) == (3, inspect.Parameter.KEYWORD_ONLY)
     assert set(signature.parameters) == {"self", "inputs", *Both.declared()}
+
+
+@function_takes(Both)
+def drawn(inputs: str, options: Both) -> tuple[str, Both]:
+    return inputs, options
+
+
+def test_a_function_takes_them_too() -> None:
+    assert drawn("a.jpg", radius=4, form="jsonl") == ("a.jpg", Both(radius=4, form="jsonl"))
+    with pytest.raises(InputError, match="unknown option 'raduis'"):
+        drawn("a.jpg", raduis=4)  # type: ignore[call-arg]
+    signature = inspect.signature(drawn)
+    assert list(signature.parameters) == ["inputs", *Both.declared()]
+    assert signature.return_annotation == "tuple[str, Both]"
 
 
 def test_an_option_knows_where_it_was_declared() -> None:
