@@ -37,6 +37,7 @@ class Option:
         unit: such as "pixels" or "seconds".
         least, most: the ends of its range, both allowed.
         above: its range begins above this.
+        below: its range ends below this.
         choices: values that it may have, where its type does not say so.
         only: the models that it has an effect with: "2D", "3D", "lifted", or "" for all.
         python: it means something in Python only, and is no key of a command.
@@ -47,6 +48,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     above: float | None = None
+    below: float | None = None
     choices: tuple[Any, ...] = ()
     only: Literal["", "2D", "3D", "lifted"] = ""
     python: bool = False
@@ -113,6 +115,7 @@ class Declared:
             (about.least is None or value >= about.least)
             and (about.most is None or value <= about.most)
             and (about.above is None or value > about.above)
+            and (about.below is None or value < about.below)
         )
 
     @property
@@ -131,6 +134,7 @@ class Declared:
             return f" of at least {about.least:g}"
         if about.above is not None:
             most = "" if about.most is None else f" and at most {about.most:g}"
+            most = most if about.below is None else f" and below {about.below:g}"
             return f" above {about.above:g}{most}"
         return "" if about.most is None else f" of at most {about.most:g}"
 
@@ -170,7 +174,14 @@ class Options:
                 close = nearest(name, known)
                 hint = f"did you mean {' or '.join(close)}?" if close else f"known: {known}"
                 raise InputError(f"unknown option '{name}'; {hint}")
-        return cls(**keywords)
+        found = cls(**keywords)
+        object.__setattr__(found, "_named", tuple(keywords))
+        return found
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The options that a caller of `from_keywords` named; all others have their defaults."""
+        return {name: getattr(self, name) for name in self.__dict__.get("_named", ())}
 
     @classmethod
     def from_config(cls: type[O], config: Mapping[str, Any]) -> O:

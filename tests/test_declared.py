@@ -22,6 +22,7 @@ class Dots(Options):
     show: bool | None = option(None, "a window")
     out: str | os.PathLike[str] | None = option(None, "a file")
     colors: list[int] = option([], "of dots")
+    tail: float = option(0.5, "of a trail", above=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class Tool:
         ({"radius": 2.0}, "radius must be a whole number from 1 to 1000, found 2.0"),
         ({"opacity": 0}, "opacity must be a number above 0 and at most 1, found 0"),
         ({"opacity": float("nan")}, "opacity must be a number above 0 and at most 1, found nan"),
+        ({"tail": 1}, "tail must be a number above 0 and below 1, found 1"),
         ({"show": 1}, "show must be true or false, or left out, found 1"),
         ({"out": 3}, "out must be a text or a path, or left out, found 3"),
         ({"colors": "red"}, "colors must be a list, found 'red'"),
@@ -109,3 +111,8 @@ def test_an_option_knows_where_it_was_declared() -> None:
 
 def test_a_configuration_may_hold_more() -> None:
     assert Dots.from_config({"radius": 5, "model": "human"}).radius == 5
+
+
+def test_what_a_caller_named_is_known_also_where_it_is_the_default() -> None:
+    assert Dots.from_keywords({"radius": 3, "show": None}).named == {"radius": 3, "show": None}
+    assert Dots(radius=3).named == {}
