@@ -134,14 +134,19 @@ class Declared:
         about = self.about
         return self.default if about.as_key is SAME else about.as_key
 
-    def text(self, *, unit: bool = True) -> str:
-        """What it means, its unit, and which models it is for, in Markdown; no full stop."""
+    def text(self, *, measure: bool = True) -> str:
+        """What it means and which models it is for, in Markdown; no full stop.
+
+        Args:
+            measure: with its unit and range.
+        """
         about = self.about
         first, semicolon, rest = about.meaning.partition(";")
-        measure = f" ({about.unit})" if about.unit and unit else ""
+        words = [about.unit, self._range.removeprefix(" from").removeprefix(" of").strip()]
+        inside = ", ".join(filter(None, words)) if measure else ""
         models = {"": "", "lifted": "; for models that lift 2D poses"}
         only = models.get(about.only, f"; for {about.only} models")
-        return f"{first}{measure}{semicolon}{rest}{only}"
+        return f"{first}{inside and f' ({inside})'}{semicolon}{rest}{only}"
 
     @property
     def expected(self) -> str:

@@ -88,7 +88,7 @@ class EstimateOptions(Options):
         least=1,
     )
     pose_batch_size: int = option(
-        64, "crops that go through the pose network at once, at most", least=1
+        64, "the most crops that go through the pose network at once", least=1
     )
 
 

@@ -16,12 +16,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from posekit.commands.key_help import BELOW
 from posekit.commands.option_texts import SHEETS, table, yaml_text
 from posekit.config import CONF_DIR
 
 __all__ = ["MAKERS", "generated_files", "main"]
 
-BELOW = "# Written by `python -m posekit.commands.generated`; options are declared in Python.\n"
 BLOCK = re.compile(r"(<!-- generated: ([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -12,7 +11,7 @@ import yaml
 
 from posekit.declared import Declared, Options
 
-__all__ = ["SHEETS", "help_text", "keys_of", "options_of", "table", "yaml_text"]
+__all__ = ["SHEETS", "keys_of", "options_of", "table", "yaml_text"]
 
 # The groups of each command's keys, in the order of its configuration: where they are declared, as
 # `module:name` of a group or of a tuple of groups.
@@ -41,8 +40,8 @@ def keys_of(command: str) -> dict[str, Declared]:
 def yaml_text(command: str) -> str:
     """Keys, defaults and comments, a paragraph per group."""
     lines = []
-    for _, options in _by_group(keys_of(command)):
-        lines.append("")
+    for group, options in _by_group(keys_of(command)):
+        lines += ["", f"## {_title(group)}"]
         for option in options:
             line = f"{option.name}: {_as_yaml(option.key_default)}"
             text = option.text()
@@ -69,22 +68,8 @@ def table(command: str, groups: Sequence[str]) -> str:
 def _row(option: Declared) -> tuple[str, ...]:
     unit = f" ({option.about.unit})" if option.about.unit else ""
     python = "; Python" if option.about.python else ""
-    meaning = option.text(unit=False) + python
+    meaning = option.text(measure=False) + python
     return (f"`{option.name}`", _default(option), _values(option) + unit, meaning)
-
-
-def help_text(command: str, width: int = WIDTH) -> str:
-    """The keys for `--help`, by groups."""
-    lines = []
-    for group, options in _by_group(keys_of(command)):
-        lines += ["", f"{_title(group)}:"]
-        for option in options:
-            values = _values(option).replace("`", "")
-            expected = f"  ({values})" if values else ""
-            lines.append(f"  {option.name}={_as_yaml(option.key_default)}{expected}")
-            plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", option.text().replace("`", ""))
-            lines += _wrap(plain, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], list[Declared]]]:
