@@ -16,7 +16,7 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union
 
@@ -211,8 +211,8 @@ def takes(
 
     def decorate(method: Callable[[S, X, O], R]) -> Callable[Concatenate[S, X, P], R]:
         @functools.wraps(method)
-        def call(self: S, inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return method(self, inputs, kind.from_keywords(keywords))
+        def call(self: S, inputs: X, /, *more: P.args, **keywords: P.kwargs) -> R:
+            return method(self, inputs, kind.from_keywords(_by_name(kind, more, keywords)))
 
         call.__signature__ = _with_keywords(method, kind)  # type: ignore[attr-defined]
         return call
@@ -223,18 +223,31 @@ def takes(
 def function_takes(
     group: Callable[P, O],
 ) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
-    """As `takes`, for a function `(inputs, options)` by itself."""
+    """As `takes`, for a function `(inputs, options)` by itself.
+
+    Options of a group that is no `kw_only` dataclass may be said without their names.
+    """
     kind: Any = group
 
     def decorate(function: Callable[[X, O], R]) -> Callable[Concatenate[X, P], R]:
         @functools.wraps(function)
-        def call(inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return function(inputs, kind.from_keywords(keywords))
+        def call(inputs: X, /, *more: P.args, **keywords: P.kwargs) -> R:
+            return function(inputs, kind.from_keywords(_by_name(kind, more, keywords)))
 
         call.__signature__ = _with_keywords(function, kind)  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def _by_name(
+    group: type[Options], positional: Sequence[Any], keywords: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """All that a caller said, as keywords."""
+    named = inspect.signature(group).bind_partial(*positional).arguments
+    if twice := named.keys() & keywords.keys():
+        raise TypeError(f"got multiple values for argument '{min(twice)}'")
+    return {**named, **keywords}
 
 
 def _with_keywords(function: Callable[..., Any], group: type[Options]) -> inspect.Signature:

@@ -103,6 +103,35 @@ def test_a_function_takes_them_too() -> None:
     assert signature.return_annotation == "tuple[str, Both]"
 
 
+@dataclass(frozen=True)
+class Place(Options):
+    place: str | None = option(None, "a folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(Place, Dots):
+    pass
+
+
+@function_takes(Placed)
+def placed(inputs: str, options: Placed) -> Placed:
+    return options
+
+
+def test_an_option_may_go_without_its_name_where_its_group_lets_it() -> None:
+    assert placed("a.jpg", "out", radius=4) == Placed(place="out", radius=4)
+    assert list(inspect.signature(placed).parameters)[:2] == ["inputs", "place"]
+    with pytest.raises(TypeError, match="multiple values for argument 'place'"):
+        placed("a.jpg", "out", place="there")  # type: ignore[misc]
+
+
+def test_what_has_to_be_named_is_not_passed_over() -> None:
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        drawn("a.jpg", 4)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        Tool().run("a.jpg", 4)  # type: ignore[misc]
+
+
 def test_an_option_knows_where_it_was_declared() -> None:
     declared = Both.declared()
     assert (declared["radius"].group, declared["form"].group) == (Dots, Files)
