@@ -100,7 +100,11 @@ class Declared:
             return
         if not self._takes(value):
             left_out = ", or left out" if self.optional else ""
-            raise InputError(f"{self.name} must be {self.expected}{left_out}, found {value!r}")
+            close = nearest(value, self.choices, 1) if isinstance(value, str) else []
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise InputError(
+                f"{self.name} must be {self.expected}{left_out}, found {value!r}{hint}"
+            )
 
     def _takes(self, value: Any) -> bool:
         if self.choices:
@@ -122,7 +126,8 @@ class Declared:
     def expected(self) -> str:
         """What it may be, in words: "a whole number of at least 1"."""
         if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+            several = "one of " if len(self.choices) > 1 else ""
+            return f"{several}{', '.join(map(str, self.choices))}"
         return " or ".join(dict.fromkeys(_in_words(kind) for kind in self.kinds)) + self._range
 
     @property
@@ -185,12 +190,13 @@ class Options:
 
     @classmethod
     def from_config(cls: type[O], config: Mapping[str, Any]) -> O:
-        """The options among a composed configuration's keys.
+        """The options among a composed configuration's keys; those of Python only are no keys.
 
         Raises:
             InputError: a wrong value.
         """
-        return cls(**{name: config[name] for name in cls.declared() if name in config})
+        keys = [name for name, option in cls.declared().items() if not option.about.python]
+        return cls(**{name: config[name] for name in keys if name in config})
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

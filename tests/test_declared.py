@@ -23,6 +23,8 @@ class Dots(Options):
     out: str | os.PathLike[str] | None = option(None, "a file")
     colors: list[int] = option([], "of dots")
     tail: float = option(0.5, "of a trail", above=0, below=1)
+    frame: Any = option(None, "around it", python=True)
+    bits: Literal["int8"] | None = option(None, "of a number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Tool:
         ({"out": 3}, "out must be a text or a path, or left out, found 3"),
         ({"colors": "red"}, "colors must be a list, found 'red'"),
         ({"form": "xml"}, "form must be one of json, jsonl, found 'xml'"),
+        ({"form": "jsom"}, "form must be one of json, jsonl, found 'jsom'; did you mean json?"),
+        ({"bits": "int4"}, "bits must be int8, or left out, found 'int4'; did you mean int8?"),
         ({"form": None}, "form must be one of json, jsonl, found None"),
         ({"raduis": 3}, "unknown option 'raduis'; did you mean radius?"),
         ({"form": "jsonl", "on_error": print}, "form=jsonl raises"),
@@ -139,7 +143,8 @@ def test_an_option_knows_where_it_was_declared() -> None:
 
 
 def test_a_configuration_may_hold_more() -> None:
-    assert Dots.from_config({"radius": 5, "model": "human"}).radius == 5
+    found = Dots.from_config({"radius": 5, "model": "human", "frame": {"net": 1}})
+    assert (found.radius, found.frame) == (5, None)
 
 
 def test_what_a_caller_named_is_known_also_where_it_is_the_default() -> None:
