@@ -284,7 +284,10 @@ def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
 
 
 def document(group: type[Options]) -> Callable[[F], F]:
-    """Puts what there is to say of each option where `{options}` is a line of a docstring."""
+    """Puts what there is to say of each option where `{options}` is a line of a docstring.
+
+    Those that the docstring names before that line itself are left out.
+    """
 
     def entry(option: Declared, indent: str) -> str:
         text = f"{option.name}: {option.text()}. Default: {option.default!r}."
@@ -292,12 +295,14 @@ def document(group: type[Options]) -> Callable[[F], F]:
         return textwrap.fill(text, 100, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
 
     def decorate(function: F) -> F:
-        function.__doc__ = re.sub(
-            r"^( *)\{options\}$",
-            lambda found: "\n".join(entry(o, found[1]) for o in group.declared().values()),
-            function.__doc__ or "",
-            flags=re.MULTILINE,
-        )
+        place = re.compile(r"^( *)\{options\}$", re.MULTILINE)
+        parts = place.split(function.__doc__ or "", maxsplit=1)
+        if len(parts) == 1:
+            return function
+        before, indent, after = parts
+        options = group.declared().values()
+        said = [o for o in options if not re.search(rf"^ *{o.name}: ", before, re.MULTILINE)]
+        function.__doc__ = before + "\n".join(entry(o, indent) for o in said) + after
         return function
 
     return decorate

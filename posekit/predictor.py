@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import select_device
-from posekit.declared import takes
+from posekit.declared import document, takes
 from posekit.drawing.overlay import draw_heatmap, draw_result
 from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
 from posekit.drawing.window import Window
@@ -38,6 +38,7 @@ from posekit.io import (
 )
 from posekit.io.video import VideoReader
 from posekit.io.write import ResultWriter
+from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
@@ -58,6 +59,7 @@ __all__ = ["Predictor", "load"]
 log = logging.getLogger(__name__)
 
 
+@document(LoadOptions)
 def load(
     name: str,
     *,
@@ -77,24 +79,13 @@ def load(
     Args:
         name: a model's public name, alias, official config name or path of such a config; or the
             folder of a trained model, as `posekit train` writes it.
-        weights: a local file in any layout that `weights_convert` reads, a folder that holds one,
-            a graph that `posekit export` wrote, or a URL; None takes the published ones, from the
-            local cache where they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
-        pose2d_weights: as `weights`, for `pose2d`.
         detector: a detector's name, or "none" or "whole_image" for none; None takes the model's
             own, whose weights are fetched when the first image without `bboxes=` comes.
-        detector_weights: as `weights`, for the detector.
-        device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
-        dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
-        backend: what runs all networks but a lifter: "torch", "compile", "onnxruntime",
-            "openvino", "tensorrt", or "auto" for the fastest on this machine, which is measured
-            once; None for PyTorch without changes, or for a graph what `auto` would take.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
-        trust: build classes that are not posekit's of a model's folder, which run code. Those of
-            `config_dir` are your own and need no such word.
+        {options}
 
     Raises:
         UnknownModelError: no such model or detector.

@@ -8,7 +8,7 @@ import textwrap
 
 from posekit.config import CONF_DIR
 
-__all__ = ["BELOW", "key_help"]
+__all__ = ["BELOW", "key_help", "plain"]
 
 # In a command's configuration, below what is not generated.
 BELOW = "# Written by `python -m posekit.commands.generated`; options are declared in Python.\n"
@@ -34,7 +34,7 @@ def key_help(command: str, width: int | None = None) -> str:
         if key:
             lines.append(f"  {key.strip().replace(': ', '=', 1)}")
             lines += textwrap.wrap(
-                _plain(comment),
+                plain(comment),
                 width,
                 initial_indent=" " * 6,
                 subsequent_indent=" " * 6,
@@ -44,7 +44,8 @@ def key_help(command: str, width: int | None = None) -> str:
     return "\n".join(lines).lstrip("\n") + "\n" if lines else ""
 
 
-def _plain(markdown: str) -> str:
-    """A sentence without marks."""
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown.replace("`", ""))
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}." if text else ""
+def plain(markdown: str) -> str:
+    """A sentence without marks; a name at its beginning stays as it is."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown.replace("`", "")).removesuffix(".")
+    first = text[:1] if markdown.startswith("`") else text[:1].upper()
+    return f"{first}{text[1:]}." if text else ""

@@ -11,7 +11,7 @@ import yaml
 
 from posekit.declared import Declared, Options
 
-__all__ = ["SHEETS", "keys_of", "options_of", "table", "yaml_text"]
+__all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
 
 # The groups of each command's keys, in the order of its configuration: where they are declared, as
 # `module:name` of a group or of a tuple of groups.
@@ -65,6 +65,18 @@ def table(command: str, groups: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def argument_table() -> str:
+    """The arguments of a call of MMPose's inferencer, as in MMPose's guide."""
+    from posekit.mmpose.arguments import ARGUMENTS, OPTIONS, only_of
+
+    rows = [("argument", "default", "2D", "3D", "posekit"), ("---",) * 5]
+    for name, argument in ARGUMENTS.items():
+        ticks = ("✔" if only_of(name) in ("", kind) else "" for kind in ("2D", "3D"))
+        default = argument.shown or _in_words(OPTIONS[name].default)
+        rows.append((f"`{name}`", default, *ticks, argument.note))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _row(option: Declared) -> tuple[str, ...]:
     unit = f" ({option.about.unit})" if option.about.unit else ""
     python = "; Python" if option.about.python else ""
@@ -86,9 +98,12 @@ def _as_yaml(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+def _in_words(value: Any) -> str:
+    return "none" if value is None else f"`{_as_yaml(value)}`"
+
+
 def _default(option: Declared) -> str:
-    values = option.default, option.key_default
-    python, key = ("none" if value is None else f"`{_as_yaml(value)}`" for value in values)
+    python, key = _in_words(option.default), _in_words(option.key_default)
     return python if python == key else f"{python}; {key} on the command line"
 
 
