@@ -76,6 +76,16 @@ The floor is the network's operations at the rate of a large matrix product. Wei
 unless they are named. `posekit bench --cfg` prints every key with its value.
 """
 
+COMPLETIONS_HELP = """\
+Print a script that lets a shell complete commands, keys and what stands behind them.
+
+  posekit completions bash > ~/.local/share/bash-completion/completions/posekit
+  posekit completions zsh > ~/.zfunc/_posekit     # fpath+=(~/.zfunc) before compinit
+  posekit completions tcsh > ~/.posekit.tcsh      # source it in ~/.tcshrc
+
+It needs shtab: pip install "posekit[completions]". Print it again after an upgrade.
+"""
+
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
@@ -180,6 +190,15 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
 
+    completions = commands.add_parser(
+        "completions",
+        help="print what a shell needs to complete commands, keys and values",
+        description=COMPLETIONS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completions.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completions.set_defaults(run=_completions)
+
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
     doctor.add_argument(
         "device", nargs="?", metavar="device=NAME", help="the device to report on, such as cuda:1"
@@ -204,6 +223,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if key != "device" or not device:
         raise InputError(f"doctor takes device=NAME only, found '{arguments.device}'")
     return doctor(device=None if device == "null" else device)
+
+
+def _completions(arguments: argparse.Namespace) -> int:
+    from posekit.commands.completions import completions
+
+    print(completions(arguments.shell, _parser()))
+    return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
