@@ -26,8 +26,9 @@ Find poses in images and videos.
   posekit predict model=wholebody inputs=folder/ out_dir=out model.flip_test=false
   posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
 
-out_dir gets visualization/ (drawings) and predictions/ (JSON). `posekit predict --cfg` prints every
-key with its value; key=value sets it. The exit status is 1 where an input could not be used.
+out_dir gets visualization/ (drawings) and predictions/ (JSON). model, detector and pose2d name the
+networks; key=value sets what is listed below, and `posekit predict --cfg` prints all of it, the
+model's own keys too. The exit status is 1 where an input could not be used.
 """
 
 EXPORT_HELP = """\
