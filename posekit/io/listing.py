@@ -7,13 +7,14 @@ import glob
 import os
 import re
 import urllib.parse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.io.video import hide_password
 
@@ -25,7 +26,10 @@ __all__ = [
     "SIGNATURE_LENGTH",
     "VIDEO_SIGNATURE",
     "WEB_SCHEMES",
+    "ErrorOptions",
+    "InputOptions",
     "Listing",
+    "OnError",
     "Order",
     "camera_number",
     "check_inputs",
@@ -39,6 +43,47 @@ __all__ = [
 ]
 
 Order = Literal["name", "natural"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Options):
+    """Folders and patterns."""
+
+    recursive: bool = option(False, "of a folder, take its subfolders and its videos too")
+    include: str | Sequence[str] | None = option(
+        None, 'of a folder, take the files that fit a pattern, such as `"*.mp4"`, or one of several'
+    )
+    order: Order | None = option(
+        None,
+        "of the files of a folder or a pattern: by `name`, character by character, or `natural`, "
+        "with digits as numbers (frame2 before frame10); none is natural where one image after "
+        "the other is taken for a sequence, but by name with `bboxes`, which are given in that "
+        "order",
+    )
+
+    def check(self) -> None:
+        Listing.of(self.recursive, self.include)
+
+
+OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorOptions(Options):
+    """Inputs that cannot be used."""
+
+    on_error: OnError = option(
+        "raise",
+        "what to do about an input that cannot be used: `raise` stops, `skip` does the others, "
+        "with a warning each (the command exits 1), and so does, in Python, a function that is "
+        "called with the input's name and the error",
+        as_key="skip",
+    )
+
+    def check(self) -> None:
+        if self.on_error not in ("raise", "skip") and not callable(self.on_error):
+            raise InputError(f"on_error must be raise, skip or a function, found {self.on_error!r}")
+
 
 IMAGE_SUFFIXES = frozenset(
     [

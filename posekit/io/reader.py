@@ -14,12 +14,12 @@ import threading
 import urllib.parse
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from posekit.io.listing import (
     VIDEO_SIGNATURE,
     WEB_SCHEMES,
     Listing,
+    OnError,
     Order,
     camera_number,
     check_type,
@@ -51,8 +52,6 @@ log = logging.getLogger(__name__)
 # Seconds that `close` waits for the thread. Only a server that FFmpeg talks to, or an iterator of
 # the caller's that gives nothing, can hold it longer; it ends by itself then.
 CLOSE_TIMEOUT = 2.0
-
-OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
 
 
 class Download:
