@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Pose3D:
         skeleton: names and links of the K keypoints, which need not be those of the 2D ones.
         unit: what the numbers are, in words, and which of them are not metric.
         axes: where the three axes point and where the origin lies, in words.
+        up: the axis that points up: "z", or "-y" where the axes are a camera's.
     """
 
     keypoints: np.ndarray
@@ -30,6 +31,15 @@ class Pose3D:
     skeleton: Skeleton
     unit: str
     axes: str
+    up: Literal["z", "-y"] = "z"
+
+    @property
+    def upright(self) -> np.ndarray:
+        """The keypoints with x to the right, y away from the camera and z up, (n, K, 3)."""
+        if self.up == "z":
+            return self.keypoints
+        x, y, z = np.moveaxis(self.keypoints, -1, 0)
+        return np.stack([x, z, -y], axis=-1)
 
     def __post_init__(self) -> None:
         n, k = len(self.keypoints), self.skeleton.num_keypoints

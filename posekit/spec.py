@@ -44,6 +44,7 @@ OWN_PACKAGES = ("posekit.models.", "posekit.codecs.", "posekit.training.losses."
 PADDING = 1.25  # MMPose's, around a box
 # What a YAML has under `preprocess`.
 PREPROCESS = ("mean", "std", "color", "padding", "udp", "pad_value", "keep_ratio")
+THREE_D = frozenset({"root_depth", "simcc_z"})  # outputs of networks that give 3D keypoints
 HEATMAP_STRIDE = 4  # pixels of the input in a cell of a heat map, where the YAML does not say
 
 
@@ -150,7 +151,7 @@ class PoseSpec(_ImageSpec):
         detector_categories: the detector's classes that the model is for.
         loss: what it is trained with; None takes the usual one of its codec.
         keypoint_weights: what keypoints count in the loss, by pattern of their names.
-        keypoints_3d: whether it gives 3D keypoints of both hands (InterNet).
+        keypoints_3d: whether it gives 3D keypoints beside the 2D ones.
         note: what a user should know before relying on it.
         sample: a packaged picture to show it on.
     """
@@ -302,7 +303,7 @@ def _read_pose(reader: _Reader, name: str, search: Sequence[Path]) -> PoseSpec:
     if "split_ratio" in codec.arguments:
         shared["split_ratio"] = codec.arguments["split_ratio"]
     keypoints_3d = reader.value("keypoints_3d", False, check.boolean)
-    if keypoints_3d and network.outputs and "root_depth" not in network.outputs:
+    if keypoints_3d and network.outputs and not THREE_D.intersection(network.outputs):
         raise reader.error("keypoints_3d", "expected false: the network gives none", True)
     return PoseSpec(
         name=name,

@@ -29,7 +29,7 @@ _GATED_ATTENTION: tuple[Rule, ...] = (
     (r"head\.gau\.uv\.weight", r"head.attention.in_proj.weight"),
     (r"head\.gau\.o\.weight", r"head.attention.out_proj.weight"),
     (r"head\.gau\.res_scale\.scale", r"head.attention.residual_scale"),
-    (r"head\.cls_([xy])\.weight", r"head.to_\1.weight"),
+    (r"head\.cls_([xyz])\.weight", r"head.to_\1.weight"),
 )
 
 _RTMPOSE: tuple[Rule, ...] = (
@@ -185,4 +185,5 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "RTMDet": _RTMDET,
     "RTMPose": _RTMPOSE,
     "RTMW": _RTMW,
+    "RTMW3D": _RTMW,
 }

@@ -1,6 +1,6 @@
 """RTMW: whole-body RTMPose with a feature pyramid and a decoder on two scales.
 
-Architecture: RTMW (arXiv 2407.08634), section 3.
+Architecture: RTMW (arXiv 2407.08634), section 3; RTMW3D, which gives depth too, is in rtmw3d.py.
 
 Images (N, 3, H, W), RGB, normalised -> logits over x bins (N, K, W * split_ratio) and over y bins
 (N, K, H * split_ratio).
@@ -18,7 +18,7 @@ from posekit.models.family import Family
 from posekit.models.layers import ConvBNAct
 from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm, start_near_uniform
 
-__all__ = ["RTMW"]
+__all__ = ["RTMW", "TwoScaleTokens"]
 
 FAMILY = Family(
     codec="posekit.codecs.simcc.SimCC",
@@ -29,16 +29,16 @@ FAMILY = Family(
 )
 
 UPSCALE = 2  # of the pixel shuffle between the two scales
+TOKEN_CHANNELS = 256
 
 
-class TwoScaleSimCCHead(nn.Module):
-    """Half of a keypoint's token comes from stride 32, half from stride 16.
+class TwoScaleTokens(nn.Module):
+    """A token per keypoint: half of it comes from stride 32, half from stride 16.
 
     Args:
         in_channels: of the stride-32 feature; the stride-16 one has half of it.
         num_keypoints: K.
         input_size: (w, h) of the network's input, in pixels.
-        split_ratio: bins per pixel.
         token_channels: size of a keypoint's token.
     """
 
@@ -48,8 +48,7 @@ class TwoScaleSimCCHead(nn.Module):
         *,
         num_keypoints: int,
         input_size: Sequence[int],
-        split_ratio: float,
-        token_channels: int = 256,
+        token_channels: int = TOKEN_CHANNELS,
     ) -> None:
         super().__init__()
         width, height = input_size
@@ -64,16 +63,13 @@ class TwoScaleSimCCHead(nn.Module):
         self.fine_norm = ScaleNorm()
         self.fine_proj = nn.Linear(cells * UPSCALE**2, token_channels // 2, bias=False)
         self.attention = GatedAttentionUnit(token_channels)
-        self.to_x = nn.Linear(token_channels, int(width * split_ratio), bias=False)
-        self.to_y = nn.Linear(token_channels, int(height * split_ratio), bias=False)
-        start_near_uniform(self)
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    def tokens(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Features of strides 16 and 32 -> (N, K, C)."""
         decoded = self.decoder_conv(self.shuffle(coarse))  # (N, C/4, H/16, W/16)
         coarse_map = self.coarse_layer(coarse).flatten(2)  # (N, K, h * w)
-        fine_map = self.fine_layer(torch.cat([decoded, fine], dim=1)).flatten(
-            2
-        )  # (N, K, 4 * h * w)
+        joined = torch.cat([decoded, fine], dim=1)
+        fine_map = self.fine_layer(joined).flatten(2)  # (N, K, 4 * h * w)
         tokens = torch.cat(
             [
                 self.coarse_proj(self.coarse_norm(coarse_map)),
@@ -81,7 +77,34 @@ class TwoScaleSimCCHead(nn.Module):
             ],
             dim=2,
         )
-        tokens = self.attention(tokens)  # (N, K, C)
+        found: Tensor = self.attention(tokens)
+        return found
+
+
+class TwoScaleSimCCHead(TwoScaleTokens):
+    """Bins along x and y of each token.
+
+    Args:
+        in_channels, num_keypoints, input_size: as of `TwoScaleTokens`.
+        split_ratio: bins per pixel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        num_keypoints: int,
+        input_size: Sequence[int],
+        split_ratio: float,
+    ) -> None:
+        super().__init__(in_channels, num_keypoints=num_keypoints, input_size=input_size)
+        width, height = input_size
+        self.to_x = nn.Linear(TOKEN_CHANNELS, int(width * split_ratio), bias=False)
+        self.to_y = nn.Linear(TOKEN_CHANNELS, int(height * split_ratio), bias=False)
+        start_near_uniform(self)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.tokens(fine, coarse)
         return self.to_x(tokens), self.to_y(tokens)
 
 
