@@ -83,7 +83,11 @@ TRAINED_BY_DEFAULT = "rtmpose-m_body8-256x192"
 
 
 def compose_command(
-    command: str, overrides: Sequence[str], *, config_dir: Path | None = None
+    command: str,
+    overrides: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The configuration of a command.
 
@@ -91,6 +95,7 @@ def compose_command(
         command: stem of a YAML in conf/, e.g. "predict".
         overrides: what the user typed, `key=value` each.
         config_dir: a folder with configurations of the user's own.
+        values: plain values by key, dotted, which need no grammar.
 
     Returns:
         The composed values; under `names` the public names chosen for `model`, `detector` and
@@ -102,41 +107,53 @@ def compose_command(
     """
     search = _search_path(config_dir)
     groups, literals, others = _sorted_out(overrides)
+    given = values or {}
+    literals |= {key: value for key, value in given.items() if key in LITERAL_KEYS}
+    settings = {key: value for key, value in given.items() if key not in LITERAL_KEYS}
     choose = CHOOSERS.get(command, _choose_for_prediction)
     chosen = choose(groups, others, search)
     _refuse_ineffective(others, chosen, command)
     for part in chosen.parts.values():
         read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = _asks_for_trust(others)
-    values = _composed(command, chosen, others, trust=trust)
+    composed = _composed(command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
-        *parents, last = key.split(".")
-        inside: Any = values
-        for parent in parents:
-            inside = inside.get(parent, {})
-        if last not in inside:
-            raise InputError(_unknown_key(key, values, command))
-        inside[last] = value
-    for key in _missing_keys(values):
+        _set_literal(composed, key, value, command)
+    for key in _missing_keys(composed):
         raise InputError(f"{key} is missing: add {key}=... to the command")
     # Training from null starts at random.
     unset = ("published",) if command == "train" else (None, "published")
     for group, part in chosen.parts.items():
         key = chosen.weights[group]
-        if part.weights is not None and values.get(key, "") in unset:
-            values[key] = str(part.weights)
-    values["names"] = chosen.names
+        if part.weights is not None and composed.get(key, "") in unset:
+            composed[key] = str(part.weights)
+    composed["names"] = chosen.names
     if chosen.dataset is not None or command == "evaluate":
-        values["names"]["dataset"] = chosen.dataset
-    values["search"] = [str(folder) for folder in chosen.search]
-    values["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
-    return values
+        composed["names"]["dataset"] = chosen.dataset
+    composed["search"] = [str(folder) for folder in chosen.search]
+    composed["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
+    return composed
+
+
+def _set_literal(composed: dict[str, Any], key: str, value: Any, command: str) -> None:
+    *parents, last = key.split(".")
+    inside: Any = composed
+    for parent in parents:
+        inside = inside.get(parent, {})
+    if last not in inside:
+        raise InputError(_unknown_key(key, composed, command))
+    inside[last] = value
 
 
 def _composed(
-    command: str, chosen: _Chosen, others: Sequence[str], *, trust: bool
+    command: str,
+    chosen: _Chosen,
+    others: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    trust: bool,
 ) -> dict[str, Any]:
-    """What Hydra makes of the overrides, as plain values."""
+    """What Hydra makes of the overrides and of values by key, as plain values."""
     settable = [_settable(override) for override in others]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_looking_into(chosen, stack, trust=trust))
@@ -144,6 +161,12 @@ def _composed(
         stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
         try:
             config = compose(command, [*chosen.overrides, *settable])
+            known = set(_flat_keys(OmegaConf.to_container(config))) if settings else ()
+            for key, value in settings.items():
+                if key not in known:
+                    raise InputError(_unknown_key(key, _valid(command, chosen), command))
+                # Before interpolations are resolved, so that these see it.
+                OmegaConf.update(config, key, value, force_add=True)
             values: Any = OmegaConf.to_container(config, resolve=True)
         except _HYDRAS as error:
             _refuse_unparsable(others)

@@ -20,7 +20,7 @@ ROOMS = (
     ("posekit.codecs",),
     ("posekit.models",),
     ("posekit.spec", "posekit.spec_values"),
-    ("posekit.compose", "posekit.build"),
+    ("posekit.compose", "posekit.calls", "posekit.build"),
     ("posekit.result",),
     ("weights_convert",),
     ("posekit.backends",),
