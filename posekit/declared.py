@@ -14,9 +14,11 @@ import inspect
 import math
 import numbers
 import os
+import re
+import textwrap
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union
 
@@ -25,7 +27,11 @@ import numpy as np
 from posekit.config import nearest
 from posekit.errors import InputError
 
-__all__ = ["Declared", "Option", "Options", "function_takes", "is_number", "option", "takes"]
+__all__ = [
+    "Declared", "Option", "Options", "document", "function_takes", "is_number", "option", "takes",
+]  # fmt: skip
+
+SAME = object()  # as in Python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ class Option:
         choices: values that it may have, where its type does not say so.
         only: the models that it has an effect with: "2D", "3D", "lifted", or "" for all.
         python: it means something in Python only, and is no key of a command.
+        as_key: its default as a key of a command, where that is not the one in Python.
     """
 
     meaning: str
@@ -52,6 +59,7 @@ class Option:
     choices: tuple[Any, ...] = ()
     only: Literal["", "2D", "3D", "lifted"] = ""
     python: bool = False
+    as_key: Any = SAME
 
 
 def option(default: Any, meaning: str, **known: Any) -> Any:
@@ -75,7 +83,8 @@ class Declared:
         name: as it is said in Python and on the command line.
         kinds: the types that it may have, None's left out: `bool`, `int`, `float`, `str`,
             `os.PathLike`, `list`, ...; empty where it takes anything or checks itself.
-        choices: the values that it may have; empty for all of its type.
+        choices: values that it may have by name; without `kinds`, no others.
+        free: it takes anything, or its group checks it.
         optional: whether it may be None.
         default: its value where nothing is said.
         about: all else.
@@ -85,6 +94,7 @@ class Declared:
     name: str
     kinds: tuple[Any, ...]
     choices: tuple[Any, ...]
+    free: bool
     optional: bool
     default: Any
     about: Option
@@ -96,7 +106,7 @@ class Declared:
         Raises:
             InputError: names the option, what was expected and what was found.
         """
-        if (value is None and self.optional) or not (self.kinds or self.choices):
+        if self.free or (value is None and self.optional):
             return
         if not self._takes(value):
             left_out = ", or left out" if self.optional else ""
@@ -117,6 +127,21 @@ class Declared:
             and (about.above is None or value > about.above)
             and (about.below is None or value < about.below)
         )
+
+    @property
+    def key_default(self) -> Any:
+        """Its default as a key of a command."""
+        about = self.about
+        return self.default if about.as_key is SAME else about.as_key
+
+    def text(self, *, unit: bool = True) -> str:
+        """What it means, its unit, and which models it is for, in Markdown; no full stop."""
+        about = self.about
+        first, semicolon, rest = about.meaning.partition(";")
+        measure = f" ({about.unit})" if about.unit and unit else ""
+        models = {"": "", "lifted": "; for models that lift 2D poses"}
+        only = models.get(about.only, f"; for {about.only} models")
+        return f"{first}{measure}{semicolon}{rest}{only}"
 
     @property
     def expected(self) -> str:
@@ -150,14 +175,19 @@ class Options:
     def __post_init__(self) -> None:
         for declared in self.declared().values():
             declared.check(getattr(self, declared.name))
-        self.check()
+        for group in reversed(type(self).__mro__):
+            if "check" in vars(group):
+                group.check(self)
 
     def check(self) -> None:
-        """Refuses what single values do not show, such as options that contradict each other."""
+        """Refuses what single values do not show, such as options that contradict each other.
+
+        Each group has its own, which is called beside those of the groups that it inherits.
+        """
 
     @classmethod
     def declared(cls) -> Mapping[str, Declared]:
-        """Its options by name, those of each group in the order of their declaration."""
+        """Its options by name: those of the groups that it inherits come first, in order."""
         known: Any = cls  # which is hashable, whatever its instances are
         return _declared(known)
 
@@ -198,6 +228,7 @@ P = ParamSpec("P")
 S = TypeVar("S")
 X = TypeVar("X")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def takes(
@@ -205,75 +236,100 @@ def takes(
 ) -> Callable[[Callable[[S, X, O], R]], Callable[Concatenate[S, X, P], R]]:
     """Lets a method `(self, inputs, options)` be called with the options as keywords.
 
-    Editors and type checkers see each keyword with its type.
+    Editors and type checkers see each keyword with its type, and `help` what `document` adds.
     """
-    kind: Any = group
-
-    def decorate(method: Callable[[S, X, O], R]) -> Callable[Concatenate[S, X, P], R]:
-        @functools.wraps(method)
-        def call(self: S, inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return method(self, inputs, kind.from_keywords(keywords))
-
-        call.__signature__ = _with_keywords(method, kind)  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+    return functools.partial(_with_keywords, group=group)
 
 
 def function_takes(
     group: Callable[P, O],
 ) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
     """As `takes`, for a function `(inputs, options)` by itself."""
-    kind: Any = group
-
-    def decorate(function: Callable[[X, O], R]) -> Callable[Concatenate[X, P], R]:
-        @functools.wraps(function)
-        def call(inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return function(inputs, kind.from_keywords(keywords))
-
-        call.__signature__ = _with_keywords(function, kind)  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+    return functools.partial(_with_keywords, group=group)
 
 
-def _with_keywords(function: Callable[..., Any], group: type[Options]) -> inspect.Signature:
-    """The function's signature with the options as keywords in place of the group."""
+def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
+    """The function with the options as keywords in place of the group, its last parameter."""
     signature = inspect.signature(function)
     *own, _ = signature.parameters.values()
-    options = inspect.signature(group).parameters.values()
-    theirs = [option for option in options if option.name in group.declared()]
-    return signature.replace(parameters=[*own, *theirs])
+    without = signature.replace(parameters=own)
+
+    @functools.wraps(function)
+    def call(*given: Any, **keywords: Any) -> Any:
+        named = {p.name: keywords.pop(p.name) for p in own[len(given) :] if p.name in keywords}
+        return function(*without.bind(*given, **named).args, group.from_keywords(keywords))
+
+    of_group = inspect.signature(group).parameters
+    known: Any = call
+    known.__signature__ = signature.replace(
+        parameters=[*own, *(of_group[name] for name in group.declared())]
+    )
+    return document(group)(known)
+
+
+def document(group: type[Options]) -> Callable[[F], F]:
+    """Puts what there is to say of each option where `{options}` is a line of a docstring."""
+
+    def entry(option: Declared, indent: str) -> str:
+        text = f"{option.name}: {option.text()}. Default: {option.default!r}."
+        indents = {"initial_indent": indent, "subsequent_indent": f"{indent}    "}
+        return textwrap.fill(text, 100, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
+
+    def decorate(function: F) -> F:
+        function.__doc__ = re.sub(
+            r"^( *)\{options\}$",
+            lambda found: "\n".join(entry(o, found[1]) for o in group.declared().values()),
+            function.__doc__ or "",
+            flags=re.MULTILINE,
+        )
+        return function
+
+    return decorate
 
 
 @functools.cache
 def _declared(group: type[Options]) -> Mapping[str, Declared]:
     types_of = typing.get_type_hints(group)
+    fields = {field.name: field for field in dataclasses.fields(group)}
     found = {}
-    for field in dataclasses.fields(group):
+    for name in _in_order(group):
+        field = fields[name]
         about: Option = field.metadata["option"]
-        kinds, choices, optional = _split(types_of[field.name])
+        kinds, choices, free, optional = _split(types_of[name])
+        if about.choices:
+            kinds, choices, free = (), about.choices, False
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        homes = [k for k in group.__mro__ if field.name in vars(k).get("__annotations__", {})]
-        found[field.name] = Declared(
-            field.name, kinds, choices or about.choices, optional, default, about, homes[0]
-        )
+        home = next(k for k in group.__mro__ if name in _own(k))
+        found[name] = Declared(name, kinds, choices, free, optional, default, about, home)
     return types.MappingProxyType(found)
 
 
-def _split(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
-    """Types, literal values, and whether None is among them."""
+def _own(group: type[Any]) -> Mapping[str, Any]:
+    return vars(group).get("__annotations__", {})
+
+
+def _in_order(group: type[Options]) -> list[str]:
+    """Names as they are read: those of the first group that it inherits first, its own last."""
+    names = [
+        name for base in group.__bases__ if issubclass(base, Options) for name in _in_order(base)
+    ]
+    # One that is declared anew goes where it is declared last.
+    own = list(_own(group))
+    return [*dict.fromkeys(name for name in names if name not in own), *own]
+
+
+def _split(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], bool, bool]:
+    """Types, literal values, whether others may do too, and whether None is among them."""
     parts = _members(kind)
     optional = type(None) in parts or kind is Any
     parts = [part for part in parts if part is not type(None)]
     choices = tuple(v for part in parts for v in typing.get_args(part) if _is_literal(part))
     kinds = tuple(typing.get_origin(part) or part for part in parts if not _is_literal(part))
     # A function or whatever else `Any` stands for is checked by the group itself.
-    if any(part is Any or part is Callable for part in kinds) or (choices and kinds):
-        return (), (), optional
-    return kinds, choices, optional
+    free = any(part is Any or part is Callable for part in kinds) or bool(choices and kinds)
+    return (() if free else kinds), choices, free, optional
 
 
 def _members(kind: Any) -> list[Any]:
@@ -295,6 +351,8 @@ def _is_a(value: Any, kind: Any) -> bool:
         return is_number(value)
     if kind in (list, tuple):
         return isinstance(value, list | tuple)
+    if kind in (Collection, Sequence):
+        return isinstance(value, kind) and not isinstance(value, str | bytes)
     return isinstance(value, kind)
 
 
@@ -315,6 +373,8 @@ def _in_words(kind: Any) -> str:
         str: "a text",
         list: "a list",
         tuple: "a list",
+        Collection: "a list",
+        Sequence: "a list",
         dict: "a mapping",
         os.PathLike: "a path",
     }

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from posekit.declared import Options, option
 from posekit.drawing.colors import parse_color
 from posekit.errors import InputError
 from posekit.skeleton import Color, Skeleton
 
-__all__ = ["Style", "draw_heatmap", "draw_pose"]
+__all__ = ["DrawOptions", "Style", "draw_heatmap", "draw_pose"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -24,6 +26,23 @@ BOX_COLOR: Color = (0, 255, 0)
 # the body (feet, face, hands) has half the radius.
 LIMB_OPACITY = 0.6
 OPENPOSE_BODY = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(Options):
+    """Drawings."""
+
+    radius: int = option(3, "of a keypoint's dot", unit="pixels", least=1, most=1000)
+    thickness: int = option(1, "of a link's line", unit="pixels", least=1, most=1000)
+    kpt_thr: float = option(0.3, "keypoints of a lower score are not drawn")
+    draw_bbox: bool = option(False, "draw the boxes")
+    draw_heatmap: bool = option(
+        False,
+        "the heat maps below the drawing, of models that have them (ViTPose, HRNet, ResNet)",
+        only="2D",
+    )
+    black_background: bool = option(False, "draw on black", only="2D")
+    skeleton_style: Style = option("mmpose", "or `openpose`, with its own colours", only="2D")
 
 
 def draw_pose(
