@@ -110,7 +110,11 @@ class Declared:
             return
         if not self._takes(value):
             left_out = ", or left out" if self.optional else ""
-            raise InputError(f"{self.name} must be {self.expected}{left_out}, found {value!r}")
+            close = nearest(value, self.choices, 1) if isinstance(value, str) else []
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise InputError(
+                f"{self.name} must be {self.expected}{left_out}, found {value!r}{hint}"
+            )
 
     def _takes(self, value: Any) -> bool:
         if self.choices:
@@ -147,7 +151,8 @@ class Declared:
     def expected(self) -> str:
         """What it may be, in words: "a whole number of at least 1"."""
         if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+            several = "one of " if len(self.choices) > 1 else ""
+            return f"{several}{', '.join(map(str, self.choices))}"
         return " or ".join(dict.fromkeys(_in_words(kind) for kind in self.kinds)) + self._range
 
     @property
@@ -215,12 +220,13 @@ class Options:
 
     @classmethod
     def from_config(cls: type[O], config: Mapping[str, Any]) -> O:
-        """The options among a composed configuration's keys.
+        """The options among a composed configuration's keys; those of Python only are no keys.
 
         Raises:
             InputError: a wrong value.
         """
-        return cls(**{name: config[name] for name in cls.declared() if name in config})
+        keys = [name for name, option in cls.declared().items() if not option.about.python]
+        return cls(**{name: config[name] for name in keys if name in config})
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -244,7 +250,10 @@ def takes(
 def function_takes(
     group: Callable[P, O],
 ) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
-    """As `takes`, for a function `(inputs, options)` by itself."""
+    """As `takes`, for a function `(inputs, options)` by itself.
+
+    Options of a group that is no `kw_only` dataclass may be said without their names.
+    """
     return functools.partial(_with_keywords, group=group)
 
 
@@ -252,18 +261,20 @@ def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
     """The function with the options as keywords in place of the group, its last parameter."""
     signature = inspect.signature(function)
     *own, _ = signature.parameters.values()
-    without = signature.replace(parameters=own)
+    of_group = inspect.signature(group).parameters
+    theirs = [of_group[name] for name in group.declared()]
+    by_place = [*own, *(option for option in theirs if option.kind is not option.KEYWORD_ONLY)]
+    placed = signature.replace(parameters=by_place)
 
     @functools.wraps(function)
     def call(*given: Any, **keywords: Any) -> Any:
-        named = {p.name: keywords.pop(p.name) for p in own[len(given) :] if p.name in keywords}
-        return function(*without.bind(*given, **named).args, group.from_keywords(keywords))
+        named = {p.name: keywords.pop(p.name) for p in by_place if p.name in keywords}
+        said = placed.bind(*given, **named).arguments
+        first = [said.pop(parameter.name) for parameter in own]
+        return function(*first, group.from_keywords({**said, **keywords}))
 
-    of_group = inspect.signature(group).parameters
     known: Any = call
-    known.__signature__ = signature.replace(
-        parameters=[*own, *(of_group[name] for name in group.declared())]
-    )
+    known.__signature__ = signature.replace(parameters=[*own, *theirs])
     return document(group)(known)
 
 
