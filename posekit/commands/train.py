@@ -35,7 +35,7 @@ def train(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     except ImportError as error:
         raise InputError(f'{error.name} is needed to train: pip install "posekit[train]"') from None
     # What a data set leaves out was said when it was checked; and one of many processes speaks.
-    logging.getLogger("posekit.datasets.samples").setLevel(logging.WARNING)
+    logging.getLogger("posekit.datasets.problems").setLevel(logging.WARNING)
     if os.environ.get("RANK", "0") != "0":
         logging.getLogger("posekit").setLevel(logging.ERROR)
     folder = run(config)

@@ -28,7 +28,8 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from posekit.datasets.samples import ResumableSampler, batches, collate, init_worker
+from posekit.datasets.batches import batches, collate, init_worker
+from posekit.datasets.sampler import ResumableSampler
 from posekit.errors import InputError
 from posekit.training.export import export_model, model_name
 from posekit.training.optim import (
