@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from posekit.checkpoints import Metric
-from posekit.commands.table import format_table
 from posekit.compose import Specs, compose_command, print_config, read_specs
 from posekit.config import find_checkpoint
 from posekit.errors import InputError, OutputError
+from posekit.table import format_table
 from posekit.version import __version__
 
 if TYPE_CHECKING:
