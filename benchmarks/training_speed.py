@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from posekit.build import build_network
-from posekit.commands.table import format_table
 from posekit.compose import compose_command
-from posekit.datasets.samples import ResumableSampler, collate, init_worker
+from posekit.datasets.batches import collate, init_worker
+from posekit.datasets.sampler import ResumableSampler
+from posekit.table import format_table
 from posekit.training.optim import make_optimizer
 from posekit.training.options import TrainOptions
 from posekit.training.tasks import make_task

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.errors import InputError, OutputError, PosekitError, first_line
 from posekit.files import write_atomically
 from posekit.io import check_inputs, is_webcam
+from posekit.table import format_table
 from posekit.version import __version__
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from posekit.commands.table import format_table
 from posekit.files import cache_dir
+from posekit.table import format_table
 from posekit.version import __version__
 
 __all__ = ["doctor"]

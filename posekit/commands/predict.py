@@ -11,7 +11,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
 from posekit.drawing.window import check_display
@@ -19,6 +18,7 @@ from posekit.errors import InputError
 from posekit.io import check_inputs, is_webcam
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
+from posekit.table import format_table
 
 __all__ = ["SCRATCH", "predict"]
 

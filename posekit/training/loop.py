@@ -27,7 +27,8 @@ from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from posekit.datasets.samples import ResumableSampler, batches, collate, init_worker
+from posekit.datasets.batches import batches, collate, init_worker
+from posekit.datasets.sampler import ResumableSampler
 from posekit.errors import InputError
 from posekit.training.export import export_model, model_name
 from posekit.training.learner import Learner, Plan

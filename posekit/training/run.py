@@ -95,7 +95,7 @@ def _metrics(export: Path, config: Mapping[str, Any]) -> dict[str, float | None]
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """What a data set leaves out was said when it was checked; and one of many processes speaks."""
-    levels = {"posekit.datasets.samples": logging.WARNING}
+    levels = {"posekit.datasets.problems": logging.WARNING}
     if not is_first_process():
         levels["posekit"] = logging.ERROR
     before = {name: logging.getLogger(name).level for name in levels}
