@@ -48,7 +48,7 @@ def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> Train
 
     Args:
         model: a name or a trained model's folder; None takes the experiment's.
-        options: keywords, see `posekit.training.options.TrainKeywords`; `train="labels.json"`.
+        {options}
 
     Raises:
         UnknownModelError: no such model.
