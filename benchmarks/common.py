@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import posekit
-from posekit.backends.auto import processor_name
+from posekit.backends.machine import processor_name
 
 __all__ = ["DETECTOR", "MODEL", "machine", "write_random_weights"]
 

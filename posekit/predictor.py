@@ -87,9 +87,9 @@ def load(
         detector_weights: as `weights`, for the detector.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
         dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
-        backend: what runs all networks but a lifter: "torch", "compile", "onnxruntime",
-            "openvino", "tensorrt", or "auto" for the fastest on this machine, which is measured
-            once; None for PyTorch without changes, or for a graph what `auto` would take.
+        backend: what runs all networks but a lifter: one of `posekit.backends.KINDS`, such as
+            "openvino", or "auto" for the fastest on this machine, which is measured once; None for
+            PyTorch without changes, or for a graph what `auto` would take.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
         trust: build classes that are not posekit's of a model's folder, which run code. Those of

@@ -168,7 +168,7 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),
         (["inputs=webcam"], "inputs must be files, whose decoding can be measured, found a camera"),
         (["inputs=[http://host/a.jpg]"], "inputs must be files"),
-        (["backends=[fast]"], "backends: expected a list of auto, torch"),
+        (["backends=[fast]"], "backends: expected a list of auto, compile"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
         (["batch_sizes=[]"], "batch_sizes: expected a list such as"),
         (["flip_test=maybe"], "flip_test must be true or false, found 'maybe'"),

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from posekit.backends import make_backend
-from posekit.backends.auto import CANDIDATES
+from posekit.backends.kinds import auto_candidates
 from posekit.cli import main
 from posekit.commands.doctor import doctor
 from posekit.errors import InputError
@@ -49,7 +49,7 @@ def test_what_auto_chose_is_printed(cache: Path, capsys: pytest.CaptureFixture[s
     doctor(device="cpu")
     expected = r"RTMPose, batch of one openvino (torch 50.0 ms, openvino 22.5 ms)"
     assert expected in " ".join(capsys.readouterr().out.split())
-    assert "openvino" in CANDIDATES
+    assert "openvino" in auto_candidates()
 
 
 def test_choices_for_one_kind_of_network_can_be_told_apart(

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
-from posekit.backends.engines import openvino_core
+from posekit.backends.engines.openvino import openvino_core
 from posekit.codecs.simcc import SimCC
 from posekit.commands.export import FORMATS, export
 from posekit.config import PACKAGED

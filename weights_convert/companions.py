@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from weights_convert.beside import located_beside
 from weights_convert.errors import ConversionError
+from weights_convert.external import external_files
 
 __all__ = [
     "companions",
     "content_digest",
     "file_in_folder",
     "is_index",
-    "located_beside",
     "read_index",
 ]
 
@@ -73,7 +74,6 @@ def companions(path: Path) -> list[Path]:
         return sorted(set(read_index(path).values()))
     if head.startswith((b"<?xml", b"<net ")):
         return [beside] if (beside := path.with_suffix(".bin")).is_file() else []
-    from weights_convert.external import external_files
     from weights_convert.onnx import starts_onnx
 
     return external_files(path) if starts_onnx(head) else []
@@ -118,31 +118,3 @@ def read_index(path: Path) -> dict[str, Path]:
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from None
     return {key: places[name] for key, name in names.items()}
-
-
-def located_beside(path: Path, location: str) -> Path:
-    """The file that another one names by a relative path, which has to lie in the same folder.
-
-    A link may lead out of the folder only to where `path` itself is a link to, as in the cache of
-    the Hugging Face Hub.
-
-    Raises:
-        ConversionError: an absolute path, one with `..`, a link that leads elsewhere, no such file.
-    """
-    shown = ascii(location[:200])
-    relative, windows = PurePosixPath(location), PureWindowsPath(location)
-    parts = {*relative.parts, *windows.parts}
-    if not location.isprintable() or not relative.parts or windows.anchor or ".." in parts:
-        raise ConversionError(f"it names a file outside its own folder, {shown}, which is not read")
-    named = path.parent / relative
-    try:
-        real = named.resolve()
-        is_file = real.is_file()
-    except (OSError, RuntimeError, ValueError):  # a circle of links, or no name for a file
-        is_file = False
-    if not is_file:
-        raise ConversionError(f"it needs the file {shown} beside it, which is missing: get it too")
-    folders = (path.parent.resolve(), path.resolve().parent)
-    if not any(real.is_relative_to(folder) for folder in folders):
-        raise ConversionError(f"it names {shown}, a link out of its folder, which is not read")
-    return named

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from weights_convert.companions import located_beside
+from weights_convert.beside import located_beside
 from weights_convert.errors import ConversionError
 
 __all__ = ["ExternalData", "external_files"]

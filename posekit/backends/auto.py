@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 import statistics
 import threading
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,19 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from posekit.backends import Backend, make_backend, why_unavailable
+from posekit.backends.engine import Backend, Target
 from posekit.backends.files import GraphFile
+from posekit.backends.kinds import auto_candidates, find_engine, why_unavailable
+from posekit.backends.machine import package_version, processor_name
+from posekit.backends.make import make_engine
 from posekit.errors import InputError, first_line
 from posekit.files import write_atomically
 from posekit.version import __version__
 
-__all__ = ["CANDIDATES", "AutoBackend", "processor_name", "read_choices"]
+__all__ = ["AutoBackend", "read_choices"]
 
 log = logging.getLogger(__name__)
 
-# In this order, since PyTorch is there at once and OpenVINO most often wins. What needs a minute
-# of compiling is taken only where it is asked for.
-CANDIDATES = ("torch", "openvino", "onnxruntime")
 BUDGET = 60.0  # seconds after which no further engine is prepared
 ROUNDS = 5
 ROUNDS_BUDGET = 10.0  # seconds of timing, warming up included
@@ -59,18 +57,22 @@ class AutoBackend:
         cache_dir: Path | None = None,
     ) -> None:
         self.net, self.folder = net, folder
-        self.arguments: dict[str, Any] = {
-            "input_size": input_size,
-            "device": device,
-            "dtype": dtype,
-            "cache_dir": cache_dir or folder.parent,
-        }
-        # That of those which can run it that always does.
-        kinds = [kind for kind in CANDIDATES if self._may_run(kind)]
-        if not kinds:
-            reasons = [f"{kind}: {self._why_not(kind)}" for kind in CANDIDATES[1:]]
-            raise InputError(f"no engine can run a graph on {device.type}; {'; '.join(reasons)}")
-        self._first = kinds[0]
+        self.target = Target(
+            input_size=input_size,
+            device=device,
+            dtype=dtype,
+            folder=folder if cache_dir is None else cache_dir / "backends",
+        )
+        able = [
+            kind
+            for kind in auto_candidates()
+            if not isinstance(net, GraphFile) or kind in net.engines
+        ]
+        reasons = {kind: why_unavailable(kind, device, dtype) for kind in able}
+        self._candidates = [kind for kind, reason in reasons.items() if reason is None]
+        if not self._candidates:  # of a network PyTorch is one
+            found = "; ".join(f"{kind}: {reason}" for kind, reason in reasons.items())
+            raise InputError(f"no engine can run a graph on {device.type}; {found}")
         self._made: dict[str, Backend] = {}
         self._chosen: dict[str, Backend] = {}
         # Threads that measured at the same time would slow each other down.
@@ -87,7 +89,8 @@ class AutoBackend:
     def __call__(self, images: Tensor) -> Any:
         if not len(images):
             with self._lock:
-                backend = next(iter(self._chosen.values()), None) or self._backend(self._first)
+                first = self._candidates[0]
+                backend = next(iter(self._chosen.values()), None) or self._backend(first)
             return backend(images)
         batch = "one" if len(images) == 1 else "many"
         with self._lock:
@@ -99,9 +102,9 @@ class AutoBackend:
 
     def _choose(self, batch: str, images: Tensor) -> Backend:
         path = self.folder / "auto.json"
-        key = _key(self.net, batch, self.arguments)
+        key = _key(self.net, batch, self.target)
         known = read_choices(path).get(key, {}).get("kind")
-        if known in CANDIDATES and self._may_run(known):
+        if known in self._candidates:
             try:
                 return self._backend(known)
             except Exception as error:  # as in a cache that can no longer be written
@@ -117,9 +120,9 @@ class AutoBackend:
                 "batch": batch,
                 # Not read again: they tell a person which of its kind the network is.
                 "parameters": sum(parameter.numel() for parameter in self.net.parameters()),
-                "input_size": self.arguments["input_size"],
-                "device": self.arguments["device"].type,
-                "dtype": str(self.arguments["dtype"]).removeprefix("torch."),
+                "input_size": self.target.input_size,
+                "device": self.target.device.type,
+                "dtype": str(self.target.dtype).removeprefix("torch."),
                 "threads": torch.get_num_threads(),
                 "milliseconds": {name: round(value, 2) for name, value in milliseconds.items()},
                 "failed": failed,
@@ -132,20 +135,18 @@ class AutoBackend:
         """Milliseconds of each engine, and why others failed."""
         start = time.perf_counter()
         failed = {}
-        for kind in CANDIDATES:
-            if not self._may_run(kind):
-                continue
+        for kind in self._candidates:
             if time.perf_counter() - start > BUDGET:
                 failed[kind] = "no time left to try it"
                 continue
             try:
                 self._backend(kind)(images)
             except Exception as error:  # an engine that cannot do this network is no candidate
-                if kind == self._first:
+                if kind == self._candidates[0]:  # the one that always can
                     raise
                 failed[kind] = first_line(error)
                 log.warning("%s cannot run %s: %s", kind, type(self.net).__name__, failed[kind])
-        kinds = [kind for kind in CANDIDATES if kind in self._made and kind not in failed]
+        kinds = [kind for kind in self._candidates if kind not in failed]
         times: dict[str, list[float]] = {kind: [] for kind in kinds}
         deadline = time.perf_counter() + ROUNDS_BUDGET
         for number in range(ROUNDS):
@@ -154,24 +155,16 @@ class AutoBackend:
             # By turns, so that what else the machine does meets all of them.
             for kind in kinds:
                 self._made[kind](images)  # lets the threads of the engine before come to rest
-                _synchronize(self.arguments["device"])
+                _synchronize(self.target.device)
                 before = time.perf_counter()
                 self._made[kind](images)
-                _synchronize(self.arguments["device"])
+                _synchronize(self.target.device)
                 times[kind].append(1e3 * (time.perf_counter() - before))
         return {kind: statistics.median(taken) for kind, taken in times.items()}, failed
 
-    def _may_run(self, kind: str) -> bool:
-        return self._why_not(kind) is None
-
-    def _why_not(self, kind: str) -> str | None:
-        if isinstance(self.net, GraphFile) and kind not in self.net.engines:
-            return f"it does not read {self.net.path.suffix} files"
-        return why_unavailable(kind, self.arguments["device"], self.arguments["dtype"])
-
     def _backend(self, kind: str) -> Backend:
         if kind not in self._made:
-            self._made[kind] = make_backend(self.net, kind, **self.arguments)
+            self._made[kind] = make_engine(self.net, kind, self.target)
         return self._made[kind]
 
     def _forget_losers(self) -> None:
@@ -207,37 +200,21 @@ def _remember(path: Path, key: str, choice: Mapping[str, Any]) -> None:
         log.warning("cannot write %s, the next run measures again: %s", path, error.strerror)
 
 
-def _key(net: nn.Module, batch: str, arguments: Mapping[str, Any]) -> str:
+def _key(net: nn.Module, batch: str, target: Target) -> str:
     """Changes with all that speed depends on, but not with the weights' values."""
-    device: torch.device = arguments["device"]
+    device = target.device
     shapes: object = [(key, tuple(value.shape)) for key, value in net.state_dict().items()]
     if isinstance(net, GraphFile):
         shapes = net.digest()
     is_gpu = device.type == "cuda"
     chip = torch.cuda.get_device_name(device) if is_gpu else processor_name()
+    packages = [name for kind in auto_candidates() for name in find_engine(kind).packages]
     details = (
-        __version__, type(net).__name__, shapes, batch, arguments["input_size"],
-        str(arguments["dtype"]), chip, device.type, torch.get_num_threads(),
-        [_version(name) for name in (*CANDIDATES, "onnxruntime-gpu")],
+        __version__, type(net).__name__, shapes, batch, target.input_size,
+        str(target.dtype), chip, device.type, torch.get_num_threads(),
+        [package_version(name) for name in packages],
     )  # fmt: skip
     return hashlib.blake2b(repr(details).encode(), digest_size=12).hexdigest()
-
-
-def processor_name() -> str:
-    """The processor's model where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        named = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        named = ""
-    return named.partition(":")[2].strip() or platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _synchronize(device: torch.device) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from posekit.backends.kinds import ENGINES, auto_candidates, find_engine
 from posekit.backends.outputs import flatten
-from posekit.errors import InputError, WeightsError
+from posekit.errors import InputError, WeightsError, first_line
 from weights_convert.companions import content_digest
 
-__all__ = ["GraphFile", "check_graph", "is_graph"]
+__all__ = ["GraphFile", "check_graph", "is_graph", "read_graph"]
+
+T = TypeVar("T")
 
 
 def is_graph(path: Path) -> bool:
@@ -47,9 +50,10 @@ class GraphFile(nn.Module):
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """The backends that read it."""
-        is_onnx = self.path.suffix != ".xml"
-        return ("openvino", "onnxruntime") if is_onnx else ("openvino",)
+        """Names of those that read it, the ones that `auto` tries first."""
+        kind = "openvino" if self.path.suffix == ".xml" else "onnx"
+        in_order = dict.fromkeys((*auto_candidates(), *ENGINES))
+        return tuple(name for name in in_order if kind in find_engine(name).reads)
 
     def digest(self) -> str:
         """Letters and digits that change with the graph, and with its weights beside it."""
@@ -63,6 +67,19 @@ class GraphFile(nn.Module):
                 f"take make_backend with {' or '.join(self.engines)}"
             )
         return self._shapes[0](images)
+
+
+def read_graph(path: Path, read: Callable[[Path], T]) -> T:
+    """What an engine's library reads of a graph that a user named.
+
+    Raises:
+        WeightsError: it cannot.
+    """
+    try:
+        return read(path)
+    except Exception as error:  # each library has kinds of its own
+        reason = first_line(error)
+        raise WeightsError(f"cannot read the graph {path}: {reason}") from None
 
 
 def check_graph(
@@ -100,11 +117,11 @@ def check_graph(
         )
         if not fits:
             raise WeightsError(
-                f"{path} does not fit the model: expected {what}s (n, ..) of {_text(expected)}, "
-                f"found {_text(found)}. Is it of another model, or exported with preprocess=true "
+                f"{path} does not fit the model: expected {what}s (n, ..) of {_joined(expected)}, "
+                f"found {_joined(found)}. Is it of another model, or exported with preprocess=true "
                 "or decode=true, which posekit does itself?"
             )
 
 
-def _text(shapes: Sequence[Sequence[object]]) -> str:
+def _joined(shapes: Sequence[Sequence[object]]) -> str:
     return " and ".join(str(tuple(shape[1:])) for shape in shapes)

@@ -15,13 +15,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from posekit.backends.moving import moved
 from posekit.errors import first_line
 
-__all__ = ["OPSET", "quantize_onnx", "quiet_tracing", "save_openvino", "to_onnx", "to_openvino"]
+__all__ = [
+    "OPSET",
+    "example_images",
+    "for_export",
+    "quantize_onnx",
+    "quiet_tracing",
+    "save_openvino",
+    "to_onnx",
+    "to_openvino",
+]
 
 _quiet = threading.RLock()
 
 OPSET = 17  # onnxruntime 1.12 and OpenVINO 2023.0 read it
+
+
+def for_export(net: nn.Module) -> nn.Module:
+    """The network on the CPU in float32; itself where it is that already."""
+    return moved(net, torch.device("cpu"), torch.float32)
+
+
+def example_images(input_size: tuple[int, int]) -> Tensor:
+    """Two images (2, 3, h, w) for tracing; of one the batch would be taken for constant."""
+    width, height = input_size
+    return torch.zeros(2, 3, height, width)
 
 
 def to_onnx(

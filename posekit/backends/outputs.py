@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["describe_outputs", "flatten", "nest", "output_names"]
+__all__ = ["describe_outputs", "flatten", "nest", "no_outputs", "output_names"]
 
 
 def describe_outputs(net: nn.Module, input_size: tuple[int, int], batch: int = 1) -> Any:
@@ -48,6 +48,12 @@ def _filled(template: Any, tensors: Iterator[Tensor]) -> Any:
     if isinstance(template, Tensor):
         return next(tensors)
     return type(template)(_filled(item, tensors) for item in template)
+
+
+def no_outputs(template: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The outputs for no images, nested as `template`."""
+    empty = [torch.empty(0, *t.shape[1:], dtype=dtype, device=device) for t in flatten(template)]
+    return nest(empty, template)
 
 
 def output_names(template: Any) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import itertools
 import json
 import os
@@ -149,7 +148,8 @@ def _listed(inputs: Any) -> list[Any]:
 def _machine(device: torch.device) -> dict[str, str]:
     import torch
 
-    from posekit.backends.auto import processor_name
+    from posekit.backends.kinds import ENGINES, find_engine
+    from posekit.backends.machine import package_version, processor_name
 
     is_gpu = device.type == "cuda"
     found = {
@@ -159,9 +159,9 @@ def _machine(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "posekit": __version__,
     }
-    for package in ("onnxruntime", "openvino"):
-        with contextlib.suppress(ImportError):
-            found[package] = importlib.import_module(package).__version__
+    for package in (name for kind in ENGINES for name in find_engine(kind).packages):
+        if package not in found and (version := package_version(package)):
+            found[package] = version
     # The average over a minute, so before the first network it is that of other programs.
     if hasattr(os, "getloadavg"):
         found["load before"] = f"{os.getloadavg()[0]:.1f}"
@@ -304,18 +304,20 @@ def _measure_network(
     """Times of all engines for each batch size."""
     import torch
 
-    from posekit.backends import KINDS, why_unavailable
+    from posekit.backends import why_unavailable
     from posekit.backends.files import GraphFile
+    from posekit.backends.kinds import auto_candidates
 
     width, height = part.input_size
     net = part.net
     is_graph = isinstance(net, GraphFile)
     kinds = config["backends"]
     if kinds is None:
-        able = net.engines if isinstance(net, GraphFile) else KINDS
-        candidates = [kind for kind in able if kind not in ("auto", "compile", "tensorrt")]
         kinds = [
-            kind for kind in candidates if not why_unavailable(kind, speed.device, speed.dtype)
+            kind
+            for kind in auto_candidates()
+            if not (isinstance(net, GraphFile) and kind not in net.engines)
+            and not why_unavailable(kind, speed.device, speed.dtype)
         ]
     engines: dict[str, _Engine] = {} if is_graph else {"plain PyTorch": net}
     failed: dict[str, str] = {}
@@ -373,29 +375,20 @@ def _those_that_run(
 def _direct(
     net: nn.Module, input_size: tuple[int, int], folder: Path
 ) -> Iterator[tuple[str, _Engine]]:
-    """ONNX Runtime and OpenVINO with their own settings, where they are installed."""
-    import torch
-
-    from posekit.backends.engines import openvino_core
-    from posekit.backends.graphs import to_onnx
+    """Engines that run ONNX files with their own settings, where they are installed."""
+    from posekit.backends.graphs import example_images, to_onnx
+    from posekit.backends.kinds import ENGINES, find_engine
     from posekit.backends.outputs import describe_outputs, output_names
 
-    path = folder / "network.onnx"
+    path, names = folder / "network.onnx", output_names(describe_outputs(net, input_size))
     try:
-        example = torch.zeros(2, 3, input_size[1], input_size[0])
-        to_onnx(net, example, path, names=output_names(describe_outputs(net, input_size)))
+        to_onnx(net, example_images(input_size), path, names=names)
     except ImportError:
         return
-    with contextlib.suppress(ImportError):
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        yield "ONNX Runtime alone", lambda x: session.run(None, {"input": x.numpy()})
-    with contextlib.suppress(ImportError):
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino_core().compile_model(path, "CPU", options)
-        request = compiled.create_infer_request()
-        yield "OpenVINO alone", lambda x: request.infer([x.numpy()])
+    for engine in map(find_engine, ENGINES):
+        with contextlib.suppress(ImportError):
+            if engine.alone is not None:
+                yield f"{engine.title} alone", engine.alone(path)
 
 
 def _by_turns(

@@ -8,7 +8,6 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from posekit.files import cache_dir
@@ -19,7 +18,6 @@ __all__ = ["doctor"]
 
 PACKAGES = (
     "torch", "timm", "numpy", "opencv-python", "av", "safetensors", "huggingface_hub", "onnx",
-    "onnxruntime", "onnxruntime-gpu", "openvino",
 )  # fmt: skip
 MATRIX_SIZE = 1536
 ROUNDS = 5
@@ -78,13 +76,12 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def _packages() -> list[tuple[str, str]]:
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            found.append((name, "not installed"))
-    return found
+    from posekit.backends.kinds import ENGINES, find_engine
+    from posekit.backends.machine import package_version
+
+    of_engines = [name for kind in ENGINES for name in find_engine(kind).packages]
+    names = dict.fromkeys((*PACKAGES, *of_engines))
+    return [(name, package_version(name) or "not installed") for name in names]
 
 
 def _cuda() -> str:
@@ -98,7 +95,7 @@ def _cuda() -> str:
 
 
 def _processor() -> str:
-    from posekit.backends.auto import processor_name
+    from posekit.backends.machine import processor_name
 
     return processor_name()
 

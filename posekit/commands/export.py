@@ -317,7 +317,7 @@ def _write(
     """Writes the file; returns what runs it."""
     import torch
 
-    from posekit.backends.engines import openvino_core
+    from posekit.backends.engines.openvino import openvino_core
     from posekit.backends.graphs import quiet_tracing, save_openvino, to_openvino
     from posekit.weights.hub import STANDS_IN
 

@@ -16,8 +16,9 @@ import pytest
 import torch
 from torch import nn
 
-from posekit.backends import artifacts, engines, make_backend, why_unavailable
+from posekit.backends import artifacts, make_backend, why_unavailable
 from posekit.backends.artifacts import fingerprint, load_artifact
+from posekit.backends.engines import compile as compile_engine
 from posekit.errors import InputError
 
 CPU = torch.device("cpu")
@@ -223,7 +224,7 @@ def test_compiled_code_is_for_one_processor_and_number_of_threads(
     names = [name()]
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     names.append(name())
-    monkeypatch.setattr(engines, "processor_name", lambda: "another")
+    monkeypatch.setattr(compile_engine, "processor_name", lambda: "another")
     names.append(name())
     assert len(set(names)) == 3
 

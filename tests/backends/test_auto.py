@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,9 @@ import torch
 from torch import nn
 
 from posekit.backends import auto, make_backend
-from posekit.backends.auto import CANDIDATES, AutoBackend, read_choices
+from posekit.backends.auto import AutoBackend, read_choices
+from posekit.backends.engine import Backend, Target
+from posekit.backends.kinds import auto_candidates
 from posekit.errors import InputError
 
 
@@ -33,7 +34,7 @@ def run(net: nn.Module, folder: Path, number: int = 1) -> dict[str, dict]:
 def test_what_was_measured_is_used_again(net: nn.Module, tmp_path: Path) -> None:
     first = run(net, tmp_path)
     (choice,) = first.values()
-    assert choice["kind"] in CANDIDATES
+    assert choice["kind"] in auto_candidates()
     assert choice["kind"] == min(choice["milliseconds"], key=choice["milliseconds"].get)
     file = tmp_path / "backends" / "auto.json"
     written = file.stat().st_mtime_ns
@@ -74,7 +75,7 @@ def test_a_remembered_engine_of_no_known_name_is_measured_anew(
     file = tmp_path / "backends" / "auto.json"
     ((key, choice),) = run(net, tmp_path).items()
     file.write_text(json.dumps({key: {**choice, "kind": "abacus"}}))
-    assert run(net, tmp_path)[key]["kind"] in CANDIDATES
+    assert run(net, tmp_path)[key]["kind"] in auto_candidates()
 
 
 def test_a_remembered_engine_that_fails_is_measured_anew(
@@ -84,13 +85,13 @@ def test_a_remembered_engine_that_fails_is_measured_anew(
     ((key, choice),) = run(net, tmp_path).items()
     file.write_text(json.dumps({key: {**choice, "kind": "openvino"}}))
 
-    def only_torch(net: nn.Module, kind: str, **arguments: object) -> Callable:
+    def only_torch(net: nn.Module, kind: str, target: Target) -> Backend:
         if kind != "torch":
             raise InputError("cannot write to the cache")
         return net
 
     monkeypatch.setattr(auto, "why_unavailable", lambda *arguments: None)
-    monkeypatch.setattr(auto, "make_backend", only_torch)
+    monkeypatch.setattr(auto, "make_engine", only_torch)
     assert run(net, tmp_path)[key]["kind"] == "torch"
 
 
@@ -121,13 +122,13 @@ def test_it_computes_images_apart_where_its_choices_do(
     net: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino")
-    monkeypatch.setattr(auto, "CANDIDATES", ("openvino",))
+    monkeypatch.setattr(auto, "auto_candidates", lambda: ("openvino",))
     backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
     assert not backend.computes_images_apart
     for number in (1, 3):
         backend(torch.zeros(number, 3, 8, 8))
         assert backend.computes_images_apart
-    monkeypatch.setattr(auto, "CANDIDATES", ("torch",))
+    monkeypatch.setattr(auto, "auto_candidates", lambda: ("torch",))
     backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
     backend(torch.zeros(1, 3, 8, 8))
     assert not backend.computes_images_apart

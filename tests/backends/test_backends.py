@@ -17,7 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from posekit.backends import KINDS, engines, make_backend, why_unavailable
+from posekit.backends import KINDS, kinds, make_backend, why_unavailable
+from posekit.backends.engine import Target
+from posekit.backends.engines import tensorrt
 from posekit.backends.outputs import flatten
 from posekit.errors import InputError
 from posekit.predictor import load
@@ -35,7 +37,8 @@ MODEL = "rtmpose-t_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
 HEATMAP_MODEL = "vitpose-s-simple_coco-256x192"
 SMALLEST_MODEL = "rtmpose-n_drawn-192x128"  # its trained weights are packaged
-ENGINES = ("torch", "onnxruntime", "openvino")
+FAST_ENGINES = [kind for kind in kinds.ENGINES if kind != "compile"]
+ENGINES = [*FAST_ENGINES, SLOW_COMPILE]
 
 
 class Tiny(nn.Module):
@@ -69,7 +72,7 @@ def images_of(number: int, size: int = 16) -> Tensor:
     return torch.randn(number, 3, size, size, generator=torch.Generator().manual_seed(number))
 
 
-@pytest.mark.parametrize("kind", [*ENGINES, "auto", SLOW_COMPILE])
+@pytest.mark.parametrize("kind", [*ENGINES, "auto"])
 def test_outputs_equal_the_networks_for_any_batch(
     kind: str, tiny: nn.Module, tmp_path: Path
 ) -> None:
@@ -116,7 +119,7 @@ def test_a_gpu_gives_the_networks_outputs(
             torch.testing.assert_close(b.float().cpu(), a, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("kind", FAST_ENGINES)
 def test_the_first_outputs_outlive_a_second_call(
     kind: str, tiny: nn.Module, tmp_path: Path
 ) -> None:
@@ -132,7 +135,7 @@ def test_the_first_outputs_outlive_a_second_call(
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        *((model, kind) for model in (MODEL, HEATMAP_MODEL) for kind in ENGINES),
+        *((model, kind) for model in (MODEL, HEATMAP_MODEL) for kind in FAST_ENGINES),
         (SMALLEST_MODEL, "auto"),
         pytest.param(SMALLEST_MODEL, "compile", marks=pytest.mark.slow),
         pytest.param(MODEL, "compile", marks=pytest.mark.slow),
@@ -188,7 +191,7 @@ def pose_weights(
     return weights
 
 
-@pytest.mark.parametrize("kind", [*ENGINES, SLOW_COMPILE])
+@pytest.mark.parametrize("kind", ENGINES)
 def test_detections_stay_on_photographs(
     kind: str, shared: Path, person_detector: Path, tmp_path: Path
 ) -> None:
@@ -206,7 +209,7 @@ def test_detections_stay_on_photographs(
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [*ENGINES, SLOW_COMPILE])
+@pytest.mark.parametrize("kind", ENGINES)
 def test_engines_are_made_in_threads_while_others_compute(kind: str, tmp_path: Path) -> None:
     skip_unavailable(kind)
     done = threading.Event()
@@ -321,22 +324,21 @@ def test_tensorrt_engines_of_other_weights_are_elsewhere(
 ) -> None:
     skip_unavailable("onnxruntime")
     folders = []
+    target = Target(
+        input_size=(16, 16),
+        device=torch.device("cuda", 0),
+        dtype=torch.float32,
+        folder=tmp_path,
+    )
 
-    def keep(folder: Path, *_: object) -> dict:
+    def keep(target: Target, folder: Path) -> dict:
         folders.append(folder)
         raise InputError("far enough")
 
-    monkeypatch.setattr(engines, "_tensorrt", keep)
+    monkeypatch.setattr(tensorrt, "engine_options", keep)
     for _ in range(2):
         with pytest.raises(InputError, match="far enough"):
-            engines.OnnxRuntimeBackend(
-                tiny,
-                input_size=(16, 16),
-                device=torch.device("cuda", 0),
-                dtype=torch.float32,
-                folder=tmp_path,
-                tensorrt=True,
-            )
+            tensorrt.TensorRtBackend(tiny, target)
         tiny.conv.weight.add_(1)
     assert folders[0] != folders[1]
     assert all(folder.parent == tmp_path for folder in folders)

@@ -1,0 +1,71 @@
+"""What runs a network, by the name that a user gives or does not give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from posekit.backends.auto import AutoBackend
+from posekit.backends.engine import Backend, Target
+from posekit.backends.files import GraphFile
+from posekit.backends.kinds import check_backend
+from posekit.backends.make import make_engine
+from posekit.files import cache_dir as default_cache_dir
+
+__all__ = ["choose_backend", "make_backend"]
+
+
+def make_backend(
+    net: nn.Module,
+    kind: str = "auto",
+    *,
+    input_size: tuple[int, int],
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    cache_dir: Path | None = None,
+) -> Backend:
+    """What runs a network in place of calling it; batches of any size, also of none.
+
+    Args:
+        net: in eval mode; it is left as it is, and what is returned may share its parameters: do
+            not move it afterwards. A `GraphFile` is run as the file has it.
+        kind: one of `KINDS`, which docs/predict.md describes: an engine, or "auto" for the fastest
+            of those that need no long preparation, measured once per machine and kind of network.
+        input_size: (w, h) in pixels.
+        device: where to run it; None for where it is.
+        dtype: of the outputs, and of the arithmetic where the engine has it; None for the net's.
+        cache_dir: what was compiled or measured is kept in its folder `backends`; None for
+            posekit's cache.
+
+    Raises:
+        InputError: the engine cannot run here; the message says what is missing.
+    """
+    parameter = next(net.parameters())
+    device = parameter.device if device is None else device
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    dtype = parameter.dtype if dtype is None else dtype
+    check_backend(kind, device, dtype)
+    folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
+    if kind == "auto":
+        return AutoBackend(net, input_size=input_size, device=device, dtype=dtype, folder=folder)
+    target = Target(input_size=input_size, device=device, dtype=dtype, folder=folder)
+    return make_engine(net, kind, target)
+
+
+def choose_backend(
+    net: nn.Module, input_size: tuple[int, int], backend: Backend | str | None = None
+) -> Backend:
+    """What runs a network: an engine, the one of a name, or where none is named the network itself.
+
+    A graph, which PyTorch cannot run, is run by the fastest engine that can.
+    """
+    if backend is None:
+        if not isinstance(net, GraphFile):
+            return net
+        backend = "auto"
+    return (
+        make_backend(net, backend, input_size=input_size) if isinstance(backend, str) else backend
+    )

@@ -1,0 +1,174 @@
+"""OpenVINO, on the CPU."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posekit.backends.artifacts import fingerprint, load_artifact
+from posekit.backends.engine import Engine, Target, check_process, missing_package
+from posekit.backends.files import GraphFile, check_graph, read_graph
+from posekit.backends.graphs import example_images, for_export, save_openvino, to_openvino
+from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
+
+__all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
+
+MAX_STREAMS = 8  # images that are computed side by side
+
+PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
+
+
+class OpenVinoBackend:
+    """OpenVINO, converted from PyTorch without ONNX in between.
+
+    The images of a batch are computed side by side, each by its own part of the threads: they wait
+    for no other thread after each layer, and any number of images is as fast per image as eight.
+
+    Args:
+        net: in eval mode; of a `GraphFile` the file itself is run.
+        target: float32 computes in it; float16 and bfloat16 where the processor has them.
+    """
+
+    computes_images_apart = True  # what an image gives does not depend on the others
+
+    def __init__(self, net: nn.Module, target: Target) -> None:
+        self.template = describe_outputs(net, target.input_size)
+        self.target = target
+        self._process = os.getpid()
+        # Its own choice would be bfloat16 wherever the processor has it.
+        self.options = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[target.dtype],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._streams = min(torch.get_num_threads(), MAX_STREAMS)
+        self._lock = threading.Lock()  # requests are shared
+        self.model = self._of_file(net) if isinstance(net, GraphFile) else self._of_network(net)
+        # A fixed size is faster than any size, by a third for small networks.
+        self.model.reshape([1, 3, *reversed(target.input_size)])
+
+    def _of_network(self, net: nn.Module) -> Any:
+        import openvino
+
+        size = self.target.input_size
+
+        def convert(made: Path) -> None:
+            names = output_names(self.template)
+            model = to_openvino(for_export(net), example_images(size), names=names)
+            save_openvino(model, made / "model.xml")
+
+        return load_artifact(
+            self.target.folder,
+            f"openvino-{fingerprint(net, 'openvino', openvino.__version__, size)}",
+            make=convert,
+            load=lambda made: openvino_core().read_model(made / "model.xml"),
+        )
+
+    def _of_file(self, graph: GraphFile) -> Any:
+        model = read_graph(graph.path, openvino_core().read_model)
+        shapes = [_shapes(ports) for ports in (model.inputs, model.outputs)]
+        size = self.target.input_size
+        check_graph(graph.path, *shapes, input_size=size, template=self.template)
+        return model
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Any:
+        if not len(images):
+            return no_outputs(self.template, torch.device("cpu"), self.target.dtype)
+        check_process(self._process, "openvino")
+        found = self._infer([part.numpy() for part in images.float().contiguous().split(1)])
+        outputs = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+        tensors = [torch.from_numpy(array).to(self.target.dtype) for array in outputs]
+        return nest(tensors, self.template)
+
+    def _infer(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """The outputs of each image (1, 3, h, w)."""
+        found: list[list[np.ndarray]] = [[]] * len(images)
+
+        def keep(request: Any, index: int) -> None:
+            # Copied, since the request's next image overwrites them.
+            found[index] = [array.copy() for array in request.results.values()]
+
+        # Where most streams would have nothing to do, an image takes all threads instead.
+        rest = len(images) % self._streams
+        together = len(images) - rest if rest <= self._streams // 2 else len(images)
+        with self._lock:
+            if together:
+                self._queue.set_callback(keep)
+                try:
+                    for index in range(together):
+                        self._queue.start_async([images[index]], index, share_inputs=True)
+                finally:  # after Ctrl-C too they read the inputs
+                    self._queue.wait_all()
+            for index in range(together, len(images)):
+                self._request.infer([images[index]], share_inputs=True)
+                keep(self._request, index)
+        return found
+
+    @cached_property
+    def _request(self) -> Any:
+        """One image, by all threads."""
+        return self._compile(PERFORMANCE_HINT="LATENCY").create_infer_request()
+
+    @cached_property
+    def _queue(self) -> Any:
+        """Several images at a time, each by its own part of the threads, which never wait."""
+        import openvino
+
+        return openvino.AsyncInferQueue(self._compile(NUM_STREAMS=self._streams), self._streams)
+
+    def _compile(self, **options: Any) -> Any:
+        return openvino_core().compile_model(self.model, "CPU", {**self.options, **options})
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's `Core`, one for the whole process, and never released.
+
+    Each takes over the stack on which the thread handles signals, and gives back the one before it.
+    Of two that are not released last first, a freed one stays, and the next signal, be it Ctrl-C or
+    the end of a child process, is a segmentation fault (OpenVINO 2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
+def _shapes(ports: Sequence[Any]) -> list[list[object]]:
+    return [
+        [side.get_length() if side.is_static else None for side in port.partial_shape]
+        for port in ports
+    ]
+
+
+def _alone(path: Path) -> Callable[[Tensor], object]:
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino_core().compile_model(path, "CPU", options).create_infer_request()
+    return lambda images: request.infer([images.numpy()])
+
+
+def _missing(device: torch.device) -> str | None:
+    if reason := missing_package("openvino", "openvino"):
+        return reason
+    return None if device.type == "cpu" else "it is for the CPU; take device=cpu"
+
+
+ENGINE = Engine(
+    title="OpenVINO",
+    summary='with `pip install "posekit[openvino]"`; several images side by side, on CPUs: frames '
+    "too, with `batch_size=8`",
+    make=OpenVinoBackend,
+    packages=("openvino",),
+    missing=_missing,
+    dtypes=("float32", "float16", "bfloat16"),
+    reads=("openvino", "onnx"),
+    auto_turn=1,  # it wins most often
+    alone=_alone,
+)

@@ -1,0 +1,99 @@
+"""A file in `engines/` is an engine: everything that lists or describes engines asks it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posekit.backends.engine import Engine
+from posekit.backends.kinds import ENGINES, KINDS, auto_candidates, find_engine
+from tests.conftest import ROOT
+
+FORMATS = {"onnx", "openvino"}  # of graph files
+TYPES = {"float16", "float32", "float64", "bfloat16"}
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_every_engine_describes_itself(kind: str) -> None:
+    engine = find_engine(kind)
+    assert isinstance(engine, Engine)
+    assert engine.title and engine.summary and engine.packages
+    assert set(engine.reads) <= FORMATS
+    assert engine.dtypes is None or set(engine.dtypes) <= TYPES
+
+
+def test_the_engines_are_those_of_the_folder() -> None:
+    assert KINDS == ("auto", "compile", "onnxruntime", "openvino", "tensorrt", "torch")
+
+
+def test_auto_tries_pytorch_first_and_nothing_that_compiles_for_long() -> None:
+    assert auto_candidates() == ("torch", "openvino", "onnxruntime")
+
+
+def test_their_names_are_known_without_importing_them_or_torch() -> None:
+    program = (
+        "import sys; from posekit.backends import KINDS; print(len(KINDS), "
+        "[n for n in sys.modules if n in ('torch', 'numpy') or n.startswith('posekit.backends.eng')"
+        " or n.startswith(('onnx', 'openvino'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"{len(KINDS)} ['posekit.backends.engines']"
+
+
+def test_the_documented_table_is_what_they_say() -> None:
+    page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| backend | what it is |\n| --- | --- |\n")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table.partition("\n\n")[0], re.MULTILINE))
+    candidates = sorted(rows.pop("auto").split("`")[1::2])
+    assert candidates == sorted(auto_candidates())
+    assert rows == {kind: find_engine(kind).summary for kind in ENGINES}
+
+
+ABACUS = """
+from posekit.backends.engine import Engine
+
+ENGINE = Engine(
+    title="Abacus", summary="beads", make=lambda net, target: net, packages=("abacus",),
+    missing=lambda device: None if device.type == "cpu" else "its beads are no GPU's",
+)
+"""
+PROGRAM = """
+import sys
+from posekit.backends import engines
+engines.__path__.append(sys.argv[1])
+from posekit.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "expected"),
+    [
+        ("doctor device=cpu", 0, r"(?s)  abacus +not installed\n.*\n  abacus +available\n"),
+        ("predict model=demo device=cpu backend=abacus", 0, r"keypoints|demo"),
+        ("predict model=demo device=cpu backend=abacuss", 1, "did you mean abacus\\?"),
+        ("predict model=demo device=meta backend=abacus", 1, "device"),
+        ("bench model=demo backends=[beads]", 1, "expected a list of auto, abacus, compile, "),
+    ],
+)
+def test_a_new_file_is_an_engine_for_all_commands(
+    command: str, status: int, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "abacus.py").write_text(ABACUS)
+    arguments = [str(tmp_path), *command.split()]
+    if command.startswith("predict"):
+        arguments.append(f"out_dir={tmp_path / 'out'}")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert re.search(expected, done.stdout + done.stderr)
+    assert (tmp_path / "out" / "predictions" / "demo.json").is_file() == (
+        command.startswith("predict") and status == 0
+    )
