@@ -28,8 +28,6 @@ __all__ = [
     "TrainResult",
     "__version__",
     "bench",
-    "TrainResult": "posekit.training.run",
-    "bench": "posekit.benchmarking.run",
     "create_model",
     "list_models",
     "load",

@@ -55,6 +55,8 @@ def _plain(value: Any) -> Any:
     """As YAML has it: texts for paths, Python's own numbers, lists."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if type(value).__module__ == "torch":  # a device or a type
+        return str(value).removeprefix("torch.")
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

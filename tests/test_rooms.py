@@ -31,6 +31,7 @@ ROOMS = (
     ("posekit.parts",),
     ("posekit.options",),
     ("posekit.predictor",),
+    ("posekit.benchmarking",),
     ("posekit.datasets",),
     ("posekit.evaluation",),
     ("posekit.training",),

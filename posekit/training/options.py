@@ -83,7 +83,7 @@ class ScheduleOptions(Options):
     clip_grad: float | None = option(None, "largest norm of the gradient; none: any", above=0)
     schedule: str = option(
         "multistep",
-        "multistep, cosine, wsd (constant, then a cosine to `min_lr`) or constant, as timm has them",
+        "of timm: multistep, cosine, wsd (constant, then a cosine to `min_lr`) or constant",
     )
     milestones: list[float] = option(
         [0.81, 0.95], "of multistep, as parts of the run; each divides `lr` by ten"
