@@ -225,7 +225,7 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),
         (["inputs=webcam"], "inputs must be files, whose decoding can be measured, found a camera"),
         (["inputs=[http://host/a.jpg]"], "inputs must be files"),
-        (["backends=[fast]"], "backends: expected a list of auto, compile"),
+        (["backends=[fast]"], "backends must be a list of auto, compile"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
         (["batch_sizes=[]"], "batch_sizes must be a list such as [1,8], found []"),
         (["batch_sizes=[1,0]"], "batch_sizes must be a list such as [1,8], found [1, 0]"),
