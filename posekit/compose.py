@@ -161,7 +161,8 @@ def _composed(
         stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
         try:
             config = compose(command, [*chosen.overrides, *settable])
-            known = set(_flat_keys(OmegaConf.to_container(config))) if settings else ()
+            before: Any = OmegaConf.to_container(config)
+            known = set(_flat_keys(before))
             for key, value in settings.items():
                 if key not in known:
                     raise InputError(_unknown_key(key, _valid(command, chosen), command))

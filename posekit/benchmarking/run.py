@@ -102,7 +102,7 @@ def _load(
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """
     from posekit.benchmarking.networks import MeasuredPart, random_or_loaded
-    from posekit.spec import PoseSpec
+    from posekit.spec import LifterSpec, PoseSpec
 
     if parts.model is None and options.detector_weights is not None:
         raise InputError("detector_weights are of a detector beside a model; use weights")
@@ -114,6 +114,7 @@ def _load(
     sizes = {"detector": [1], "model": options.batch_sizes}
     for group, part in (("detector", parts.detector), ("model", parts.model)):
         if part is not None:
+            assert not isinstance(part.spec, LifterSpec)
             net = random_or_loaded(part, parts.search).to(device, dtype)
             cache = temporary if part.weights is None else None
             measured[group] = MeasuredPart(part.spec, net, sizes[group], cache)

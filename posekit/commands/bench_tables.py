@@ -43,7 +43,7 @@ class Printer:
 def _print_network(table: NetworkTimes) -> None:
     medians = table.medians
     best = min(medians.values(), default=0.0)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             f"{medians[name]:.1f}",
