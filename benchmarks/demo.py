@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from posekit.cli import main as posekit
-from posekit.commands.table import format_table
 from posekit.config import PACKAGED
 from posekit.datasets.synthetic import main as synthetic
+from posekit.table import format_table
 
 GOAL = 0.90
 

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from posekit.commands.table import format_table
 from posekit.config import resolve_name
+from posekit.table import format_table
 
 WRITE = """
 import sys

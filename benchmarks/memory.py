@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 
 import posekit
 from posekit.build import build_network
-from posekit.commands.table import format_table
 from posekit.io.video import VideoWriter
 from posekit.spec import load_spec
+from posekit.table import format_table
 
 MODEL, LIFTER = "rtmpose-t_body8-256x192", "motionbert-ft_h36m"
 LIMIT = 50.0  # MB

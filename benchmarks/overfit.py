@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posekit.commands.table import format_table
-from posekit.datasets.annotations import Source, read_pose_labels
+from posekit.datasets.pose_labels import read_pose_labels
+from posekit.datasets.sources import Source
 from posekit.skeleton import load_skeleton
+from posekit.table import format_table
 
 GOAL = 0.95
 RECIPES = {

@@ -33,8 +33,8 @@ import posekit
 from benchmarks.common import DETECTOR, MODEL, machine, write_random_weights
 from posekit.backends import make_backend
 from posekit.cli import main as posekit_command
-from posekit.commands.table import format_table
 from posekit.io.video import VideoReader, VideoWriter
+from posekit.table import format_table
 from weights_convert import convert_state_dict
 
 VITPOSE = "vitpose-b-simple_coco-256x192"  # with the head that VitPoseConfig has by default

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import DETECTOR, MODEL, machine, write_random_weights
-from posekit.commands.table import format_table
+from posekit.table import format_table
 
 MOST = 4.0  # seconds
 MOST_OVER_TORCH = 1.5

@@ -15,10 +15,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from posekit.build import build_network
-from posekit.commands.table import format_table
 from posekit.compose import compose_command
-from posekit.datasets.samples import ResumableSampler, collate, init_worker
+from posekit.datasets.batches import collate, init_worker
+from posekit.datasets.sampler import ResumableSampler
+from posekit.table import format_table
 from posekit.training.optim import make_optimizer
+from posekit.training.options import TrainOptions
 from posekit.training.tasks import make_task
 
 
@@ -53,7 +55,7 @@ def main() -> None:
     del batches
 
     net = build_network(task.spec.net, device="cpu").to(device).train()
-    optimizer = make_optimizer(net, config, arguments.batch)
+    optimizer = make_optimizer(net, TrainOptions.of(config), arguments.batch)
     times = []
     for batch in itertools.islice(itertools.cycle(first), arguments.steps + 1):
         start = time.perf_counter()

@@ -14,20 +14,37 @@ from typing import TYPE_CHECKING, Any
 from posekit.version import __version__
 
 if TYPE_CHECKING:
+    from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
+    from posekit.training.run import TrainResult, train
     from posekit.weights.load import create_model
 
-__all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]
+__all__ = [
+    "BenchResult",
+    "PoseResult",
+    "Predictor",
+    "TrainResult",
+    "__version__",
+    "bench",
+    "create_model",
+    "list_models",
+    "load",
+    "train",
+]
 
 # Imported when first used: `import posekit` stays fast and has no side effects.
 _HOMES = {
+    "BenchResult": "posekit.benchmarking.run",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
+    "TrainResult": "posekit.training.run",
+    "bench": "posekit.benchmarking.run",
     "create_model": "posekit.weights.load",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
+    "train": "posekit.training.run",
 }
 
 

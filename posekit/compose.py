@@ -76,6 +76,7 @@ def compose_command(
     *,
     config_dir: Path | None = None,
     paths: Collection[str] = (),
+    values: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The configuration of a command.
 
@@ -84,6 +85,7 @@ def compose_command(
         overrides: what the user typed, `key=value` each.
         config_dir: a folder with configurations of the user's own.
         paths: keys whose values are paths, beside the known ones.
+        values: plain values by key, dotted, which need no grammar.
 
     Returns:
         The composed values; under `names` the public names chosen for `model`, `detector` and
@@ -94,42 +96,55 @@ def compose_command(
         UnknownModelError: no such model.
     """
     search = _search_path(config_dir)
-    groups, literals, others = _sorted_out(overrides, LITERAL_KEYS.union(paths))
+    literal_keys = LITERAL_KEYS.union(paths)
+    groups, literals, others = _sorted_out(overrides, literal_keys)
+    given = values or {}
+    literals |= {key: value for key, value in given.items() if key in literal_keys}
+    settings = {key: value for key, value in given.items() if key not in literal_keys}
     choose = CHOOSERS.get(command, _choose_for_prediction)
     chosen = choose(groups, others, search)
     _refuse_ineffective(others, chosen, command)
     for part in chosen.parts.values():
         read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = _asks_for_trust(others)
-    values = _composed(command, chosen, others, trust=trust)
+    composed = _composed(command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
-        *parents, last = key.split(".")
-        inside: Any = values
-        for parent in parents:
-            inside = inside.get(parent, {})
-        if last not in inside:
-            raise InputError(_unknown_key(key, values, command))
-        inside[last] = value
-    for key in _missing_keys(values):
+        _set_literal(composed, key, value, command)
+    for key in _missing_keys(composed):
         raise InputError(f"{key} is missing: add {key}=... to the command")
     # Training from null starts at random.
     unset = ("published",) if command == "train" else (None, "published")
     for group, part in chosen.parts.items():
         key = chosen.weights[group]
-        if part.weights is not None and values.get(key, "") in unset:
-            values[key] = str(part.weights)
-    values["names"] = chosen.names
+        if part.weights is not None and composed.get(key, "") in unset:
+            composed[key] = str(part.weights)
+    composed["names"] = chosen.names
     if chosen.dataset is not None or command == "evaluate":
-        values["names"]["dataset"] = chosen.dataset
-    values["search"] = [str(folder) for folder in chosen.search]
-    values["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
-    return values
+        composed["names"]["dataset"] = chosen.dataset
+    composed["search"] = [str(folder) for folder in chosen.search]
+    composed["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
+    return composed
+
+
+def _set_literal(composed: dict[str, Any], key: str, value: Any, command: str) -> None:
+    *parents, last = key.split(".")
+    inside: Any = composed
+    for parent in parents:
+        inside = inside.get(parent, {})
+    if last not in inside:
+        raise InputError(_unknown_key(key, composed, command))
+    inside[last] = value
 
 
 def _composed(
-    command: str, chosen: _Chosen, others: Sequence[str], *, trust: bool
+    command: str,
+    chosen: _Chosen,
+    others: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    trust: bool,
 ) -> dict[str, Any]:
-    """What Hydra makes of the overrides, as plain values."""
+    """What Hydra makes of the overrides and of values by key, as plain values."""
     settable = [_settable(override) for override in others]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_looking_into(chosen, stack, trust=trust))
@@ -137,6 +152,13 @@ def _composed(
         stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
         try:
             config = compose(command, [*chosen.overrides, *settable])
+            before: Any = OmegaConf.to_container(config)
+            known = set(_flat_keys(before))
+            for key, value in settings.items():
+                if key not in known:
+                    raise InputError(_unknown_key(key, _valid(command, chosen), command))
+                # Before interpolations are resolved, so that these see it.
+                OmegaConf.update(config, key, value, force_add=True)
             values: Any = OmegaConf.to_container(config, resolve=True)
         except _HYDRAS as error:
             _refuse_unparsable(others)

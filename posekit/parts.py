@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ class Parts(NamedTuple):
 
 
 def find_parts(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     weights: str | Path | None = None,
     pose2d: str | None = None,
@@ -64,7 +65,7 @@ def find_parts(
             not there.
     """
     search = () if config_dir is None else (Path(config_dir),)
-    found = choose_parts(name, pose2d=pose2d, detector=detector, search=search)
+    found = choose_parts(os.fspath(name), pose2d=pose2d, detector=detector, search=search)
     if found.lifter is None and pose2d_weights is not None:
         raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
     if found.detector is None and detector_weights is not None:

@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 
 @document(LoadOptions)
 def load(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     weights: str | Path | None = None,
     pose2d: str | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import posekit
 from posekit.cli import main
 from posekit.config import read_config
+from posekit.errors import PosekitError
 from posekit.io.video import VideoReader, VideoWriter
 from posekit.models.rtmpose import RTMPose
 
@@ -86,6 +89,60 @@ def test_an_animation_is_decoded_as_prediction_does(tmp_path: Path) -> None:
     first, *others = (Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (0, 90, 180))
     first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=50)
     assert measured_stages(tmp_path, f"inputs={tmp_path / 'a.webp'}")["decode"] > 0
+
+
+def test_a_function_measures_and_prints_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = posekit.bench(
+        "rtmpose-n_drawn-192x128",
+        detector="whole_image",
+        batch_sizes=(1, 2),
+        backends=["torch"],
+        direct=False,
+        rounds=2,
+        people=np.int64(2),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        out=tmp_path / "bench.json",
+    )
+    assert capsys.readouterr() == ("", "")
+    assert [(table.model, table.batch) for table in result.networks] == [
+        ("rtmpose-n_drawn-192x128", 1),
+        ("rtmpose-n_drawn-192x128", 2),
+    ]
+    assert list(result.networks[0].medians) == ["plain PyTorch", "backend=torch"]
+    assert result.networks[0].floor_ms > 0
+    assert not result.failed
+    assert [table.backend for table in result.stages] == ["torch"]
+    assert result.frame["people"] == 2
+    assert json.loads((tmp_path / "bench.json").read_text()) == result.to_json()
+
+
+def test_a_function_measures_a_detector_alone() -> None:
+    result = posekit.bench(
+        "rtmdet-nano_drawn-256", rounds=1, backends=["torch"], direct=False, device="cpu"
+    )
+    assert [table.model for table in result.networks] == ["rtmdet-nano_drawn-256"]
+    assert (result.stages, result.frame) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"rounds": 0}, "rounds must be a whole number of at least 1, found 0"),
+        ({"batch_size": 1}, "unknown option 'batch_size'; did you mean batch_sizes"),
+        ({"batch_sizes": [True]}, r"batch_sizes must be a list such as \[1,8\], found \[True\]"),
+        ({"dtype": torch.int8}, "dtype must be float32, float16 or bfloat16, found torch.int8"),
+        ({"inputs": [np.zeros((4, 4, 3), np.uint8)]}, "inputs must be files, .* found ndarray"),
+        ({"config_dir": "nowhere"}, "config_dir: no such folder: nowhere"),
+        ({"detector": "rtmdet-nanu"}, "did you mean"),
+    ],
+)
+def test_a_wrong_keyword_is_one_line(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(PosekitError, match=message) as error:
+        posekit.bench("rtmpose-n_drawn-192x128", **keywords)
+    assert "\n" not in str(error.value)
 
 
 class NoGraph(RTMPose):
@@ -164,13 +221,16 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["model=human3d"], "name the 2D model below it"),
         (["model=rtmdet-nano_drawn-256", "detector=human"], "goes alone"),
         (["rounds=0"], "rounds must be a whole number of at least 1, found 0"),
-        (["batch_sizes=8"], "batch_sizes: expected a list such as [1,8], found 8"),
+        (["batch_sizes=8"], "batch_sizes must be a list, found 8"),
         (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),
         (["inputs=webcam"], "inputs must be files, whose decoding can be measured, found a camera"),
         (["inputs=[http://host/a.jpg]"], "inputs must be files"),
-        (["backends=[fast]"], "backends: expected a list of auto, compile"),
+        (["backends=[fast]"], "backends must be a list of auto, compile"),
         (["backends=[tensorrt]"], "backend=tensorrt cannot run on cpu here"),
-        (["batch_sizes=[]"], "batch_sizes: expected a list such as"),
+        (["batch_sizes=[]"], "batch_sizes must be a list such as [1,8], found []"),
+        (["batch_sizes=[1,0]"], "batch_sizes must be a list such as [1,8], found [1, 0]"),
+        (["people=0"], "people must be a whole number of at least 1, found 0"),
+        (["model=rtmdet-nano_drawn-256", "detector_weights=x.pth"], "use weights"),
         (["flip_test=maybe"], "flip_test must be true or false, found 'maybe'"),
         (["direct=no thanks"], "direct must be true or false"),
         (["out=[a.json]"], r"out: expected one file or folder, found a list: [a.json]"),

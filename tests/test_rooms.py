@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 # From the lowest up: a module or a package imports from lines above its own, and from its own.
 ROOMS = (
-    ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite"),
+    ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite", "posekit.table"),
     ("posekit.plain_yaml", "posekit.checkpoints", "posekit.config", "posekit.skeleton"),
     ("posekit.declared", "posekit.loading", "posekit.names"),
     ("posekit.transforms",),
@@ -25,7 +25,7 @@ ROOMS = (
     ("weights_convert",),
     ("posekit.foreign",),
     ("posekit.locate",),
-    ("posekit.compose",),
+    ("posekit.compose", "posekit.calls"),
     ("posekit.backends",),
     ("posekit.weights",),
     ("posekit.stages",),
@@ -34,6 +34,7 @@ ROOMS = (
     ("posekit.parts",),
     ("posekit.options",),
     ("posekit.predictor",),
+    ("posekit.benchmarking",),
     ("posekit.datasets",),
     ("posekit.evaluation",),
     ("posekit.training",),

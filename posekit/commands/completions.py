@@ -56,7 +56,8 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
                 }
             elif action.dest in ("config_dir", "folder"):
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-    script: str = shtab.complete(parser, shell, preamble={shell: PREAMBLES[shell](words)})
+    preamble: Any = {shell: PREAMBLES[shell](words)}
+    script: str = shtab.complete(parser, shell, preamble=preamble)
     if shell == "bash":
         # No space behind `key=`, and files where nothing else is known.
         return f"{script}\n{BASH_END}"

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posekit.commands.table import format_table
 from posekit.files import cache_dir
+from posekit.table import format_table
 from posekit.version import __version__
 
 __all__ = ["doctor"]

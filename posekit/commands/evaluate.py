@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from posekit.checkpoints import Metric
-from posekit.commands.table import format_table
 from posekit.compose import Specs, compose_command, print_config, read_specs
 from posekit.config import find_checkpoint
 from posekit.errors import InputError, OutputError
+from posekit.table import format_table
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _is_count(value: Any) -> bool:
 
 def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
     """The data set of the configuration, each instance once."""
-    from posekit.datasets.annotations import Dataset, parse_dataset
+    from posekit.datasets.sources import Dataset, parse_dataset
 
     raw = dict(config["dataset"])
     if not raw.get("train"):
@@ -182,8 +182,8 @@ def _val(config: Mapping[str, Any], search: Sequence[Path]) -> Any:
 
 
 def _evaluate_pose(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
-    from posekit.datasets.annotations import dataset_skeleton
-    from posekit.datasets.samples import PoseDataset
+    from posekit.datasets.pose_samples import PoseDataset
+    from posekit.datasets.source_skeletons import dataset_skeleton
     from posekit.evaluation.evaluate import (
         PoseMetrics,
         coco_results,
@@ -292,8 +292,8 @@ def _boxes(
         if files:
             described += f", score {max(source.box_threshold for source in sources):g} or more"
         return list(sources), described
-    from posekit.datasets.annotations import read_pose_labels
-    from posekit.datasets.samples import raise_errors
+    from posekit.datasets.pose_labels import read_pose_labels
+    from posekit.datasets.problems import raise_errors
     from posekit.evaluation.evaluate import detect_boxes
 
     least = 0.05 if threshold is None else threshold
@@ -323,7 +323,7 @@ def _boxes(
 
 
 def _evaluate_detector(config: Mapping[str, Any], specs: Specs, search: Sequence[Path]) -> _Outcome:
-    from posekit.datasets.samples import DetectionDataset
+    from posekit.datasets.detection_samples import DetectionDataset
     from posekit.evaluation.evaluate import box_metric, predict_boxes
 
     model = specs.detector

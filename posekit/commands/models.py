@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source
-from posekit.commands.table import format_table
 from posekit.config import read_config
 from posekit.errors import InputError
+from posekit.table import format_table
 
 __all__ = ["markdown_page", "print_aliases", "print_models"]
 

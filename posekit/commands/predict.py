@@ -12,7 +12,6 @@ from typing import Any
 from tqdm import tqdm
 
 from posekit.commands.option_texts import keys_of
-from posekit.commands.table import format_table
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
 from posekit.drawing.window import check_display
@@ -20,6 +19,7 @@ from posekit.errors import InputError
 from posekit.io import check_inputs, is_webcam
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
+from posekit.table import format_table
 
 __all__ = ["SCRATCH", "predict"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
 
-__all__ = ["Findings", "Problem"]
+__all__ = ["Findings", "Problem", "raise_errors"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,16 @@ class Findings:
         """The error with what was found before it."""
         counts = [f"{len(places)} x {what}" for (what, _), places in self.places.items() if places]
         return InputError(f"{error} ({', '.join(counts)})") if counts else error
+
+
+def raise_errors(problems: Sequence[Problem]) -> None:
+    """Logs what was left out or changed, and raises InputError with every error."""
+    for problem in problems:
+        if not problem.fatal:
+            log.info("%s", problem)  # `validate` warns
+    errors = [problem for problem in problems if problem.fatal]
+    if not errors:
+        return
+    entries = any(problem.places for problem in errors)
+    hint = "; leave the broken entries out with skip_bad: true" if entries else ""
+    raise InputError("; ".join(map(str, errors)) + hint)

@@ -15,17 +15,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from posekit.datasets.annotations import (
-    Dataset,
-    DetectionLabels,
-    PoseLabels,
-    Problem,
-    Source,
-    dataset_skeleton,
-    parse_dataset,
-    read_detection_labels,
-    read_pose_labels,
-)
+from posekit.datasets.detection_labels import read_detection_labels
+from posekit.datasets.labels import DetectionLabels, PoseLabels
+from posekit.datasets.pose_labels import read_pose_labels
+from posekit.datasets.problems import Problem
+from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.sources import Dataset, Source, parse_dataset
 from posekit.errors import InputError
 from posekit.names import side_note
 from posekit.skeleton import Skeleton
@@ -80,7 +75,7 @@ def validate(
     """Checks every source of a data set.
 
     Args:
-        config: what `posekit.datasets.annotations.parse_dataset` takes, or its result.
+        config: what `posekit.datasets.sources.parse_dataset` takes, or its result.
         skeleton: the one to train; None takes the data set's.
         classes: of a detector; given, boxes are checked instead of keypoints.
 

@@ -17,19 +17,16 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from posekit.config import nearest
-from posekit.datasets.annotations import PoseLabels, Source, read_pose_labels
+from posekit.datasets.batches import batches, collate, init_worker
+from posekit.datasets.detection_samples import DetectionDataset
+from posekit.datasets.labels import PoseLabels
+from posekit.datasets.lifting_samples import LiftingDataset
 from posekit.datasets.plain_coco import plain_coco
-from posekit.datasets.samples import (
-    DetectionDataset,
-    LiftingDataset,
-    PoseDataset,
-    batches,
-    collate,
-    init_worker,
-    raise_errors,
-    read_factors,
-)
-from posekit.datasets.sources import is_used
+from posekit.datasets.pose_labels import read_pose_labels
+from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.problems import raise_errors
+from posekit.datasets.sequences import read_factors
+from posekit.datasets.sources import Source, is_used
 from posekit.errors import InputError
 from posekit.evaluation.coco import WHOLEBODY_PARTS, BoxAP, KeypointAP, rescored
 from posekit.evaluation.keypoints import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from posekit.datasets.detection_samples import DetectionDataset
 from posekit.datasets.plain_coco import Coco, plain_coco
-from posekit.datasets.samples import DetectionDataset
 from posekit.datasets.sources import Source, is_used
 
 __all__ = ["Merged", "merged_boxes"]

@@ -15,6 +15,7 @@ from torch import nn
 
 from posekit.config import nearest
 from posekit.errors import InputError
+from posekit.training.options import TrainOptions
 
 __all__ = ["freeze", "frozen_modules", "make_optimizer", "make_scheduler", "restore_optimizer"]
 
@@ -55,32 +56,32 @@ def frozen_modules(net: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
 
 
 def make_optimizer(
-    net: nn.Module, config: Mapping[str, Any], samples_per_step: int
+    net: nn.Module, options: TrainOptions, samples_per_step: int
 ) -> torch.optim.Optimizer:
-    """timm's optimiser of a `train` configuration.
+    """timm's optimiser, as the options of a run name it.
 
     Raises:
         InputError: an optimiser that timm does not have, or layers that cannot be told apart.
     """
-    lr = float(config["lr"])
-    if config["lr_batch_size"] is not None:
-        ratio = samples_per_step / config["lr_batch_size"]
+    lr = float(options.lr)
+    if options.lr_batch_size is not None:
+        ratio = samples_per_step / options.lr_batch_size
         # Adam and its kin divide by the gradient's size (arXiv 2205.10287).
-        lr *= ratio if "sgd" in str(config["optimizer"]) else math.sqrt(ratio)
+        lr *= ratio if "sgd" in options.optimizer else math.sqrt(ratio)
     arguments: dict[str, Any] = {}
-    if config["betas"] is not None:
-        arguments["betas"] = tuple(config["betas"])
-    weight_decay = float(config["weight_decay"])
+    if options.betas is not None:
+        arguments["betas"] = tuple(options.betas)
+    weight_decay = float(options.weight_decay)
     try:
         return create_optimizer_v2(
-            parameter_groups(net, weight_decay, config["layer_decay"]),
-            opt=config["optimizer"],
+            parameter_groups(net, weight_decay, options.layer_decay),
+            opt=options.optimizer,
             lr=lr,
             weight_decay=weight_decay,
             **arguments,
         )
     except (ValueError, TypeError) as error:
-        raise InputError(f"optimizer={config['optimizer']}: {error}") from None
+        raise InputError(f"optimizer={options.optimizer}: {error}") from None
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
@@ -135,7 +136,7 @@ def parameter_groups(
 
 
 def make_scheduler(
-    optimizer: torch.optim.Optimizer, config: Mapping[str, Any], steps: int
+    optimizer: torch.optim.Optimizer, options: TrainOptions, steps: int
 ) -> Scheduler:
     """timm's schedule over `steps` optimiser steps; call `step_update(step)` after each.
 
@@ -145,19 +146,19 @@ def make_scheduler(
         InputError: a schedule that timm does not have, or phases that do not fit.
     """
     lr = max(group["lr"] for group in optimizer.param_groups)
-    warmup = min(config["warmup_steps"], steps // 10)
+    warmup = min(options.warmup_steps, steps // 10)
     # In whole steps and at least one: timm refuses a part of a run that is shorter.
-    decay = max(round(config["decay"] * (steps - warmup)), 1)
+    decay = max(round(options.decay * (steps - warmup)), 1)
     try:
         scheduler, _ = create_scheduler_v2(
             optimizer,
-            sched=config["schedule"],
+            sched=options.schedule,
             num_epochs=steps,
             decay_epochs=decay,
-            decay_milestones=[round(part * steps) for part in config["milestones"]],
+            decay_milestones=[round(part * steps) for part in options.milestones],
             decay_rate=0.1,
             decay_fn="cosine",
-            min_lr=lr * config["min_lr"],
+            min_lr=lr * options.min_lr,
             warmup_lr=lr * 1e-3,
             warmup_epochs=warmup,
             # A step is what timm calls an epoch here.
@@ -165,7 +166,7 @@ def make_scheduler(
             updates_per_epoch=1,
         )
     except (ValueError, AssertionError) as error:
-        raise InputError(f"schedule={config['schedule']}: {error}") from None
+        raise InputError(f"schedule={options.schedule}: {error}") from None
     if scheduler is None:
         raise InputError("schedule=none: use constant, which has a warm-up too")
     return scheduler

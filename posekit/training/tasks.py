@@ -29,17 +29,15 @@ from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
 from posekit.compose import read_part
 from posekit.config import NO_DETECTOR, read_config
-from posekit.datasets.annotations import Dataset as DatasetConfig
-from posekit.datasets.annotations import Source, dataset_skeleton, parse_dataset
 from posekit.datasets.augment import DetectionAugment, PoseAugment
+from posekit.datasets.batches import collate, init_worker
+from posekit.datasets.detection_samples import DetectionDataset
+from posekit.datasets.lifting_samples import LiftingDataset
 from posekit.datasets.plain_coco import named_content
-from posekit.datasets.samples import (
-    DetectionDataset,
-    LiftingDataset,
-    PoseDataset,
-    collate,
-    init_worker,
-)
+from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.sources import Dataset as DatasetConfig
+from posekit.datasets.sources import Source, parse_dataset
 from posekit.datasets.validate import validate
 from posekit.errors import InputError
 from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from posekit.datasets.annotations import (
-    dataset_skeleton,
-    parse_dataset,
-    parse_sources,
-    read_pose_labels,
-)
+from posekit.datasets.pose_labels import read_pose_labels
+from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.sources import parse_dataset, parse_sources
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton
 from tests.datasets.sets import coco, save

@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posekit.datasets.annotations import (
-    PoseLabels,
-    dataset_skeleton,
-    parse_dataset,
-    read_detection_labels,
-    read_pose_labels,
-)
+from posekit.datasets.detection_labels import read_detection_labels
+from posekit.datasets.labels import PoseLabels
 from posekit.datasets.plain_coco import plain_coco
-from posekit.datasets.samples import PoseDataset
+from posekit.datasets.pose_labels import read_pose_labels
+from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.sources import parse_dataset
 from posekit.datasets.validate import validate
 from posekit.errors import InputError
 from tests.conftest import ROOT

@@ -13,18 +13,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from posekit.datasets.annotations import dataset_skeleton, parse_dataset, parse_sources
 from posekit.datasets.augment import DetectionAugment, PoseAugment
-from posekit.datasets.samples import (
-    DetectionDataset,
-    LiftingDataset,
-    PoseDataset,
-    ResumableSampler,
-    _shrunk,
-    batches,
-    collate,
-    init_worker,
-)
+from posekit.datasets.batches import batches, collate, init_worker
+from posekit.datasets.decoded_images import from_reduced
+from posekit.datasets.detection_samples import DetectionDataset
+from posekit.datasets.lifting_samples import LiftingDataset
+from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.sampler import ResumableSampler
+from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.sources import parse_dataset, parse_sources
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
@@ -123,7 +120,7 @@ def test_huge_images_are_decoded_smaller_without_moving_keypoints(tmp_path: Path
 @pytest.mark.parametrize("shrink", [2, 4, 8])
 def test_a_pixel_of_a_smaller_image_covers_those_it_was_made_of(shrink: int) -> None:
     matrix = np.array([[0.3, 0.1, 7.0], [-0.2, 0.4, 5.0]])
-    smaller = _shrunk(matrix, 1 / shrink)
+    smaller = from_reduced(matrix, 1 / shrink)
     for pixel in ([0, 0], [5, 9]):
         middle = np.array([*(shrink * np.array(pixel) + (shrink - 1) / 2), 1])
         np.testing.assert_allclose(smaller @ [*pixel, 1], matrix @ middle)

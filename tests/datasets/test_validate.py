@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from posekit.config import CONF_DIR
-from posekit.datasets.annotations import parse_dataset, parse_sources
+from posekit.datasets.sources import parse_dataset, parse_sources
 from posekit.datasets.validate import Report, validate
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton

@@ -18,8 +18,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
 from posekit.build import build_network
-from posekit.datasets.annotations import Source, source_skeleton
-from posekit.datasets.samples import DetectionDataset, PoseDataset
+from posekit.datasets.detection_samples import DetectionDataset
+from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.source_skeletons import source_skeleton
+from posekit.datasets.sources import Source
 from posekit.errors import InputError
 from posekit.evaluation.evaluate import (
     PoseMetrics,

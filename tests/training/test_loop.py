@@ -28,6 +28,7 @@ from posekit.training.export import model_name
 from posekit.training.loop import _is_better
 from posekit.training.losses import SimCCLoss
 from posekit.training.optim import make_optimizer, make_scheduler, parameter_groups
+from posekit.training.options import TrainOptions
 from posekit.training.tasks import PoseTask, make_task
 from posekit.weights.tensors import load_weights
 from tests.conftest import ROOT
@@ -456,8 +457,8 @@ def test_layer_decay_of_another_network_is_an_error() -> None:
 
 def test_the_rate_of_rtmpose_is_constant_and_then_a_cosine() -> None:
     config = compose_command("train", ["model=rtmpose-m_coco-256x192", "dataset.train=x.json"])
-    optimizer = make_optimizer(torch.nn.Linear(2, 2), config, 512)
-    scheduler = make_scheduler(optimizer, config, 20_000)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), TrainOptions.of(config), 512)
+    scheduler = make_scheduler(optimizer, TrainOptions.of(config), 20_000)
     rates = []
     for step in (0, 500, 1000, 10_000, 15_250, 20_000):
         scheduler.step_update(step)
@@ -471,32 +472,37 @@ def test_the_rate_of_rtmpose_is_constant_and_then_a_cosine() -> None:
 def test_small_batches_learn_at_a_smaller_rate(optimizer: str, factor: float) -> None:
     options = ["model=rtmpose-m_coco-256x192", "dataset.train=x.json", f"optimizer={optimizer}"]
     config = compose_command("train", options)
-    made = make_optimizer(torch.nn.Linear(2, 2), config, 64)
+    made = make_optimizer(torch.nn.Linear(2, 2), TrainOptions.of(config), 64)
     assert made.param_groups[0]["lr"] == pytest.approx(4e-3 * factor)
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("epochs=0", "epochs: expected a whole number of at least 1, found 0"),
-        ("lr=fast", "lr: expected a positive number, found 'fast'"),
+        ("epochs=0", "epochs must be a whole number of at least 1, found 0"),
+        ("lr=fast", "lr must be a number above 0, found 'fast'"),
         ("optimizer=adamwww", "optimizer=adamwww"),
         ("schedule=never", "schedule=never"),
-        ("precision=int8", "precision: expected no, bf16 or fp16"),
+        ("precision=int8", "precision must be one of no, bf16, fp16, or left out, found 'int8'"),
         ("device=cuda:1", "choose among GPUs with CUDA_VISIBLE_DEVICES"),
-        ("final_part=2", "final_part: expected a part 0..1, found 2"),
+        ("final_part=2", "final_part must be a number from 0 to 1, found 2"),
         ("name=a/b", "name: expected letters"),
-        ("num_workers=-1", "num_workers: expected null or a whole number of at least 0"),
-        ("lr_batch_size=0", "lr_batch_size: expected null or a whole number of at least 1"),
-        ("ema=abc", "ema: expected null or a decay between 0 and 1, found 'abc'"),
-        ("clip_grad=-1", "clip_grad: expected null or a positive number, found -1"),
-        ("weight_decay=x", "weight_decay: expected a number"),
-        ("decay=1.5", "decay: expected a part 0..1, found 1.5"),
-        ("betas=0.9", "betas: expected a list of numbers, found 0.9"),
-        ("milestones=0.8", "milestones: expected a list of numbers, found 0.8"),
-        ("freeze=backbone", "freeze: expected a list such as"),
-        ("resume=no", "resume: expected true or false, found 'no'"),
-        ("ema=2", "ema: expected null or a decay between 0 and 1, found 2"),
+        ("num_workers=-1", "num_workers must be a whole number of at least 0, or left out"),
+        ("lr_batch_size=0", "lr_batch_size must be a whole number of at least 1, or left out"),
+        ("ema=abc", "ema must be a number above 0 and below 1, or left out, found 'abc'"),
+        ("clip_grad=-1", "clip_grad must be a number above 0, or left out, found -1"),
+        ("weight_decay=x", "weight_decay must be a number of at least 0"),
+        ("decay=1.5", "decay must be a number from 0 to 1, found 1.5"),
+        ("betas=0.9", "betas must be a list, or left out, found 0.9"),
+        ("milestones=0.8", "milestones must be a list, found 0.8"),
+        ("freeze=backbone", "freeze must be a list, found 'backbone'"),
+        ("betas=[0.9,high]", r"betas must be a list of numbers, found \[0.9, 'high'\]"),
+        ("freeze=[1]", r"freeze must be a list such as \[backbone.stem\], found \[1\]"),
+        ("layer_decay=0", "layer_decay must be a number above 0 and at most 1, or left out"),
+        ("ema=1", "ema must be a number above 0 and below 1, or left out, found 1"),
+        ("train_net=3", "train_net must be a mapping"),
+        ("resume=no", "resume must be true or false, found 'no'"),
+        ("ema=2", "ema must be a number above 0 and below 1, or left out, found 2"),
         ("layer_decay=null model.net.depth=x", "model.net.depth: expected a whole number"),
     ],
 )

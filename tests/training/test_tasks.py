@@ -10,7 +10,7 @@ import yaml
 
 from posekit.build import build_network
 from posekit.compose import compose_command
-from posekit.datasets.samples import collate
+from posekit.datasets.batches import collate
 from posekit.training.losses import AdaptiveWingLoss, HeatmapLoss
 from posekit.training.tasks import PoseTask, make_task
 from tests.datasets.sets import NAMES

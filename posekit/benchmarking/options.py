@@ -1,0 +1,140 @@
+"""What `posekit bench` can be told. Light: no torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posekit.declared import Options, option
+from posekit.errors import InputError
+from posekit.io import check_inputs, is_webcam
+from posekit.loading import DeviceOptions
+
+__all__ = ["BENCH_KEYS", "BenchKeywords", "BenchOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(Options):
+    """Networks to measure."""
+
+    weights: str | os.PathLike[str] | None = option(
+        None,
+        "file or URL; none takes random ones, which take as long and whose engines are not kept",
+    )
+    trust: bool = option(
+        False, "build classes that are not posekit's of a model's folder, which run code"
+    )
+    detector_weights: str | os.PathLike[str] | None = option(
+        None, "as `weights`, for the detector; how long suppression takes depends on them"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(Options):
+    """Engines to measure."""
+
+    batch_sizes: list[int] = option([1, 8], "crops at once; a detector takes one image")
+    backends: list[str] | None = option(
+        None,
+        "engines of posekit, each measured alone and in the stages of a frame; none takes all that "
+        "run here and need no compiling, and `auto` for the stages",
+    )
+    direct: bool = option(
+        True,
+        "measure ONNX Runtime and OpenVINO too, called without posekit on the exported graph",
+    )
+    rounds: int = option(9, "of every figure; all take turns in each", least=1)
+
+    def check(self) -> None:
+        from posekit.backends import KINDS
+
+        if not self.batch_sizes or not all(type(n) is int and n > 0 for n in self.batch_sizes):
+            raise InputError(
+                f"batch_sizes must be a list such as [1,8], found {list(self.batch_sizes)}"
+            )
+        if self.backends is None:
+            return
+        if not self.backends:
+            raise InputError(
+                "backends is empty: name engines, such as backends=[torch,openvino], or leave it "
+                "out for all that run here"
+            )
+        if not all(kind in KINDS for kind in self.backends):
+            raise InputError(
+                f"backends must be a list of {', '.join(KINDS)}, found {list(self.backends)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(Options):
+    """Stages of a frame."""
+
+    inputs: Any = option(
+        None,
+        "video or images for the stages of a frame; none takes noise of 960x540, not decoded",
+    )
+    people: int = option(6, "per frame, in boxes that are made up", least=1)
+    flip_test: bool = option(False, "average with the mirrored crop, in the stages")
+
+    def check(self) -> None:
+        if self.inputs is None:
+            return
+        items = self.inputs if isinstance(self.inputs, list | tuple) else [self.inputs]
+        for item in items:
+            if not isinstance(item, str | os.PathLike) or is_webcam(item) or "://" in str(item):
+                kind = "a camera or a URL" if isinstance(item, str) else type(item).__name__
+                raise InputError(
+                    f"inputs must be files, whose decoding can be measured, found {kind}: save it "
+                    "as a file first"
+                )
+        check_inputs(self.inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """What it writes."""
+
+    out: str | os.PathLike[str] | None = option(None, "a JSON file: the figures and the machine")
+
+    def check(self) -> None:
+        if self.out is None:
+            return
+        out = Path(self.out)
+        if out.is_dir() or not os.access(out.parent, os.W_OK):
+            raise InputError(f"out={out}: expected a file in a folder that can be written to")
+
+
+BENCH_KEYS = (NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, ReportOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, ReportOptions):
+    """The keys of `posekit bench`, without its groups of configurations."""
+
+    def check(self) -> None:
+        if self.floating_type not in ("float32", "float16", "bfloat16"):
+            raise InputError(f"dtype must be float32, float16 or bfloat16, found {self.dtype!r}")
+
+    @property
+    def floating_type(self) -> str:
+        """The name of the networks' type."""
+        return "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchChoices(Options):
+    """What stands for the groups of configurations in Python."""
+
+    detector: str | os.PathLike[str] | None = option(
+        None, "as in `posekit.load`; none takes the model's own", python=True
+    )
+    config_dir: str | os.PathLike[str] | None = option(
+        None, "a folder with configurations of your own", python=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchKeywords(BenchChoices, BenchOptions):
+    """What `posekit.bench` takes."""

@@ -1,0 +1,118 @@
+"""What was measured, as objects and as JSON. Light: no torch."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posekit.errors import OutputError
+from posekit.files import write_atomically
+
+__all__ = ["BenchResult", "NetworkTimes", "StageTimes"]
+
+
+@dataclass(frozen=True)
+class NetworkTimes:
+    """A network with each engine.
+
+    Attributes:
+        model: its name.
+        batch: images at once.
+        gflop: its operations, in 1e9.
+        gflop_per_second: those of a large matrix product here, in 1e9.
+        copied_gb_per_second: memory that is copied here, in 1e9 bytes.
+        floor_ms: what the network cannot go below.
+        milliseconds: by engine, of each round.
+        failed: why an engine could not be measured, by its name.
+    """
+
+    model: str
+    batch: int
+    gflop: float
+    gflop_per_second: float
+    copied_gb_per_second: float
+    floor_ms: float
+    milliseconds: Mapping[str, list[float]]
+    failed: Mapping[str, str]
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """Milliseconds by engine."""
+        return {name: statistics.median(taken) for name, taken in self.milliseconds.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the file that `out` names."""
+        return {
+            "model": self.model,
+            "batch": self.batch,
+            "GFLOP": self.gflop,
+            "GFLOP/s": self.gflop_per_second,
+            "copied GB/s": self.copied_gb_per_second,
+            "floor ms": self.floor_ms,
+            "milliseconds": dict(self.milliseconds),
+            "failed": dict(self.failed),
+        }
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """The stages of a frame with one engine.
+
+    Attributes:
+        backend: the engine.
+        milliseconds: by stage.
+    """
+
+    backend: str
+    milliseconds: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the file that `out` names."""
+        return {"backend": self.backend, "milliseconds": dict(self.milliseconds)}
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """All that was measured.
+
+    Attributes:
+        machine: what the figures depend on.
+        networks: each network with each batch size.
+        stages: where the time of a frame goes, with each engine; empty for a detector alone.
+        frame: what the stages were measured with; empty where there are none.
+    """
+
+    machine: Mapping[str, str]
+    networks: tuple[NetworkTimes, ...]
+    stages: tuple[StageTimes, ...]
+    frame: Mapping[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        """Whether an engine could not be measured."""
+        return any(table.failed for table in self.networks)
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the file that `out` names."""
+        content: dict[str, Any] = {
+            "machine": dict(self.machine),
+            "networks": [table.to_json() for table in self.networks],
+            "stages": [table.to_json() for table in self.stages],
+        }
+        return content | ({"frame": dict(self.frame)} if self.stages else {})
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
+        try:
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

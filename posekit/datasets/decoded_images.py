@@ -1,0 +1,84 @@
+"""Images of samples, decoded once and no larger than needed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import cv2
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.io import decode_image
+
+__all__ = ["ImageCache", "from_reduced", "reduction"]
+
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+class ImageCache:
+    """Decoded images, the ones used last, up to a number of bytes."""
+
+    def __init__(self, megabytes: float) -> None:
+        self.budget = int(megabytes * 2**20)
+        self.used = 0
+        self.images: OrderedDict[tuple[str, int], tuple[np.ndarray, float]] = OrderedDict()
+
+    def get(self, path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
+        """The image, read-only, and the factor from the original to it."""
+        key = (str(path), shrink)
+        found = self.images.get(key)
+        if found is not None:
+            self.images.move_to_end(key)
+            return found
+        found = _read(str(path), number, shrink)
+        size = found[0].nbytes
+        if size <= self.budget:
+            self.images[key] = found
+            self.used += size
+            while self.used > self.budget:
+                _, (oldest, _) = self.images.popitem(last=False)
+                self.used -= oldest.nbytes
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing decoded goes to another process."""
+        return {"budget": self.budget, "used": 0, "images": OrderedDict()}
+
+
+def reduction(factor: float) -> int:
+    """The reduction of decoding that leaves at least one pixel of the image per pixel needed."""
+    return next((step for step in (8, 4, 2) if factor >= step), 1)
+
+
+def from_reduced(matrix: np.ndarray, factor: float) -> np.ndarray:
+    """The map from a reduced image: its pixel i covers the original's pixels i / factor and on."""
+    if factor == 1:
+        return matrix
+    moved = matrix.copy()
+    moved[:, :2] /= factor
+    moved[:, 2] += matrix[:, :2] @ np.full(2, 0.5 / factor - 0.5)
+    return moved
+
+
+def _read(path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
+    name = f"image {path} (id {number})"
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+    if shrink > 1:
+        try:
+            image = cv2.imdecode(data, _REDUCED[shrink])
+        except cv2.error:
+            image = None
+        if image is not None:
+            return np.asarray(image), 1 / shrink
+    try:
+        return decode_image(data, name), 1.0
+    except InputError as error:
+        raise InputError(f"{name} cannot be decoded: {error}") from None
