@@ -15,17 +15,27 @@ from posekit.version import __version__
 
 if TYPE_CHECKING:
     from posekit.config import list_models
+    from posekit.exporting.export import export
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.weights.load import create_model
 
-__all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]
+__all__ = [
+    "PoseResult",
+    "Predictor",
+    "__version__",
+    "create_model",
+    "export",
+    "list_models",
+    "load",
+]
 
 # Imported when first used: `import posekit` stays fast and has no side effects.
 _HOMES = {
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "create_model": "posekit.weights.load",
+    "export": "posekit.exporting.export",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
 }

@@ -18,6 +18,7 @@ __all__ = ["SHEETS", "help_text", "keys_of", "options_of", "table", "yaml_text"]
 # `module:name` of a group or of a tuple of groups.
 SHEETS: dict[str, tuple[str, ...]] = {
     "predict": ("posekit.options:PREDICT_KEYS",),
+    "export": ("posekit.exporting.options:ExportOptions",),
 }
 WIDTH = 100
 
