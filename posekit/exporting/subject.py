@@ -59,7 +59,9 @@ class Subject:
         return torch.from_numpy(crops) if graph.preprocess else graph.network.normalize(crops)
 
 
-def describe(graph: ExportGraph, spec: PoseSpec | DetectorSpec, options: ExportOptions) -> dict:
+def describe(
+    graph: ExportGraph, spec: PoseSpec | DetectorSpec, options: ExportOptions
+) -> dict[str, Any]:
     """The description of a file, see `Subject`."""
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
     normalised = {
