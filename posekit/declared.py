@@ -138,14 +138,19 @@ class Declared:
         about = self.about
         return self.default if about.as_key is SAME else about.as_key
 
-    def text(self, *, unit: bool = True) -> str:
-        """What it means, its unit, and which models it is for, in Markdown; no full stop."""
+    def text(self, *, measure: bool = True) -> str:
+        """What it means and which models it is for, in Markdown; no full stop.
+
+        Args:
+            measure: with its unit and range.
+        """
         about = self.about
         first, semicolon, rest = about.meaning.partition(";")
-        measure = f" ({about.unit})" if about.unit and unit else ""
+        words = [about.unit, self._range.removeprefix(" from").removeprefix(" of").strip()]
+        inside = ", ".join(filter(None, words)) if measure else ""
         models = {"": "", "lifted": "; for models that lift 2D poses"}
         only = models.get(about.only, f"; for {about.only} models")
-        return f"{first}{measure}{semicolon}{rest}{only}"
+        return f"{first}{inside and f' ({inside})'}{semicolon}{rest}{only}"
 
     @property
     def expected(self) -> str:
@@ -181,8 +186,8 @@ class Options:
         for declared in self.declared().values():
             declared.check(getattr(self, declared.name))
         for group in reversed(type(self).__mro__):
-            if "check" in vars(group):
-                group.check(self)
+            if check := vars(group).get("check"):
+                check(self)
 
     def check(self) -> None:
         """Refuses what single values do not show, such as options that contradict each other.
@@ -279,7 +284,10 @@ def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
 
 
 def document(group: type[Options]) -> Callable[[F], F]:
-    """Puts what there is to say of each option where `{options}` is a line of a docstring."""
+    """Puts what there is to say of each option where `{options}` is a line of a docstring.
+
+    Those that the docstring names before that line itself are left out.
+    """
 
     def entry(option: Declared, indent: str) -> str:
         text = f"{option.name}: {option.text()}. Default: {option.default!r}."
@@ -287,12 +295,14 @@ def document(group: type[Options]) -> Callable[[F], F]:
         return textwrap.fill(text, 100, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
 
     def decorate(function: F) -> F:
-        function.__doc__ = re.sub(
-            r"^( *)\{options\}$",
-            lambda found: "\n".join(entry(o, found[1]) for o in group.declared().values()),
-            function.__doc__ or "",
-            flags=re.MULTILINE,
-        )
+        place = re.compile(r"^( *)\{options\}$", re.MULTILINE)
+        parts = place.split(function.__doc__ or "", maxsplit=1)
+        if len(parts) == 1:
+            return function
+        before, indent, after = parts
+        options = group.declared().values()
+        said = [o for o in options if not re.search(rf"^ *{o.name}: ", before, re.MULTILINE)]
+        function.__doc__ = before + "\n".join(entry(o, indent) for o in said) + after
         return function
 
     return decorate

@@ -51,7 +51,7 @@ class DeviceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions(ModelOptions, PartOptions, DeviceOptions):
-    """Engine."""
+    """The engine."""
 
     backend: str | None = option(
         None,

@@ -13,15 +13,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from posekit.commands.option_texts import SHEETS, table, yaml_text
+from posekit.commands.key_help import BELOW
+from posekit.commands.option_texts import SHEETS, argument_table, table, yaml_text
 from posekit.config import CONF_DIR
 
 __all__ = ["MAKERS", "generated_files", "main"]
 
-BELOW = "# Written by `python -m posekit.commands.generated`; options are declared in Python.\n"
 BLOCK = re.compile(r"(<!-- generated: ([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -29,8 +31,18 @@ def _options(command: str, *groups: str) -> str:
     return table(command, groups)
 
 
+def _flags(command: str) -> str:
+    parser = import_module(f"posekit.commands.{command}").command_parser()
+    flags = [f"`{flag}`" for action in parser._actions for flag in action.option_strings[-1:]]
+    return textwrap.fill(", ".join(flags), 100, break_on_hyphens=False) + "."
+
+
 # What stands behind `generated:`, the first word, and what makes the text of the others.
-MAKERS: dict[str, Callable[..., str]] = {"options": _options}
+MAKERS: dict[str, Callable[..., str]] = {
+    "options": _options,
+    "arguments": argument_table,
+    "flags": _flags,
+}
 
 
 def generated_files() -> Iterator[tuple[Path, str]]:

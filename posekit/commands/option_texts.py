@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -12,7 +11,7 @@ import yaml
 
 from posekit.declared import Declared, Options
 
-__all__ = ["SHEETS", "help_text", "keys_of", "options_of", "table", "yaml_text"]
+__all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
 
 # The groups of each command's keys, in the order of its configuration: where they are declared, as
 # `module:name` of a group or of a tuple of groups.
@@ -42,15 +41,19 @@ def keys_of(command: str) -> dict[str, Declared]:
 def yaml_text(command: str) -> str:
     """Keys, defaults and comments, a paragraph per group."""
     lines = []
-    for _, options in _by_group(keys_of(command)):
-        lines.append("")
+    for group, options in _by_group(keys_of(command)):
+        lines += ["", f"## {_title(group)}"]
         for option in options:
             line = f"{option.name}: {_as_yaml(option.key_default)}"
             text = option.text()
             comment = f"  # {text}"
             if len(line + comment) > WIDTH:
-                prefix = {"initial_indent": "# ", "subsequent_indent": "# "}
-                lines += _wrap(f"{text[0].upper()}{text[1:]}.", WIDTH, **prefix)
+                sentence = f"{text[0].upper()}{text[1:]}."
+                width = WIDTH - len("# ")
+                wrapped = textwrap.wrap(
+                    sentence, width, break_on_hyphens=False, break_long_words=False
+                )
+                lines += [f"# {part}" for part in wrapped]
                 comment = ""
             lines.append(line + comment)
     return "\n".join(lines).lstrip("\n") + "\n"
@@ -61,31 +64,29 @@ def table(command: str, groups: Sequence[str]) -> str:
     options = options_of(command)
     if unknown := set(groups) - {option.group.__name__ for option in options.values()}:
         raise ValueError(f"{command} has no options of the groups {', '.join(sorted(unknown))}")
-    rows = [("option", "default", "values", "meaning"), ("---",) * 4]
+    rows: list[tuple[str, ...]] = [("option", "default", "values", "meaning"), ("---",) * 4]
     for group in groups:
         rows += [_row(option) for option in options.values() if option.group.__name__ == group]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def argument_table() -> str:
+    """The arguments of a call of MMPose's inferencer, as in MMPose's guide."""
+    from posekit.mmpose.arguments import ARGUMENTS, OPTIONS, only_of
+
+    rows: list[tuple[str, ...]] = [("argument", "default", "2D", "3D", "posekit"), ("---",) * 5]
+    for name, argument in ARGUMENTS.items():
+        ticks = ("✔" if only_of(name) in ("", kind) else "" for kind in ("2D", "3D"))
+        default = argument.shown or _in_words(OPTIONS[name].default)
+        rows.append((f"`{name}`", default, *ticks, argument.note))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _row(option: Declared) -> tuple[str, ...]:
     unit = f" ({option.about.unit})" if option.about.unit else ""
     python = "; Python" if option.about.python else ""
-    meaning = option.text(unit=False) + python
+    meaning = option.text(measure=False) + python
     return (f"`{option.name}`", _default(option), _values(option) + unit, meaning)
-
-
-def help_text(command: str, width: int = WIDTH) -> str:
-    """The keys for `--help`, by groups."""
-    lines = []
-    for group, options in _by_group(keys_of(command)):
-        lines += ["", f"{_title(group)}:"]
-        for option in options:
-            values = _values(option).replace("`", "")
-            expected = f"  ({values})" if values else ""
-            lines.append(f"  {option.name}={_as_yaml(option.key_default)}{expected}")
-            plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", option.text().replace("`", ""))
-            lines += _wrap(plain, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], list[Declared]]]:
@@ -102,9 +103,12 @@ def _as_yaml(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+def _in_words(value: Any) -> str:
+    return "none" if value is None else f"`{_as_yaml(value)}`"
+
+
 def _default(option: Declared) -> str:
-    values = option.default, option.key_default
-    python, key = ("none" if value is None else f"`{_as_yaml(value)}`" for value in values)
+    python, key = _in_words(option.default), _in_words(option.key_default)
     return python if python == key else f"{python}; {key} on the command line"
 
 
@@ -112,7 +116,3 @@ def _values(option: Declared) -> str:
     if option.choices:
         return ", ".join(f"`{choice}`" for choice in option.choices)
     return "" if option.free else option.expected.replace("a text or a path", "a path")
-
-
-def _wrap(text: str, width: int, **indents: str) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False, **indents)

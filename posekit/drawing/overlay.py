@@ -13,9 +13,10 @@ import numpy.typing as npt
 from posekit.declared import Options, option
 from posekit.drawing.colors import parse_color
 from posekit.errors import InputError
+from posekit.result import PoseResult
 from posekit.skeleton import Color, Skeleton
 
-__all__ = ["DrawOptions", "Style", "draw_heatmap", "draw_pose"]
+__all__ = ["DrawOptions", "Style", "draw_heatmap", "draw_pose", "draw_result"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -42,7 +43,9 @@ class DrawOptions(Options):
         only="2D",
     )
     black_background: bool = option(False, "draw on black", only="2D")
-    skeleton_style: Style = option("mmpose", "or `openpose`, with its own colours", only="2D")
+    skeleton_style: Style = option(
+        "mmpose", "`mmpose`, or `openpose` with its own keypoints and colours", only="2D"
+    )
 
 
 def draw_pose(
@@ -106,6 +109,27 @@ def draw_pose(
     if draw_bbox and boxes is not None and color is not None:
         _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness, color)
     return canvas
+
+
+def draw_result(image: Image, result: PoseResult, options: DrawOptions) -> Image:
+    """`draw_pose` of a result, as the options say.
+
+    Raises:
+        InputError: as `draw_pose`.
+    """
+    return draw_pose(
+        image,
+        result.keypoints,
+        result.keypoint_scores,
+        result.skeleton,
+        boxes=result.boxes_xyxy,
+        radius=options.radius,
+        thickness=options.thickness,
+        kpt_thr=options.kpt_thr,
+        style=options.skeleton_style,
+        draw_bbox=options.draw_bbox,
+        black_background=options.black_background,
+    )
 
 
 def draw_heatmap(image: Image, heatmap: npt.ArrayLike) -> Image:
