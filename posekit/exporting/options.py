@@ -32,7 +32,7 @@ class FileOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class FormatOptions(Options):
-    """Its format."""
+    """The file's format."""
 
     format: str = option(
         "onnx",

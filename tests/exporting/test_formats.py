@@ -89,12 +89,12 @@ def test_the_file_says_what_it_takes_and_gives(pose_onnx: ExportResult, onnx_run
 
 def test_weights_alone_in_half_the_space(tmp_path: Path) -> None:
     output = tmp_path / "half.safetensors"
-    result = posekit.export(DRAWN_DETECTOR, output, format="safetensors", dtype="float16")
-    net = create_model(DRAWN_DETECTOR, weights="published")
+    result = posekit.export(DRAWN, output, format="safetensors", dtype="float16")
+    net = create_model(DRAWN, weights="published")
     values = sum(value.numel() for value in net.state_dict().values())
     assert output.stat().st_size < 2.2 * values
     assert [path.stat().st_mode for path in result.paths] == [output.stat().st_mode] * 2
-    loaded = create_model(DRAWN_DETECTOR, weights=output)
+    loaded = create_model(DRAWN, weights=output)
     for key, value in loaded.state_dict().items():
         torch.testing.assert_close(value, net.state_dict()[key], atol=1e-3, rtol=1e-3)
 
