@@ -16,6 +16,7 @@ from posekit.version import __version__
 if TYPE_CHECKING:
     from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
+    from posekit.exporting.export import export
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.training.run import TrainResult, train
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "bench",
     "create_model",
+    "export",
     "list_models",
     "load",
     "train",
@@ -42,6 +44,7 @@ _HOMES = {
     "TrainResult": "posekit.training.run",
     "bench": "posekit.benchmarking.run",
     "create_model": "posekit.weights.load",
+    "export": "posekit.exporting.export",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
     "train": "posekit.training.run",

@@ -37,9 +37,9 @@ Write a network as a file for another engine, checked against the network itself
   posekit export model=human format=onnx output=human.onnx inputs=photos/
   posekit export model=rtmdet-nano_person-320 format=openvino dtype=float16
 
-Beside the file, <file>.json says how much its keypoints differ, in pixels. A file that would
-differ by more than 0.1 (in float16, more than one in a hundred by more than 0.5) is not written,
-and the exit status is 1; with quantize=int8 how much it may differ is left to you.
+Beside the file, <file>.json says how much its keypoints differ, in pixels. Where more than one of
+a hundred is off by more than 0.1 (in float16, by more than 0.5), nothing is written and the exit
+status is 1; with quantize=int8 how much it may differ is left to you.
 """
 
 EVALUATE_HELP = """\

@@ -38,6 +38,7 @@ ROOMS = (
     ("posekit.datasets",),
     ("posekit.evaluation",),
     ("posekit.training",),
+    ("posekit.exporting",),
     ("posekit.mmpose", "posekit.apis", "posekit.structures"),
     ("posekit.commands", "posekit.cli", "posekit.__main__"),
     ("posekit",),  # names what it lends when it is asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS
 from posekit.commands.option_texts import SHEETS, keys_of

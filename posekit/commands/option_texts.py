@@ -22,6 +22,7 @@ SHEETS: dict[str, tuple[str, ...]] = {
         "posekit.benchmarking.options:BenchChoices",
     ),
     "train": ("posekit.training.options:TRAIN_KEYS", "posekit.training.options:DataOptions"),
+    "export": ("posekit.exporting.options:ExportOptions",),
 }
 WIDTH = 100
 

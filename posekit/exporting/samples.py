@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from posekit.datasets.synthetic import generate_scene
-from posekit.errors import DownloadError, first_line
+from posekit.errors import DownloadError, InputError, first_line
+from posekit.io import read_frames
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.transforms.image import letterbox
 
-__all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "take_samples"]
+__all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "read_images", "take_samples"]
 
+MAX_IMAGES = 80  # that are looked at
 MAX_COMPARED = 16
 MAX_CALIBRATING = 64
 DRAWN_SCENES = 32
@@ -39,6 +41,24 @@ class Samples(NamedTuple):
     calibrating: np.ndarray
     inputs: str
     boxes: str | None
+
+
+def read_images(inputs: Any) -> list[np.ndarray]:
+    """The images to take samples of, (H, W, 3), BGR, uint8; empty where `inputs` is None.
+
+    Args:
+        inputs: see `posekit.io.read_frames`.
+
+    Raises:
+        InputError: an input that cannot be read, or none.
+    """
+    if inputs is None:
+        return []
+    with read_frames(inputs) as frames:
+        images = [frame.image for frame in itertools.islice(frames, MAX_IMAGES)]
+    if not images:
+        raise InputError("inputs is empty: name an image or a folder, or leave it out")
+    return images
 
 
 def take_samples(
@@ -101,7 +121,7 @@ def _found_boxes(
         reason = "the detector finds nothing in the images"
     log.warning(
         "%s; crops are of the images' parts instead, on which a model may be less sure of itself. "
-        "Name another with detector=NAME detector_weights=FILE",
+        "Name another detector with detector=NAME detector_weights=FILE",
         reason,
     )
     return [_parts(image) for image in images], "parts of images"

@@ -1,0 +1,216 @@
+"""A network as a file for another engine, checked against the network itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from posekit.backends.files import GraphFile
+from posekit.declared import function_takes
+from posekit.errors import InputError, OutputError, PosekitError
+from posekit.exporting.compare import compare, refuse_differences
+from posekit.exporting.formats import load_format
+from posekit.exporting.graph import ExportGraph
+from posekit.exporting.options import ExportOptions
+from posekit.exporting.result import ExportResult
+from posekit.exporting.samples import read_images, take_samples
+from posekit.exporting.subject import Subject, describe
+from posekit.parts import Part, Parts, find_part, find_parts
+from posekit.skeleton import load_skeleton
+from posekit.spec import DetectorSpec, PoseSpec
+from posekit.stages.detect import Detector
+from posekit.stages.estimate import PoseEstimator
+from posekit.weights.hub import STANDS_IN, stand_in
+from posekit.weights.load import load_network
+
+__all__ = ["export", "export_parts"]
+
+log = logging.getLogger(__name__)
+
+
+@function_takes(ExportOptions)
+def export(model: str, options: ExportOptions) -> ExportResult:
+    """Writes a network as a file for another engine, where the two agree.
+
+    Beside the file lies `<file>.json` with what was compared; see docs/export.md.
+
+    Args:
+        model: a pose model or a detector, by any name that `posekit.load` takes, or a trained
+            model's folder.
+        {options}
+
+    Returns:
+        What was written, and how far file and network differ.
+
+    Raises:
+        InputError: an option that does not fit, a missing package, or a file that would give other
+            keypoints or boxes than the network; nothing is written then.
+        UnknownModelError: no such model or detector.
+        WeightsError: weights that do not fit, or a damaged file.
+        DownloadError: no source gave the weights.
+        OutputError: the file cannot be written; one that was there before stays.
+    """
+    return export_parts(_find_parts(model, options), options)
+
+
+def _find_parts(name: str, options: ExportOptions) -> Parts:
+    """A pose model and what finds people for it, or a detector alone."""
+    known: dict[str, Any] = {
+        key: getattr(options, key) for key in ("weights", "config_dir", "trust")
+    }
+    part, search = find_part(name, **known)
+    if not isinstance(part.spec, DetectorSpec):
+        beside: dict[str, Any] = {
+            key: getattr(options, key) for key in ("detector", "detector_weights")
+        }
+        return find_parts(name, **known, **beside)
+    if options.detector is not None:
+        raise InputError(f"{part.spec.name} is a detector and goes alone: name nothing else")
+    return Parts(None, part, search=search)
+
+
+def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
+    """As `export`, of parts that were found already.
+
+    Args:
+        parts: a model, and a detector that finds people for it; or a detector alone.
+        options: of these, those that choose parts have been followed.
+
+    Returns, Raises: as `export`.
+    """
+    part, spec = _exported(parts, options)
+    output = options.path_for(spec.name)
+    if output.is_dir():
+        raise InputError(f"output is a folder: {output}; name a file in it")
+    wanted = load_format(options.format)
+    wanted.check_installed()
+    images = read_images(options.inputs)
+    if options.quantize is not None and not images:
+        log.warning(
+            "int8's ranges are measured on drawn people: name images like those that the network "
+            "will see as inputs=FOLDER"
+        )
+    _make_folder(output.parent)
+    # All that can be checked without weights is checked by now.
+    network, find = _networks(part, spec, parts)
+    samples = take_samples(
+        network,
+        images,
+        find=find,
+        categories=getattr(spec, "detector_categories", (0,)),
+        calibrate=options.quantize is not None,
+    )
+    is_half = options.precision == "float16" and not wanted.halves
+    graph = ExportGraph(
+        network,
+        preprocess=options.preprocess,
+        decode=options.decode,
+        dtype=torch.float16 if is_half else torch.float32,
+    )
+    description = describe(graph, spec, options)
+    if other := stand_in(spec.name, part.weights):
+        description[STANDS_IN] = other
+    return _write(Subject(graph, spec, samples, options, description, output))
+
+
+def _exported(parts: Parts, options: ExportOptions) -> tuple[Part, PoseSpec | DetectorSpec]:
+    """What of the parts is exported, checked against the options."""
+    if parts.lifter is not None:
+        name = parts.lifter.spec.name
+        raise InputError(f"export does 2D models and detectors; {name} is a lifter")
+    part = parts.model or parts.detector
+    assert part is not None
+    spec = part.spec
+    if isinstance(spec, DetectorSpec):
+        if options.detector_weights is not None:
+            raise InputError(f"detector_weights: {spec.name} is what is exported; use weights")
+        return part, spec
+    if not isinstance(spec, PoseSpec):
+        raise InputError(f"export does 2D models and detectors; {spec.name} is neither")
+    codec = spec.codec.name
+    if options.decode and codec != "SimCC":
+        raise InputError(
+            f"decode=true is for SimCC models and detectors; the refinement of {codec} is not "
+            "part of a graph: take decode=false"
+        )
+    return part, spec
+
+
+def _networks(
+    part: Part, spec: PoseSpec | DetectorSpec, parts: Parts
+) -> tuple[PoseEstimator | Detector, Callable[[], Detector] | None]:
+    """What is exported, and what makes the detector that finds people for it."""
+    net = _load(part, parts.search)
+    if isinstance(spec, DetectorSpec):
+        return Detector(net, spec), None
+    network = PoseEstimator(net, spec, load_skeleton(spec.keypoints, search=parts.search))
+    finder = parts.detector
+    if finder is None:
+        return network, None
+    of_finder = finder.spec
+    if not isinstance(of_finder, DetectorSpec):
+        raise InputError(f"{of_finder.name} is not a detector")
+    return network, lambda: Detector(_load(finder, parts.search), of_finder)
+
+
+def _load(part: Part, search: Sequence[Path]) -> nn.Module:
+    net = load_network(part.spec, part.weights, search=search, key=part.key)
+    if isinstance(net, GraphFile):
+        raise InputError(f"{net.path} is a graph already: expected weights to make one of")
+    return net
+
+
+def _write(subject: Subject) -> ExportResult:
+    """Writes a file and its report, compares, and puts them where they belong."""
+    options, samples, output = subject.options, subject.samples, subject.output
+    # Beside the output, so that moving a file there is one step.
+    with (
+        _disk_errors(output),
+        tempfile.TemporaryDirectory(prefix=".posekit-", dir=output.parent) as temporary,
+    ):
+        written = Path(temporary) / output.name
+        run = load_format(options.format).write(subject, written)
+        difference = compare(subject, run)
+        tolerance = refuse_differences(subject, difference)
+        report = written.with_name(f"{output.name}.json")
+        names = sorted(file.name for file in written.parent.iterdir())
+        result = ExportResult(
+            path=output,
+            paths=tuple(output.with_name(name) for name in (*names, report.name)),
+            description=subject.description,
+            inputs=samples.inputs,
+            boxes=samples.boxes,
+            calibrated_on=None if options.quantize is None else len(samples.calibrating),
+            difference=difference,
+            tolerance_px=tolerance,
+        )
+        report.write_text(json.dumps(result.to_report(), indent=1) + "\n", encoding="utf-8")
+        for path in result.paths:
+            (written.parent / path.name).replace(path)
+    return result
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PosekitError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=".posekit-", dir=folder).cleanup()
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None

@@ -1,0 +1,28 @@
+"""OpenVINO: `.xml` and, beside it, `.bin`; its description is in `rt_info`, under `posekit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posekit.exporting.formats import Format, Runner
+
+if TYPE_CHECKING:
+    from posekit.exporting.subject import Subject
+
+__all__ = ["FORMAT"]
+
+
+def write(subject: Subject, path: Path) -> Runner:
+    from posekit.backends.engines.openvino import openvino_core
+    from posekit.backends.graphs import save_openvino, to_openvino
+
+    model = to_openvino(subject.graph, subject.example, names=subject.graph.output_names())
+    model.set_rt_info(subject.text, "posekit")
+    save_openvino(model, path, in_half_precision=subject.options.precision == "float16")
+    exactly = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino_core().compile_model(path, "CPU", exactly)
+    return lambda inputs: list(compiled([inputs.numpy()]).values())
+
+
+FORMAT = Format(suffix=".xml", write=write, packages=("openvino",), extra="openvino", halves=True)

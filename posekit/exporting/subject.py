@@ -1,0 +1,94 @@
+"""What is written into a file, and how the network itself is run beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from posekit.backends.outputs import flatten
+from posekit.exporting.graph import ExportGraph
+from posekit.exporting.options import ExportOptions
+from posekit.exporting.samples import Samples
+from posekit.spec import DetectorSpec, PoseSpec, plain
+from posekit.stages.detect import Detector
+from posekit.version import __version__
+
+__all__ = ["Subject", "describe", "run_module"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is written into a file.
+
+    Attributes:
+        graph: what the file computes.
+        spec: the description of the network in it.
+        samples: what it is calibrated and compared on.
+        options: what the caller asked for.
+        description: what someone who runs the file needs to know; plain values.
+        output: where the file will be once it is known to agree, as errors name it.
+    """
+
+    graph: ExportGraph
+    spec: PoseSpec | DetectorSpec
+    samples: Samples
+    options: ExportOptions
+    description: Mapping[str, Any]
+    output: Path
+
+    @property
+    def text(self) -> str:
+        """The description as JSON."""
+        return json.dumps(self.description)
+
+    @property
+    def example(self) -> Tensor:
+        """An input of two images."""
+        return self.inputs(self.samples.compared[:1]).repeat(2, 1, 1, 1)
+
+    def inputs(self, crops: np.ndarray) -> Tensor:
+        """Crops (n, h, w, 3), BGR, uint8, as the graph takes them."""
+        graph = self.graph
+        return torch.from_numpy(crops) if graph.preprocess else graph.network.normalize(crops)
+
+
+def describe(
+    graph: ExportGraph, spec: PoseSpec | DetectorSpec, options: ExportOptions
+) -> dict[str, Any]:
+    """The description of a file, see `Subject`."""
+    in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
+    normalised = {
+        "layout": "n, 3, h, w",
+        "type": "float32",
+        **{key: plain(value) for key, value in spec.normalization.items()},
+    }
+    network = graph.network
+    found: dict[str, Any] = {
+        "posekit": __version__,
+        "network": spec.name,
+        "format": options.format,
+        "precision": options.precision,
+        "preprocess": options.preprocess,
+        "decode": options.decode,
+        "input_size": list(network.input_size),
+        "input": in_bytes if options.preprocess else normalised,
+        "outputs": graph.output_names(),
+    }
+    if isinstance(network, Detector):
+        return {**found, "classes": list(network.classes)}
+    assert isinstance(spec, PoseSpec)
+    crop = {"padding": spec.padding, "udp": spec.udp}
+    return {**found, "crop": crop, "keypoints": list(network.skeleton.names)}
+
+
+def run_module(module: Any, inputs: Tensor) -> list[np.ndarray]:
+    """A module's outputs without gradients, in order."""
+    with torch.no_grad():
+        return [tensor.numpy() for tensor in flatten(module(inputs))]
