@@ -15,17 +15,30 @@ from posekit.version import __version__
 
 if TYPE_CHECKING:
     from posekit.config import list_models
+    from posekit.evaluation.evaluate import evaluate
+    from posekit.evaluation.result import EvaluateResult
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.weights.load import create_model
 
-__all__ = ["PoseResult", "Predictor", "__version__", "create_model", "list_models", "load"]
+__all__ = [
+    "EvaluateResult",
+    "PoseResult",
+    "Predictor",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "list_models",
+    "load",
+]
 
 # Imported when first used: `import posekit` stays fast and has no side effects.
 _HOMES = {
+    "EvaluateResult": "posekit.evaluation.result",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "create_model": "posekit.weights.load",
+    "evaluate": "posekit.evaluation.evaluate",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
 }

@@ -23,17 +23,12 @@ from posekit.datasets.pose_samples import PoseDataset
 from posekit.datasets.source_skeletons import source_skeleton
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
-from posekit.evaluation.evaluate import (
-    PoseMetrics,
-    box_metric,
-    common_skeleton,
-    default_metrics,
-    detect_boxes,
-    evaluate_detector,
-    evaluate_lifter,
-    evaluate_pose,
-    predict_dataset,
-)
+from posekit.evaluation.common_skeleton import common_skeleton
+from posekit.evaluation.detectors import box_metric, detect_boxes, evaluate_detector
+from posekit.evaluation.lifters import evaluate_lifter
+from posekit.evaluation.metric_choice import default_metrics
+from posekit.evaluation.pose_metrics import PoseMetrics
+from posekit.evaluation.poses import evaluate_pose, predict_dataset
 from posekit.parts import Part, Parts
 from posekit.predictor import Predictor
 from posekit.skeleton import Skeleton, load_skeleton
