@@ -283,7 +283,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["model=hand3d"], "no evaluation of these"),
         (["model=rtmdet-m_coco-640", "metrics=[ap]"], "metrics applies to pose models"),
         (["bbox_thr=2"], "bbox_thr must be a number from 0 to 1"),
-        (["flip_test=no"], "flip_test must be true or false, found 'no'"),
+        (["flip_test=no"], "flip_test must be true or false, or left out, found 'no'"),
         (["batch_size=0"], "batch_size must be a whole number"),
         (["dtype=int8"], "dtype must be"),
         (["backend=openvin"], "backend must be one of auto, torch"),

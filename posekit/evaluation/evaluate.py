@@ -76,10 +76,11 @@ def _find_parts(
     name: str, options: EvaluateKeywords, config_dir: Path | None
 ) -> tuple[Parts, Kind]:
     """What is evaluated and a detector where one was named, and what kind the former is of."""
-    detector = options.detector_name
-    part, search = find_part(
-        name, weights=options.weights, config_dir=config_dir, trust=options.trust
+    detector, weights, detector_weights = (
+        None if given is None else os.fspath(given)
+        for given in (options.detector_name, options.weights, options.detector_weights)
     )
+    part, search = find_part(name, weights=weights, config_dir=config_dir, trust=options.trust)
     kind: Kind = "model"
     if isinstance(part.spec, DetectorSpec | LifterSpec):
         kind = "detector" if isinstance(part.spec, DetectorSpec) else "lifter"
@@ -90,9 +91,9 @@ def _find_parts(
         return Parts(None, lifter=part, search=search), kind
     found = find_parts(
         name,
-        weights=options.weights,
+        weights=weights,
         detector=detector or "none",
-        detector_weights=options.detector_weights,
+        detector_weights=detector_weights,
         config_dir=config_dir,
         trust=options.trust,
     )

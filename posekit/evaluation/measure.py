@@ -52,13 +52,7 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
     assert part is not None
     spec = part.spec
     assert isinstance(spec, PoseSpec)
-    if spec.keypoints_3d:
-        raise InputError(
-            f"{spec.name} gives 3D poses from images: there is no evaluation of these here"
-        )
-    if options.wants_predictions and len(data.sources) > 1:
-        key = "with_predictions" if options.out_predictions is None else "out_predictions"
-        raise InputError(f"{key}: expected one annotation file in dataset.val")
+    _check_poses(spec, data, options)
     skeleton = load_skeleton(spec.keypoints, search=parts.search)
     labelled = dataset_skeleton(data.config)
     metrics = options.metrics or data.config.metrics
@@ -83,24 +77,28 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
     settings = {
         **_of_data(part, data),
         "images": sum(len(labels.image_ids) for labels in samples.labels),
-        "people": found.people,
-        "keypoints": _keypoints(found),
+        **_of_poses(found),
         "boxes": boxes,
         "flip test": spec.flip_test if options.flip_test is None else options.flip_test,
+        **_of_protocol(found, options),
+        **device_settings(options, net),
     }
-    if found.protocol is not None:
-        settings |= {
-            "protocol": found.protocol,
-            "OKS-NMS": options.oks_nms,
-            "rescoring by keypoints above": options.rescore,
-        }
-    settings |= device_settings(options, net)
     figures = {}
     if data.is_published:
         figures = published_figures(spec.name, "model", part.weights, data.name)
     if figures:
         settings["published with boxes"] = published_boxes(data.name)
     return EvaluateResult(found.compute(), figures, settings, predictions)
+
+
+def _check_poses(spec: PoseSpec, data: LabelledSet, options: EvaluateOptions) -> None:
+    if spec.keypoints_3d:
+        raise InputError(
+            f"{spec.name} gives 3D poses from images: there is no evaluation of these here"
+        )
+    if options.wants_predictions and len(data.sources) > 1:
+        key = "with_predictions" if options.out_predictions is None else "out_predictions"
+        raise InputError(f"{key}: expected one annotation file in dataset.val")
 
 
 def _predict(
@@ -208,7 +206,18 @@ def _of_data(part: Part, data: LabelledSet) -> dict[str, Any]:
     }
 
 
-def _keypoints(found: PoseMetrics) -> str:
-    count = found.skeleton.num_keypoints
-    measured = f"{count} of {found.skeleton.name}"
-    return measured if found.labelled == count else f"{measured}, {found.labelled} of them labelled"
+def _of_poses(found: PoseMetrics) -> dict[str, Any]:
+    measured = f"{found.skeleton.num_keypoints} of {found.skeleton.name}"
+    if found.labelled < found.skeleton.num_keypoints:
+        measured += f", {found.labelled} of them labelled"
+    return {"people": found.people, "keypoints": measured}
+
+
+def _of_protocol(found: PoseMetrics, options: EvaluateOptions) -> dict[str, Any]:
+    if found.protocol is None:
+        return {}
+    return {
+        "protocol": found.protocol,
+        "OKS-NMS": options.oks_nms,
+        "rescoring by keypoints above": options.rescore,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from posekit.checkpoints import Metric
 from posekit.config import find_checkpoint
@@ -45,7 +45,7 @@ _METRICS = {
 
 
 def published_figures(
-    name: str, kind: Kind, weights: str | os.PathLike[str] | None, dataset: str | None
+    name: str, kind: Kind, weights: str | Path | None, dataset: str | None
 ) -> dict[str, float]:
     """The table's figures, by the metrics' names here; none where other weights stand in.
 
