@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 lint slow
+.PHONY: demo test test-avx2 lint slow generated
 
 demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
@@ -25,6 +25,10 @@ test-avx2: test
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow
+
+# What conf/ and docs/ say of options, from their declarations.
+generated: $(VENV)/installed
+	$(BIN)/python -m posekit.commands.generated
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -133,10 +133,26 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+class _Command(argparse.ArgumentParser):
+    """A command's parser; where it has a configuration, its help lists the keys."""
+
+    composes = ""  # the name of the configuration
+
+    def format_help(self) -> str:
+        if not self.composes:
+            return super().format_help()
+        from posekit.commands.key_help import key_help
+
+        keys = key_help(self.composes)
+        return f"{super().format_help()}\n{keys}" if keys else super().format_help()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="posekit", description="Pose estimation in pure PyTorch.")
     parser.add_argument("--version", action="version", version=f"posekit {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="command", parser_class=_Command
+    )
     for name, help_line, description in COMPOSED:
         composed = commands.add_parser(
             name,
@@ -149,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
             "--config-dir", type=Path, help="a folder with configurations of your own"
         )
         composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+        composed.composes = name
         composed.set_defaults(run=_composed)
 
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,11 +52,8 @@ LITERAL_KEYS = frozenset(
         "include",
         "output",
         "weights",
-        "pose2d_weights",
         "detector_weights",
         "out_dir",
-        "vis_out_dir",
-        "pred_out_dir",
         "dataset.root",
         "dataset.train",
         "dataset.val",
@@ -83,7 +80,11 @@ TRAINED_BY_DEFAULT = "rtmpose-m_body8-256x192"
 
 
 def compose_command(
-    command: str, overrides: Sequence[str], *, config_dir: Path | None = None
+    command: str,
+    overrides: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    paths: Collection[str] = (),
 ) -> dict[str, Any]:
     """The configuration of a command.
 
@@ -91,6 +92,7 @@ def compose_command(
         command: stem of a YAML in conf/, e.g. "predict".
         overrides: what the user typed, `key=value` each.
         config_dir: a folder with configurations of the user's own.
+        paths: keys whose values are paths, beside the known ones.
 
     Returns:
         The composed values; under `names` the public names chosen for `model`, `detector` and
@@ -101,7 +103,7 @@ def compose_command(
         UnknownModelError: no such model.
     """
     search = _search_path(config_dir)
-    groups, literals, others = _sorted_out(overrides)
+    groups, literals, others = _sorted_out(overrides, LITERAL_KEYS.union(paths))
     choose = CHOOSERS.get(command, _choose_for_prediction)
     chosen = choose(groups, others, search)
     _refuse_ineffective(others, chosen, command)
@@ -507,7 +509,9 @@ def _search_path(config_dir: Path | None) -> list[Path]:
     return [config_dir.resolve()]
 
 
-def _sorted_out(overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any], list[str]]:
+def _sorted_out(
+    overrides: Sequence[str], literal: Collection[str]
+) -> tuple[dict[str, str], dict[str, Any], list[str]]:
     """Choices of models, literal values, and what goes to Hydra as it is."""
     groups: dict[str, str] = {}
     literals: dict[str, Any] = {}
@@ -523,7 +527,7 @@ def _sorted_out(overrides: Sequence[str]) -> tuple[dict[str, str], dict[str, Any
             raise InputError(f"name a lifter as the model: model={value}")
         elif key == "~detector":
             groups["detector"] = "none"
-        elif key in LITERAL_KEYS and not _is_mapping(key, value):
+        elif key in literal and not _is_mapping(key, value):
             literals[key] = _literal(key, value)
         else:
             others.append(override)

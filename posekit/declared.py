@@ -14,9 +14,11 @@ import inspect
 import math
 import numbers
 import os
+import re
+import textwrap
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Union
 
@@ -25,7 +27,11 @@ import numpy as np
 from posekit.config import nearest
 from posekit.errors import InputError
 
-__all__ = ["Declared", "Option", "Options", "function_takes", "is_number", "option", "takes"]
+__all__ = [
+    "Declared", "Option", "Options", "document", "function_takes", "is_number", "option", "takes",
+]  # fmt: skip
+
+SAME = object()  # as in Python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ class Option:
         choices: values that it may have, where its type does not say so.
         only: the models that it has an effect with: "2D", "3D", "lifted", or "" for all.
         python: it means something in Python only, and is no key of a command.
+        as_key: its default as a key of a command, where that is not the one in Python.
     """
 
     meaning: str
@@ -52,6 +59,7 @@ class Option:
     choices: tuple[Any, ...] = ()
     only: Literal["", "2D", "3D", "lifted"] = ""
     python: bool = False
+    as_key: Any = SAME
 
 
 def option(default: Any, meaning: str, **known: Any) -> Any:
@@ -75,7 +83,8 @@ class Declared:
         name: as it is said in Python and on the command line.
         kinds: the types that it may have, None's left out: `bool`, `int`, `float`, `str`,
             `os.PathLike`, `list`, ...; empty where it takes anything or checks itself.
-        choices: the values that it may have; empty for all of its type.
+        choices: values that it may have by name; without `kinds`, no others.
+        free: it takes anything, or its group checks it.
         optional: whether it may be None.
         default: its value where nothing is said.
         about: all else.
@@ -85,6 +94,7 @@ class Declared:
     name: str
     kinds: tuple[Any, ...]
     choices: tuple[Any, ...]
+    free: bool
     optional: bool
     default: Any
     about: Option
@@ -96,11 +106,15 @@ class Declared:
         Raises:
             InputError: names the option, what was expected and what was found.
         """
-        if (value is None and self.optional) or not (self.kinds or self.choices):
+        if self.free or (value is None and self.optional):
             return
         if not self._takes(value):
             left_out = ", or left out" if self.optional else ""
-            raise InputError(f"{self.name} must be {self.expected}{left_out}, found {value!r}")
+            close = nearest(value, self.choices, 1) if isinstance(value, str) else []
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise InputError(
+                f"{self.name} must be {self.expected}{left_out}, found {value!r}{hint}"
+            )
 
     def _takes(self, value: Any) -> bool:
         if self.choices:
@@ -119,10 +133,31 @@ class Declared:
         )
 
     @property
+    def key_default(self) -> Any:
+        """Its default as a key of a command."""
+        about = self.about
+        return self.default if about.as_key is SAME else about.as_key
+
+    def text(self, *, measure: bool = True) -> str:
+        """What it means and which models it is for, in Markdown; no full stop.
+
+        Args:
+            measure: with its unit and range.
+        """
+        about = self.about
+        first, semicolon, rest = about.meaning.partition(";")
+        words = [about.unit, self._range.removeprefix(" from").removeprefix(" of").strip()]
+        inside = ", ".join(filter(None, words)) if measure else ""
+        models = {"": "", "lifted": "; for models that lift 2D poses"}
+        only = models.get(about.only, f"; for {about.only} models")
+        return f"{first}{inside and f' ({inside})'}{semicolon}{rest}{only}"
+
+    @property
     def expected(self) -> str:
         """What it may be, in words: "a whole number of at least 1"."""
         if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+            several = "one of " if len(self.choices) > 1 else ""
+            return f"{several}{', '.join(map(str, self.choices))}"
         return " or ".join(dict.fromkeys(_in_words(kind) for kind in self.kinds)) + self._range
 
     @property
@@ -150,14 +185,19 @@ class Options:
     def __post_init__(self) -> None:
         for declared in self.declared().values():
             declared.check(getattr(self, declared.name))
-        self.check()
+        for group in reversed(type(self).__mro__):
+            if "check" in vars(group):
+                group.check(self)
 
     def check(self) -> None:
-        """Refuses what single values do not show, such as options that contradict each other."""
+        """Refuses what single values do not show, such as options that contradict each other.
+
+        Each group has its own, which is called beside those of the groups that it inherits.
+        """
 
     @classmethod
     def declared(cls) -> Mapping[str, Declared]:
-        """Its options by name, those of each group in the order of their declaration."""
+        """Its options by name: those of the groups that it inherits come first, in order."""
         known: Any = cls  # which is hashable, whatever its instances are
         return _declared(known)
 
@@ -185,12 +225,13 @@ class Options:
 
     @classmethod
     def from_config(cls: type[O], config: Mapping[str, Any]) -> O:
-        """The options among a composed configuration's keys.
+        """The options among a composed configuration's keys; those of Python only are no keys.
 
         Raises:
             InputError: a wrong value.
         """
-        return cls(**{name: config[name] for name in cls.declared() if name in config})
+        keys = [name for name, option in cls.declared().items() if not option.about.python]
+        return cls(**{name: config[name] for name in keys if name in config})
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -198,6 +239,7 @@ P = ParamSpec("P")
 S = TypeVar("S")
 X = TypeVar("X")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def takes(
@@ -205,75 +247,110 @@ def takes(
 ) -> Callable[[Callable[[S, X, O], R]], Callable[Concatenate[S, X, P], R]]:
     """Lets a method `(self, inputs, options)` be called with the options as keywords.
 
-    Editors and type checkers see each keyword with its type.
+    Editors and type checkers see each keyword with its type, and `help` what `document` adds.
     """
-    kind: Any = group
-
-    def decorate(method: Callable[[S, X, O], R]) -> Callable[Concatenate[S, X, P], R]:
-        @functools.wraps(method)
-        def call(self: S, inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return method(self, inputs, kind.from_keywords(keywords))
-
-        call.__signature__ = _with_keywords(method, kind)  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+    return functools.partial(_with_keywords, group=group)
 
 
 def function_takes(
     group: Callable[P, O],
 ) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
-    """As `takes`, for a function `(inputs, options)` by itself."""
-    kind: Any = group
+    """As `takes`, for a function `(inputs, options)` by itself.
 
-    def decorate(function: Callable[[X, O], R]) -> Callable[Concatenate[X, P], R]:
-        @functools.wraps(function)
-        def call(inputs: X, /, *_: P.args, **keywords: P.kwargs) -> R:
-            return function(inputs, kind.from_keywords(keywords))
-
-        call.__signature__ = _with_keywords(function, kind)  # type: ignore[attr-defined]
-        return call
-
-    return decorate
+    Options of a group that is no `kw_only` dataclass may be said without their names.
+    """
+    return functools.partial(_with_keywords, group=group)
 
 
-def _with_keywords(function: Callable[..., Any], group: type[Options]) -> inspect.Signature:
-    """The function's signature with the options as keywords in place of the group."""
+def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
+    """The function with the options as keywords in place of the group, its last parameter."""
     signature = inspect.signature(function)
     *own, _ = signature.parameters.values()
-    options = inspect.signature(group).parameters.values()
-    theirs = [option for option in options if option.name in group.declared()]
-    return signature.replace(parameters=[*own, *theirs])
+    of_group = inspect.signature(group).parameters
+    theirs = [of_group[name] for name in group.declared()]
+    by_place = [*own, *(option for option in theirs if option.kind is not option.KEYWORD_ONLY)]
+    placed = signature.replace(parameters=by_place)
+
+    @functools.wraps(function)
+    def call(*given: Any, **keywords: Any) -> Any:
+        named = {p.name: keywords.pop(p.name) for p in by_place if p.name in keywords}
+        said = placed.bind(*given, **named).arguments
+        first = [said.pop(parameter.name) for parameter in own]
+        return function(*first, group.from_keywords({**said, **keywords}))
+
+    known: Any = call
+    known.__signature__ = signature.replace(parameters=[*own, *theirs])
+    return document(group)(known)
+
+
+def document(group: type[Options]) -> Callable[[F], F]:
+    """Puts what there is to say of each option where `{options}` is a line of a docstring.
+
+    Those that the docstring names before that line itself are left out.
+    """
+
+    def entry(option: Declared, indent: str) -> str:
+        text = f"{option.name}: {option.text()}. Default: {option.default!r}."
+        indents = {"initial_indent": indent, "subsequent_indent": f"{indent}    "}
+        return textwrap.fill(text, 100, break_on_hyphens=False, **indents)  # type: ignore[arg-type]
+
+    def decorate(function: F) -> F:
+        place = re.compile(r"^( *)\{options\}$", re.MULTILINE)
+        parts = place.split(function.__doc__ or "", maxsplit=1)
+        if len(parts) == 1:
+            return function
+        before, indent, after = parts
+        options = group.declared().values()
+        said = [o for o in options if not re.search(rf"^ *{o.name}: ", before, re.MULTILINE)]
+        function.__doc__ = before + "\n".join(entry(o, indent) for o in said) + after
+        return function
+
+    return decorate
 
 
 @functools.cache
 def _declared(group: type[Options]) -> Mapping[str, Declared]:
     types_of = typing.get_type_hints(group)
+    fields = {field.name: field for field in dataclasses.fields(group)}
     found = {}
-    for field in dataclasses.fields(group):
+    for name in _in_order(group):
+        field = fields[name]
         about: Option = field.metadata["option"]
-        kinds, choices, optional = _split(types_of[field.name])
+        kinds, choices, free, optional = _split(types_of[name])
+        if about.choices:
+            kinds, choices, free = (), about.choices, False
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        homes = [k for k in group.__mro__ if field.name in vars(k).get("__annotations__", {})]
-        found[field.name] = Declared(
-            field.name, kinds, choices or about.choices, optional, default, about, homes[0]
-        )
+        home = next(k for k in group.__mro__ if name in _own(k))
+        found[name] = Declared(name, kinds, choices, free, optional, default, about, home)
     return types.MappingProxyType(found)
 
 
-def _split(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
-    """Types, literal values, and whether None is among them."""
+def _own(group: type[Any]) -> Mapping[str, Any]:
+    return vars(group).get("__annotations__", {})
+
+
+def _in_order(group: type[Options]) -> list[str]:
+    """Names as they are read: those of the first group that it inherits first, its own last."""
+    names = [
+        name for base in group.__bases__ if issubclass(base, Options) for name in _in_order(base)
+    ]
+    # One that is declared anew goes where it is declared last.
+    own = list(_own(group))
+    return [*dict.fromkeys(name for name in names if name not in own), *own]
+
+
+def _split(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], bool, bool]:
+    """Types, literal values, whether others may do too, and whether None is among them."""
     parts = _members(kind)
     optional = type(None) in parts or kind is Any
     parts = [part for part in parts if part is not type(None)]
     choices = tuple(v for part in parts for v in typing.get_args(part) if _is_literal(part))
     kinds = tuple(typing.get_origin(part) or part for part in parts if not _is_literal(part))
     # A function or whatever else `Any` stands for is checked by the group itself.
-    if any(part is Any or part is Callable for part in kinds) or (choices and kinds):
-        return (), (), optional
-    return kinds, choices, optional
+    free = any(part is Any or part is Callable for part in kinds) or bool(choices and kinds)
+    return (() if free else kinds), choices, free, optional
 
 
 def _members(kind: Any) -> list[Any]:
@@ -295,6 +372,8 @@ def _is_a(value: Any, kind: Any) -> bool:
         return is_number(value)
     if kind in (list, tuple):
         return isinstance(value, list | tuple)
+    if kind in (Collection, Sequence):
+        return isinstance(value, kind) and not isinstance(value, str | bytes)
     return isinstance(value, kind)
 
 
@@ -315,6 +394,8 @@ def _in_words(kind: Any) -> str:
         str: "a text",
         list: "a list",
         tuple: "a list",
+        Collection: "a list",
+        Sequence: "a list",
         dict: "a mapping",
         os.PathLike: "a path",
     }

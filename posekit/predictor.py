@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import select_device
-from posekit.drawing.overlay import draw_heatmap, draw_pose
+from posekit.declared import document, takes
+from posekit.drawing.overlay import draw_heatmap, draw_result
 from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
 from posekit.drawing.window import Window
 from posekit.errors import InputError
@@ -37,6 +38,7 @@ from posekit.io import (
 )
 from posekit.io.video import VideoReader
 from posekit.io.write import ResultWriter
+from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
@@ -57,6 +59,7 @@ __all__ = ["Predictor", "load"]
 log = logging.getLogger(__name__)
 
 
+@document(LoadOptions)
 def load(
     name: str,
     *,
@@ -76,24 +79,13 @@ def load(
     Args:
         name: a model's public name, alias, official config name or path of such a config; or the
             folder of a trained model, as `posekit train` writes it.
-        weights: a local file in any layout that `weights_convert` reads, a folder that holds one,
-            a graph that `posekit export` wrote, or a URL; None takes the published ones, from the
-            local cache where they are there.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
-        pose2d_weights: as `weights`, for `pose2d`.
         detector: a detector's name, or "none" or "whole_image" for none; None takes the model's
             own, whose weights are fetched when the first image without `bboxes=` comes.
-        detector_weights: as `weights`, for the detector.
-        device: "cpu", "cuda", "cuda:1", "mps"; None takes the best there is.
-        dtype: of the networks, such as torch.float16 or "bfloat16"; None for float32.
-        backend: what runs all networks but a lifter: "torch", "compile", "onnxruntime",
-            "openvino", "tensorrt", or "auto" for the fastest on this machine, which is measured
-            once; None for PyTorch without changes, or for a graph what `auto` would take.
         config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
             looked into before the packaged ones.
-        trust: build classes that are not posekit's of a model's folder, which run code. Those of
-            `config_dir` are your own and need no such word.
+        {options}
 
     Raises:
         UnknownModelError: no such model or detector.
@@ -237,34 +229,42 @@ class Predictor:
     def _has_heatmaps(self) -> bool:
         return isinstance(self.estimator, PoseEstimator) and self.estimator.heatmap_size is not None
 
-    def __call__(self, inputs: Any, **options: Any) -> Iterator[dict[str, list[Any]]]:
+    @takes(PredictOptions)
+    def __call__(self, inputs: Any, options: PredictOptions) -> Iterator[dict[str, list[Any]]]:
         """MMPose's documented dict of each image or frame, lazily.
 
         Args:
             inputs: the path or URL of an image or a video, a folder, a glob, "webcam",
                 "webcam:1", the URL of a stream, an image (H, W, 3), BGR, uint8, or an iterable
                 of these.
-            options: see `PredictOptions`.
+            {options}
 
         Raises:
             InputError: an unknown option or a folder that cannot be written, at once; an input
                 that cannot be read, when its turn comes.
             OutputError: a result cannot be written.
         """
-        return (result.to_mmpose() for result in self.stream(inputs, **options))
+        return (result.to_mmpose() for result in self._started(inputs, options))
 
-    def stream(self, inputs: Any, **options: Any) -> Iterator[PoseResult]:
+    @takes(PredictOptions)
+    def stream(self, inputs: Any, options: PredictOptions) -> Iterator[PoseResult]:
         """As a call of the predictor, as typed results.
 
         The files of an image are there when its result is. Those of a video grow with it, and are
         closed when the stream has ended or was left.
+
+        Args:
+            inputs: as of a call.
+            {options}
         """
+        return self._started(inputs, options)
+
+    def _started(self, inputs: Any, chosen: PredictOptions) -> Iterator[PoseResult]:
         if os.getpid() != self._process and torch.get_num_threads() > 1:
             raise InputError(
                 "this predictor was loaded before its process was forked, and PyTorch's threads "
                 "did not come along: load it in this process, or start processes by spawning"
             )
-        chosen = PredictOptions.from_keywords(options)
         chosen.check_applies(
             pose3d=self.lifter is not None or isinstance(self.estimator, HandEstimator),
             lifted=self.lifter is not None,
@@ -590,19 +590,7 @@ class _Drawer:
             self._clip, self._limits = source.clip, None
         image = self._next_image() if source.image is None else source.image
         options = self.options
-        drawing = draw_pose(
-            image,
-            result.keypoints,
-            result.keypoint_scores,
-            result.skeleton,
-            boxes=result.boxes_xyxy,
-            radius=options.radius,
-            thickness=options.thickness,
-            kpt_thr=options.kpt_thr,
-            style=options.skeleton_style,
-            draw_bbox=options.draw_bbox,
-            black_background=options.black_background,
-        )
+        drawing = draw_result(image, result, options)
         if source.heatmap is not None:
             drawing = np.concatenate([drawing, draw_heatmap(image, source.heatmap)])
         if result.pose3d is None:

@@ -23,6 +23,8 @@ class Dots(Options):
     out: str | os.PathLike[str] | None = option(None, "a file")
     colors: list[int] = option([], "of dots")
     tail: float = option(0.5, "of a trail", above=0, below=1)
+    frame: Any = option(None, "around it", python=True)
+    bits: Literal["int8"] | None = option(None, "of a number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Tool:
         ({"out": 3}, "out must be a text or a path, or left out, found 3"),
         ({"colors": "red"}, "colors must be a list, found 'red'"),
         ({"form": "xml"}, "form must be one of json, jsonl, found 'xml'"),
+        ({"form": "jsom"}, "form must be one of json, jsonl, found 'jsom'; did you mean json?"),
+        ({"bits": "int4"}, "bits must be int8, or left out, found 'int4'; did you mean int8?"),
         ({"form": None}, "form must be one of json, jsonl, found None"),
         ({"raduis": 3}, "unknown option 'raduis'; did you mean radius?"),
         ({"form": "jsonl", "on_error": print}, "form=jsonl raises"),
@@ -103,6 +107,35 @@ def test_a_function_takes_them_too() -> None:
     assert signature.return_annotation == "tuple[str, Both]"
 
 
+@dataclass(frozen=True)
+class Place(Options):
+    place: str | None = option(None, "a folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(Place, Dots):
+    pass
+
+
+@function_takes(Placed)
+def placed(inputs: str, options: Placed) -> Placed:
+    return options
+
+
+def test_an_option_may_go_without_its_name_where_its_group_lets_it() -> None:
+    assert placed("a.jpg", "out", radius=4) == Placed(place="out", radius=4)
+    assert list(inspect.signature(placed).parameters)[:2] == ["inputs", "place"]
+    with pytest.raises(TypeError, match="multiple values for argument 'place'"):
+        placed("a.jpg", "out", place="there")  # type: ignore[misc]
+
+
+def test_what_has_to_be_named_is_not_passed_over() -> None:
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        drawn("a.jpg", 4)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        Tool().run("a.jpg", 4)  # type: ignore[misc]
+
+
 def test_an_option_knows_where_it_was_declared() -> None:
     declared = Both.declared()
     assert (declared["radius"].group, declared["form"].group) == (Dots, Files)
@@ -110,7 +143,8 @@ def test_an_option_knows_where_it_was_declared() -> None:
 
 
 def test_a_configuration_may_hold_more() -> None:
-    assert Dots.from_config({"radius": 5, "model": "human"}).radius == 5
+    found = Dots.from_config({"radius": 5, "model": "human", "frame": {"net": 1}})
+    assert (found.radius, found.frame) == (5, None)
 
 
 def test_what_a_caller_named_is_known_also_where_it_is_the_default() -> None:

@@ -131,5 +131,7 @@ def test_a_folder_that_is_there_is_no_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["out_dir", "vis_out_dir", "pred_out_dir"])
 def test_folders_are_paths(field: str) -> None:
-    with pytest.raises(InputError, match=f"^{field} must be a path, found 5"):
+    with pytest.raises(
+        InputError, match=f"^{field} must be a text or a path, or left out, found 5"
+    ):
         PredictOptions(**{field: 5})

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 ROOMS = (
     ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite", "posekit.table"),
     ("posekit.plain_yaml", "posekit.checkpoints", "posekit.config", "posekit.skeleton"),
-    ("posekit.names",),
+    ("posekit.declared", "posekit.loading", "posekit.names"),
     ("posekit.transforms",),
     ("posekit.codecs",),
     ("posekit.models",),
@@ -29,7 +29,7 @@ ROOMS = (
     ("posekit.io",),
     ("posekit.drawing",),
     ("posekit.parts",),
-    ("posekit.declared", "posekit.options"),
+    ("posekit.options",),
     ("posekit.predictor",),
     ("posekit.datasets",),
     ("posekit.evaluation",),

@@ -4,63 +4,40 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posekit import cli
 from posekit.apis import check_applies, check_dimension, detector_categories, without_defaults
+from posekit.commands.key_help import plain
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, PosekitError
 from posekit.io import is_webcam
+from posekit.loading import LoadOptions
+from posekit.mmpose.arguments import ARGUMENTS
+from posekit.options import PredictOptions
 from posekit.weights.hub import naming_weights
 
-__all__ = ["add_flags", "join_flags", "main", "override"]
+__all__ = ["add_flags", "add_options", "command_parser", "join_flags", "main", "override", "parse"]
 
 TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1"), True)
 TRUTH |= dict.fromkeys(("false", "f", "no", "n", "0"), False)
 FLAGS = (
-    ("--show", "open a window with the drawings; a camera has one anyway"),
     ("--show-progress", "accepted: on a terminal there always is a progress bar"),
-    ("--draw-bbox", "draw the boxes"),
-    ("--draw-heatmap", "the heat maps below the drawing (2D)"),
-    ("--black-background", "draw on black (2D)"),
-    ("--pose-based-nms", "of instances whose keypoints lie on each other keep the best"),
-    ("--use-oks-tracking", "track by the overlap of poses instead of boxes (3D)"),
-    ("--disable-norm-pose-2d", "do not move people to the middle of the training data (3D)"),
-    ("--disable-rebase-keypoint", "do not put the lowest keypoint at height 0 (3D)"),
     ("--show-alias", "list the aliases and stop"),
 )
-# Flags whose key of `posekit predict` has the same name.
-SAME = (
-    "show",
-    "wait_time",
-    "draw_bbox",
-    "draw_heatmap",
-    "black_background",
-    "skeleton_style",
-    "pose_based_nms",
-    "use_oks_tracking",
-    "tracking_thr",
-    "disable_norm_pose_2d",
-    "disable_rebase_keypoint",
-    "num_instances",
-    "bbox_thr",
-    "nms_thr",
-    "kpt_thr",
-    "radius",
-    "thickness",
-    "batch_size",
-    "out_dir",
-    "vis_out_dir",
-    "pred_out_dir",
-)
+# The arguments of the drop-in that a command line can have, and their keys of `posekit predict`.
+OPTIONS = {
+    f"--{name.replace('_', '-')}": name
+    for name, option in PredictOptions.declared().items()
+    if name in ARGUMENTS and not (option.about.python or option.free)
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
-    parser = _parser()
-    flags = [flag for flag, _ in FLAGS]
-    arguments = parser.parse_args(join_flags(sys.argv[1:] if argv is None else argv, flags))
+    parser = command_parser()
+    arguments = parse(parser, argv)
     if arguments.show_alias:
         return cli.main(["models", "--show-alias"])
     if arguments.inputs is None:
@@ -83,6 +60,37 @@ def add_flags(parser: argparse.ArgumentParser, flags: Sequence[tuple[str, str]])
     """Flags that may be bare or have a value: `--show`, `--show=true`, `--show False`."""
     for flag, explanation in flags:
         parser.add_argument(flag, type=_truth, metavar="BOOL", default=None, help=explanation)
+
+
+def add_options(parser: argparse.ArgumentParser, options: Mapping[str, str]) -> None:
+    """Options of `posekit predict`, as they are declared.
+
+    Args:
+        options: the name of each by its flag.
+    """
+    known = {**PredictOptions.declared(), **LoadOptions.declared()}
+    for flag, name in options.items():
+        option = known[name]
+        default = "" if option.default is None else f" Default: {str(option.default).lower()}."
+        text = f"{plain(option.text())}{default}".replace("%", "%%")
+        if bool in option.kinds:
+            parser.add_argument(
+                flag, dest=name, type=_truth, metavar="BOOL", default=None, help=text
+            )
+        elif option.choices:
+            parser.add_argument(flag, dest=name, choices=option.choices, help=text)
+        else:
+            kind = next((kind for kind in (int, float) if kind in option.kinds), str)
+            metavar = flag.strip("-").replace("-", "_").upper()
+            parser.add_argument(flag, dest=name, type=kind, metavar=metavar, help=text)
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of a command with such flags."""
+    flags = [
+        f for action in parser._actions if action.type is _truth for f in action.option_strings
+    ]
+    return parser.parse_args(join_flags(sys.argv[1:] if argv is None else argv, flags))
 
 
 def join_flags(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
@@ -119,7 +127,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     if not three_d and arguments.pose3d_weights is not None:
         raise InputError("--pose3d-weights are given, but no --pose3d to load them into")
     spec, _ = check_dimension(model, three_d=three_d)
-    options = {name: getattr(arguments, name) for name in SAME}
+    options = {name: getattr(arguments, name) for name in OPTIONS.values()}
     given = without_defaults({k: value for k, value in options.items() if value is not None})
     check_applies(given, three_d=three_d)
     if given.get("show", is_webcam(arguments.inputs)):
@@ -151,7 +159,8 @@ def _truth(text: str) -> bool:
     return TRUTH[text.lower()]
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Its arguments."""
     parser = argparse.ArgumentParser(
         prog="posekit-inferencer",
         description="MMPose's inferencer_demo.py on posekit; `posekit predict` has more options.",
@@ -168,20 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--det-weights", help=weights)
     parser.add_argument("--det-cat-ids", type=int, nargs="+", help="the detector's classes to take")
     parser.add_argument("--scope", help="accepted and ignored")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps; left out, the best there is")
-    parser.add_argument("--bbox-thr", type=float, help="least score of a box (0.3)")
-    parser.add_argument("--nms-thr", type=float, help="most IoU of two boxes (0.3)")
-    parser.add_argument("--kpt-thr", type=float, help="least score of a keypoint drawn (0.3)")
-    parser.add_argument("--tracking-thr", type=float, help="least similarity to a track (0.3) (3D)")
-    parser.add_argument("--num-instances", type=int, help="3D plots (1); -1 draws everybody")
-    parser.add_argument("--radius", type=int, help="of a keypoint's dot, in pixels (3)")
-    parser.add_argument("--thickness", type=int, help="of a link's line, in pixels (1)")
-    parser.add_argument("--skeleton-style", choices=("mmpose", "openpose"), help="(2D)")
-    parser.add_argument("--wait-time", type=float, help="seconds an image is shown (0: a key)")
-    parser.add_argument("--batch-size", type=int, help="images that are detected at once (1)")
-    parser.add_argument("--out-dir", help="gets visualization/ and predictions/")
-    parser.add_argument("--vis-out-dir", help="folder of the drawings, or the file of the only one")
-    parser.add_argument("--pred-out-dir", help="folder of the predictions, as JSON")
+    add_options(parser, {"--device": "device"})
+    add_options(parser, OPTIONS)
     add_flags(parser, FLAGS)
     return parser
 

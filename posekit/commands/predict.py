@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from posekit.commands.option_texts import keys_of
 from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
 from posekit.drawing.window import check_display
@@ -38,7 +39,8 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
     Returns:
         The exit status: 1 where an input could not be used.
     """
-    config = compose_command("predict", overrides, config_dir=config_dir)
+    paths = [name for name, option in keys_of("predict").items() if os.PathLike in option.kinds]
+    config = compose_command("predict", overrides, config_dir=config_dir, paths=paths)
     if show:
         print_config(config)
         return 0
@@ -97,8 +99,7 @@ def _sample(config: dict[str, Any]) -> Path:
 
 def _options(config: dict[str, Any]) -> dict[str, Any]:
     """The predictor's options among the command's keys."""
-    fields = {field.name for field in dataclasses.fields(PredictOptions)}
-    return {key: value for key, value in config.items() if key in fields}
+    return {key: value for key, value in config.items() if key in PredictOptions.declared()}
 
 
 def _run(

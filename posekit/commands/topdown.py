@@ -16,7 +16,7 @@ import numpy as np
 
 from posekit import cli
 from posekit.apis import check_dimension
-from posekit.commands.inferencer import add_flags, join_flags, override
+from posekit.commands.inferencer import add_flags, add_options, override, parse
 from posekit.commands.predict import SCRATCH
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, OutputError, PosekitError
@@ -25,22 +25,29 @@ from posekit.mmpose.visualizer import dataset_meta
 from posekit.skeleton import load_skeleton
 from posekit.weights.hub import naming_weights
 
-__all__ = ["main"]
+__all__ = ["command_parser", "main"]
 
 KEYS = {"weights=": "pose_weights ", "detector_weights=": "det_weights "}
-FLAGS = (
-    ("--show", "open a window with the drawings"),
-    ("--save-predictions", "write OUTPUT_ROOT/results_<name>.json"),
-    ("--draw-heatmap", "the heat maps below the drawing"),
-    ("--draw-bbox", "draw the boxes"),
-)
+FLAGS = (("--save-predictions", "write OUTPUT_ROOT/results_<name>.json"),)
+# The keys of `posekit predict` by the demo's names.
+OPTIONS = {
+    "--bbox-thr": "bbox_thr",
+    "--nms-thr": "nms_thr",
+    "--kpt-thr": "kpt_thr",
+    "--radius": "radius",
+    "--thickness": "thickness",
+    "--skeleton-style": "skeleton_style",
+    "--show": "show",
+    "--show-interval": "wait_time",
+    "--draw-heatmap": "draw_heatmap",
+    "--draw-bbox": "draw_bbox",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
-    parser = _parser()
-    flags = [flag for flag, _ in FLAGS]
-    arguments = parser.parse_args(join_flags(sys.argv[1:] if argv is None else argv, flags))
+    parser = command_parser()
+    arguments = parse(parser, argv)
     try:
         with ExitStack() as opened:
             opened.enter_context(naming_weights(KEYS))
@@ -73,16 +80,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "device": arguments.device,
         "vis_out_dir": arguments.output_root,
         "empty": "whole_image",  # as the reference does
-        "bbox_thr": arguments.bbox_thr,
-        "nms_thr": arguments.nms_thr,
-        "kpt_thr": arguments.kpt_thr,
-        "radius": arguments.radius,
-        "thickness": arguments.thickness,
-        "skeleton_style": arguments.skeleton_style,
-        "show": arguments.show,
-        "wait_time": arguments.show_interval,
-        "draw_heatmap": arguments.draw_heatmap,
-        "draw_bbox": arguments.draw_bbox,
+        **{name: getattr(arguments, name) for name in OPTIONS.values()},
     }
     return [override(key, value) for key, value in values.items() if value is not None]
 
@@ -127,7 +125,8 @@ def _plain(value: Any) -> Any:
     return value.tolist()
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Its arguments."""
     parser = argparse.ArgumentParser(
         prog="posekit-topdown",
         description="MMPose's topdown_demo_with_mmdet.py on posekit.",
@@ -140,15 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("pose_weights", help="file or URL")
     parser.add_argument("--input", required=True, help="image, video, folder, URL or webcam")
     parser.add_argument("--output-root", help="folder of the drawings and predictions")
-    parser.add_argument("--device", help="cpu, cuda:1, ...; left out, the best there is")
+    add_options(parser, {"--device": "device"})
     parser.add_argument("--det-cat-id", type=int, help="the detector's class to take")
-    parser.add_argument("--bbox-thr", type=float, help="least score of a box (0.3)")
-    parser.add_argument("--nms-thr", type=float, help="most IoU of two boxes (0.3)")
-    parser.add_argument("--kpt-thr", type=float, help="least score of a keypoint drawn (0.3)")
-    parser.add_argument("--radius", type=int, help="of a keypoint's dot, in pixels (3)")
-    parser.add_argument("--thickness", type=int, help="of a link's line, in pixels (1)")
-    parser.add_argument("--skeleton-style", choices=("mmpose", "openpose"))
-    parser.add_argument("--show-interval", type=float, help="seconds an image is shown (0: a key)")
+    add_options(parser, OPTIONS)
     add_flags(parser, FLAGS)
     return parser
 

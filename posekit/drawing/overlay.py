@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from posekit.declared import Options, option
 from posekit.drawing.colors import parse_color
 from posekit.errors import InputError
+from posekit.result import PoseResult
 from posekit.skeleton import Color, Skeleton
 
-__all__ = ["Style", "draw_heatmap", "draw_pose"]
+__all__ = ["DrawOptions", "Style", "draw_heatmap", "draw_pose", "draw_result"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -24,6 +27,25 @@ BOX_COLOR: Color = (0, 255, 0)
 # the body (feet, face, hands) has half the radius.
 LIMB_OPACITY = 0.6
 OPENPOSE_BODY = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(Options):
+    """Drawings."""
+
+    radius: int = option(3, "of a keypoint's dot", unit="pixels", least=1, most=1000)
+    thickness: int = option(1, "of a link's line", unit="pixels", least=1, most=1000)
+    kpt_thr: float = option(0.3, "keypoints of a lower score are not drawn")
+    draw_bbox: bool = option(False, "draw the boxes")
+    draw_heatmap: bool = option(
+        False,
+        "the heat maps below the drawing, of models that have them (ViTPose, HRNet, ResNet)",
+        only="2D",
+    )
+    black_background: bool = option(False, "draw on black", only="2D")
+    skeleton_style: Style = option(
+        "mmpose", "`mmpose`, or `openpose` with its own keypoints and colours", only="2D"
+    )
 
 
 def draw_pose(
@@ -87,6 +109,27 @@ def draw_pose(
     if draw_bbox and boxes is not None and color is not None:
         _draw_boxes(canvas, _check_boxes(boxes, len(points)), thickness, color)
     return canvas
+
+
+def draw_result(image: Image, result: PoseResult, options: DrawOptions) -> Image:
+    """`draw_pose` of a result, as the options say.
+
+    Raises:
+        InputError: as `draw_pose`.
+    """
+    return draw_pose(
+        image,
+        result.keypoints,
+        result.keypoint_scores,
+        result.skeleton,
+        boxes=result.boxes_xyxy,
+        radius=options.radius,
+        thickness=options.thickness,
+        kpt_thr=options.kpt_thr,
+        style=options.skeleton_style,
+        draw_bbox=options.draw_bbox,
+        black_background=options.black_background,
+    )
 
 
 def draw_heatmap(image: Image, heatmap: npt.ArrayLike) -> Image:

@@ -20,11 +20,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.result import Pose3D
 from posekit.skeleton import Color, Skeleton
 
-__all__ = ["MAX_PLOT", "MIN_PLOT", "Limits", "beside", "draw_pose3d", "fit_limits"]
+__all__ = ["MAX_PLOT", "MIN_PLOT", "Limits", "PlotOptions", "beside", "draw_pose3d", "fit_limits"]
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -58,6 +59,21 @@ AXES: tuple[tuple[str, Color], ...] = (
 )
 # Radius and thickness are those of a cell of this many pixels, and grow with it.
 REFERENCE_SIDE = 270
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotOptions(Options):
+    """3D plots."""
+
+    num_instances: int = option(
+        1, "plots beside the picture; a negative number draws everybody", most=100, only="3D"
+    )
+
+    def check(self) -> None:
+        if not self.num_instances:
+            raise InputError("num_instances must be at least 1, or negative for everybody, found 0")
+
+
 SMALLEST_CELL = 16  # pixels
 # cv2 takes positions in 1/16 of a pixel.
 SHIFT = 4

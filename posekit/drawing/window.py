@@ -7,19 +7,40 @@ import re
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 
-__all__ = ["Window", "check_display", "show_image"]
+__all__ = ["ShowOptions", "Window", "check_display", "show_image"]
 
 CONNECT_TIMEOUT = 1.0  # seconds
 POLL = 20  # milliseconds between looks at the keyboard and at whether the window is still there
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 is Escape
 LARGEST = (1600, 900)  # (w, h) that a new window has at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Options):
+    """What is shown."""
+
+    return_vis: bool = option(False, "put the drawing into the result", python=True)
+    show: bool | None = option(
+        None, "open a window with the drawings; left out, one opens for a camera only"
+    )
+    wait_time: float = option(
+        0,
+        "how long an image is shown; 0 waits for a key; a video's frames do not wait",
+        unit="seconds",
+        least=0,
+    )
+    show_progress: bool = option(
+        False, "a bar on the terminal, which the command always has", python=True
+    )
 
 
 def check_display() -> None:

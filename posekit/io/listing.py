@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.io.video import hide_password
 
@@ -25,6 +26,7 @@ __all__ = [
     "SIGNATURE_LENGTH",
     "VIDEO_SIGNATURE",
     "WEB_SCHEMES",
+    "InputOptions",
     "Listing",
     "Order",
     "camera_number",
@@ -39,6 +41,27 @@ __all__ = [
 ]
 
 Order = Literal["name", "natural"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Options):
+    """Folders and patterns."""
+
+    recursive: bool = option(False, "of a folder, take its subfolders and its videos too")
+    include: str | Sequence[str] | None = option(
+        None, 'of a folder, take the files that fit a pattern, such as `"*.mp4"`, or one of several'
+    )
+    order: Order | None = option(
+        None,
+        "of the files of a folder or a pattern: by `name`, character by character, or `natural`, "
+        "with digits as numbers (frame2 before frame10); none is natural where one image after "
+        "the other is taken for a sequence, but by name with `bboxes`, which are given in that "
+        "order",
+    )
+
+    def check(self) -> None:
+        Listing.of(self.recursive, self.include)
+
 
 IMAGE_SUFFIXES = frozenset(
     [

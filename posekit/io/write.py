@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import queue
 import tempfile
 import threading
@@ -18,13 +19,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import write_atomically
-from posekit.io import Clip
+from posekit.io import Clip, listing
 from posekit.io.video import VideoWriter
 from posekit.result import PoseResult
 
-__all__ = ["ResultWriter"]
+__all__ = ["ResultWriter", "WriteOptions"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,50 @@ QUEUE_SIZE = 8
 # What drawings are written as.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions(Options):
+    """Files that are written."""
+
+    out_dir: str | os.PathLike[str] | None = option(
+        None, "a folder that gets `visualization/` and `predictions/`, where these are not given"
+    )
+    vis_out_dir: str | os.PathLike[str] | None = option(
+        None,
+        "folder of the drawings; or the drawing itself, a picture or a video such as "
+        "`out/drawing.jpg`, beside which further ones get names of their own",
+    )
+    pred_out_dir: str | os.PathLike[str] | None = option(None, "folder of the predictions, as JSON")
+    pred_format: Literal["json", "jsonl"] = option(
+        "json", "a video's predictions as one `json` list, or `jsonl`, a line per frame"
+    )
+
+    @property
+    def predictions_dir(self) -> Path | None:
+        """Where predictions are written, None for nowhere."""
+        return self._folder(self.pred_out_dir, "predictions")
+
+    @property
+    def visualization_dir(self) -> Path | None:
+        """Where drawings are written, None for nowhere."""
+        folder = self._folder(self.vis_out_dir, "visualization")
+        return folder if folder is None or self.drawing_name is None else folder.parent
+
+    @property
+    def drawing_name(self) -> str | None:
+        """The file's name where `vis_out_dir` is one, None where it is a folder."""
+        if self.vis_out_dir is None:
+            return None
+        path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
+        if path.suffix.lower() not in listing.IMAGE_SUFFIXES | listing.VIDEO_SUFFIXES:
+            return None
+        return None if text.endswith(("/", os.sep)) or path.is_dir() else path.name
+
+    def _folder(self, own: str | os.PathLike[str] | None, name: str) -> Path | None:
+        if own is not None:
+            return Path(own)
+        return None if self.out_dir is None else Path(self.out_dir) / name
 
 
 @dataclass(frozen=True)

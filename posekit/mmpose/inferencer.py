@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import os
@@ -14,8 +13,10 @@ import numpy as np
 
 from posekit import checkpoints
 from posekit.config import Located, locate, nearest, read_config
+from posekit.declared import document
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, UnknownModelError
+from posekit.mmpose.arguments import ARGUMENTS, check_applies, without_defaults
 from posekit.mmpose.samples import data_sample
 from posekit.mmpose.structures import PoseDataSample
 from posekit.options import PredictOptions, class_numbers
@@ -38,39 +39,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-# The documented arguments of a call and their defaults; those with their default are not passed on.
-CALL_DEFAULTS: dict[str, Any] = {
-    "wait_time": 0,
-    "radius": 3,
-    "thickness": 1,
-    "kpt_thr": 0.3,
-    "draw_bbox": False,
-    "draw_heatmap": False,
-    "black_background": False,
-    "skeleton_style": "mmpose",
-    "use_oks_tracking": False,
-    "tracking_thr": 0.3,
-    "disable_norm_pose_2d": False,
-    "disable_rebase_keypoint": False,
-    "num_instances": 1,
-    "return_vis": False,
-    "vis_out_dir": "",
-    "pred_out_dir": "",
-    "bbox_thr": 0.3,
-    "nms_thr": 0.3,
-    "bboxes": None,
-    "pose_based_nms": False,
-}
-OWN_ARGUMENTS = ("return_datasamples", "batch_size", "out_dir", "show")
-ONLY_2D = ("draw_heatmap", "black_background", "skeleton_style")
-ONLY_3D = (
-    "use_oks_tracking",
-    "tracking_thr",
-    "disable_norm_pose_2d",
-    "disable_rebase_keypoint",
-    "num_instances",
-)
 
 
 class MMPoseInferencer:
@@ -154,6 +122,7 @@ class MMPoseInferencer:
                 chosen, **{name: value for name, value in named.items() if value is not None}
             )
 
+    @document(PredictOptions)
     def __call__(
         self,
         inputs: Any,
@@ -170,11 +139,7 @@ class MMPoseInferencer:
             return_datasamples: give a `PoseDataSample` per image instead of a list of instances.
             batch_size: images that are detected at once and come in one dict.
             out_dir: gets `visualization/` and `predictions/`.
-            options: show, wait_time, radius, thickness, kpt_thr, draw_bbox, return_vis,
-                vis_out_dir, pred_out_dir, bbox_thr, nms_thr, bboxes, pose_based_nms; of 2D models
-                draw_heatmap, black_background, skeleton_style; of 3D models use_oks_tracking,
-                tracking_thr, disable_norm_pose_2d, disable_rebase_keypoint, num_instances; and
-                what `PredictOptions` has beyond these.
+            {options}
 
         Raises:
             InputError: an unknown option, or one that has no effect for this model, at once; an
@@ -197,8 +162,7 @@ class MMPoseInferencer:
 
     def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """What the predictor is told."""
-        known = {*CALL_DEFAULTS, *OWN_ARGUMENTS}
-        known.update(field.name for field in dataclasses.fields(PredictOptions))
+        known = {*ARGUMENTS, *PredictOptions.declared()}
         for name in options:
             if name not in known:
                 close = nearest(name, sorted(known))
@@ -337,27 +301,6 @@ def check_dimension(
     return spec, found
 
 
-def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a call that say something else than the documented default."""
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in CALL_DEFAULTS or not _is_default(name, value)
-    }
-
-
-def check_applies(given: Mapping[str, Any], *, three_d: bool) -> None:
-    """Refuses documented options that have no effect with a model.
-
-    Raises:
-        InputError: names the option.
-    """
-    refused, kind = (ONLY_2D, "2D") if three_d else (ONLY_3D, "3D")
-    for name in refused:
-        if name in given:
-            raise InputError(f"{name} applies to {kind} models only; leave it out")
-
-
 def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
     """The classes that a detector's alias stands for; None leaves them to the pose model."""
     if det_model == "animal":
@@ -367,12 +310,3 @@ def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
 
 def _text(name: str | Path | None) -> str | None:
     return None if name is None else os.fspath(name)
-
-
-def _is_default(name: str, value: Any) -> bool:
-    """True also for MMPose's other ways to say nothing: None, and no boxes."""
-    if value is None:
-        return True
-    if name == "bboxes":
-        return isinstance(value, Sequence | np.ndarray) and len(value) == 0
-    return isinstance(value, str | int | float) and value == CALL_DEFAULTS[name]

@@ -16,15 +16,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.result import Pose3D, PoseResult
 
-__all__ = ["OneEuroFilter", "smooth_one_euro", "smooth_savgol"]
+__all__ = ["OneEuroFilter", "SmoothOptions", "smooth_one_euro", "smooth_savgol"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -36,6 +37,17 @@ TRUSTED_SHARE = 0.25
 LONGEST_GAP = 0.5
 # Between two frames, in seconds.
 SHORTEST_INTERVAL = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothOptions(Options):
+    """Smoothing."""
+
+    smooth: Literal["one-euro", "savgol"] | None = option(
+        None,
+        "of the keypoints of a video's people over time: `one-euro` (no delay, for cameras) or "
+        "`savgol` (a few frames of delay, for files)",
+    )
 
 
 class OneEuroFilter:

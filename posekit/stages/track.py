@@ -21,9 +21,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from posekit.declared import Options, option
 from posekit.errors import InputError
 
-__all__ = ["Similarity", "Tracker"]
+__all__ = ["Similarity", "TrackOptions", "Tracker"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -48,6 +49,41 @@ SAME_POSE_OKS = 0.9
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions(Options):
+    """Tracking."""
+
+    track: Literal["none", "iou", "oks"] | None = option(
+        None,
+        "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
+        "(`iou`) or of poses (`oks`); `none` for no; left out, people are tracked where a lifter, "
+        "`smooth` or `det_interval` needs it, without giving the ids",
+    )
+    use_oks_tracking: bool = option(
+        False, 'MMPose\'s name for `track="oks"` without giving the ids', only="3D"
+    )
+    tracking_thr: float = option(
+        0.3, "the least similarity of a person to a track", least=0, most=1
+    )
+    max_age: int = option(
+        30,
+        "frames that a track survives without being seen; its id never goes to somebody else",
+        least=0,
+    )
+    det_interval: int = option(
+        1,
+        "detect in every n-th frame of a video, or of successive images; tracks carry the boxes "
+        "between; the detector also runs where the size changes or everybody was lost",
+        least=1,
+    )
+
+    def check(self) -> None:
+        if self.use_oks_tracking and self.track not in (None, "oks"):
+            raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
+        if self.track == "none" and self.det_interval != 1:
+            raise InputError("det_interval needs tracks, but track is 'none'")
 
 
 class Tracker:

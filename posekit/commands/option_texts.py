@@ -1,0 +1,117 @@
+"""What commands and pages say of options, made of their declarations. Imports no torch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+import yaml
+
+from posekit.declared import Declared, Options
+
+__all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
+
+# The groups of each command's keys, in the order of its configuration: where they are declared, as
+# `module:name` of a group or of a tuple of groups.
+SHEETS: dict[str, tuple[str, ...]] = {
+    "predict": ("posekit.options:PREDICT_KEYS",),
+}
+WIDTH = 100
+
+
+def options_of(command: str) -> dict[str, Declared]:
+    """All options of a command by name, also those for Python only."""
+    found: dict[str, Declared] = {}
+    for place in SHEETS[command]:
+        module, _, name = place.partition(":")
+        groups = getattr(import_module(module), name)
+        for group in groups if isinstance(groups, tuple) else (groups,):
+            found |= group.declared()
+    return found
+
+
+def keys_of(command: str) -> dict[str, Declared]:
+    """The keys of a command's configuration by name."""
+    return {k: option for k, option in options_of(command).items() if not option.about.python}
+
+
+def yaml_text(command: str) -> str:
+    """Keys, defaults and comments, a paragraph per group."""
+    lines = []
+    for group, options in _by_group(keys_of(command)):
+        lines += ["", f"## {_title(group)}"]
+        for option in options:
+            line = f"{option.name}: {_as_yaml(option.key_default)}"
+            text = option.text()
+            comment = f"  # {text}"
+            if len(line + comment) > WIDTH:
+                prefix = {"initial_indent": "# ", "subsequent_indent": "# "}
+                lines += _wrap(f"{text[0].upper()}{text[1:]}.", WIDTH, **prefix)
+                comment = ""
+            lines.append(line + comment)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def table(command: str, groups: Sequence[str]) -> str:
+    """A table in Markdown of some groups of options, by the names of their classes."""
+    options = options_of(command)
+    if unknown := set(groups) - {option.group.__name__ for option in options.values()}:
+        raise ValueError(f"{command} has no options of the groups {', '.join(sorted(unknown))}")
+    rows = [("option", "default", "values", "meaning"), ("---",) * 4]
+    for group in groups:
+        rows += [_row(option) for option in options.values() if option.group.__name__ == group]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def argument_table() -> str:
+    """The arguments of a call of MMPose's inferencer, as in MMPose's guide."""
+    from posekit.mmpose.arguments import ARGUMENTS, OPTIONS, only_of
+
+    rows = [("argument", "default", "2D", "3D", "posekit"), ("---",) * 5]
+    for name, argument in ARGUMENTS.items():
+        ticks = ("✔" if only_of(name) in ("", kind) else "" for kind in ("2D", "3D"))
+        default = argument.shown or _in_words(OPTIONS[name].default)
+        rows.append((f"`{name}`", default, *ticks, argument.note))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(option: Declared) -> tuple[str, ...]:
+    unit = f" ({option.about.unit})" if option.about.unit else ""
+    python = "; Python" if option.about.python else ""
+    meaning = option.text(measure=False) + python
+    return (f"`{option.name}`", _default(option), _values(option) + unit, meaning)
+
+
+def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], list[Declared]]]:
+    for group in dict.fromkeys(option.group for option in options.values()):
+        yield group, [option for option in options.values() if option.group is group]
+
+
+def _title(group: type[Options]) -> str:
+    return (group.__doc__ or group.__name__).partition("\n")[0].rstrip(".")
+
+
+def _as_yaml(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _in_words(value: Any) -> str:
+    return "none" if value is None else f"`{_as_yaml(value)}`"
+
+
+def _default(option: Declared) -> str:
+    python, key = _in_words(option.default), _in_words(option.key_default)
+    return python if python == key else f"{python}; {key} on the command line"
+
+
+def _values(option: Declared) -> str:
+    if option.choices:
+        return ", ".join(f"`{choice}`" for choice in option.choices)
+    return "" if option.free else option.expected.replace("a text or a path", "a path")
+
+
+def _wrap(text: str, width: int, **indents: str) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False, **indents)

@@ -1,0 +1,61 @@
+"""Options of every command that loads a network, declared for all of them. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from posekit.declared import Options, option
+
+__all__ = ["DeviceOptions", "LoadOptions", "ModelOptions", "PartOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Options):
+    """The model."""
+
+    weights: str | os.PathLike[str] | None = option(
+        None,
+        "of the model that was named: a file in any layout that `weights_convert` reads, a folder "
+        "that holds one, a graph that `posekit export` wrote, or a URL; left out, the published "
+        "ones, from the local cache where they are there",
+    )
+    trust: bool = option(
+        False,
+        "build classes that are not posekit's of a model's folder, which run code; those of your "
+        "own folder of configurations need no such word",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions(Options):
+    """Models beside it."""
+
+    pose2d_weights: str | os.PathLike[str] | None = option(
+        None, "as `weights`, for the 2D model that a lifter builds on"
+    )
+    detector_weights: str | os.PathLike[str] | None = option(None, "as `weights`, for the detector")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Options):
+    """Where and how networks run."""
+
+    # Checked where they are used, as PyTorch's own objects may be given too.
+    device: Any = option(None, "`cpu`, `cuda`, `cuda:1`, `mps`; left out, the best there is")
+    dtype: Any = option(
+        None, "of the networks: `float32`, `float16` or `bfloat16`; left out, `float32`"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions(ModelOptions, PartOptions, DeviceOptions):
+    """The engine."""
+
+    backend: str | None = option(
+        None,
+        "what runs all networks but a lifter: `torch`, `compile`, `onnxruntime`, `openvino`, "
+        "`tensorrt`, or `auto` for the fastest on this machine, which is measured once; left out, "
+        "PyTorch without changes, or for a graph what `auto` would take",
+    )
