@@ -37,7 +37,7 @@ def evaluate(
     kinds: tuple[Kind, ...] = ("model", "lifter", "detector")
     kind = next(kind for kind in kinds if names[kind] is not None)
     has_detector = kind != "detector" and names["detector"] is not None
-    options.check_applies(kind, names[kind], detector=has_detector)
+    options.check_applies(kind, names[kind], has_detector=has_detector)
     # PyTorch comes with these, which mistakes in the options need not wait for.
     from posekit.evaluation.evaluate import evaluate_parts
     from posekit.evaluation.labelled_set import read_set

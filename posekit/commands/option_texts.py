@@ -17,6 +17,7 @@ __all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_t
 # `module:name` of a group or of a tuple of groups.
 SHEETS: dict[str, tuple[str, ...]] = {
     "predict": ("posekit.options:PREDICT_KEYS",),
+    "evaluate": ("posekit.evaluation.options:EvaluateOptions",),
 }
 WIDTH = 100
 

@@ -11,7 +11,7 @@ from posekit.evaluation.detectors import evaluate_detector
 from posekit.evaluation.labelled_set import LabelledSet, named_set
 from posekit.evaluation.lifters import evaluate_lifter
 from posekit.evaluation.measure import measure_boxes, measure_lifting, measure_poses
-from posekit.evaluation.options import EvaluateKeywords, EvaluateOptions, Kind
+from posekit.evaluation.options import EvaluateOptions, Kind
 from posekit.evaluation.poses import evaluate_pose
 from posekit.evaluation.result import EvaluateResult
 from posekit.parts import Parts, find_part, find_parts
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 
-@function_takes(EvaluateKeywords)
-def evaluate(model: str | os.PathLike[str], options: EvaluateKeywords) -> EvaluateResult:
+@function_takes(EvaluateOptions)
+def evaluate(model: str | os.PathLike[str], options: EvaluateOptions) -> EvaluateResult:
     """Measures a model on a labelled data set, with the settings of the published tables.
 
     >>> result = posekit.evaluate("rtmpose-m_coco-256x192", dataset="coco", root="/data/coco")
@@ -35,7 +35,7 @@ def evaluate(model: str | os.PathLike[str], options: EvaluateKeywords) -> Evalua
 
     Args:
         model: of a pose model, a detector or a lifter, any name that `posekit.load` takes.
-        options: see `posekit.evaluation.options.EvaluateKeywords`; keywords in a call.
+        {options}
 
     Raises:
         UnknownModelError: no such model or detector.
@@ -72,9 +72,7 @@ def evaluate_parts(
     return result
 
 
-def _find_parts(
-    name: str, options: EvaluateKeywords, config_dir: Path | None
-) -> tuple[Parts, Kind]:
+def _find_parts(name: str, options: EvaluateOptions, config_dir: Path | None) -> tuple[Parts, Kind]:
     """What is evaluated and a detector where one was named, and what kind the former is of."""
     detector, weights, detector_weights = (
         None if given is None else os.fspath(given)
@@ -84,7 +82,7 @@ def _find_parts(
     kind: Kind = "model"
     if isinstance(part.spec, DetectorSpec | LifterSpec):
         kind = "detector" if isinstance(part.spec, DetectorSpec) else "lifter"
-    options.check_applies(kind, part.spec.name, detector=detector is not None)
+    options.check_applies(kind, part.spec.name, has_detector=detector is not None)
     if kind == "detector":
         return Parts(None, detector=part, search=search), kind
     if kind == "lifter":

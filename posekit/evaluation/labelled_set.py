@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from posekit.config import CONF_DIR, nearest
-from posekit.datasets.sources import Dataset, Source, parse_dataset
+from posekit.datasets.sources import Dataset, Source, parse_dataset, parse_sources
 from posekit.errors import InputError
-from posekit.evaluation.options import EvaluateKeywords, Kind
+from posekit.evaluation.options import EvaluateOptions, Kind
 from posekit.plain_yaml import read_yaml
 
 __all__ = ["LabelledSet", "named_set", "read_set"]
@@ -38,7 +38,7 @@ class LabelledSet:
         return self.config.val
 
 
-def named_set(options: EvaluateKeywords, kind: Kind, search: Sequence[Path]) -> LabelledSet:
+def named_set(options: EvaluateOptions, kind: Kind, search: Sequence[Path]) -> LabelledSet:
     """The data set that a caller in Python names.
 
     Args:
@@ -78,9 +78,11 @@ def read_set(
     """
     if not content.get("val"):
         raise InputError("dataset.val is missing: name a COCO-style JSON, dataset.val=FILE")
-    config = parse_dataset({**content, "train": content.get("train") or content["val"]}, search)
-    sources = tuple(dataclasses.replace(source, repeat=1.0) for source in config.val)
-    config = dataclasses.replace(config, train=sources, val=sources)
+    sources = tuple(
+        dataclasses.replace(source, repeat=1.0)
+        for source in parse_sources(content["val"], "dataset.val", content.get("root"), search)
+    )
+    config = parse_dataset({**content, "train": sources, "val": sources}, search)
     return LabelledSet(name, config, is_published)
 
 
