@@ -26,8 +26,9 @@ Find poses in images and videos.
   posekit predict model=wholebody inputs=folder/ out_dir=out model.flip_test=false
   posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
 
-out_dir gets visualization/ (drawings) and predictions/ (JSON). `posekit predict --cfg` prints every
-key with its value; key=value sets it. The exit status is 1 where an input could not be used.
+out_dir gets visualization/ (drawings) and predictions/ (JSON). model, detector and pose2d name the
+networks; key=value sets what is listed below, and `posekit predict --cfg` prints all of it, the
+model's own keys too. The exit status is 1 where an input could not be used.
 """
 
 EXPORT_HELP = """\
@@ -74,6 +75,16 @@ Measure how fast each engine runs a model on this machine, and where the time of
 
 The floor is the network's operations at the rate of a large matrix product. Weights are random
 unless they are named. `posekit bench --cfg` prints every key with its value.
+"""
+
+COMPLETIONS_HELP = """\
+Print a script that lets a shell complete commands, keys and what stands behind them.
+
+  posekit completions bash > ~/.local/share/bash-completion/completions/posekit
+  posekit completions zsh > ~/.zfunc/_posekit     # fpath+=(~/.zfunc) before compinit
+  posekit completions tcsh > ~/.posekit.tcsh      # source it in ~/.tcshrc
+
+It needs shtab: pip install "posekit[completions]". Print it again after an upgrade.
 """
 
 # Commands that take overrides: name, one line, all of it.
@@ -180,6 +191,15 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
 
+    completions = commands.add_parser(
+        "completions",
+        help="print what a shell needs to complete commands, keys and values",
+        description=COMPLETIONS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completions.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completions.set_defaults(run=_completions)
+
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
     doctor.add_argument(
         "device", nargs="?", metavar="device=NAME", help="the device to report on, such as cuda:1"
@@ -204,6 +224,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if key != "device" or not device:
         raise InputError(f"doctor takes device=NAME only, found '{arguments.device}'")
     return doctor(device=None if device == "null" else device)
+
+
+def _completions(arguments: argparse.Namespace) -> int:
+    from posekit.commands.completions import completions
+
+    print(completions(arguments.shell, _parser()))
+    return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:

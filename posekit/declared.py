@@ -186,8 +186,8 @@ class Options:
         for declared in self.declared().values():
             declared.check(getattr(self, declared.name))
         for group in reversed(type(self).__mro__):
-            if "check" in vars(group):
-                group.check(self)
+            if check := vars(group).get("check"):
+                check(self)
 
     def check(self) -> None:
         """Refuses what single values do not show, such as options that contradict each other.

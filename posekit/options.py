@@ -16,8 +16,7 @@ from posekit.drawing.overlay import DrawOptions
 from posekit.drawing.plot3d import PlotOptions
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
-from posekit.io.listing import InputOptions
-from posekit.io.reader import ErrorOptions
+from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions
 from posekit.stages.smooth import SmoothOptions

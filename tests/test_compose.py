@@ -186,3 +186,12 @@ def test_a_lifter_brings_its_2d_model() -> None:
 def test_a_lifter_is_named_as_the_model(overrides: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         compose(*overrides, "inputs=a.jpg")
+
+
+def test_keys_that_are_paths_are_taken_as_they_are_typed() -> None:
+    typed = ["pred_out_dir=a,b (1)/[x]"]
+    assert (
+        compose_command("predict", typed, paths=["pred_out_dir"])["pred_out_dir"] == typed[0][13:]
+    )
+    with pytest.raises(InputError, match="cannot read 'pred_out_dir=a,b"):
+        compose_command("predict", typed)

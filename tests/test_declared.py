@@ -45,7 +45,15 @@ class Both(Dots, Files):
 class Tool:
     @takes(Both)
     def run(self, inputs: Any, options: Both) -> Both:
-        """Runs."""
+        """Runs.
+
+        Args:
+            inputs: anything.
+            {options}
+
+        Raises:
+            InputError: no.
+        """
         return options
 
 
@@ -134,6 +142,44 @@ def test_what_has_to_be_named_is_not_passed_over() -> None:
         drawn("a.jpg", 4)  # type: ignore[misc]
     with pytest.raises(TypeError, match="too many positional arguments"):
         Tool().run("a.jpg", 4)  # type: ignore[misc]
+
+
+def test_inputs_may_have_their_name() -> None:
+    assert Tool().run(inputs="a.jpg", radius=4).radius == 4  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="missing a required argument: 'inputs'"):
+        Tool().run(radius=4)  # type: ignore[call-arg]
+
+
+def test_the_docstring_has_what_there_is_to_say_of_each() -> None:
+    text = inspect.getdoc(Tool.run) or ""
+    assert "    radius: of a dot (pixels, 1 to 1000). Default: 3.\n    opacity: of a dot (" in text
+    assert "{options}" not in text and text.endswith("InputError: no.")
+
+
+def test_options_come_in_the_order_of_their_groups() -> None:
+    assert list(Both.declared()) == [*Dots.declared(), *Files.declared()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again(Both):
+    radius: int = option(5, "of a larger dot", as_key=7)
+
+    def check(self) -> None:
+        if self.radius == 6:
+            raise InputError("no six")
+
+
+def test_an_option_that_is_declared_again_is_the_later_groups() -> None:
+    radius = Again.declared()["radius"]
+    assert (radius.group, radius.default, radius.key_default) == (Again, 5, 7)
+    assert list(Again.declared())[-1] == "radius"
+
+
+def test_each_group_checks_what_is_its_own() -> None:
+    with pytest.raises(InputError, match="no six"):
+        Again(radius=6)
+    with pytest.raises(InputError, match="form=jsonl raises"):
+        Again(form="jsonl", on_error=print)
 
 
 def test_an_option_knows_where_it_was_declared() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from posekit.cli import main as posekit
+from posekit.commands import inferencer, topdown
 from posekit.commands.generated import generated_files, main
+from posekit.commands.key_help import key_help
 from posekit.commands.option_texts import SHEETS, keys_of, options_of
 from posekit.config import CONF_DIR
+from posekit.loading import LoadOptions
+from posekit.predictor import load as posekit_load
 
 FILES = dict(generated_files())
 PAGES = "\n".join(path.read_text(encoding="utf-8") for path in CONF_DIR.parent.glob("docs/*.md"))
@@ -32,6 +39,42 @@ def test_keys_and_defaults_of_a_command(command: str) -> None:
 def test_each_option_of_a_command_has_a_row_in_a_page(command: str) -> None:
     missing = [name for name in options_of(command) if f"\n| `{name}` |" not in PAGES]
     assert not missing
+
+
+@pytest.mark.parametrize("command", SHEETS)
+def test_help_lists_every_key(command: str) -> None:
+    text = key_help(command, width=80)
+    listed = dict(re.findall(r"^  (\w+)=(.*)$", text, re.MULTILINE))
+    values = {name: yaml.safe_load(value) for name, value in listed.items()}
+    assert values == {name: option.key_default for name, option in keys_of(command).items()}
+    assert max(map(len, text.splitlines())) <= 80 and "`" not in text
+    for part in ("\nDrawings:\n", "Of a keypoint's dot (pixels, 1 to 1000).", "for 3D models."):
+        assert part in text or command != "predict"
+
+
+def test_help_of_a_command_ends_with_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        posekit(["predict", "--help"])
+    assert capsys.readouterr().out.endswith(key_help("predict"))
+    with pytest.raises(SystemExit):
+        posekit(["--help"])
+    assert "kpt_thr" not in capsys.readouterr().out
+
+
+def test_flags_of_the_demos_are_options_with_their_defaults() -> None:
+    text = " ".join(inferencer.command_parser().format_help().split())
+    assert "--tracking-thr TRACKING_THR The least similarity of a person to a track" in text
+    assert "--radius RADIUS Of a keypoint's dot (pixels, 1 to 1000). Default: 3." in text
+    assert "--show-interval SHOW_INTERVAL How long" in " ".join(
+        topdown.command_parser().format_help().split()
+    )
+
+
+def test_load_has_the_declared_options_with_their_defaults() -> None:
+    parameters = inspect.signature(posekit_load).parameters
+    for name, option in LoadOptions.declared().items():
+        assert parameters[name].default == option.default
+        assert f"\n        {name}: " in (posekit_load.__doc__ or "")
 
 
 def test_checking_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,8 +48,12 @@ def yaml_text(command: str) -> str:
             text = option.text()
             comment = f"  # {text}"
             if len(line + comment) > WIDTH:
-                prefix = {"initial_indent": "# ", "subsequent_indent": "# "}
-                lines += _wrap(f"{text[0].upper()}{text[1:]}.", WIDTH, **prefix)
+                sentence = f"{text[0].upper()}{text[1:]}."
+                width = WIDTH - len("# ")
+                wrapped = textwrap.wrap(
+                    sentence, width, break_on_hyphens=False, break_long_words=False
+                )
+                lines += [f"# {part}" for part in wrapped]
                 comment = ""
             lines.append(line + comment)
     return "\n".join(lines).lstrip("\n") + "\n"
@@ -60,7 +64,7 @@ def table(command: str, groups: Sequence[str]) -> str:
     options = options_of(command)
     if unknown := set(groups) - {option.group.__name__ for option in options.values()}:
         raise ValueError(f"{command} has no options of the groups {', '.join(sorted(unknown))}")
-    rows = [("option", "default", "values", "meaning"), ("---",) * 4]
+    rows: list[tuple[str, ...]] = [("option", "default", "values", "meaning"), ("---",) * 4]
     for group in groups:
         rows += [_row(option) for option in options.values() if option.group.__name__ == group]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -70,7 +74,7 @@ def argument_table() -> str:
     """The arguments of a call of MMPose's inferencer, as in MMPose's guide."""
     from posekit.mmpose.arguments import ARGUMENTS, OPTIONS, only_of
 
-    rows = [("argument", "default", "2D", "3D", "posekit"), ("---",) * 5]
+    rows: list[tuple[str, ...]] = [("argument", "default", "2D", "3D", "posekit"), ("---",) * 5]
     for name, argument in ARGUMENTS.items():
         ticks = ("✔" if only_of(name) in ("", kind) else "" for kind in ("2D", "3D"))
         default = argument.shown or _in_words(OPTIONS[name].default)
@@ -112,7 +116,3 @@ def _values(option: Declared) -> str:
     if option.choices:
         return ", ".join(f"`{choice}`" for choice in option.choices)
     return "" if option.free else option.expected.replace("a text or a path", "a path")
-
-
-def _wrap(text: str, width: int, **indents: str) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False, **indents)

@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import urllib.parse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -26,8 +26,10 @@ __all__ = [
     "SIGNATURE_LENGTH",
     "VIDEO_SIGNATURE",
     "WEB_SCHEMES",
+    "ErrorOptions",
     "InputOptions",
     "Listing",
+    "OnError",
     "Order",
     "camera_number",
     "check_inputs",
@@ -61,6 +63,26 @@ class InputOptions(Options):
 
     def check(self) -> None:
         Listing.of(self.recursive, self.include)
+
+
+OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorOptions(Options):
+    """Inputs that cannot be used."""
+
+    on_error: OnError = option(
+        "raise",
+        "what to do about an input that cannot be used: `raise` stops, `skip` does the others, "
+        "with a warning each (the command exits 1), and so does, in Python, a function that is "
+        "called with the input's name and the error",
+        as_key="skip",
+    )
+
+    def check(self) -> None:
+        if self.on_error not in ("raise", "skip") and not callable(self.on_error):
+            raise InputError(f"on_error must be raise, skip or a function, found {self.on_error!r}")
 
 
 IMAGE_SUFFIXES = frozenset(

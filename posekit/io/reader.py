@@ -14,16 +14,15 @@ import threading
 import urllib.parse
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 
-from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.io.images import decode_image, read_bytes, to_bgr
 from posekit.io.listing import (
@@ -34,6 +33,7 @@ from posekit.io.listing import (
     VIDEO_SIGNATURE,
     WEB_SCHEMES,
     Listing,
+    OnError,
     Order,
     camera_number,
     check_type,
@@ -45,32 +45,13 @@ from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader, hide_password
 from posekit.io.web import URL_LIMIT, Response, connect, download
 
-__all__ = ["Clip", "Download", "ErrorOptions", "Frame", "FrameReader", "read_frames"]
+__all__ = ["Clip", "Download", "Frame", "FrameReader", "read_frames"]
 
 log = logging.getLogger(__name__)
 
 # Seconds that `close` waits for the thread. Only a server that FFmpeg talks to, or an iterator of
 # the caller's that gives nothing, can hold it longer; it ends by itself then.
 CLOSE_TIMEOUT = 2.0
-
-OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErrorOptions(Options):
-    """Inputs that cannot be used."""
-
-    on_error: OnError = option(
-        "raise",
-        "what to do about an input that cannot be used: `raise` stops, `skip` does the others, "
-        "with a warning each (the command exits 1), and so does, in Python, a function that is "
-        "called with the input's name and the error",
-        as_key="skip",
-    )
-
-    def check(self) -> None:
-        if self.on_error not in ("raise", "skip") and not callable(self.on_error):
-            raise InputError(f"on_error must be raise, skip or a function, found {self.on_error!r}")
 
 
 class Download:

@@ -680,7 +680,7 @@ def test_unknown_models() -> None:
 
 
 def test_scope_is_ignored(rtmpose_t_pth: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="posekit.apis")
+    caplog.set_level(logging.DEBUG, logger="posekit.mmpose.inferencer")
     MMPoseInferencer(SMALL, rtmpose_t_pth, device="cpu", det_model="whole_image", scope="mmdet")
     assert [record.message for record in caplog.records].count(
         "scope 'mmdet' is ignored: posekit has no registries"

@@ -1,0 +1,120 @@
+"""Completions of a shell: the script is what a real bash takes, and completes with."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from posekit.cli import main
+from posekit.commands.completions import words_of
+
+pytest.importorskip("shtab")
+BASH = shutil.which("bash") or ""
+needs_bash = pytest.mark.skipif(not BASH, reason="there is no bash")
+
+
+@pytest.fixture
+def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["completions", "bash"]) == 0
+    path = tmp_path / "posekit.bash"
+    path.write_text(capsys.readouterr().out)
+    return path
+
+
+def complete(script: Path, *words: str) -> list[str]:
+    """What bash offers for the last word, its words cut as bash cuts them."""
+    code = (
+        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '_shtab_posekit; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        [BASH, "--norc", "-c", code, "bash", str(script), "posekit", *words],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@needs_bash
+def test_bash_reads_the_script(script: Path) -> None:
+    assert subprocess.run([BASH, "-n", script], timeout=60).returncode == 0
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["pre"], ["predict"]),
+        (["predict", "kpt"], ["kpt_thr="]),
+        (["predict", "model=human", "kpt"], ["kpt_thr="]),
+        (["predict", "track", "=", "o"], ["oks"]),
+        (["predict", "track", "="], ["none", "iou", "oks", "null"]),
+        (["predict", "track=o"], ["track=oks"]),
+        (["predict", "draw_bbox", "=", ""], ["true", "false"]),
+        (["predict", "model", "=", "wholeb"], ["wholebody"]),
+        (["predict", "detector", "=", "whole"], ["whole_image"]),
+        (["predict", "inputs", "=", "no such"], []),
+        (["export", "quant"], ["quantize="]),
+        (["train", "recipe", "=", "rtmd"], ["rtmdet"]),
+        (["predict", "--c"], ["--config-dir", "--cfg"]),
+        (["models", "kpt"], []),
+    ],
+    ids=" ".join,
+)
+def test_what_bash_offers(script: Path, words: list[str], offered: list[str]) -> None:
+    assert complete(script, *words) == offered
+
+
+@needs_bash
+def test_a_user_types_and_presses_tab(script: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").touch()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.execve(BASH, [BASH, "--norc", "-i"], {"PS1": "$ ", "TERM": "dumb"})
+    try:
+        os.write(terminal, f". {script}\n".encode())
+        typed = "posekit predict kp\t0.5 model=wholeb\tinputs=pho\t\n"
+        os.write(terminal, typed.encode())
+        line = "posekit predict kpt_thr=0.5 model=wholebody inputs=photo.jpg"
+        assert line in _shown(terminal, until=line)
+    finally:
+        os.close(terminal)
+        os.waitpid(process, 0)
+
+
+def _shown(terminal: int, *, until: str) -> str:
+    """What a terminal shows, up to a text or for a minute."""
+    shown, end = "", time.monotonic() + 60
+    while until not in shown and time.monotonic() < end:
+        ready, _, _ = select.select([terminal], [], [], 1)
+        if ready:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    return shown
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_have_the_words_too(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completions", shell]) == 0
+    script = capsys.readouterr().out
+    for part in ("kpt_thr", "wholebody", "one-euro"):
+        assert part in script
+    path = shutil.which(shell)
+    if path is not None:
+        checked = subprocess.run([path, "-n"], input=script, text=True, capture_output=True)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_every_key_of_a_command_is_known() -> None:
+    words = words_of("predict")
+    assert words["smooth"] == ("one-euro", "savgol", "null")
+    assert words["on_error"] == ("raise", "skip")
+    assert set(words["detector"]) >= {"none", "whole_image", "rtmdet-nano_person-320"}
+    assert "human3d" in words["model"] and "human3d" not in words["pose2d"]
