@@ -40,8 +40,10 @@ from posekit.datasets.sources import Dataset as DatasetConfig
 from posekit.datasets.sources import Source, parse_dataset
 from posekit.datasets.validate import validate
 from posekit.errors import InputError
-from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
+from posekit.evaluation.detectors import evaluate_detector
 from posekit.evaluation.pose3d import MPJPE
+from posekit.evaluation.pose_metrics import PoseMetrics
+from posekit.evaluation.poses import evaluate_pose
 from posekit.locate import locate
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
