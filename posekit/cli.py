@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the .py, which is read and never run; or a checkpoint that holds it",
     )
     imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
-    imported.add_argument("overrides", nargs="*", metavar="out=FOLDER", help="a new folder")
+    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
     imported.set_defaults(run=_import)
 
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
@@ -254,7 +254,7 @@ def _push(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from posekit.commands.import_model import import_model
 
-    weights, rest = arguments.weights, list(arguments.overrides)
+    weights, rest = arguments.weights, list(arguments.settings)
     if weights is not None and "=" in str(weights) and not weights.exists():
         weights, rest = None, [str(weights), *rest]
     return import_model(arguments.config, weights, rest)
