@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from posekit import checkpoints
 from posekit.checkpoints import Checkpoint
 from posekit.errors import InputError, UnknownModelError
+from posekit.files import CONF_DIR, PACKAGED
 from posekit.plain_yaml import read_yaml
 
 __all__ = [
@@ -32,13 +33,6 @@ __all__ = [
     "read_config",
     "resolve_name",
 ]
-
-_PACKAGE = Path(__file__).resolve().parent
-# Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
-CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
-
-# Weights and a picture that come with the package.
-PACKAGED = _PACKAGE / "packaged"
 
 GROUPS = ("model", "detector", "lifter")
 
@@ -270,9 +264,10 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
     stem = _config_stem(name) if name.endswith(".py") else name
     if detector and stem in DETECTOR_ALIASES:
         return DETECTOR_ALIASES[stem]
+    official = _official_names()
     for candidate in (stem, stem.lower()):
-        if candidate in _official_names():
-            return _official_names()[candidate]
+        if candidate in official:
+            return official[candidate]
         if candidate in model_names(search):
             return candidate
     raise _unknown(stem, search, detector=detector)
