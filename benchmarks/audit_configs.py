@@ -32,10 +32,10 @@ OPENMMLAB = "https://download.openmmlab.com/"
 Values = dict[str, Any]
 
 # Where a YAML differs on purpose: (pattern of names, key): why.
+_ALL_19 = "of its 19 keypoints the first 17, COCO's, are kept officially; all have names here"
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): (
-        "of its 19 keypoints the first 17, COCO's, are kept officially; all have names here"
-    ),
+    ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): _ALL_19,
+    ("cspnext-*_aic-coco-*", "output_keypoints"): _ALL_19,
     ("yolox-*", "max_detections"): "no limit officially; 1000 boxes bound the time of an image",
 }
 
@@ -305,10 +305,22 @@ def _dataset_weights(config: Mapping[str, Any], mmpose: Path) -> list[float]:
 
 def _cspnext(model: Mapping[str, Any], size: Sequence[int]) -> Values:
     head, backbone, neck = model["head"], model["backbone"], model.get("neck")
+    _same(
+        {
+            "arch": ("P5", backbone.get("arch", "P5")),
+            "expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
+            "channel_attention": (True, backbone.get("channel_attention", True)),
+        }
+    )
+    if head["type"] == "HeatmapHead":
+        _same({"neck": (None, neck), "deconv": ((256,) * 3, _deconvs(head))})
+        return {
+            "net": "CSPNeXtPose",
+            "net.deepen_factor": backbone["deepen_factor"],
+            "net.widen_factor": backbone["widen_factor"],
+            "net.num_keypoints": head["out_channels"],
+        }
     fixed = {
-        "arch": ("P5", backbone.get("arch", "P5")),
-        "expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
-        "channel_attention": (True, backbone.get("channel_attention", True)),
         "final_layer_kernel_size": (7, head.get("final_layer_kernel_size", 1)),
         "hidden_dims": (256, head["gau_cfg"]["hidden_dims"]),
         "s": (128, head["gau_cfg"].get("s", 128)),
@@ -373,12 +385,28 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "net.depth_size": maps["depth_size"],
             "net.root_cells": roots["heatmap_size"],
         }
-    _same({"deconv": ([256] * 3, _listed(head.get("deconv_out_channels", (256, 256, 256))))})
+    deconvs = _deconvs(head)
+    _same(
+        {
+            "head": ("HeatmapHead", head["type"]),
+            "deconv": ((256,) * len(deconvs), deconvs),
+            "conv": (None, head.get("conv_out_channels")),
+        }
+    )
     return {
         "net": "ResNetPose",
         "net.depth": depth,
         "net.num_keypoints": head["out_channels"],
+        "net.num_deconvs": len(deconvs),
     }
+
+
+def _deconvs(head: Mapping[str, Any]) -> tuple[int, ...]:
+    """Channels of a head's deconvolutions, all of which have kernels of 4."""
+    deconvs = tuple(head.get("deconv_out_channels", (256, 256, 256)))
+    kernels = tuple(head.get("deconv_kernel_sizes", (4, 4, 4)))
+    _same({"kernels": ((4,) * len(deconvs), kernels)})
+    return deconvs
 
 
 def _vit(model: Mapping[str, Any], size: Sequence[int]) -> Values:

@@ -166,6 +166,8 @@ _RESNET_POSE: tuple[Rule, ...] = (
     (r"backbone\.(.*)", r"backbone.\1"),
 )
 
+_CSPNEXT_POSE: tuple[Rule, ...] = (*IGNORED, *_CSPNEXT, *_HEATMAP_HEAD)
+
 # mmpose 0.x calls the head `keypoint_head` here too.
 _INTERNET: tuple[Rule, ...] = (
     *IGNORED,
@@ -175,6 +177,7 @@ _INTERNET: tuple[Rule, ...] = (
 )
 
 RULES: dict[str, tuple[Rule, ...]] = {
+    "CSPNeXtPose": _CSPNEXT_POSE,
     "InterNet": _INTERNET,
     "ResNetPose": _RESNET_POSE,
     "ViTPose": _VITPOSE,
