@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from posekit.errors import InputError
 from posekit.files import CONF_DIR
 
-__all__ = ["CHECKPOINTS", "Checkpoint", "Metric", "Source", "read_table"]
+__all__ = ["CHECKPOINTS", "Checkpoint", "Metric", "NotHere", "Source", "not_here", "read_table"]
 
 # What a location without a scheme is relative to, and the licence of what lies there.
 OPENMMLAB = "https://download.openmmlab.com/"
@@ -90,6 +90,21 @@ class Checkpoint:
         return (self.config, *self.older_configs)
 
 
+@dataclass(frozen=True)
+class NotHere:
+    """Published models that posekit has not.
+
+    Attributes:
+        family: what they need, such as a backbone.
+        nearest: the public name of the model that comes nearest.
+        configs: their official configurations.
+    """
+
+    family: str
+    nearest: str
+    configs: tuple[str, ...]
+
+
 if TYPE_CHECKING:
     CHECKPOINTS: tuple[Checkpoint, ...]
     """Every row, by task."""
@@ -110,6 +125,15 @@ def read_table(folder: Path) -> tuple[Checkpoint, ...]:
         InputError: a file that cannot be read, or a mistake in a row, which it names.
     """
     return tuple(row for path in sorted(folder.glob("*.ini")) for row in _read_file(path))
+
+
+def not_here() -> tuple[NotHere, ...]:
+    """What OpenMMLab publishes beside the table's models: `conf/not_here.ini`."""
+    return tuple(
+        NotHere(family, nearest, _parts(configs, ", "))
+        for family, values in _sections(CONF_DIR / "not_here.ini").items()
+        for nearest, configs in values.items()
+    )
 
 
 def _read_file(path: Path) -> list[Checkpoint]:

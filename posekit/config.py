@@ -291,6 +291,12 @@ def _official_names() -> dict[str, str]:
 
 
 def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> UnknownModelError:
+    for missing in checkpoints.not_here():
+        if name in missing.configs:
+            return UnknownModelError(
+                f"'{name}' is a model of OpenMMLab that posekit has not ({missing.family}); "
+                f"the nearest that is here is {missing.nearest}"
+            )
     if detector:
         return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])

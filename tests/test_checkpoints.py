@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import subprocess
 import sys
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from posekit.build import build_network
-from posekit.checkpoints import CHECKPOINTS, Checkpoint, Metric, Source, read_table
+from posekit.checkpoints import CHECKPOINTS, Checkpoint, Metric, Source, not_here, read_table
 from posekit.commands.models import input_size, markdown_page
 from posekit.config import CONF_DIR, GROUPS, PACKAGED, resolve_name
-from posekit.errors import InputError
+from posekit.errors import InputError, UnknownModelError
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from weights_convert.openmmlab import RULES
 
@@ -194,6 +195,31 @@ def test_the_files_are_ini_as_the_standard_library_reads_it(path: Path) -> None:
     for name, row in rows.items():
         assert parser[name].get("config", name) == row.config
         assert len(row.sources) >= len(parser[name].get("weights", "").split())
+
+
+def test_what_is_not_here_has_a_nearest_model_that_is() -> None:
+    configs = {config for row in CHECKPOINTS for config in row.configs}
+    listed = [config for row in not_here() for config in row.configs]
+    assert len(listed) == len(set(listed)) > 100
+    assert not configs.intersection(listed)
+    assert {row.nearest for row in not_here()} <= {row.name for row in CHECKPOINTS}
+
+
+def test_a_model_that_is_not_here_is_told_with_the_nearest() -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        resolve_name("configs/x/td-hm_litehrnet-18_8xb64-210e_coco-256x192.py")
+    assert str(caught.value) == (
+        "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit has not "
+        "(LiteHRNet); the nearest that is here is rtmpose-s_coco-256x192"
+    )
+
+
+def test_every_published_model_is_in_the_table_or_told_to_be_missing(shared: Path) -> None:
+    zoo = json.loads((shared / "reference" / "openmmlab_zoo.json").read_text(encoding="utf-8"))
+    published = {entry["config"] for entry in [*zoo["pose"], *zoo["detector"]]}
+    listed = {config for row in not_here() for config in row.configs}
+    listed |= {config for row in CHECKPOINTS for config in row.configs}
+    assert {name for name in published - listed if not name.startswith("rtmo-")} == set()
 
 
 def test_the_table_is_read_when_it_is_asked_for() -> None:

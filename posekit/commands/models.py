@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source
+from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source, not_here
 from posekit.commands.table import format_table
 from posekit.config import read_config
 from posekit.errors import InputError
@@ -56,6 +56,13 @@ Generated from the table in `conf/checkpoints/` by `posekit models --markdown`.
 Inputs are height x width, parameters in millions, figures as their authors publish them.
 """
 
+NOT_HERE = """\
+## Not here
+
+What OpenMMLab publishes beside these, from `conf/not_here.ini`: families that need a network which
+posekit has not, and the nearest model that is here. Their names give an error that says so.
+"""
+
 
 def markdown_page() -> str:
     """The table as a page of Markdown, a section per task."""
@@ -70,7 +77,19 @@ def markdown_page() -> str:
         lines = [header, ["---"] * len(header), *rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         sections.append(f"## {task}\n\n{table}\n")
+    sections.append(_not_here())
     return "\n".join(sections)
+
+
+def _not_here() -> str:
+    header = ("family", "official configurations", "nearest that is here")
+    rows = [
+        (row.family, ", ".join(f"`{config}`" for config in row.configs), f"`{row.nearest}`")
+        for row in not_here()
+    ]
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return f"{NOT_HERE}\n{table}\n"
 
 
 def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
