@@ -190,8 +190,8 @@ def list_models(task: str | None = None) -> list[str]:
     """Public names of the published models.
 
     Args:
-        task: only those of a task, such as "body", "wholebody", "face", "hand", "animal" or
-            "detection".
+        task: only those of a task, such as "body", "wholebody", "face", "hand", "animal",
+            "fashion" or "detection".
 
     Raises:
         InputError: no model has that task.
