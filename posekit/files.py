@@ -1,4 +1,4 @@
-"""posekit's cache folder, and files that are written whole or not at all."""
+"""posekit's own folders, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["cache_dir", "write_atomically"]
+__all__ = ["CONF_DIR", "PACKAGED", "cache_dir", "write_atomically"]
+
+_PACKAGE = Path(__file__).resolve().parent
+# Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
+CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
+# Weights and a picture that come with the package.
+PACKAGED = _PACKAGE / "packaged"
 
 
 def cache_dir() -> Path:
