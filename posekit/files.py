@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["cache_dir", "write_atomically"]
+__all__ = ["cache_dir", "replacing", "write_atomically"]
 
 
 def cache_dir() -> Path:
@@ -17,14 +20,51 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
+@contextmanager
+def replacing(path: Path, *, sync: bool = False, sole_writer: bool = False) -> Iterator[Path]:
+    """A path beside `path` to write a file to; it takes that place when the context ends.
+
+    So nobody ever sees half of a file. After an exception the old file is still there, and what was
+    written is removed.
+
+    Args:
+        path: where the file goes, over what is there.
+        sync: it is on the disk before it takes its place: a machine that loses its power keeps the
+            old file or the new one.
+        sole_writer: no other process or thread writes this file now, because of a lock or of what
+            it is. Then what a killed process left is written over, and no rest stays for ever.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    token = secrets.token_hex(8)
+    if sole_writer:
+        token = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # of the name as a whole
     # Not by mkstemp, whose files are for their owner only.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{token}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        yield temporary
+        if sync:
+            _sync(temporary)
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+    # A rename is on the disk only when its folder is; Windows has no such thing.
+    if sync and os.name != "nt":
+        _sync(path.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all, see `replacing`."""
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(data)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
