@@ -1,15 +1,19 @@
-"""posekit's cache folder, and files that are written whole or not at all."""
+"""posekit's cache folder, files that are written whole or not at all, formats of predictions."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pkgutil
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["cache_dir", "replacing", "write_atomically"]
+__all__ = ["cache_dir", "prediction_formats", "replacing", "write_atomically"]
+
+# Modules of `posekit/io/sinks` that are formats of drawings.
+_DRAWINGS = ("pictures", "video")
 
 
 def cache_dir() -> Path:
@@ -18,6 +22,13 @@ def cache_dir() -> Path:
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
+
+
+def prediction_formats() -> tuple[str, ...]:
+    """What predictions can be written as: modules of `posekit/io/sinks`, none of them loaded."""
+    folder = Path(__file__).parent / "io" / "sinks"
+    names = {module.name for module in pkgutil.iter_modules([str(folder)])}
+    return tuple(sorted(names - set(_DRAWINGS)))
 
 
 @contextmanager

@@ -9,12 +9,16 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from posekit.config import nearest
 from posekit.errors import InputError
+from posekit.files import prediction_formats
+
+if TYPE_CHECKING:
+    from posekit.io.sinks import Format
 
 __all__ = ["PredictOptions", "SkipHandler", "class_numbers"]
 
@@ -24,7 +28,7 @@ SkipHandler = Callable[[str, InputError], None]
 CHOICES: dict[str, tuple[Any, ...]] = {
     "empty": ("none", "whole_image"),
     "order": (None, "name", "natural"),
-    "pred_format": ("json", "jsonl"),
+    "pred_format": prediction_formats(),
     "skeleton_style": ("mmpose", "openpose"),
     "smooth": (None, "one-euro", "savgol"),
     "track": (None, "none", "iou", "oks"),
@@ -104,7 +108,8 @@ class PredictOptions:
             `out/drawing.jpg`, for the drawing itself. Where there are more of them, the further
             ones get names of their own beside it.
         pred_out_dir: folder of the predictions, as JSON.
-        pred_format: a video's predictions as one "json" list, or "jsonl", a line per frame.
+        pred_format: a video's predictions as one "json" list, or "jsonl", a line per frame; or any
+            object that has what `posekit.io.sinks.Format` has.
         return_vis: put the drawing into the result.
         show: open a window with the drawings; None does for a camera only.
         wait_time: seconds that an image is shown; 0 waits for a key. A video's frames do not wait.
@@ -145,7 +150,7 @@ class PredictOptions:
     out_dir: str | os.PathLike[str] | None = None
     vis_out_dir: str | os.PathLike[str] | None = None
     pred_out_dir: str | os.PathLike[str] | None = None
-    pred_format: Literal["json", "jsonl"] = "json"
+    pred_format: str | Format = "json"
     return_vis: bool = False
     show: bool | None = None
     wait_time: float = 0
@@ -162,7 +167,8 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
-            self._check_choice(field, choices)
+            if field != "pred_format" or not hasattr(self.pred_format, "open_sink"):
+                self._check_choice(field, choices)
         if not callable(self.on_error):
             self._check_choice("on_error", ("raise", "skip"))
         for field, least in LEAST.items():
