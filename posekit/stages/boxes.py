@@ -29,6 +29,9 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, chosen: np.ndarray | list[int]) -> Boxes:
+        return Boxes(self.xyxy[chosen], self.scores[chosen])
+
 
 def whole_image(image: np.ndarray | Tensor) -> Boxes:
     """An image (H, W, 3) as one box of score 1."""
