@@ -72,8 +72,8 @@ def read_frames(
             a pattern such as `shots/*.jpg` or `shots/**/*.mp4`, where no file has that very name;
             an image (H, W, 3), BGR, uint8, or a stack (N, H, W, 3) of them;
             `webcam` or `webcam:1`; a stream, such as `rtsp://...` or the URL of an MJPEG camera.
-            Or `Inputs`, which these have been looked up to be; `recursive` and `include` are then
-            those that they were looked up with.
+            Or `Inputs`, which is any of these looked up before; `recursive`, `include` and `order`
+            are then as they were for that.
         on_error: what is done about an input that cannot be read: "raise" ends the reading, "skip"
             logs a warning, a function is called with its name or path and the error.
         recursive: look into a folder's subfolders too, and take its videos too.
@@ -87,12 +87,13 @@ def read_frames(
     Raises:
         InputError: something else altogether, or a wrong option.
     """
-    looked_up = Inputs.of(inputs, recursive=recursive, include=include, order=order)
+    if not isinstance(inputs, Inputs):
+        inputs = Inputs.of(inputs, recursive=recursive, include=include, order=order)
     if on_error not in ("raise", "skip") and not callable(on_error):
         raise InputError(f"on_error must be raise, skip or a function, found {on_error!r}")
     if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 1:
         raise InputError(f"prefetch must be a whole number of at least 1, found {prefetch!r}")
-    return FrameReader(looked_up, on_error, prefetch)
+    return FrameReader(inputs, on_error, prefetch)
 
 
 class FrameReader:

@@ -26,10 +26,14 @@ def folder(tmp_path: Path) -> Path:
 def test_files_are_sorted_anew_without_being_looked_up_again(folder: Path) -> None:
     looked_up = Inputs.of(folder)
     (folder / "frame3.png").write_bytes((folder / "frame1.png").read_bytes())
-    names = [path.name for path in Inputs.of(looked_up, order="natural").files()]
-    assert names == ["frame1.png", "frame2.png", "frame10.png"]
-    with read_frames(looked_up) as frames:
-        assert [frame.name for frame in frames] == ["frame1.png", "frame10.png", "frame2.png"]
+    natural = ["frame1.png", "frame2.png", "frame10.png"]
+    for inputs, expected in (
+        (looked_up, sorted(natural)),
+        (Inputs.of(looked_up, order="natural"), natural),
+    ):
+        assert [path.name for path in inputs.files()] == expected
+        with read_frames(inputs) as frames:
+            assert [frame.name for frame in frames] == expected
 
 
 def test_a_call_looks_a_folder_up_once(
