@@ -175,7 +175,7 @@ def _cspnext(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values,
             "backbone.channel_attention": (True, backbone.get("channel_attention", True)),
         }
     )
-    net = {
+    net: Values = {
         "deepen_factor": float(backbone.get("deepen_factor", 1.0)),
         "widen_factor": float(backbone.get("widen_factor", 1.0)),
     }
@@ -250,7 +250,7 @@ def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, i
     if len(blocks) > 1:
         raise ConfigError(f"num_blocks of stages 2 to 4: expected the same in all, found {blocks}")
     maps = 3 if take(head, "decoder").get("heatmap_type") == "combined" else 1
-    net = {
+    net: Values = {
         "_target_": MODELS + "hrnet.HRNetPose",
         "width": width,
         "maps_per_keypoint": maps,
@@ -276,7 +276,7 @@ def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, 
             "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
         }
     )
-    net = {
+    net: Values = {
         "_target_": MODELS + "resnet.ResNetPose",
         "depth": take(backbone, "depth"),
         "num_deconvs": len(deconv),
@@ -310,7 +310,7 @@ def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int
             "neck.scale_factor": (4.0 if simple else 1.0, neck.get("scale_factor", 1.0)),
         }
     )
-    net = {
+    net: Values = {
         "_target_": MODELS + "vitpose.ViTPose",
         "embed_dim": width,
         "depth": depth,
