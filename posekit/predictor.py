@@ -32,6 +32,7 @@ from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
+from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
@@ -47,6 +48,8 @@ from posekit.weights.load import load_network
 __all__ = ["Predictor", "load"]
 
 log = logging.getLogger(__name__)
+
+Estimator = PoseEstimator | HandEstimator | CameraEstimator
 
 
 @document(LoadOptions)
@@ -118,7 +121,7 @@ class Predictor:
 
     def __init__(
         self,
-        estimator: PoseEstimator | HandEstimator,
+        estimator: Estimator,
         detector: Detector | Callable[[], Detector] | None = None,
         *,
         lifter: Lifter | None = None,
@@ -190,9 +193,8 @@ class Predictor:
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
-        kind = HandEstimator if spec.keypoints_3d else PoseEstimator
         predictor = cls(
-            kind(net, spec, skeleton, backend=backend),
+            _estimator_of(spec)(net, spec, skeleton, backend=backend),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=spec.detector_categories,
@@ -256,7 +258,7 @@ class Predictor:
                 "did not come along: load it in this process, or start processes by spawning"
             )
         chosen.check_applies(
-            pose3d=self.lifter is not None or isinstance(self.estimator, HandEstimator),
+            pose3d=self.lifter is not None or not isinstance(self.estimator, PoseEstimator),
             lifted=self.lifter is not None,
         )
         if chosen.draw_heatmap and not self._has_heatmaps:
@@ -434,6 +436,13 @@ class Predictor:
                 batch_size=options.pose_batch_size,
                 on_ground=not options.disable_rebase_keypoint,
             )
+        if isinstance(self.estimator, CameraEstimator):
+            return self.estimator(
+                images,
+                corners,
+                flip_test=options.flip_test,
+                batch_size=options.pose_batch_size,
+            )
         return self.estimator(
             images,
             corners,
@@ -441,6 +450,13 @@ class Predictor:
             batch_size=options.pose_batch_size,
             with_heatmap=options.draw_heatmap and self._has_heatmaps,
         )
+
+
+def _estimator_of(spec: PoseSpec) -> type[Estimator]:
+    """What turns crops into poses, by what the network gives."""
+    if not spec.keypoints_3d:
+        return PoseEstimator
+    return CameraEstimator if "simcc_z" in spec.net.family.outputs else HandEstimator
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
