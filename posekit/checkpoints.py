@@ -76,6 +76,7 @@ TOPDOWN_COCO = V1_BASE + "body_2d_keypoint/topdown_heatmap/coco/"
 TOP_DOWN = _DOWNLOADS + "mmpose/top_down/"
 MMPOSE = _DOWNLOADS + "mmpose/"
 RTMW = _DOWNLOADS + "mmpose/v1/projects/rtmw/"
+RTMO = _DOWNLOADS + "mmpose/v1/projects/rtmo/"
 MMDET2 = _DOWNLOADS + "mmdetection/v2.0/"
 MMDET3 = _DOWNLOADS + "mmdetection/v3.0/rtmdet/"
 
@@ -1352,5 +1353,97 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         metrics=(Metric("drawn people", "box AP", 84.2),),
         license="Apache-2.0",
         training_data="drawn people",
+    ),
+    _openmmlab(
+        "rtmo-t_body7-416x416",
+        "body",
+        "rtmo-t_8xb32-600e_body7-416x416",
+        RTMO + "rtmo-t_8xb32-600e_body7-416x416-f48f75cb_20231219.pth",
+        (("COCO", "AP", 0.574),),
+        BODY8,
+        aliases=("rtmo-t",),
+    ),
+    _openmmlab(
+        "rtmo-s_body7-640x640",
+        "body",
+        "rtmo-s_8xb32-600e_body7-640x640",
+        RTMO + "rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211.pth",
+        (("COCO", "AP", 0.686),),
+        BODY8,
+        aliases=("rtmo-s",),
+    ),
+    _openmmlab(
+        "rtmo-m_body7-640x640",
+        "body",
+        "rtmo-m_16xb16-600e_body7-640x640",
+        RTMO + "rtmo-m_16xb16-600e_body7-640x640-39e78cc4_20231211.pth",
+        (("COCO", "AP", 0.726),),
+        BODY8,
+        aliases=("rtmo-m",),
+    ),
+    _openmmlab(
+        "rtmo-l_body7-640x640",
+        "body",
+        "rtmo-l_16xb16-600e_body7-640x640",
+        RTMO + "rtmo-l_16xb16-600e_body7-640x640-b37118ce_20231211.pth",
+        (("COCO", "AP", 0.748),),
+        BODY8,
+        aliases=("rtmo-l", "rtmo"),
+    ),
+    _openmmlab(
+        "rtmo-s_coco-640x640",
+        "body",
+        "rtmo-s_8xb32-600e_coco-640x640",
+        RTMO + "rtmo-s_8xb32-600e_coco-640x640-8db55a59_20231211.pth",
+        (("COCO", "AP", 0.673),),
+        "COCO",
+    ),
+    _openmmlab(
+        "rtmo-m_coco-640x640",
+        "body",
+        "rtmo-m_16xb16-600e_coco-640x640",
+        RTMO + "rtmo-m_16xb16-600e_coco-640x640-6f4e0306_20231211.pth",
+        (("COCO", "AP", 0.709),),
+        "COCO",
+    ),
+    _openmmlab(
+        "rtmo-l_coco-640x640",
+        "body",
+        "rtmo-l_16xb16-600e_coco-640x640",
+        RTMO + "rtmo-l_16xb16-600e_coco-640x640-516a421f_20231211.pth",
+        (("COCO", "AP", 0.724),),
+        "COCO",
+    ),
+    _openmmlab(
+        "rtmo-s_crowdpose-640x640",
+        "body",
+        "rtmo-s_8xb32-700e_crowdpose-640x640",
+        RTMO + "rtmo-s_8xb32-700e_crowdpose-640x640-79f81c0d_20231211.pth",
+        (("CrowdPose", "AP", 0.673),),
+        "CrowdPose",
+    ),
+    _openmmlab(
+        "rtmo-m_crowdpose-640x640",
+        "body",
+        "rtmo-m_16xb16-700e_crowdpose-640x640",
+        RTMO + "rrtmo-m_16xb16-700e_crowdpose-640x640-0eaf670d_20231211.pth",
+        (("CrowdPose", "AP", 0.711),),
+        "CrowdPose",
+    ),
+    _openmmlab(
+        "rtmo-l_crowdpose-640x640",
+        "body",
+        "rtmo-l_16xb16-700e_crowdpose-640x640",
+        RTMO + "rtmo-l_16xb16-700e_crowdpose-640x640-1008211f_20231211.pth",
+        (("CrowdPose", "AP", 0.732),),
+        "CrowdPose",
+    ),
+    _openmmlab(
+        "rtmo-l_body7-crowdpose-640x640",
+        "body",
+        "rtmo-l_16xb16-700e_body7-crowdpose-640x640",
+        RTMO + "rtmo-l_16xb16-700e_body7-crowdpose-640x640-5bafdc11_20231219.pth",
+        (("CrowdPose", "AP", 0.838),),
+        BODY8 + ", then CrowdPose",
     ),
 )

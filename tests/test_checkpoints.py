@@ -13,7 +13,7 @@ from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.commands.models import markdown_page
 from posekit.config import CONF_DIR, GROUPS, PACKAGED, resolve_name
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, load_spec
 from weights_convert.openmmlab import RULES
 
 ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
@@ -42,7 +42,8 @@ def test_the_network_builds_and_can_be_converted(row: Checkpoint) -> None:
     assert all(parameter.is_meta for parameter in net.parameters())
     assert type(net).__name__ in RULES
     kinds = {"detection": DetectorSpec, "lifting": LifterSpec}
-    assert type(spec) is kinds.get(row.task, PoseSpec)
+    of_poses = OneStageSpec if spec.net.family.one_stage else PoseSpec
+    assert type(spec) is kinds.get(row.task, of_poses)
 
 
 @ROWS
