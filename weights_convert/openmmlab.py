@@ -82,7 +82,7 @@ _RTMO: tuple[Rule, ...] = (
     (r"neck\.encoder\.0\.layers\.0\.ffn\.layers\.1\.(.*)", r"neck.encoder.fc2.\1"),
     (r"neck\.encoder\.0\.layers\.0\.norms\.0\.(.*)", r"neck.encoder.norm1.\1"),
     (r"neck\.encoder\.0\.layers\.0\.norms\.1\.(.*)", r"neck.encoder.norm2.\1"),
-    (r"neck\.sincos_pos_enc\.dim_t", r"neck.encoder.code.periods"),
+    (r"neck\.sincos_pos_enc\.dim_t", r"neck.encoder.sine.periods"),
     *(
         (rf"neck\.{theirs}\.(\d)\.{conv}\.(.*)", rf"neck.{ours}.\1.{name}.\2")
         for theirs, ours in (("fpn_blocks", "top_down_blocks"), ("pan_blocks", "bottom_up_blocks"))
@@ -110,7 +110,7 @@ _RTMO: tuple[Rule, ...] = (
     (r"head\.dcc\.pos_enc", r"classifier.attention.positions"),
     (r"head\.dcc\.([xy])_bins", r"classifier.\1_bins"),
     (r"head\.dcc\.([xy])_fc\.(.*)", r"classifier.\1_proj.\2"),
-    (r"head\.dcc\.spe\.dim_t", r"classifier.code.periods"),
+    (r"head\.dcc\.spe\.dim_t", r"classifier.sine.periods"),
     (r"head\.dcc\.pose_to_kpts\.(.*)", r"classifier.to_tokens.\1"),
     (r"head\.dcc\.sigma_fc\.0\.(.*)", r"classifier.sigma_proj.\1"),
     (r"head\.dcc\.sigma_fc\.2\.scale", r"classifier.sigma_scale"),

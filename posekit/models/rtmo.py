@@ -88,22 +88,22 @@ class EncoderLayer(nn.Module):
         self.fc1 = nn.Linear(HIDDEN_CHANNELS, ENCODER_MLP)
         self.fc2 = nn.Linear(ENCODER_MLP, HIDDEN_CHANNELS)
         self.norm2 = nn.LayerNorm(HIDDEN_CHANNELS)
-        self.code = SineCode(HIDDEN_CHANNELS // 2, ENCODER_TEMPERATURE)
+        self.sine = SineCode(HIDDEN_CHANNELS // 2, ENCODER_TEMPERATURE)
 
     def forward(self, feature: Tensor) -> Tensor:
-        height, width = feature.shape[-2:]
         x = feature.flatten(2).transpose(1, 2)  # (N, h * w, C)
-        placed = x + self._places(height, width).to(x)
+        placed = x + self._places(feature)
         attended, _ = self.attention(placed, placed, x, need_weights=False)
         x = self.norm1(x + attended)
         x = self.norm2(x + self.fc2(nn.functional.gelu(self.fc1(x))))
         return x.transpose(1, 2).reshape(feature.shape)
 
-    def _places(self, height: int, width: int) -> Tensor:
+    def _places(self, feature: Tensor) -> Tensor:
         """(h * w, C): the code of each cell's row, then of its column."""
-        like = self.code.periods
-        rows = self.code(torch.arange(height, device=like.device, dtype=like.dtype))
-        columns = self.code(torch.arange(width, device=like.device, dtype=like.dtype))
+        height, width = feature.shape[-2:]
+        # Counted by the feature itself: a traced network would keep the device of an `arange`.
+        rows = self.sine(feature.new_ones(height).cumsum(dim=0) - 1)
+        columns = self.sine(feature.new_ones(width).cumsum(dim=0) - 1)
         grid = (height, width, -1)
         codes = [rows[:, None].expand(grid), columns[None].expand(grid)]
         return torch.cat(codes, dim=-1).flatten(0, 1)
@@ -237,7 +237,7 @@ class CoordinateClassifier(nn.Module):
         tokens = TOKEN_CHANNELS * num_keypoints
         self.to_tokens = nn.Sequential(nn.Linear(in_channels, tokens), nn.BatchNorm1d(tokens))
         self.attention = GatedAttentionUnit(TOKEN_CHANNELS, num_tokens=num_keypoints)
-        self.code = SineCode(CODE_CHANNELS, CODE_TEMPERATURE)
+        self.sine = SineCode(CODE_CHANNELS, CODE_TEMPERATURE)
         self.x_proj = nn.Linear(CODE_CHANNELS, TOKEN_CHANNELS)
         self.y_proj = nn.Linear(CODE_CHANNELS, TOKEN_CHANNELS)
         # Of the error that training expects of each keypoint.
@@ -279,7 +279,7 @@ class CoordinateClassifier(nn.Module):
         for rounded, exact, place in (
             (self.x_bins, torch.linspace(-0.5, 0.5, BINS[0]), made.x_bins),
             (self.y_bins, torch.linspace(-0.5, 0.5, BINS[1]), made.y_bins),
-            (self.code.periods, _periods(CODE_CHANNELS // 2, CODE_TEMPERATURE), made.code.periods),
+            (self.sine.periods, _periods(CODE_CHANNELS // 2, CODE_TEMPERATURE), made.sine.periods),
         ):
             exact = exact.to(rounded.device)
             if torch.equal(rounded, exact.to(rounded.dtype)):
@@ -314,7 +314,7 @@ class CoordinateClassifier(nn.Module):
 
     def _probabilities(self, tokens: Tensor, proj: nn.Linear, places: Tensor) -> Tensor:
         # The product of tokens with projected codes; there are fewer tokens than codes to project.
-        logits = (tokens @ proj.weight) @ self.code(places).transpose(1, 2)
+        logits = (tokens @ proj.weight) @ self.sine(places).transpose(1, 2)
         logits = logits + (tokens @ proj.bias)[..., None]
         return logits.clamp(-MAX_LOGIT, MAX_LOGIT).softmax(dim=-1)
 

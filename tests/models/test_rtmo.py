@@ -96,7 +96,7 @@ def test_classifier_of_a_half_network_has_exact_places(dtype: torch.dtype) -> No
     made = net.to(dtype).classifier.in_float32()
     assert made.x_proj.weight.dtype == torch.float32
     assert net.classifier.x_proj.weight.dtype == dtype
-    for name in ("x_bins", "y_bins", "code.periods"):
+    for name in ("x_bins", "y_bins", "sine.periods"):
         assert torch.equal(made.get_buffer(name), exact[name])
 
 
