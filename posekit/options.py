@@ -41,6 +41,7 @@ LEAST = {
 # The most.
 MOST = {"radius": 1000, "thickness": 1000, "num_instances": 100}
 FRACTIONS = ("bbox_thr", "nms_thr", "tracking_thr")
+DETECTED = {"bbox_thr": 0.3, "nms_thr": 0.3}  # of detectors, where nothing is said
 FLAGS = (
     "black_background",
     "disable_norm_pose_2d",
@@ -59,6 +60,7 @@ OPTIONAL_FLAGS = ("flip_test", "show")
 PATHS = ("out_dir", "vis_out_dir", "pred_out_dir")
 ONLY_2D = ("black_background", "draw_heatmap", "skeleton_style")
 ONLY_3D = ("disable_rebase_keypoint", "num_instances", "use_oks_tracking")
+ONLY_BOXES = ("bboxes", "det_cat_ids", "empty", "det_interval", "pose_batch_size")
 ONLY_LIFTED = ("disable_norm_pose_2d", "lift_window")
 
 
@@ -75,8 +77,10 @@ class PredictOptions:
             lifter's window), but by name with `bboxes`, which are given in that order.
         bboxes: boxes that replace the detector's: per image or frame (n, 4) or (n, 5), xyxy in
             pixels with an optional score; for one image (n, 4) or (n, 5) itself.
-        bbox_thr: detections of a lower score are left out.
-        nms_thr: of two detections with a larger IoU the worse is left out.
+        bbox_thr: detections of a lower score are left out; None is 0.3, or the model's own
+            threshold where it finds people itself.
+        nms_thr: of two detections with a larger IoU the worse is left out; None is 0.3, or the
+            model's own threshold where it finds people itself.
         det_cat_ids: the numbers of the detector's classes to take; None for the model's own.
         empty: what to do where nobody is found: "none" gives no instance, "whole_image" takes
             the whole image as a box of score 1, as MMPose does.
@@ -125,8 +129,8 @@ class PredictOptions:
     include: str | None = None
     order: Literal["name", "natural"] | None = None
     bboxes: Any = None
-    bbox_thr: float = 0.3
-    nms_thr: float = 0.3
+    bbox_thr: float | None = None
+    nms_thr: float | None = None
     det_cat_ids: Collection[int] | int | None = None
     empty: Literal["none", "whole_image"] = "none"
     flip_test: bool | None = None
@@ -176,6 +180,8 @@ class PredictOptions:
             )
         for field in FRACTIONS:
             value = getattr(self, field)
+            if value is None and field in DETECTED:
+                continue
             if not _is_number(value) or not 0 <= value <= 1:
                 raise InputError(f"{field} must be between 0 and 1, found {value!r}")
         for field, most in MOST.items():
@@ -252,6 +258,37 @@ class PredictOptions:
             self._refuse(ONLY_3D, "applies to 3D models only")
         if not lifted:
             self._refuse(ONLY_LIFTED, "applies to models that lift 2D poses only")
+
+    def check_one_stage(self, name: str) -> None:
+        """Refuses what would have no effect with a model that finds people itself.
+
+        Args:
+            name: the model's.
+
+        Raises:
+            InputError: names the option.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ONLY_BOXES and value is not None and value is not field.default:
+                if isinstance(value, int | str) and value == field.default:
+                    continue
+                raise InputError(
+                    f"{field.name} does not apply: {name} finds people and keypoints at once, "
+                    "without boxes from elsewhere; leave it out"
+                )
+        if self.flip_test:
+            raise InputError(f"flip_test=True does not apply to {name}; leave it out")
+
+    @property
+    def detection_thresholds(self) -> tuple[float, float]:
+        """The least score of a detector's boxes, and the largest IoU of two."""
+        given = (self.bbox_thr, self.nms_thr)
+        score, iou = (
+            usual if value is None else value
+            for value, usual in zip(given, DETECTED.values(), strict=True)
+        )
+        return score, iou
 
     def _refuse(self, names: Sequence[str], why: str) -> None:
         for field in dataclasses.fields(self):

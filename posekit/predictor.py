@@ -41,11 +41,12 @@ from posekit.io.write import ResultWriter
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec, load_spec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec, load_spec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable, lift_stream
+from posekit.stages.one_stage import OneStageEstimator
 from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Tracker
 from posekit.transforms.device import place_images
@@ -151,7 +152,7 @@ class Predictor:
     Calling it gives MMPose's documented dict per image; `stream` gives a typed `PoseResult`.
 
     Args:
-        estimator: boxes -> keypoints.
+        estimator: boxes -> keypoints, or images -> people with their keypoints.
         detector: images -> boxes, or a function that makes it when it is first needed; None takes
             each image as one box.
         lifter: 2D keypoints over time -> 3D ones.
@@ -160,7 +161,7 @@ class Predictor:
 
     def __init__(
         self,
-        estimator: PoseEstimator | HandEstimator,
+        estimator: PoseEstimator | HandEstimator | OneStageEstimator,
         detector: Detector | Callable[[], Detector] | None = None,
         *,
         lifter: Lifter | None = None,
@@ -210,8 +211,10 @@ class Predictor:
         if backend is not None:
             check_backend(backend, place, number)
         spec = model.spec
-        if not isinstance(spec, PoseSpec):
+        if not isinstance(spec, PoseSpec | OneStageSpec):
             raise InputError(f"expected a 2D pose model, found {spec.name}")
+        if isinstance(spec, OneStageSpec) and detector is not None:
+            raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
@@ -237,12 +240,17 @@ class Predictor:
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
-        kind = HandEstimator if spec.keypoints_3d else PoseEstimator
+        estimator: PoseEstimator | HandEstimator | OneStageEstimator
+        if isinstance(spec, OneStageSpec):
+            estimator = OneStageEstimator(net, spec, skeleton, backend=backend)
+        else:
+            kind = HandEstimator if spec.keypoints_3d else PoseEstimator
+            estimator = kind(net, spec, skeleton, backend=backend)
         predictor = cls(
-            kind(net, spec, skeleton, backend=backend),
+            estimator,
             find if find is None or lazy_detector else find(),
             lifter=lift,
-            det_cat_ids=spec.detector_categories,
+            det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
         )
         predictor._remake = functools.partial(
             cls.from_parts,
@@ -301,6 +309,8 @@ class Predictor:
             pose3d=self.lifter is not None or isinstance(self.estimator, HandEstimator),
             lifted=self.lifter is not None,
         )
+        if isinstance(self.estimator, OneStageEstimator):
+            chosen.check_one_stage(self.estimator.spec.name)
         if chosen.draw_heatmap and not self._has_heatmaps:
             log.warning("draw_heatmap has no effect: this model has no heat maps")
         writer = ResultWriter(
@@ -420,13 +430,16 @@ class Predictor:
             # Once for both networks, where they are on a GPU.
             images = place_images([frame.image for frame in chunk], self.estimator.device)
             carried = tracks.carried(chunk[0]) if tracks is not None else None
-            if given is not None:
-                boxes = [given.of(frame.index) for frame in chunk]
-            elif carried is not None:
-                boxes = [carried]
+            if isinstance(self.estimator, OneStageEstimator):
+                boxes, poses = _at_once(self.estimator, images, options)
             else:
-                boxes = self._detect(images, options)
-            poses = self._poses(images, [box[:, :4] for box in boxes], options)
+                if given is not None:
+                    boxes = [given.of(frame.index) for frame in chunk]
+                elif carried is not None:
+                    boxes = [carried]
+                else:
+                    boxes = self._detect(images, options)
+                poses = self._poses(images, [box[:, :4] for box in boxes], options)
             for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = PoseResult(
                     keypoints=pose.keypoints,
@@ -467,14 +480,11 @@ class Predictor:
                 f"{unknown}; give other numbers, or choose another detector"
             )
         found = []
+        bbox_thr, nms_thr = options.detection_thresholds
         for image, detections in zip(
-            images, self.detector(images, score_threshold=options.bbox_thr), strict=True
+            images, self.detector(images, score_threshold=bbox_thr), strict=True
         ):
-            chosen = detections.select(
-                categories,
-                score_threshold=options.bbox_thr,
-                nms_threshold=options.nms_thr,
-            )
+            chosen = detections.select(categories, score_threshold=bbox_thr, nms_threshold=nms_thr)
             boxes = np.column_stack([chosen.boxes_xyxy, chosen.scores])
             if not len(boxes) and options.empty == "whole_image":
                 boxes = _whole(image)
@@ -495,6 +505,7 @@ class Predictor:
                 batch_size=options.pose_batch_size,
                 on_ground=not options.disable_rebase_keypoint,
             )
+        assert isinstance(self.estimator, PoseEstimator)
         return self.estimator(
             images,
             boxes,
@@ -502,6 +513,15 @@ class Predictor:
             batch_size=options.pose_batch_size,
             with_heatmap=options.draw_heatmap and self._has_heatmaps,
         )
+
+
+def _at_once(
+    estimator: OneStageEstimator, images: Sequence[np.ndarray | Tensor], options: PredictOptions
+) -> tuple[list[np.ndarray], list[Poses]]:
+    """Boxes with scores (n, 5) and poses of each image, by a model that needs no boxes."""
+    people = estimator(images, score_threshold=options.bbox_thr, nms_threshold=options.nms_thr)
+    boxes = [np.column_stack([found.boxes_xyxy, found.scores]) for found in people]
+    return boxes, [found.poses for found in people]
 
 
 class _UnderWay(NamedTuple):
@@ -550,7 +570,7 @@ class _Tracks:
 
     def __init__(
         self,
-        estimator: PoseEstimator | HandEstimator,
+        estimator: PoseEstimator | HandEstimator | OneStageEstimator,
         similarity: Literal["iou", "oks"],
         options: PredictOptions,
     ) -> None:

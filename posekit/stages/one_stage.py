@@ -14,6 +14,7 @@ from posekit.backends.files import GraphFile
 from posekit.codecs.one_stage import Cells
 from posekit.errors import InputError
 from posekit.finite import check_finite
+from posekit.models.rtmo import BOX_PADDING
 from posekit.skeleton import Skeleton
 from posekit.spec import OneStageSpec
 from posekit.stages.detect import MAX_TOGETHER, check_levels
@@ -79,6 +80,7 @@ class OneStageEstimator:
         self.run: Backend = choose_backend(net, self.input_size, backend)
         in_half = parameter.dtype in (torch.float16, torch.bfloat16)
         self.classifier = net.classifier.in_float32() if in_half else net.classifier
+        self.padding: float = BOX_PADDING
         self.pad_value: int = spec.pad_value
         self.score_threshold: float = spec.score_threshold
         self.nms_threshold: float = spec.nms_threshold
