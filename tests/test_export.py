@@ -447,3 +447,32 @@ def test_mistakes_are_named_before_weights_are_fetched(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         export(overrides)
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_one_stage_model_gives_its_people_in_a_graph(tmp_path: Path, decode: bool) -> None:
+    pytest.importorskip("onnxruntime")
+    import onnxruntime
+
+    from tests.stages.test_one_stage import make
+
+    net = make().net
+    with torch.no_grad():
+        for head in net.heads:  # boxes of similar sizes, so that rounding hardly moves them
+            head.box_pred.weight *= 0.1
+    weights, output = tmp_path / "rtmo.safetensors", tmp_path / "rtmo.onnx"
+    state = {key: value.contiguous() for key, value in net.state_dict().items()}
+    save_file(state, weights, metadata={"model": "rtmo-t_body7-416x416"})
+    arguments = [f"weights={weights}", f"output={output}", f"decode={str(decode).lower()}"]
+    assert export(["model=rtmo-t", *arguments, f"preprocess={str(decode).lower()}"]) == 0
+    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    names = [found.name for found in session.get_outputs()]
+    if not decode:
+        assert names == [f"{kind}_{i}" for kind in ("cls", "reg", "vis", "pose") for i in (0, 1)]
+        return
+    assert names == ["boxes", "scores", "keypoints", "keypoint_scores"]
+    boxes, scores, keypoints, visibility = session.run(
+        None, {"input": np.full((2, 416, 416, 3), 90, np.uint8)}
+    )
+    assert keypoints.shape == (2, 100, 17, 2) and visibility.shape == (2, 100, 17)
+    assert boxes.min() >= 0 and boxes.max() <= 416 and (np.diff(scores, axis=1) <= 0).all()

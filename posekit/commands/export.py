@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from posekit.commands.export_graph import ExportGraph
     from posekit.commands.export_samples import Samples
-    from posekit.spec import DetectorSpec, PoseSpec, Spec
+    from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec, Spec
     from posekit.stages.detect import Detector
     from posekit.stages.estimate import PoseEstimator
+    from posekit.stages.one_stage import OneStageEstimator
 
 __all__ = ["export"]
 
@@ -88,7 +89,7 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
 class _Job:
     """What is written, checked."""
 
-    spec: PoseSpec | DetectorSpec
+    spec: PoseSpec | OneStageSpec | DetectorSpec
     output: Path
     format: str
     dtype: str
@@ -104,6 +105,10 @@ class _Job:
     @property
     def is_detector(self) -> bool:
         return hasattr(self.spec, "classes")
+
+    @property
+    def is_one_stage(self) -> bool:
+        return hasattr(self.spec, "score_threshold")
 
     @property
     def precision(self) -> str:
@@ -134,10 +139,10 @@ def _checked_job(values: Mapping[str, Any]) -> _Job:
     if output.is_dir():
         raise InputError(f"output is a folder: {output}; name a file in it")
     codec = spec.codec.name
-    if values["decode"] and part == "model" and codec != "SimCC":
+    if values["decode"] and part == "model" and codec not in ("SimCC", "PersonCells"):
         raise InputError(
-            f"decode=true is for SimCC models and detectors; the refinement of {codec} is not "
-            "part of a graph: take decode=false"
+            "decode=true is for SimCC models, one-stage models and detectors; the refinement of "
+            f"{codec} is not part of a graph: take decode=false"
         )
     for package in {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}.get(kind, ()):
         _require(package, "onnxruntime" if kind == "onnx" else "openvino")
@@ -228,19 +233,23 @@ def _export(job: _Job, images: list[np.ndarray], values: Mapping[str, Any]) -> d
 
 def _network(
     job: _Job, values: Mapping[str, Any]
-) -> tuple[PoseEstimator | Detector, Callable[[], Detector] | None]:
+) -> tuple[PoseEstimator | OneStageEstimator | Detector, Callable[[], Detector] | None]:
     """What is exported, and what makes the detector that finds people for it."""
     from posekit.skeleton import load_skeleton
-    from posekit.spec import PoseSpec
+    from posekit.spec import DetectorSpec, OneStageSpec
     from posekit.stages.detect import Detector
     from posekit.stages.estimate import PoseEstimator
+    from posekit.stages.one_stage import OneStageEstimator
 
     search = [Path(folder) for folder in values["search"]]
     weights, of_detector = values["weights"], values["detector_weights"]
     net = _load(job.spec, weights, search)
-    if not isinstance(job.spec, PoseSpec):
+    if isinstance(job.spec, DetectorSpec):
         return Detector(net, job.spec), None
-    network = PoseEstimator(net, job.spec, load_skeleton(job.spec.keypoints, search=search))
+    skeleton = load_skeleton(job.spec.keypoints, search=search)
+    if isinstance(job.spec, OneStageSpec):
+        return OneStageEstimator(net, job.spec, skeleton), None
+    network = PoseEstimator(net, job.spec, skeleton)
     detector = read_specs(values).detector
     if detector is None:
         return network, None
@@ -262,7 +271,7 @@ def _load(
 
 def _description(job: _Job, graph: ExportGraph) -> dict[str, Any]:
     """What someone who runs the file needs to know; it also lies in the file itself."""
-    from posekit.spec import PoseSpec, plain
+    from posekit.spec import OneStageSpec, PoseSpec, plain
     from posekit.stages.detect import Detector
 
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
@@ -285,6 +294,9 @@ def _description(job: _Job, graph: ExportGraph) -> dict[str, Any]:
     }
     if isinstance(network, Detector):
         return {**found, "classes": list(network.classes)}
+    if isinstance(job.spec, OneStageSpec):
+        letterbox = {"place": "middle", "pad_value": job.spec.pad_value}
+        return {**found, "letterbox": letterbox, "keypoints": list(network.skeleton.names)}
     assert isinstance(job.spec, PoseSpec)
     crop = {"padding": job.spec.padding, "udp": job.spec.udp}
     return {**found, "crop": crop, "keypoints": list(network.skeleton.names)}
@@ -416,7 +428,9 @@ def _write_onnx(
 def _compare(job: _Job, graph: ExportGraph, crops: np.ndarray, run: Runner) -> dict[str, Any]:
     """Distances between the points of the network and those of the file, one crop at a time."""
     distance = _keypoint_distances
-    if job.is_detector:
+    if job.is_one_stage:
+        distance = _people_distances
+    elif job.is_detector:
         distance = _detection_distances if job.decode else _cell_distances
     distances, score_differences = [], []
     # One by one and, for the batch to be seen to be free, three at once.
@@ -450,6 +464,27 @@ def _keypoint_distances(
     if not graph.decode:
         outputs = network.codec.decode(_nested(outputs, eager))
     found, found_scores = outputs[:2]
+    return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
+
+
+def _people_distances(
+    graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the keypoints of a one-stage model's best cells, or of the people that it finds."""
+    from posekit.commands.export_people import best_people, distances
+    from posekit.stages.one_stage import OneStageEstimator
+
+    network = graph.network
+    assert isinstance(network, OneStageEstimator)
+    if graph.decode:
+        return distances(network, crops, outputs)
+    eager = _eager(network, crops)
+    (expected, scores), (found, found_scores) = (
+        (keypoints.numpy(), scores.numpy())
+        for keypoints, scores in (
+            best_people(network, of, eager) for of in (eager, _nested(outputs, eager))
+        )
+    )
     return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
 
 
@@ -495,7 +530,7 @@ def _detection_distances(
     return np.concatenate(distances), np.concatenate(differences)
 
 
-def _eager(network: PoseEstimator | Detector, crops: np.ndarray) -> Any:
+def _eager(network: PoseEstimator | OneStageEstimator | Detector, crops: np.ndarray) -> Any:
     """The network's own raw outputs for crops (n, h, w, 3), BGR, uint8."""
     return _without_gradients(network.net, network.normalize(crops))
 

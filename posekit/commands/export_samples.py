@@ -13,6 +13,7 @@ from posekit.datasets.synthetic import generate_scene
 from posekit.errors import DownloadError, first_line
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.one_stage import OneStageEstimator, letterbox_cs
 from posekit.transforms.image import letterbox
 
 __all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "take_samples"]
@@ -32,7 +33,7 @@ class Samples(NamedTuple):
         compared: (n, h, w, 3), BGR, uint8, up to 16.
         calibrating: others, up to 64; the same where there is only one.
         inputs: what they are of.
-        boxes: where the crops' boxes are from; None of a detector.
+        boxes: where the crops' boxes are from; None of a detector and a one-stage model.
     """
 
     compared: np.ndarray
@@ -42,7 +43,7 @@ class Samples(NamedTuple):
 
 
 def take_samples(
-    network: PoseEstimator | Detector,
+    network: PoseEstimator | OneStageEstimator | Detector,
     images: Sequence[np.ndarray],
     *,
     find: Callable[[], Detector] | None = None,
@@ -68,6 +69,10 @@ def take_samples(
         inputs, source = "drawn people", "labels"
     if isinstance(network, Detector):
         samples, source = _letterboxed(network, images), None
+    elif isinstance(network, OneStageEstimator):
+        images, source = images[: MAX_COMPARED + MAX_CALIBRATING], None
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        samples = np.asarray(network.letterbox(images, *letterbox_cs(sizes, network.input_size)))
     else:
         samples = _crops(network, images, boxes)
     numbers = np.arange(len(samples))
