@@ -267,6 +267,8 @@ def _parts(
 
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """
+    from posekit.spec import PoseSpec
+
     specs = read_specs(config)
     parts = {}
     if (spec := specs.detector) is not None:
@@ -275,8 +277,10 @@ def _parts(
         net = _network(config, spec, weights, key).to(device, dtype)
         parts["detector"] = _Part(spec, net, [1], temporary if weights is None else None)
     if (model := specs.model) is not None:
-        if model.keypoints_3d:
-            raise InputError(f"{model.name} is not measured: expected a 2D model or a detector")
+        if not isinstance(model, PoseSpec) or model.keypoints_3d:
+            raise InputError(
+                f"{model.name} is not measured: expected a top-down 2D model or a detector"
+            )
         weights = config["weights"]
         net = _network(config, model, weights, "weights").to(device, dtype)
         cache = temporary if weights is None else None

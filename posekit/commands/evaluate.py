@@ -192,10 +192,16 @@ def _evaluate_pose(config: Mapping[str, Any], specs: Specs, search: Sequence[Pat
         predict_dataset,
     )
     from posekit.skeleton import load_skeleton
+    from posekit.spec import OneStageSpec
     from posekit.stages.estimate import PoseEstimator
 
     model = specs.model
     assert model is not None
+    if isinstance(model, OneStageSpec):
+        raise InputError(
+            f"{model.name} finds people itself: there is no evaluation of such models here; "
+            "posekit predict writes what it finds"
+        )
     if model.keypoints_3d:
         raise InputError(
             f"{model.name} gives 3D poses from images: there is no evaluation of these here"
@@ -309,7 +315,7 @@ def _boxes(
                 detector,
                 source,
                 skeleton,
-                classes=specs.model.detector_categories if specs.model else (0,),
+                classes=getattr(specs.model, "detector_categories", (0,)),
                 score_threshold=least,
                 nms_threshold=config["nms_thr"],
                 on_image=bar.update,
