@@ -185,14 +185,14 @@ def inference_topdown(
 
 
 def inference_bottomup(model: Any, img: str | Path | np.ndarray) -> list[PoseDataSample]:
-    """There is nothing to infer: posekit has no bottom-up models.
+    """There is nothing to infer: posekit has no bottom-up models that `init_model` takes.
 
     Raises:
         InputError: always; says what to use.
     """
     raise InputError(
-        "posekit has no bottom-up models: init_model and inference_topdown, or MMPoseInferencer, "
-        "find the people first"
+        "posekit has no bottom-up models: init_model and inference_topdown find the people first, "
+        "and MMPoseInferencer('rtmo') finds people and keypoints at once"
     )
 
 

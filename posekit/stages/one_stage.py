@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -79,7 +79,8 @@ class OneStageEstimator:
         self.input_size: tuple[int, int] = spec.input_size
         self.run: Backend = choose_backend(net, self.input_size, backend)
         in_half = parameter.dtype in (torch.float16, torch.bfloat16)
-        self.classifier = net.classifier.in_float32() if in_half else net.classifier
+        classifier: Any = net.classifier
+        self.classifier: Callable[..., Tensor] = classifier.in_float32() if in_half else classifier
         self.padding: float = BOX_PADDING
         self.pad_value: int = spec.pad_value
         self.score_threshold: float = spec.score_threshold
@@ -155,7 +156,8 @@ class OneStageEstimator:
             owners = np.arange(len(tensors))
             return crop_batch(tensors, owners, matrices, self.input_size, pad_value=self.pad_value)
         batch = np.empty((len(images), height, width, 3), np.uint8)
-        for image, matrix, out in zip(images, matrices, batch, strict=True):
+        arrays = [image for image in images if isinstance(image, np.ndarray)]
+        for image, matrix, out in zip(arrays, matrices, batch, strict=True):
             crop(image, matrix, out, pad_value=self.pad_value)
         return batch
 
