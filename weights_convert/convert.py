@@ -19,7 +19,7 @@ from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.spec import load_spec
-from weights_convert import motionbert, openmmlab, transformers, vitpose
+from weights_convert import motionbert, openmmlab, transformers, vitpose, yolox
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
@@ -39,6 +39,7 @@ LAYOUTS = {
     "transformers": transformers.RULES,
     "vitpose": vitpose.RULES,
     "motionbert": motionbert.RULES,
+    "yolox": yolox.RULES,
 }
 # Of the network's own names.
 OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
@@ -46,6 +47,7 @@ OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
 PREPARE: dict[str, Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]] = {
     "transformers": transformers.prepare,
     "vitpose": vitpose.prepare,
+    "yolox": yolox.prepare,
 }
 
 
