@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import select_device
-from posekit.config import Located, choose_parts
+from posekit.config import Located, choose_parts, find_checkpoint
 from posekit.drawing.overlay import draw_heatmap, draw_pose
 from posekit.drawing.plot3d import MAX_PLOT, MIN_PLOT, Limits, beside, draw_pose3d, fit_limits
 from posekit.drawing.window import Window
@@ -145,6 +145,13 @@ class Part(NamedTuple):
     key: str = "weights="
 
 
+def _licenses(parts: Iterable[Part]) -> dict[str, str]:
+    """Of published weights; nothing is known of a user's own."""
+    published = (part.spec.name for part in parts if part.weights in (None, "published"))
+    rows = filter(None, map(find_checkpoint, published))
+    return {row.name: row.license for row in rows}
+
+
 class Predictor:
     """Finds poses in images and videos. `posekit.load` makes one.
 
@@ -156,6 +163,10 @@ class Predictor:
             each image as one box.
         lifter: 2D keypoints over time -> 3D ones.
         det_cat_ids: the detector's classes that the model is for.
+
+    Attributes:
+        licenses: of the published weights that it uses, by their models' names; of others, which
+            were given as `weights=`, nothing is known.
     """
 
     def __init__(
@@ -169,6 +180,8 @@ class Predictor:
         self.estimator = estimator
         self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
+        # Model -> licence of its weights, of those that are the published ones.
+        self.licenses: dict[str, str] = {}
         self._detector = detector
         self._loading = threading.Lock()  # one thread loads the detector
         self._process = os.getpid()
@@ -244,6 +257,7 @@ class Predictor:
             lifter=lift,
             det_cat_ids=spec.detector_categories,
         )
+        predictor.licenses = _licenses(filter(None, (model, detector, lifter)))
         predictor._remake = functools.partial(
             cls.from_parts,
             model,

@@ -14,8 +14,8 @@ import pytest
 
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Metric, Source, not_here, read_table
-from posekit.commands.models import input_size, markdown_page
-from posekit.config import CONF_DIR, GROUPS, PACKAGED, resolve_name
+from posekit.commands.models import markdown_page
+from posekit.config import CONF_DIR, GROUPS, PACKAGED, input_size, resolve_name
 from posekit.errors import InputError, UnknownModelError
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
 from weights_convert.openmmlab import RULES
