@@ -21,8 +21,8 @@ from posekit.skeleton import Skeleton, load_skeleton, skeleton_names
 
 TABLE = Path(__file__).parent.parent / "tests" / "data" / "official_skeletons.json"
 
-# A skeleton that has the name of an official description, and is another thing on purpose.
-OWN = ("coco_aic",)
+# Skeletons of which there is no official description, or another thing of that name.
+OWN = ("apt36k", "coco_25", "coco_aic")
 
 # Where a skeleton differs on purpose: (name, field): why.
 EXCEPTIONS = {

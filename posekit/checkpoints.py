@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 from posekit.errors import InputError
 from posekit.files import CONF_DIR
 
-__all__ = ["CHECKPOINTS", "Checkpoint", "Metric", "NotHere", "Source", "not_here", "read_table"]
+__all__ = [
+    "CHECKPOINTS",
+    "Checkpoint",
+    "Elsewhere",
+    "Metric",
+    "NotHere",
+    "Source",
+    "elsewhere",
+    "not_here",
+    "read_table",
+]
 
 # What a location without a scheme is relative to, and the licence of what lies there.
 OPENMMLAB = "https://download.openmmlab.com/"
@@ -105,6 +115,21 @@ class NotHere:
     configs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Models of another program, or a family of models.
+
+    Attributes:
+        pattern: of their names, as `fnmatch` has it.
+        program: whose they are.
+        nearest: the public name of the model that comes nearest.
+    """
+
+    pattern: str
+    program: str
+    nearest: str
+
+
 if TYPE_CHECKING:
     CHECKPOINTS: tuple[Checkpoint, ...]
     """Every row, by task."""
@@ -134,6 +159,14 @@ def not_here() -> tuple[NotHere, ...]:
         for family, values in _sections(CONF_DIR / "not_here.ini").items()
         for nearest, configs in values.items()
     )
+
+
+def elsewhere() -> dict[str, tuple[Elsewhere, ...]]:
+    """What other programs have, of "pose" and "detection": `conf/elsewhere.ini`."""
+    return {
+        kind: tuple(Elsewhere(pattern, *_parts(value, ", ")) for pattern, value in values.items())
+        for kind, values in _sections(CONF_DIR / "elsewhere.ini").items()
+    }
 
 
 def _read_file(path: Path) -> list[Checkpoint]:

@@ -203,6 +203,11 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the models")
     models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
+    models.add_argument("--task", help="only of a task, such as body or detection")
+    models.add_argument("--keypoints", help="only of a skeleton, such as coco or halpe26")
+    models.add_argument("--size", help="only of an input of that height and width: 256x192")
+    models.add_argument("--max-params", type=float, help="only up to so many million parameters")
+    models.add_argument("--licence", "--license", dest="license", help="only of that licence")
     models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
     models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
     models.set_defaults(run=_models)
@@ -265,14 +270,20 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from posekit.commands.models import markdown_page, print_aliases, print_models
+    from posekit.commands.models import find_models, markdown_page, print_aliases, print_models
 
-    if arguments.show_alias:
-        print_aliases()
-    elif arguments.markdown:
+    keys = ("task", "keypoints", "size", "max_params", "license")
+    wanted = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
+    if arguments.markdown:
+        if arguments.text or wanted:
+            raise InputError("--markdown is the page of all models; leave out what chooses some")
         print(markdown_page(), end="")
+        return 0
+    rows = find_models(arguments.text, **wanted)
+    if arguments.show_alias:
+        print_aliases(rows)
     else:
-        print_models(arguments.text)
+        print_models(rows)
     return 0
 
 

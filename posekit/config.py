@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
@@ -21,13 +23,16 @@ __all__ = [
     "NO_DETECTOR",
     "PACKAGED",
     "config_path",
+    "elsewhere_error",
     "find_checkpoint",
+    "input_size",
     "list_models",
     "model_names",
     "nearest",
     "nearest_keys",
     "read_config",
     "resolve_name",
+    "select_models",
 ]
 
 GROUPS = ("model", "detector", "lifter")
@@ -52,21 +57,83 @@ def model_names(search: Sequence[Path] = ()) -> list[str]:
     return sorted({path.stem for path in _config_files(search)})
 
 
-def list_models(task: str | None = None) -> list[str]:
-    """Public names of the published models.
+def list_models(
+    task: str | None = None,
+    *,
+    keypoints: str | None = None,
+    size: str | None = None,
+    max_params: float | None = None,
+    license: str | None = None,
+) -> list[str]:
+    """Public names of the published models, of those that have all that is asked for.
 
     Args:
-        task: only those of a task, such as "body", "wholebody", "face", "hand", "animal",
-            "fashion" or "detection".
+        task: such as "body", "wholebody", "face", "hand", "animal", "fashion" or "detection".
+        keypoints: the skeleton, a name of `conf/keypoints/` such as "coco" or "halpe26".
+        size: height x width of the input, such as "256x192" or "640x640".
+        max_params: most parameters, in millions.
+        license: of the weights, such as "Apache-2.0".
 
     Raises:
-        InputError: no model has that task.
+        InputError: no model has that task, skeleton, size or licence.
     """
-    rows = checkpoints.CHECKPOINTS
-    tasks = sorted({row.task for row in rows})
-    if task is not None and task not in tasks:
-        raise InputError(f"no model has the task '{task}'; tasks are {', '.join(tasks)}")
-    return sorted(row.name for row in rows if task in (None, row.task))
+    return sorted(
+        row.name
+        for row in select_models(
+            task, keypoints=keypoints, size=size, max_params=max_params, license=license
+        )
+    )
+
+
+def select_models(
+    task: str | None = None,
+    *,
+    keypoints: str | None = None,
+    size: str | None = None,
+    max_params: float | None = None,
+    license: str | None = None,
+) -> list[Checkpoint]:
+    """As `list_models`, the rows in the table's order."""
+
+    rows = list(checkpoints.CHECKPOINTS)
+    chosen = rows
+    filters: tuple[tuple[str, str | None, Callable[[Checkpoint], str]], ...] = (
+        ("task", task, lambda row: row.task),
+        ("skeleton", keypoints, lambda row: read_config(row.name).get("keypoints", "")),
+        ("input size", size, lambda row: input_size(row.name)),
+        ("licence", license, lambda row: row.license),
+    )
+    for what, wanted, of_row in filters:
+        if wanted is None:
+            continue
+        values = {row.name: of_row(row) for row in rows}
+        if _plain(wanted) not in map(_plain, values.values()):
+            known = ", ".join(sorted(set(filter(None, values.values()))))
+            raise InputError(f"no model has the {what} '{wanted}'; there are {known}")
+        chosen = [row for row in chosen if _plain(values[row.name]) == _plain(wanted)]
+    if max_params is not None:
+        chosen = [row for row in chosen if (row.parameters or 0.0) <= max_params]
+    return chosen
+
+
+def _plain(text: str) -> str:
+    """`256X192`, `256 x 192` and `256x192` are one, and `640` is 640x640."""
+    plain = re.sub(r"[\s_]+", "-", text.strip().lower().replace(" x ", "x"))
+    return f"{plain}x{plain}" if plain.isdigit() else plain
+
+
+def input_size(name: str) -> str:
+    """Height x width of a model's input, or the frames that it takes.
+
+    Of the name where that says it: to read every YAML would take longer than all the rest.
+    """
+    if found := re.search(r"-(\d+)(?:x(\d+))?$", name):
+        return f"{found[1]}x{found[2] or found[1]}"
+    config = read_config(name)
+    if "input_size" not in config:
+        return f"{config['net']['max_frames']} frames"
+    width, height = config["input_size"]
+    return f"{height}x{width}"
 
 
 def _config_files(search: Sequence[Path]) -> Iterator[Path]:
@@ -163,11 +230,32 @@ def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> Un
                 f"'{name}' is a model of OpenMMLab that posekit has not ({missing.family}); "
                 f"the nearest that is here is {missing.nearest}"
             )
+    if error := elsewhere_error(name, detector=detector):
+        return error
     if detector:
         return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])
     hint = f"; did you mean {', '.join(candidates)}?" if candidates else "."
     return UnknownModelError(f"unknown model '{name}'{hint} `posekit models` lists all of them")
+
+
+# What programs write behind a model's name.
+_SUFFIX = re.compile(r"\.(pt|pth|py|ya?ml|onnx|engine|torchscript|tflite|task|safetensors)$")
+
+
+def elsewhere_error(name: str, *, detector: bool) -> UnknownModelError | None:
+    """Says what comes nearest to a model of another program; None for any other name."""
+    plain = _SUFFIX.sub("", PureWindowsPath(name.strip().lower()).name)
+    plain = re.sub(r"[\s_]+", "-", plain)
+    tables = checkpoints.elsewhere()
+    kinds = ("detection", "pose") if detector else ("pose", "detection")
+    for other in (other for kind in kinds for other in tables[kind]):
+        if fnmatchcase(plain, other.pattern):
+            return UnknownModelError(
+                f"unknown {'detector' if detector else 'model'} '{name}' ({other.program}); use "
+                f"{other.nearest}, the nearest that is here. `posekit models` lists all of them"
+            )
+    return None
 
 
 def _unknown_detector(name: str, search: Sequence[Path]) -> UnknownModelError:

@@ -10,7 +10,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from posekit.config import GROUPS, NO_DETECTOR, config_path, model_names, read_config, resolve_name
+from posekit.config import (
+    GROUPS,
+    NO_DETECTOR,
+    config_path,
+    elsewhere_error,
+    model_names,
+    read_config,
+    resolve_name,
+)
 from posekit.errors import InputError, UnknownModelError
 from posekit.files import cache_dir
 from posekit.foreign.description import Description
@@ -136,6 +144,8 @@ def locate(
         return _of_config(path, path.stat().st_mtime_ns, tuple(search), tuple(foreign))
     if isinstance(name, str) and name.endswith((".yaml", ".yml")):
         path = Path(name)
+        if not path.is_file() and (error := elsewhere_error(name, detector=detector)):
+            raise error
         if not path.is_file() or path.parent.name not in GROUPS or path.suffix != ".yaml":
             raise InputError(
                 f"expected the path <folder>/model/<name>.yaml of an existing file, found {path}"

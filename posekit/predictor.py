@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from posekit.backends import check_backend
 from posekit.build import select_device
+from posekit.config import find_checkpoint
 from posekit.declared import document, takes
 from posekit.drawing.drawer import Drawer
 from posekit.drawing.window import Window
@@ -107,6 +108,13 @@ def load(
     )
 
 
+def _licenses(parts: Iterable[Part]) -> dict[str, str]:
+    """Of published weights; nothing is known of a user's own."""
+    published = (part.spec.name for part in parts if part.weights in (None, "published"))
+    rows = filter(None, map(find_checkpoint, published))
+    return {row.name: row.license for row in rows}
+
+
 class Predictor:
     """Finds poses in images and videos. `posekit.load` makes one.
 
@@ -118,6 +126,10 @@ class Predictor:
             each image as one box.
         lifter: 2D keypoints over time -> 3D ones.
         det_cat_ids: the detector's classes that the model is for.
+
+    Attributes:
+        licenses: of the published weights that it uses, by their models' names; of others, which
+            were given as `weights=`, nothing is known.
     """
 
     def __init__(
@@ -131,6 +143,8 @@ class Predictor:
         self.estimator = estimator
         self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
+        # Model -> licence of its weights, of those that are the published ones.
+        self.licenses: dict[str, str] = {}
         self._detector = detector
         self._loading = threading.Lock()  # one thread loads the detector
         self._process = os.getpid()
@@ -202,6 +216,7 @@ class Predictor:
             lifter=lift,
             det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
         )
+        predictor.licenses = _licenses(filter(None, (model, detector, lifter)))
         predictor._remake = functools.partial(
             cls.from_parts,
             parts,

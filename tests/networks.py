@@ -22,6 +22,9 @@ from posekit.spec import load_spec
 from tests.seeded import seeded_image_batch, seeded_state_dict, uniform
 from weights_convert import convert_state_dict
 
+# What programs of other authors gave, measured as the shared reference numbers were.
+LAYOUTS = Path(__file__).parent / "data" / "layouts"
+
 # Largest differences, in units of the output's standard deviation.
 TOLERANCE = 1e-6  # of outputs that the reference computed in float64
 # Of outputs that it has in float32 only. What is measured is its own rounding, 2.3e-4 at most: a

@@ -219,6 +219,19 @@ def test_models_can_be_searched(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "nothing like it"]) == 1
 
 
+def test_models_can_be_filtered(capsys: pytest.CaptureFixture[str]) -> None:
+    filters = ["--task", "body", "--max-params", "10", "--licence", "apache-2.0"]
+    assert main(["models", *filters, "--keypoints", "coco", "--size", "256x192"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert any(line.startswith("rtmpose-s_body8-256x192 ") for line in lines)
+    assert not any(line.startswith(("rtmpose-m", "vitpose")) for line in lines)
+    assert main(["models", "hrnet", *filters]) == 1
+    assert "no model matches 'hrnet' --task body --max-params 10.0" in capsys.readouterr().err
+    assert main(["models", "--task", "body", "--show-alias"]) == 0
+    assert "dwpose" not in capsys.readouterr().out
+    assert main(["models", "--task", "body", "--markdown"]) == 1
+
+
 def test_show_alias(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--show-alias"]) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("human "))

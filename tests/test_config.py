@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from posekit.checkpoints import CHECKPOINTS, elsewhere
 from posekit.config import (
     config_path,
+    find_checkpoint,
     list_models,
     nearest,
     nearest_keys,
@@ -104,10 +106,17 @@ def test_detectors_by_mmdetections_names(prefix: str, config: str, name: str) ->
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("demo/mmdetection_cfg/faster_rcnn_r50_fpn_coco.py", "rtmdet-m_person-640 for people"),
-        ("cascade_rcnn_x101_64x4d_fpn_1class", "rtmdet-m_person-640 for people"),
-        ("rtmdet-ins_m_8xb32-300e_coco", "nearest that is here is rtmdet-m_coco-640"),
-        ("yolov3_d53_320_273e_coco", "did you mean yolox_"),
+        ("demo/mmdetection_cfg/faster_rcnn_r50_fpn_coco.py", "use rtmdet-m_person-640"),
+        ("faster_rcnn_r50_fpn_coco", "use rtmdet-m_person-640"),
+        ("C:\\mmdet\\faster-rcnn_r101_fpn_1x_coco.py", "use rtmdet-m_person-640"),
+        ("cascade_rcnn_x101_64x4d_fpn_1class", "use rtmdet-m_person-640"),
+        ("rtmdet-ins_m_8xb32-300e_coco", "the nearest that is here is rtmdet-m_coco-640"),
+        ("yolov3_d53_320_273e_coco", "use rtmdet-m_person-640"),
+        ("yolov8n.pt", "use rtmdet-nano_person-320"),
+        ("yolo11x", "use rtmdet-m_person-640"),
+        ("mediapipe", "use rtmdet-nano_person-320"),
+        ("yolox-ss", "did you mean yolox-s, "),
+        ("rtmdet_m_8xb32-300e_cocoo", "did you mean rtmdet_m_8xb32-300e_coco, .* for people"),
         ("humann", "did you mean human"),
     ],
 )
@@ -115,6 +124,49 @@ def test_an_unknown_detector_has_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(UnknownModelError, match=hint) as caught:
         resolve_name(name, detector=True)
     assert "rtmpose" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "model"),
+    [
+        ("yolov8n-pose", "Ultralytics", "rtmpose-t_body8-256x192"),
+        ("yolov8n-pose.pt", "Ultralytics", "rtmpose-t_body8-256x192"),
+        ("models/yolo11x-pose.engine", "Ultralytics", "rtmpose-x_body8-384x288"),
+        ("YOLO11m-pose", "Ultralytics", "rtmpose-m_body8-256x192"),
+        ("openpose", "OpenPose", "rtmpose-m_body8-halpe26-256x192"),
+        ("mediapipe", "MediaPipe", "rtmpose-s_body8-halpe26-256x192"),
+        ("MediaPipe Hands", "MediaPipe", "rtmpose-m_hand5-256x256"),
+        ("blazepose", "MediaPipe", "rtmpose-s_body8-halpe26-256x192"),
+        ("movenet_lightning", "TensorFlow", "rtmpose-t_body8-256x192"),
+        ("alphapose", "AlphaPose", "rtmpose-m_body8-halpe26-256x192"),
+        ("detectron2 keypoint rcnn", "detectron2", "rtmpose-m_coco-256x192"),
+        ("COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml", "detectron2", "rtmpose-m_coco-256x192"),
+        ("hrnet", "HRNet", "hrnet-w32_coco-256x192"),
+        ("rtmpose", "RTMPose", "rtmpose-m_body8-256x192"),
+        ("sapiens_1b", "Sapiens", "rtmw-l_cocktail14-384x288"),
+        ("faster_rcnn_r50_fpn_coco", "R-CNN", "rtmdet-m_person-640"),
+    ],
+)
+def test_a_name_of_another_program_has_the_nearest(name: str, program: str, model: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        locate(name)
+    assert str(caught.value) == (
+        f"unknown model '{name}' ({program}); use {model}, the nearest that is here. "
+        "`posekit models` lists all of them"
+    )
+
+
+def test_what_other_programs_have_leads_to_models_of_the_kind() -> None:
+    tasks = {row.name: row.task for row in CHECKPOINTS}
+    tables = elsewhere()
+    assert {tasks[other.nearest] for other in tables["detection"]} == {"detection"}
+    assert "detection" not in {tasks[other.nearest] for other in tables["pose"]}
+
+
+def test_names_of_other_programs_hide_no_name() -> None:
+    for row in CHECKPOINTS:
+        for name in (row.name, *row.configs, *row.aliases):
+            assert locate(name).name == row.name
 
 
 def test_animals_are_cocos() -> None:
@@ -144,8 +196,46 @@ def test_models_by_task() -> None:
     assert "rtmpose-m_body8-256x192" in list_models("body")
     assert "rtmpose-m_body8-256x192" not in list_models("detection")
     assert set(list_models("face")) < set(list_models())
-    with pytest.raises(InputError, match="tasks are animal, body"):
+    with pytest.raises(InputError, match="no model has the task 'bodies'; there are animal, body"):
         list_models("bodies")
+
+
+def test_models_by_several_properties() -> None:
+    found = list_models(
+        "body", keypoints="coco", size="256x192", max_params=4, license="apache-2.0"
+    )
+    assert {"rtmpose-t_body8-256x192", "rtmpose-t_coco-256x192"} <= set(found)
+    for name in found:
+        row = find_checkpoint(name)
+        assert row.task == "body" and row.parameters <= 4
+        assert read_config(name)["keypoints"] == "coco"
+        assert read_config(name)["input_size"] == [192, 256]
+    assert list_models("body", max_params=0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"size": "416"}, {"size": "416X416"}),
+        ({"keypoints": "coco-wholebody"}, {"keypoints": "COCO_WholeBody"}),
+        ({"task": "hand_3d"}, {"task": "hand 3d"}),
+    ],
+)
+def test_a_property_is_found_in_any_spelling(one: dict[str, str], other: dict[str, str]) -> None:
+    assert list_models(**one) == list_models(**other) != []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"keypoints": "coco18"}, "no model has the skeleton 'coco18'; there are 300w, "),
+        ({"size": "100x100"}, "no model has the input size '100x100'; there are 160x160, "),
+        ({"license": "MIT"}, "no model has the licence 'MIT'; there are Apache-2.0"),
+    ],
+)
+def test_a_property_that_no_model_has(wanted: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list_models(**wanted)
 
 
 def test_what_a_caller_does_to_a_description_stays_with_the_caller() -> None:

@@ -22,6 +22,7 @@ import pytest
 import torch
 
 import posekit
+from posekit.config import PACKAGED
 from posekit.drawing.drawer import Drawer, Look
 from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
 from posekit.io import Clip, Frame
@@ -45,6 +46,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("POSEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("HF_HUB_OFFLINE", "1")
         yield
+
+
+def test_licences_are_those_of_published_weights() -> None:
+    demo = posekit.load("demo", device="cpu")
+    assert demo.licenses == {
+        "rtmpose-n_drawn-192x128": "Apache-2.0",
+        "rtmdet-nano_drawn-256": "Apache-2.0",
+    }
+    own = posekit.load(
+        "demo", weights=PACKAGED / "rtmpose-n_drawn-192x128.safetensors", detector="none"
+    )
+    assert own.licenses == {}
 
 
 def test_results_do_not_depend_on_batch_sizes(human: posekit.Predictor, shared: Path) -> None:

@@ -19,10 +19,11 @@ from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.files import replacing
 from posekit.spec import load_spec
-from weights_convert import motionbert, openmmlab, transformers, vitpose
+from weights_convert import motionbert, openmmlab, transformers, vitpose, yolox
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
+from weights_convert.experts import note_on_expert
 from weights_convert.onnx import is_onnx, read_onnx
 from weights_convert.reader import Checkpoint, read_checkpoint
 from weights_convert.version import CONVERTER_VERSION
@@ -38,13 +39,15 @@ LAYOUTS = {
     "transformers": transformers.RULES,
     "vitpose": vitpose.RULES,
     "motionbert": motionbert.RULES,
+    "yolox": yolox.RULES,
 }
 # Of the network's own names.
 OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
 # What renaming cannot do, done before it.
-PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
+PREPARE: dict[str, Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]] = {
     "transformers": transformers.prepare,
     "vitpose": vitpose.prepare,
+    "yolox": yolox.prepare,
 }
 
 
@@ -106,6 +109,8 @@ def _fit(source: Path, found: Checkpoint, net: nn.Module) -> dict[str, Tensor]:
             for match in _matches(view.entries, net):
                 if not match.problems:
                     _tell_choice(source, place, list(found.states), view)
+                    if note := note_on_expert(view.entries, net):
+                        log.warning("%s %s", source, note)
                     return match.state(net)
                 if closest is None or match.misses < closest.misses:
                     closest = match
@@ -117,7 +122,7 @@ def _matches(entries: Mapping[str, Tensor], net: nn.Module) -> Iterator[_Match]:
     """The entries in each layout that they may have; the network's own comes first."""
     yield _matched(entries, OWN, net)
     for layout in _layouts_of(net):
-        prepared = PREPARE[layout](entries) if layout in PREPARE else entries
+        prepared = PREPARE[layout](entries, net) if layout in PREPARE else entries
         yield _matched(prepared, LAYOUTS[layout][type(net).__name__], net)
 
 
@@ -166,7 +171,7 @@ def convert_state_dict(
             f"no rules convert layout '{layout}' to {family}; known ones: {known or 'none'}"
         ) from None
     if layout in PREPARE:
-        state = PREPARE[layout](state)
+        state = PREPARE[layout](state, net)
     return apply_rules(state, rules, net)
 
 

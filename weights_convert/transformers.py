@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from weights_convert.experts import expert_of, fold_expert
 from weights_convert.openmmlab import Rule
 from weights_convert.vitpose import fold_class_position
 
@@ -42,11 +43,12 @@ _VITPOSE: tuple[Rule, ...] = (
 RULES: dict[str, tuple[Rule, ...]] = {"ViTPose": _VITPOSE}
 
 
-def prepare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Joins queries, keys and values of each layer, and folds the class token's position.
+def prepare(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """Joins queries, keys and values of each layer, and folds expert and class token's position.
 
     An entry without its two companions stays as it is, so that it is reported by name.
     """
+    state = fold_expert(state, expert_of(net))
     prepared: dict[str, Tensor] = {}
     for key, value in state.items():
         match = _PROJECTION.fullmatch(key)

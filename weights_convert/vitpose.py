@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from weights_convert.experts import expert_of, fold_expert
 from weights_convert.openmmlab import Rule
 
 __all__ = ["RULES", "fold_class_position", "prepare"]
@@ -25,9 +26,9 @@ _VITPOSE: tuple[Rule, ...] = (
 RULES: dict[str, tuple[Rule, ...]] = {"ViTPose": _VITPOSE}
 
 
-def prepare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Folds the class token's position into the others."""
-    return fold_class_position(state, "backbone.pos_embed")
+def prepare(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """Folds the class token's position into the others, and ViTPose+'s expert into its layers."""
+    return fold_class_position(fold_expert(state, expert_of(net)), "backbone.pos_embed")
 
 
 def fold_class_position(state: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source, not_here
-from posekit.config import read_config
+from posekit.config import input_size, select_models
 from posekit.errors import InputError
 from posekit.table import format_table
 
-__all__ = ["input_size", "markdown_page", "print_aliases", "print_models"]
+__all__ = ["find_models", "markdown_page", "print_aliases", "print_models"]
 
 
-def print_models(text: str = "") -> None:
-    """Prints name, aliases, task, input size (height x width) and headline figure of each model.
+def find_models(text: str = "", **wanted: Any) -> list[Checkpoint]:
+    """Rows of the table.
 
     Args:
-        text: only rows that have it in name, official name, aliases or task.
+        text: only those that have it in name, official name, aliases or task.
+        wanted: what `posekit.list_models` takes.
+
+    Raises:
+        InputError: there is none.
     """
-    rows = [row for row in CHECKPOINTS if text.lower() in _searchable(row)]
+    rows = [row for row in select_models(**wanted) if text.lower() in _searchable(row)]
     if not rows:
-        raise InputError(f"no model matches '{text}'; `posekit models` lists all of them")
-    header = ("name", "aliases", "task", "input", "metric")
+        given = [f"--{key.replace('_', '-')} {value}" for key, value in wanted.items()]
+        asked = " ".join(filter(None, [f"'{text}'" if text else "", *given]))
+        raise InputError(f"no model matches {asked}; `posekit models` lists all of them")
+    return rows
+
+
+def print_models(rows: Sequence[Checkpoint]) -> None:
+    """Prints name, aliases, task, input size, parameters and headline figure of each model.
+
+    The input's size is height x width, parameters are in millions.
+    """
+    header = ("name", "aliases", "task", "input", "params", "metric")
     print(format_table(header, [_cells(row) for row in rows]))
 
 
-def print_aliases() -> None:
+def print_aliases(rows: Sequence[Checkpoint]) -> None:
     """Prints each alias, the model behind it and its official configuration."""
     aliases = sorted(
-        ((alias, row) for row in CHECKPOINTS for alias in row.aliases), key=lambda pair: pair[0]
+        ((alias, row) for row in rows for alias in row.aliases), key=lambda pair: pair[0]
     )
     cells = [(alias, row.name, row.config, row.task) for alias, row in aliases]
     print(format_table(("alias", "model", "official configuration", "task"), cells))
@@ -45,6 +60,7 @@ def _cells(row: Checkpoint) -> tuple[str, ...]:
         ", ".join(row.aliases),
         row.task,
         input_size(row.name),
+        _parameters(row),
         f"{metric.dataset} {metric.name} {metric.value:g}" if metric else "",
     )
 
@@ -98,7 +114,7 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
         ", ".join(f"`{alias}`" for alias in row.aliases),
         f"`{row.config}`",
         input_size(row.name),
-        "" if row.parameters is None else f"{row.parameters:.2f}",
+        _parameters(row),
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
         row.training_data,
         row.license,
@@ -107,18 +123,8 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
     )
 
 
-def input_size(name: str) -> str:
-    """Height x width of a model's input, or the frames that it takes.
-
-    Of the name where that says it: to read every YAML would take longer than all the rest.
-    """
-    if found := re.search(r"-(\d+)(?:x(\d+))?$", name):
-        return f"{found[1]}x{found[2] or found[1]}"
-    config = read_config(name)
-    if "input_size" not in config:
-        return f"{config['net']['max_frames']} frames"
-    width, height = config["input_size"]
-    return f"{height}x{width}"
+def _parameters(row: Checkpoint) -> str:
+    return "" if row.parameters is None else f"{row.parameters:.2f}"
 
 
 def _host(source: Source) -> str:

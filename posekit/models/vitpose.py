@@ -110,6 +110,8 @@ class ViTPose(nn.Module):
         patch_padding: pixels of zeros around the image before it is cut into patches.
         mlp_ratio: channels between a block's two linear layers, in multiples of embed_dim.
         drop_path_rate: stochastic depth of the last block, for training.
+        expert: the data set whose part of a ViTPose+ checkpoint, which has six, is taken where one
+            is converted (`weights_convert.experts`). The network is the same for all of them.
     """
 
     def __init__(
@@ -125,8 +127,10 @@ class ViTPose(nn.Module):
         patch_padding: int = 2,
         mlp_ratio: float = 4.0,
         drop_path_rate: float = 0.0,
+        expert: str | None = None,
     ) -> None:
         super().__init__()
+        self.expert = expert
         self.simple_head = simple_head
         self.backbone = VisionTransformer(
             embed_dim=embed_dim,

@@ -216,7 +216,7 @@ def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
     def fetch(output: Path) -> None:
         _fetch_first(wanted.model, sources, output, convert, lambda path: None, key)
 
-    name = f"{wanted.model}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    name = _stem(wanted, hashlib.sha256(text.encode()).hexdigest()[:12])
     return _cached(name, fetch, functools.partial(_outgrown, wanted=wanted))
 
 
@@ -238,7 +238,13 @@ def _from_file(wanted: _Wanted, path: Path) -> Path:
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from None
     unfit = functools.partial(_outgrown, wanted=wanted)
-    return _cached(f"{wanted.model}-{key}", lambda output: _convert(path, output, wanted), unfit)
+    return _cached(_stem(wanted, key), lambda output: _convert(path, output, wanted), unfit)
+
+
+def _stem(wanted: _Wanted, key: str) -> str:
+    """The name in the cache of what becomes of a file for a model."""
+    expert = wanted.net.arguments.get("expert")  # of several in the file, which fit alike
+    return "-".join(filter(None, (wanted.model, expert, key)))
 
 
 def _cache_path(stem: str) -> Path:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from posekit.build import build_network
 from posekit.errors import InputError
 from posekit.models.motionbert import MotionBERT
-from tests.networks import assert_matches, assert_matches_in_float32
+from posekit.spec import load_spec
+from tests.networks import LAYOUTS, assert_matches, assert_matches_in_float32
 
 NAME = "motionbert_dstformer-ft-243frm_8xb32-120e_h36m"
 
@@ -49,10 +51,10 @@ def test_original_layout_matches(shared: Path, check: Callable[..., None]) -> No
     check(folder, empty(), layout="motionbert")
 
 
-def test_lite_has_16_million_parameters() -> None:
-    with torch.device("meta"):
-        net = MotionBERT(channels=256, mlp_ratio=4)
-    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(16.0, rel=0.02)
+@pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
+def test_lite_matches_its_authors_program(check: Callable[..., None]) -> None:
+    net = build_network(load_spec("motionbert-lite").net)
+    check(LAYOUTS / "motionbert" / "MB_ft_h36m_global_lite", net, layout="motionbert")
 
 
 @pytest.mark.parametrize("adaptive_fusion", [True, False])

@@ -10,7 +10,7 @@ import torch
 from posekit.build import build_network
 from posekit.models.yolox import YOLOX, Focus
 from posekit.spec import load_spec
-from tests.networks import assert_matches, assert_matches_in_float32
+from tests.networks import LAYOUTS, assert_matches, assert_matches_in_float32
 from weights_convert import convert_state_dict
 
 
@@ -18,6 +18,11 @@ from weights_convert import convert_state_dict
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "detector" / name
     assert_matches(folder, build_network(load_spec(name).net))
+
+
+def test_nano_of_its_authors_matches() -> None:
+    net = build_network(load_spec("yolox-nano_coco-416").net)
+    assert_matches(LAYOUTS / "yolox" / "yolox_nano", net, layout="yolox")
 
 
 def test_face_model_matches_in_float32(shared: Path) -> None:

@@ -11,7 +11,13 @@ import torch
 from safetensors.torch import save_file
 
 import posekit
-from tests.networks import assert_small, reference_case, reference_state, relative_errors
+from tests.networks import (
+    LAYOUTS,
+    assert_small,
+    reference_case,
+    reference_state,
+    relative_errors,
+)
 from weights_convert import ConversionError, convert_file
 
 
@@ -22,6 +28,10 @@ def as_transformers(state: dict[str, Any], path: Path) -> None:
 def as_motionbert(state: dict[str, Any], path: Path) -> None:
     wrapped = {f"module.{key}": value for key, value in state.items()}
     torch.save({"epoch": 29, "lr": 1e-4, "optimizer": {"state": {}}, "model_pos": wrapped}, path)
+
+
+def as_yolox(state: dict[str, Any], path: Path) -> None:
+    torch.save({"start_epoch": 300, "model": state, "optimizer": {"state": {}}}, path)
 
 
 def as_vitpose(state: dict[str, Any], path: Path) -> None:
@@ -55,6 +65,24 @@ def test_a_file_of_another_program(
     case = reference_case(shared / "reference" / "layouts" / folder)
     # No suffix: the content decides.
     source, output = tmp_path / "checkpoint", tmp_path / "out.safetensors"
+    write(case.state, source)
+    convert_file(source, model, output)
+    net = posekit.create_model(model, weights=output)
+    assert_small(case, relative_errors(case, net), case.tolerance)
+
+
+@pytest.mark.parametrize(
+    "folder, model, write",
+    [
+        ("yolox/yolox_nano", "yolox_nano_8xb8-300e_coco", as_yolox),
+        ("motionbert/MB_ft_h36m_global_lite", "motionbert-lite", as_motionbert),
+    ],
+)
+def test_a_file_of_a_networks_own_authors(
+    tmp_path: Path, folder: str, model: str, write: Callable[[dict[str, Any], Path], None]
+) -> None:
+    case = reference_case(LAYOUTS / folder)
+    source, output = tmp_path / "best_epoch.bin", tmp_path / "out.safetensors"
     write(case.state, source)
     convert_file(source, model, output)
     net = posekit.create_model(model, weights=output)

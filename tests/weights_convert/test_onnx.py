@@ -37,6 +37,7 @@ POSE = {**SIZE, "num_keypoints": 5, "input_size": (64, 64)}  # square: x and y h
 DETECTOR = {**SIZE, "neck_channels": 16, "neck_blocks": 1}
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "rtmpose": lambda: RTMPose(**POSE),
+    "dwpose": lambda: RTMPose(**SIZE, num_keypoints=133, input_size=(64, 96)),
     "rtmw": lambda: RTMW(**POSE, neck_blocks=1),
     "rtmdet": lambda: RTMDet(**DETECTOR, num_classes=3),
     # As many classes as a box has sides: both towers and predictions have the same shapes.
@@ -63,10 +64,11 @@ def seeded(name: str) -> nn.Module:
     return net.eval()
 
 
-def exported(net: nn.Module, path: Path, **options: Any) -> Path:
+def exported(net: nn.Module, path: Path, images: Tensor | None = None, **options: Any) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecated parts of the exporter
-        torch.onnx.export(net, (IMAGES,), str(path), dynamo=False, **options)
+        inputs = (IMAGES if images is None else images,)
+        torch.onnx.export(net, inputs, str(path), dynamo=False, **options)
     return path
 
 
@@ -164,10 +166,57 @@ def test_pose_export_in_a_zip_matches_the_reference(shared: Path, tmp_path: Path
     assert_small(case, relative_errors(case, net), 1e-4)
 
 
+# Graphs as other programs write them
+
+
+class OneOutput(nn.Module):
+    """YOLOX as its authors export it: one output, with scores instead of logits, in strides."""
+
+    def __init__(self, net: nn.Module, *, decode: bool) -> None:
+        super().__init__()
+        self.net, self.decode = net, decode
+
+    def forward(self, images: Tensor) -> Tensor:
+        levels = []
+        for classes, offsets, objectness in zip(*self.net(images), strict=True):
+            level = torch.cat([offsets, objectness.sigmoid(), classes.sigmoid()], dim=1)
+            levels.append(level.flatten(2))
+        rows = torch.cat(levels, dim=2).permute(0, 2, 1)
+        if not self.decode:
+            return rows
+        sizes = [64 // stride for stride in (8, 16, 32)]
+        cells = torch.cat([torch.cartesian_prod(*[torch.arange(n)] * 2) for n in sizes]).flip(1)
+        strides = torch.cat([torch.full((n * n, 1), 64 // n) for n in sizes])
+        centres = (rows[..., :2] + cells) * strides
+        return torch.cat([centres, rows[..., 2:4].exp() * strides, rows[..., 4:]], dim=-1)
+
+
+@pytest.mark.parametrize("decode", [False, True], ids=["strides", "pixels"])
+def test_yolox_of_its_authors(decode: bool, tmp_path: Path) -> None:
+    wrapped = OneOutput(seeded("yolox"), decode=decode)
+    path = exported(
+        wrapped, tmp_path / "yolox_l.onnx", input_names=["images"], output_names=["output"]
+    )
+    assert largest_error(seeded("yolox"), read("yolox", path)) < 1e-5
+
+
+def test_dwpose(tmp_path: Path) -> None:
+    path = exported(
+        seeded("dwpose"),
+        tmp_path / "dw-ll_ucoco_384.onnx",
+        images=torch.zeros(1, 3, 96, 64),
+        input_names=["input"],
+        output_names=["simcc_x", "simcc_y"],
+        dynamic_axes={"input": {0: "batch"}, "simcc_x": {0: "batch"}, "simcc_y": {0: "batch"}},
+    )
+    images = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(3))
+    assert largest_error(seeded("dwpose"), read("dwpose", path), images) < 1e-5
+
+
 # Round trips
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "dwpose"])
 def test_round_trip(name: str, exports: Callable[[str], Path]) -> None:
     assert largest_error(seeded(name), read(name, exports(name))) < 1e-5
 
