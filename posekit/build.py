@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from posekit.component import Component
 from posekit.errors import InputError, first_line
-from posekit.spec import Component
 
 __all__ = ["build_network", "select_device"]
 

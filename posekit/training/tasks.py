@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
+from posekit.component import Component, find_class
 from posekit.compose import read_part
 from posekit.config import NO_DETECTOR, read_config
 from posekit.datasets.augment import DetectionAugment, PoseAugment
@@ -45,7 +46,7 @@ from posekit.evaluation.pose3d import MPJPE
 from posekit.locate import locate
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.training.losses import (

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 import posekit
 from posekit.build import build_network, select_device
+from posekit.component import Component
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
-from posekit.spec import Component, load_spec
+from posekit.spec import load_spec
 from posekit.weights.load import load_initial_weights
 from posekit.weights.tensors import check_fit, load_weights
 
@@ -202,7 +203,7 @@ import resource, sys
 from pathlib import Path
 from posekit.build import build_network
 from posekit.weights.tensors import load_weights
-from posekit.spec import Component
+from posekit.component import Component
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 sizes = {"in_features": 8192, "out_features": 8192}
