@@ -23,7 +23,8 @@ from weights_convert import motionbert, openmmlab, transformers, vitpose
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
-from weights_convert.onnx import is_onnx, read_onnx
+from weights_convert.onnx import read_onnx
+from weights_convert.onnx_file import is_onnx
 from weights_convert.reader import Checkpoint, read_checkpoint
 from weights_convert.version import CONVERTER_VERSION
 from weights_convert.wrappers import View, views

@@ -25,7 +25,7 @@ def is_graph(path: Path) -> bool:
         head = file.read(9)
     if head[8:] == b"{":  # safetensors
         return False
-    from weights_convert.onnx import starts_onnx
+    from weights_convert.onnx_file import starts_onnx
 
     return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
 

@@ -449,7 +449,7 @@ def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
 
 def _has_weights(path: Path, net: Component) -> bool:
     """Whether a graph's weights can be converted to those of a network."""
-    from weights_convert.onnx import holds_weights
+    from weights_convert.onnx_file import holds_weights
 
     return path.suffix != ".xml" and net.family.onnx and holds_weights(path)
 
