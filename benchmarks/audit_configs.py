@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -32,10 +33,11 @@ OPENMMLAB = "https://download.openmmlab.com/"
 Values = dict[str, Any]
 
 # Where a YAML differs on purpose: (pattern of names, key): why.
+_ALL_19 = "of its 19 keypoints the first 17, COCO's, are kept officially; all have names here"
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): (
-        "of its 19 keypoints the first 17, COCO's, are kept officially; all have names here"
-    ),
+    ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): _ALL_19,
+    ("cspnext-*_aic-coco-*", "output_keypoints"): _ALL_19,
+    ("videopose3d-*", "net.max_frames"): "officially all frames of a window make one",
     ("yolox-*", "max_detections"): "no limit officially; 1000 boxes bound the time of an image",
 }
 
@@ -305,10 +307,22 @@ def _dataset_weights(config: Mapping[str, Any], mmpose: Path) -> list[float]:
 
 def _cspnext(model: Mapping[str, Any], size: Sequence[int]) -> Values:
     head, backbone, neck = model["head"], model["backbone"], model.get("neck")
+    _same(
+        {
+            "arch": ("P5", backbone.get("arch", "P5")),
+            "expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
+            "channel_attention": (True, backbone.get("channel_attention", True)),
+        }
+    )
+    if head["type"] == "HeatmapHead":
+        _same({"neck": (None, neck), "deconv": ((256,) * 3, _deconvs(head))})
+        return {
+            "net": "CSPNeXtPose",
+            "net.deepen_factor": backbone["deepen_factor"],
+            "net.widen_factor": backbone["widen_factor"],
+            "net.num_keypoints": head["out_channels"],
+        }
     fixed = {
-        "arch": ("P5", backbone.get("arch", "P5")),
-        "expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
-        "channel_attention": (True, backbone.get("channel_attention", True)),
         "final_layer_kernel_size": (7, head.get("final_layer_kernel_size", 1)),
         "hidden_dims": (256, head["gau_cfg"]["hidden_dims"]),
         "s": (128, head["gau_cfg"].get("s", 128)),
@@ -373,12 +387,28 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "net.depth_size": maps["depth_size"],
             "net.root_cells": roots["heatmap_size"],
         }
-    _same({"deconv": ([256] * 3, _listed(head.get("deconv_out_channels", (256, 256, 256))))})
+    deconvs = _deconvs(head)
+    _same(
+        {
+            "head": ("HeatmapHead", head["type"]),
+            "deconv": ((256,) * len(deconvs), deconvs),
+            "conv": (None, head.get("conv_out_channels")),
+        }
+    )
     return {
         "net": "ResNetPose",
         "net.depth": depth,
         "net.num_keypoints": head["out_channels"],
+        "net.num_deconvs": len(deconvs),
     }
+
+
+def _deconvs(head: Mapping[str, Any]) -> tuple[int, ...]:
+    """Channels of a head's deconvolutions, all of which have kernels of 4."""
+    deconvs = tuple(head.get("deconv_out_channels", (256, 256, 256)))
+    kernels = tuple(head.get("deconv_kernel_sizes", (4, 4, 4)))
+    _same({"kernels": ((4,) * len(deconvs), kernels)})
+    return deconvs
 
 
 def _vit(model: Mapping[str, Any], size: Sequence[int]) -> Values:
@@ -426,6 +456,8 @@ NETWORKS: dict[str, Callable[[Mapping[str, Any], Sequence[int]], Values]] = {
 
 def _lifter(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:
     backbone, head = model["backbone"], model["head"]
+    if backbone["type"] == "TCN":
+        return _temporal(config, backbone, head, model.get("test_cfg", {}))
     _same({"in_channels": (3, backbone["in_channels"])})
     return {
         "net": "MotionBERT",
@@ -442,6 +474,40 @@ def _lifter(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:
         "flip_test": model["test_cfg"].get("flip_test", False),
         "output_keypoints": head["decoder"]["num_keypoints"],
     }
+
+
+def _temporal(
+    config: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    head: Mapping[str, Any],
+    test: Mapping[str, Any],
+) -> Values:
+    decoder, frames = head["decoder"], config["test_dataloader"]["dataset"]
+    _same(
+        {
+            "codec": ("VideoPoseLifting", decoder["type"]),
+            "in_channels": (2 * head["num_joints"], backbone["in_channels"]),
+            "causal": ((False, False), (backbone.get("causal", False), frames["causal"])),
+            "frames seen": (math.prod(backbone["kernel_sizes"]), frames["seq_len"]),
+            "padding": (frames["seq_len"] > 1, frames["pad_video_seq"]),
+            "root": ((0, True, False), _root(decoder)),
+        }
+    )
+    return {
+        "net": "VideoPose3D",
+        "net.kernel_sizes": backbone["kernel_sizes"],
+        "net.channels": backbone["stem_channels"],
+        "net.num_keypoints": head["num_joints"],
+        "codec": "VideoPoseLift",
+        "flip_test": test.get("flip_test", False),
+        "output_keypoints": head["num_joints"],
+    }
+
+
+def _root(codec: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    keys = (("root_index", 0), ("zero_center", True), ("remove_root", False))
+    index, center, remove = (codec.get(key, default) for key, default in keys)
+    return index, center, remove
 
 
 def _detector(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:

@@ -16,7 +16,10 @@ from posekit.version import __version__
 if TYPE_CHECKING:
     from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
+    from posekit.evaluation.evaluate import evaluate
+    from posekit.evaluation.result import EvaluateResult
     from posekit.exporting.export import export
+    from posekit.exporting.result import ExportResult
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.training.run import TrainResult, train
@@ -24,12 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchResult",
+    "EvaluateResult",
+    "ExportResult",
     "PoseResult",
     "Predictor",
     "TrainResult",
     "__version__",
     "bench",
     "create_model",
+    "evaluate",
     "export",
     "list_models",
     "load",
@@ -39,12 +45,15 @@ __all__ = [
 # Imported when first used: `import posekit` stays fast and has no side effects.
 _HOMES = {
     "BenchResult": "posekit.benchmarking.run",
+    "EvaluateResult": "posekit.evaluation.result",
+    "ExportResult": "posekit.exporting.result",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
     "bench": "posekit.benchmarking.run",
     "create_model": "posekit.weights.load",
     "export": "posekit.exporting.export",
+    "evaluate": "posekit.evaluation.evaluate",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
     "train": "posekit.training.run",

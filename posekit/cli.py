@@ -9,14 +9,14 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from posekit.errors import InputError, PosekitError
 from posekit.version import __version__
 
-__all__ = ["main"]
+__all__ = ["main", "report_errors"]
 
 PREDICT_HELP = """\
 Find poses in images and videos.
@@ -104,11 +104,16 @@ _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     arguments = _parse(argv)
+    return report_errors(lambda: int(arguments.run(arguments)))
+
+
+def report_errors(run: Callable[[], int]) -> int:
+    """The exit status of what is run; errors that a user can do something about are a line each."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # A client's line per request says nothing to a user.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        status: int = arguments.run(arguments)
+        return run()
     except PosekitError as error:
         print(f"posekit: error: {error}", file=sys.stderr)
         return 1
@@ -130,7 +135,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # that did not happen, which the status says as a shell does for a program so ended.
         sys.stderr.close()
         return 141
-    return status
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -188,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the .py, which is read and never run; or a checkpoint that holds it",
     )
     imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
-    imported.add_argument("overrides", nargs="*", metavar="out=FOLDER", help="a new folder")
+    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
     imported.set_defaults(run=_import)
 
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
@@ -254,7 +258,7 @@ def _push(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from posekit.commands.import_model import import_model
 
-    weights, rest = arguments.weights, list(arguments.overrides)
+    weights, rest = arguments.weights, list(arguments.settings)
     if weights is not None and "=" in str(weights) and not weights.exists():
         weights, rest = None, [str(weights), *rest]
     return import_model(arguments.config, weights, rest)

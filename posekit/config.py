@@ -12,6 +12,7 @@ from typing import Any
 from posekit import checkpoints
 from posekit.checkpoints import Checkpoint
 from posekit.errors import InputError, UnknownModelError
+from posekit.files import CONF_DIR, PACKAGED
 from posekit.plain_yaml import read_yaml
 
 __all__ = [
@@ -28,13 +29,6 @@ __all__ = [
     "read_config",
     "resolve_name",
 ]
-
-_PACKAGE = Path(__file__).resolve().parent
-# Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
-CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
-
-# Weights and a picture that come with the package.
-PACKAGED = _PACKAGE / "packaged"
 
 GROUPS = ("model", "detector", "lifter")
 
@@ -62,8 +56,8 @@ def list_models(task: str | None = None) -> list[str]:
     """Public names of the published models.
 
     Args:
-        task: only those of a task, such as "body", "wholebody", "face", "hand", "animal" or
-            "detection".
+        task: only those of a task, such as "body", "wholebody", "face", "hand", "animal",
+            "fashion" or "detection".
 
     Raises:
         InputError: no model has that task.
@@ -136,9 +130,10 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
     stem = _config_stem(name) if name.endswith(".py") else name
     if detector and stem in DETECTOR_ALIASES:
         return DETECTOR_ALIASES[stem]
+    official = _official_names()
     for candidate in (stem, stem.lower()):
-        if candidate in _official_names():
-            return _official_names()[candidate]
+        if candidate in official:
+            return official[candidate]
         if candidate in model_names(search):
             return candidate
     raise _unknown(stem, search, detector=detector)
@@ -162,6 +157,12 @@ def _official_names() -> dict[str, str]:
 
 
 def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> UnknownModelError:
+    for missing in checkpoints.not_here():
+        if name in missing.configs:
+            return UnknownModelError(
+                f"'{name}' is a model of OpenMMLab that posekit has not ({missing.family}); "
+                f"the nearest that is here is {missing.nearest}"
+            )
     if detector:
         return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])

@@ -1,12 +1,33 @@
-"""posekit's cache folder, and files that are written whole or not at all."""
+"""posekit's own folders, files that are written whole or not at all, formats of predictions."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pkgutil
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["cache_dir", "write_atomically"]
+__all__ = [
+    "CONF_DIR",
+    "PACKAGED",
+    "cache_dir",
+    "prediction_formats",
+    "replacing",
+    "write_atomically",
+]
+
+_PACKAGE = Path(__file__).resolve().parent
+# Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
+CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
+# Weights and a picture that come with the package.
+PACKAGED = _PACKAGE / "packaged"
+
+# Modules of `posekit/io/sinks` that are formats of drawings.
+_DRAWINGS = ("pictures", "video")
 
 
 def cache_dir() -> Path:
@@ -17,14 +38,58 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "posekit"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
+def prediction_formats() -> tuple[str, ...]:
+    """What predictions can be written as: modules of `posekit/io/sinks`, none of them loaded."""
+    folder = Path(__file__).parent / "io" / "sinks"
+    names = {module.name for module in pkgutil.iter_modules([str(folder)])}
+    return tuple(sorted(names - set(_DRAWINGS)))
+
+
+@contextmanager
+def replacing(path: Path, *, sync: bool = False, sole_writer: bool = False) -> Iterator[Path]:
+    """A path beside `path` to write a file to; it takes that place when the context ends.
+
+    So nobody ever sees half of a file. After an exception the old file is still there, and what was
+    written is removed.
+
+    Args:
+        path: where the file goes, over what is there.
+        sync: it is on the disk before it takes its place: a machine that loses its power keeps the
+            old file or the new one.
+        sole_writer: no other process or thread writes this file now, because of a lock or of what
+            it is. Then what a killed process left is written over, and no rest stays for ever.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    token = secrets.token_hex(8)
+    if sole_writer:
+        token = hashlib.sha256(path.name.encode()).hexdigest()[:16]  # of the name as a whole
     # Not by mkstemp, whose files are for their owner only.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{token}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        yield temporary
+        if sync:
+            _sync(temporary)
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+    # A rename is on the disk only when its folder is; Windows has no such thing.
+    if sync and os.name != "nt":
+        _sync(path.parent)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all, see `replacing`."""
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(data)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -15,6 +15,7 @@ from posekit.errors import InputError, UnknownModelError
 from posekit.files import cache_dir
 from posekit.foreign.description import Description
 from posekit.foreign.folder import describe_file, model_name, write_description
+from posekit.foreign.python_config import UnknownKindError
 from posekit.foreign.skeletons import is_packaged
 
 __all__ = ["Chosen", "Located", "choose_parts", "locate"]
@@ -165,7 +166,13 @@ def _of_config(
 ) -> Located:
     """The model of a foreign configuration, or the published one that it is a copy of."""
     weights = path if path.suffix == ".pth" else None
-    found = _described(path)
+    try:
+        found = _described(path)
+    except UnknownKindError as error:
+        if not _is_public(path.stem):
+            raise
+        log.warning("%s: so the published model of its name is taken, as it was published", error)
+        return Located(resolve_name(path.stem), search, None, foreign)
     if weights is None and (public := _published(path, found)) is not None:
         return Located(public, search, None, foreign)
     for note in found.notes:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from posekit.declared import Options, option
-from posekit.drawing.overlay import DrawOptions
-from posekit.drawing.plot3d import PlotOptions
+from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
 from posekit.io.listing import ErrorOptions, InputOptions
@@ -121,8 +120,7 @@ class PredictOptions(
     TrackOptions,
     SmoothOptions,
     LiftOptions,
-    DrawOptions,
-    PlotOptions,
+    Look,
 ):
     """The options of `Predictor.__call__` and `Predictor.stream`."""
 

@@ -21,7 +21,7 @@ from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.predictor import load
 from posekit.spec import load_spec, read_spec
-from tests.datasets.sets import coco, save
+from tests.datasets.sets import coco, save, unpack_coco
 
 MODEL = "rtmpose-t_body8-256x192"
 
@@ -34,14 +34,7 @@ def base(rtmpose_t: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def unpacked(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder laid out as COCO 2017 is, with four images."""
-    root = tmp_path_factory.mktemp("coco")
-    (root / "annotations").mkdir()
-    (root / "val2017").mkdir()
-    for name in ("person_keypoints_val2017", "instances_val2017"):
-        shutil.copy(shared / "annotations/test_coco.json", root / "annotations" / f"{name}.json")
-    for image in (shared / "images").glob("0*.jpg"):
-        shutil.copy(image, root / "val2017")
-    return root
+    return unpack_coco(shared, tmp_path_factory.mktemp("coco"))
 
 
 def test_coco_is_one_command(shared: Path, unpacked: Path, rtmpose_t: Path, tmp_path: Path) -> None:
@@ -283,7 +276,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["model=hand3d"], "no evaluation of these"),
         (["model=rtmdet-m_coco-640", "metrics=[ap]"], "metrics applies to pose models"),
         (["bbox_thr=2"], "bbox_thr must be a number from 0 to 1"),
-        (["flip_test=no"], "flip_test must be true or false, found 'no'"),
+        (["flip_test=no"], "flip_test must be true or false, or left out, found 'no'"),
         (["batch_size=0"], "batch_size must be a whole number"),
         (["dtype=int8"], "dtype must be"),
         (["backend=openvin"], "backend must be one of auto, torch"),

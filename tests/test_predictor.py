@@ -22,15 +22,16 @@ import pytest
 import torch
 
 import posekit
+from posekit.drawing.drawer import Drawer, Look
 from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
 from posekit.io import Clip, Frame
-from posekit.options import PredictOptions
-from posekit.predictor import _Drawer, _UnderWay
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
+from posekit.stages.boxes import Boxes
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import Poses
+from posekit.stages.packet import Packet
 from posekit.weights.load import create_model
 from tests.networks import assert_same_poses
 from tests.stages.test_lift import Recorder, lifter_of
@@ -163,12 +164,20 @@ def body(box: Sequence[float] | np.ndarray) -> np.ndarray:
     return (corner + spread * (end - corner)).astype(np.float32)
 
 
-def poses_in(boxes: Sequence[np.ndarray]) -> list[Poses]:
-    """A pose that fills each box (n, 4), for every image."""
+def poses_in(boxes: Sequence[Boxes]) -> list[Poses]:
+    """A pose that fills each box, for every image."""
     return [
-        Poses(np.array([body(box) for box in several]), np.ones((len(several), 17), np.float32))
+        Poses(
+            np.array([body(box) for box in several.xyxy]), np.ones((len(several), 17), np.float32)
+        )
         for several in boxes
     ]
+
+
+def boxes_of(rows: Sequence[Sequence[float]]) -> Boxes:
+    """Of corners and a score each."""
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    return Boxes(table[:, :4], table[:, 4])
 
 
 @pytest.mark.parametrize("smooth", [None, "one-euro"])
@@ -225,12 +234,12 @@ def played(
         reading(iter(frames_of((clip_of("a.mp4"), 5))))
         turn, number = iter(detected), iter(range(5))
 
-        def detect(*_: Any) -> list[np.ndarray]:
-            return [np.array(next(turn), np.float32)]
+        def detect(*_: Any) -> list[Boxes]:
+            return [boxes_of(next(turn))]
 
-        def poses(_: Any, boxes: list[np.ndarray], __: Any) -> list[Poses]:
+        def poses(_: Any, boxes: list[Boxes], __: Any) -> list[Poses]:
             if next(number) == 1 and all_at is not None:
-                return poses_in([np.array([all_at] * len(boxes[0]))])
+                return poses_in([boxes_of([[*all_at, 1]] * len(boxes[0]))])
             return poses_in(boxes)
 
         predictor = posekit.Predictor(small.estimator)
@@ -281,11 +290,11 @@ def turns(
         seen: list[int] = []
         done = 0
 
-        def detect(*_: Any) -> list[np.ndarray]:
+        def detect(*_: Any) -> list[Boxes]:
             seen.append(done)
-            return [np.array([[*box, 0.9] for box in found], np.float32).reshape(-1, 5)]
+            return [boxes_of([[*box, 0.9] for box in found])]
 
-        def poses(_: Any, boxes: list[np.ndarray], __: Any) -> list[Poses]:
+        def poses(_: Any, boxes: list[Boxes], __: Any) -> list[Poses]:
             nonlocal done
             done += 1
             (pose,) = poses_in(boxes)
@@ -586,8 +595,7 @@ def test_plots_are_drawn_beside_pictures_of_any_height(height: int, cells: int) 
         pose3d=Pose3D(points, scores, skeleton, "m", "x right"),
     )
     image = np.zeros((height, 32, 3), np.uint8)
-    drawer = _Drawer(PredictOptions(num_instances=cells))
-    drawing = drawer.draw(_UnderWay(None, None, image, None), result)
+    drawing = Drawer(Look(num_instances=cells)).draw(Packet(result, image=image))
     assert drawing.shape[0] == height
     assert drawing.shape[1] > 32
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from posekit.commands import topdown
 from posekit.commands.topdown import main
-from posekit.errors import OutputError
+from posekit.io.video import VideoWriter
 from tests.hub_server import HubServer
 from tests.io.test_write import small_disk  # noqa: F401
 from tests.networks import reference_state
@@ -103,39 +102,29 @@ def test_the_report_names_the_folder_that_has_the_predictions(
 ) -> None:
     cv2.imwrite("grey.png", np.full((60, 80, 3), 128, np.uint8))
     assert main([*command, *SAVE]) == 0
-    assert capsys.readouterr().out.splitlines()[-2:] == ["drawings in out", "predictions in out"]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["predictions in out", "drawings in out"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["grey.png", "results_grey.json"]
 
 
-def test_predictions_that_cannot_be_put_in_their_place_are_kept(
-    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_full_disk_keeps_the_frames_before(
+    command: list[str],
+    small_disk: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def full(source: object, target: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(topdown.shutil, "copyfileobj", full)
-    cv2.imwrite("grey.png", np.full((60, 80, 3), 128, np.uint8))
-    assert main([*command, *SAVE]) == 1
+    black = np.zeros((48, 64, 3), np.uint8)
+    with VideoWriter("long.mp4", fps=Fraction(25), size=(64, 48)) as video:
+        for _ in range(300):
+            video.write(black)
+    more = ["--input", "long.mp4", "--output-root", str(small_disk), "--save-predictions"]
+    assert main([*command, *more]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "cannot write out/results_grey.json: No space left on device; " in error
-    found = re.search(r"the predictions are in (.*)", error)
-    assert found is not None
-    assert [path.name for path in Path(found[1]).iterdir()] == ["grey.json"]
-    assert not Path("out/results_grey.json").exists()
-
-
-def test_a_full_disk_loses_no_predictions(small_disk: Path) -> None:  # noqa: F811
-    folder = small_disk / "predictions"
-    folder.mkdir()
-    for name, size in (("a", 20_000), ("b", 120_000)):
-        (folder / f"{name}.json").write_text(json.dumps([0] * (size // 3)))
-    kept = (folder / "b.json").read_text()
-    with pytest.raises(OutputError, match=r"results_b\.json: No space .* are in .*predictions"):
-        topdown._collect(folder, small_disk, POSE)
-    assert [path.name for path in folder.iterdir()] == ["b.json"]
-    assert (folder / "b.json").read_text() == kept
-    assert [path.name for path in small_disk.glob("*.json")] == ["results_a.json"]
-    assert len(json.loads((small_disk / "results_a.json").read_text())["instance_info"]) == 6666
+    told = re.search(
+        r"cannot write .*results_long\.json: No space .*; (\d+) frames are in it", error
+    )
+    assert told is not None
+    found = json.loads((small_disk / "results_long.json").read_text())
+    assert found["meta_info"]["dataset_name"] == "coco"
+    assert len(found["instance_info"]) == int(told[1]) > 10
 
 
 def test_a_video(command: list[str], shared: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
+from posekit.files import replacing
 from posekit.spec import load_spec
 from weights_convert import motionbert, openmmlab, transformers, vitpose
 from weights_convert.companions import file_in_folder
@@ -271,16 +271,12 @@ def _listed(what: str, names: list[str], limit: int = 8) -> str:
 
 
 def _save(state: Mapping[str, Tensor], output: Path, metadata: dict[str, str]) -> None:
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
-        try:
+        with replacing(output) as temporary:
+            temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
             save_file(_unshared(state), temporary, metadata=metadata)
             temporary.chmod(mode)  # some versions of safetensors shut out all but the owner
-            temporary.replace(output)
-        finally:
-            temporary.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise OutputError(f"cannot write {output}: {reason}") from None

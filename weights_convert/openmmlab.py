@@ -102,6 +102,15 @@ _MOTIONBERT: tuple[Rule, ...] = (
     (r"head\.fc\.(.*)", r"head.\1"),
 )
 
+_VIDEOPOSE3D: tuple[Rule, ...] = (
+    *IGNORED,
+    # Semi-supervised training has a second network, which finds where people are in the scene.
+    (r"traj_(backbone|head)\..*", None),
+    (r"backbone\.expand_conv\.(.*)", r"expand.\1"),
+    (r"backbone\.tcn_blocks\.(\d)\.conv([12])\.0\.(.*)", r"blocks.\1.conv\2.\3"),
+    (r"(?:keypoint_)?head\.conv\.(.*)", r"head.\1"),
+)
+
 # mmpose 0.x calls the head `keypoint_head`, and the convolutions before its last layer are part of
 # `final_layer` there.
 _HEATMAP_HEAD: tuple[Rule, ...] = (
@@ -166,6 +175,8 @@ _RESNET_POSE: tuple[Rule, ...] = (
     (r"backbone\.(.*)", r"backbone.\1"),
 )
 
+_CSPNEXT_POSE: tuple[Rule, ...] = (*IGNORED, *_CSPNEXT, *_HEATMAP_HEAD)
+
 # mmpose 0.x calls the head `keypoint_head` here too.
 _INTERNET: tuple[Rule, ...] = (
     *IGNORED,
@@ -175,12 +186,14 @@ _INTERNET: tuple[Rule, ...] = (
 )
 
 RULES: dict[str, tuple[Rule, ...]] = {
+    "CSPNeXtPose": _CSPNEXT_POSE,
     "InterNet": _INTERNET,
     "ResNetPose": _RESNET_POSE,
     "ViTPose": _VITPOSE,
     "HRNetPose": _HRNET,
     "MotionBERT": _MOTIONBERT,
     "SSDLite": _SSDLITE,
+    "VideoPose3D": _VIDEOPOSE3D,
     "YOLOX": _YOLOX,
     "RTMDet": _RTMDET,
     "RTMPose": _RTMPOSE,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source
+import re
+
+from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source, not_here
 from posekit.config import read_config
 from posekit.errors import InputError
 from posekit.table import format_table
 
-__all__ = ["markdown_page", "print_aliases", "print_models"]
+__all__ = ["input_size", "markdown_page", "print_aliases", "print_models"]
 
 
 def print_models(text: str = "") -> None:
@@ -42,7 +44,7 @@ def _cells(row: Checkpoint) -> tuple[str, ...]:
         row.name,
         ", ".join(row.aliases),
         row.task,
-        _input_size(row.name),
+        input_size(row.name),
         f"{metric.dataset} {metric.name} {metric.value:g}" if metric else "",
     )
 
@@ -50,13 +52,20 @@ def _cells(row: Checkpoint) -> tuple[str, ...]:
 PAGE = """\
 # Models
 
-Generated from the table in `posekit/checkpoints.py` by `posekit models --markdown`.
+Generated from the table in `conf/checkpoints/` by `posekit models --markdown`.
 Inputs are height x width, parameters in millions, figures as their authors publish them.
+"""
+
+NOT_HERE = """\
+## Not here
+
+What OpenMMLab publishes beside these, from `conf/not_here.ini`: families that need a network which
+posekit has not, and the nearest model that is here. Their names give an error that says so.
 """
 
 
 def markdown_page() -> str:
-    """The table as a page of Markdown, a section per task. Builds every network, without memory."""
+    """The table as a page of Markdown, a section per task."""
     tasks = sorted({row.task for row in CHECKPOINTS})
     sections = [PAGE]
     for task in tasks:
@@ -68,20 +77,28 @@ def markdown_page() -> str:
         lines = [header, ["---"] * len(header), *rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         sections.append(f"## {task}\n\n{table}\n")
+    sections.append(_not_here())
     return "\n".join(sections)
 
 
-def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
-    from posekit.build import build_network
-    from posekit.spec import load_spec
+def _not_here() -> str:
+    header = ("family", "official configurations", "nearest that is here")
+    rows = [
+        (row.family, ", ".join(f"`{config}`" for config in row.configs), f"`{row.nearest}`")
+        for row in not_here()
+    ]
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return f"{NOT_HERE}\n{table}\n"
 
-    parameters = sum(p.numel() for p in build_network(load_spec(row.name).net).parameters())
+
+def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
     return (
         f"`{row.name}`",
         ", ".join(f"`{alias}`" for alias in row.aliases),
         f"`{row.config}`",
-        _input_size(row.name),
-        f"{parameters / 1e6:.2f}",
+        input_size(row.name),
+        "" if row.parameters is None else f"{row.parameters:.2f}",
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
         row.training_data,
         row.license,
@@ -90,7 +107,13 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
     )
 
 
-def _input_size(name: str) -> str:
+def input_size(name: str) -> str:
+    """Height x width of a model's input, or the frames that it takes.
+
+    Of the name where that says it: to read every YAML would take longer than all the rest.
+    """
+    if found := re.search(r"-(\d+)(?:x(\d+))?$", name):
+        return f"{found[1]}x{found[2] or found[1]}"
     config = read_config(name)
     if "input_size" not in config:
         return f"{config['net']['max_frames']} frames"

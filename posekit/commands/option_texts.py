@@ -23,6 +23,7 @@ SHEETS: dict[str, tuple[str, ...]] = {
     ),
     "train": ("posekit.training.options:TRAIN_KEYS", "posekit.training.options:DataOptions"),
     "export": ("posekit.exporting.options:ExportOptions",),
+    "evaluate": ("posekit.evaluation.options:EvaluateOptions",),
 }
 WIDTH = 100
 

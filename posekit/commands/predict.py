@@ -16,25 +16,31 @@ from posekit.compose import compose_command, print_config, read_specs
 from posekit.config import PACKAGED
 from posekit.drawing.window import check_display
 from posekit.errors import InputError
-from posekit.io import check_inputs, is_webcam
+from posekit.io import Inputs
+from posekit.io.sinks import Format
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.table import format_table
 
-__all__ = ["SCRATCH", "predict"]
+__all__ = ["predict"]
 
-# How the name of a folder begins from which another command takes the predictions.
-SCRATCH = ".posekit-"
 MAX_TABLE_ROWS = 40
 
 
-def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
+def predict(
+    overrides: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    show: bool = False,
+    pred_format: Format | None = None,
+) -> int:
     """Runs the command.
 
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
         show: print the composed configuration and stop.
+        pred_format: another format of predictions than the configuration's.
 
     Returns:
         The exit status: 1 where an input could not be used.
@@ -45,22 +51,24 @@ def predict(overrides: Sequence[str], *, config_dir: Path | None = None, show: b
         print_config(config)
         return 0
     options = _options(config)
+    if pred_format is not None:
+        options["pred_format"] = pred_format
     # Everything that can be wrong without a network is checked before torch is imported.
     chosen = PredictOptions.from_keywords(options)
     if not config["inputs"]:
         config["inputs"] = str(_sample(config))
-    inputs = config["inputs"]
-    if is_webcam(inputs) if chosen.show is None else chosen.show:
+    inputs = Inputs.of(config["inputs"], recursive=config["recursive"], include=config["include"])
+    if inputs.is_camera if chosen.show is None else chosen.show:
         check_display()
-    total = None
-    if config["on_error"] == "raise" or isinstance(inputs, str):
-        total = check_inputs(inputs, recursive=config["recursive"], include=config["include"])
+    if config["on_error"] == "raise" or isinstance(config["inputs"], str):
+        inputs.check()
+    config["inputs"] = inputs
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
         options["on_error"] = failures.__setitem__
     rows: dict[tuple[str, str | int | None], _Row] = {}
     try:
-        _run(config, options, rows, total)
+        _run(config, options, rows, inputs.count())
     finally:
         # After an interruption and an error too: what was done is there.
         _report(list(rows.values()), failures, options)
@@ -140,7 +148,7 @@ def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str
         ("predictions", chosen.predictions_dir),
         ("drawings", chosen.visualization_dir),
     ):
-        if rows and folder is not None and not folder.name.startswith(SCRATCH):
+        if rows and folder is not None:
             print(f"{what} in {folder}")
     for error in failures.values():
         print(f"posekit: skipped: {error}", file=sys.stderr)

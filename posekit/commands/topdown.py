@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,12 @@ import numpy as np
 from posekit import cli
 from posekit.apis import check_dimension
 from posekit.commands.inferencer import add_flags, add_options, override, parse
-from posekit.commands.predict import SCRATCH
+from posekit.commands.predict import predict
 from posekit.drawing.window import check_display
-from posekit.errors import InputError, OutputError, PosekitError
-from posekit.io import is_webcam
+from posekit.errors import InputError, PosekitError
+from posekit.io import Clip, is_webcam
+from posekit.io.sinks import Sink
+from posekit.io.sinks.json import JsonSink
 from posekit.mmpose.visualizer import dataset_meta
 from posekit.skeleton import load_skeleton
 from posekit.weights.hub import naming_weights
@@ -49,16 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser()
     arguments = parse(parser, argv)
     try:
-        with ExitStack() as opened:
-            opened.enter_context(naming_weights(KEYS))
-            overrides = _overrides(arguments)
-            if not arguments.save_predictions:
-                return cli.main(["predict", *overrides])
-            root = Path(arguments.output_root)
-            folder = _scratch_folder(root)
-            # After an interruption and an error too: what was done is there.
-            opened.callback(_collect, folder, root, arguments.pose_config)
-            return cli.main(["predict", *overrides, override("pred_out_dir", folder)])
+        overrides = _overrides(arguments)
+        written_as = None
+        if arguments.save_predictions:
+            overrides.append(override("pred_out_dir", arguments.output_root))
+            written_as = _DemoFormat(arguments.pose_config)
+        with naming_weights(KEYS):
+            return cli.report_errors(lambda: predict(overrides, pred_format=written_as))
     except PosekitError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1
@@ -85,39 +81,20 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     return [override(key, value) for key, value in values.items() if value is not None]
 
 
-def _scratch_folder(root: Path) -> Path:
-    """For predictions that get their form at the end; in the root, so that they can be moved."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=root, prefix=SCRATCH))
-    except OSError as error:
-        raise InputError(f"cannot make a folder in {root}: {error.strerror}") from None
+class _DemoFormat:
+    """`results_<name>.json` as MMPose's demo writes it: predictions with its two keys around."""
 
+    def __init__(self, pose_config: str) -> None:
+        spec, located = check_dimension(pose_config, three_d=False)
+        skeleton = load_skeleton(spec.keypoints, search=located.search)
+        meta = json.dumps(dataset_meta(skeleton), default=_plain)
+        self._before = f'{{"meta_info": {meta}, "instance_info": '.encode()
 
-def _collect(folder: Path, root: Path, pose_config: str) -> None:
-    """`<name>.json` of posekit -> `results_<name>.json`, with MMPose's two keys around it."""
-    spec, located = check_dimension(pose_config, three_d=False)
-    skeleton = load_skeleton(spec.keypoints, search=located.search)
-    meta = json.dumps(dataset_meta(skeleton), default=_plain)
-    paths = sorted(folder.glob("*.json"))
-    for path in paths:
-        target, partial = root / f"results_{path.name}", path.with_suffix(".partial")
-        try:
-            with path.open("rb") as found, partial.open("wb") as wrapped:
-                wrapped.write(f'{{"meta_info": {meta}, "instance_info": '.encode())
-                shutil.copyfileobj(found, wrapped)
-                wrapped.write(b"}\n")
-            partial.replace(target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(
-                f"cannot write {target}: {error.strerror or error}; the predictions are in {folder}"
-            ) from None
-        path.unlink()
-    with suppress(OSError):  # somebody looks into it
-        folder.rmdir()
-    if paths:
-        print(f"predictions in {root}")
+    def file_name(self, name: str, clip: Clip | None) -> str:
+        return f"results_{Path(name).stem}.json"
+
+    def open_sink(self, path: Path, clip: Clip | None) -> Sink:
+        return JsonSink(path, clip, before=self._before, after=b"}\n")
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +113,17 @@ def parse_sources(
         )
     if isinstance(value, Source):
         return (value,)
-    if isinstance(value, str | Path):
-        value = {"annotations": str(value)}
-    if not isinstance(value, Mapping) or not isinstance(value.get("annotations"), str):
+    if isinstance(value, str | os.PathLike):
+        value = {"annotations": value}
+    if not isinstance(value, Mapping) or not isinstance(
+        value.get("annotations"), str | os.PathLike
+    ):
         raise InputError(f"{at}: expected the path of a JSON as 'annotations', found {value!r}")
     _refuse_unknown(at, value, [entry.name for entry in dataclasses.fields(Source)])
     chosen = {key: item for key, item in value.items() if item is not None}
     for key in ("annotations", "images", "boxes"):
-        if root is not None and key in chosen:
-            chosen[key] = str(Path(root, chosen[key]))
+        if key in chosen:
+            chosen[key] = os.fspath(chosen[key] if root is None else Path(root, chosen[key]))
     for key in ("fields", "categories"):
         if key in chosen:
             names = chosen[key]

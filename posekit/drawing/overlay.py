@@ -97,9 +97,8 @@ def draw_pose(
     points, shown = _check_people(keypoints, scores, skeleton, kpt_thr)
     if draw_bbox and boxes is None and len(points):
         raise InputError("draw_bbox needs the boxes of the people: pass boxes=(n, 4)")
-
-    canvas = np.zeros_like(image, order="C") if black_background else image.copy()
     opacity = _check_opacity(dot_opacity, shown.shape)
+    canvas = np.zeros_like(image, order="C") if black_background else image.copy()
     if style == "openpose":
         points, shown, opacity, skeleton = _to_openpose(points, shown, opacity, skeleton)
         _draw_people_openpose(canvas, points, shown, opacity, skeleton, radius, thickness)

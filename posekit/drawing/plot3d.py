@@ -160,19 +160,9 @@ def draw_pose3d(
     width, height = _check_size(size_wh)
     _check_whole("radius", radius, 0)
     _check_whole("thickness", thickness, 1)
-    if isinstance(num_instances, bool) or not isinstance(num_instances, int) or not num_instances:
-        raise InputError(
-            f"expected num_instances from 1, or negative for all, found {num_instances!r}"
-        )
     points, shown = _check_pose(pose, kpt_thr)
     order, titles = _order(len(points), track_ids)
-    most = width * height // SMALLEST_CELL**2
-    if num_instances > most:
-        raise InputError(
-            f"expected at most {most} cells in {width} x {height} pixels, "
-            f"found num_instances={num_instances}"
-        )
-    count = num_instances if num_instances > 0 else min(max(len(points), 1), most)
+    count = _cell_count(num_instances, len(points), (width, height))
     limits = fit_limits(pose, kpt_thr=kpt_thr) if limits is None else limits
 
     picture = np.empty((height, width, 3), np.uint8)  # the cells cover all of it
@@ -191,6 +181,22 @@ def draw_pose3d(
         if y1:
             cell[0] = GRID
     return picture
+
+
+def _cell_count(num_instances: int, people: int, size_wh: tuple[int, int]) -> int:
+    """How many cells there are in a picture of that size."""
+    if isinstance(num_instances, bool) or not isinstance(num_instances, int) or not num_instances:
+        raise InputError(
+            f"expected num_instances from 1, or negative for all, found {num_instances!r}"
+        )
+    width, height = size_wh
+    most = width * height // SMALLEST_CELL**2
+    if num_instances > most:
+        raise InputError(
+            f"expected at most {most} cells in {width} x {height} pixels, "
+            f"found num_instances={num_instances}"
+        )
+    return num_instances if num_instances > 0 else min(max(people, 1), most)
 
 
 def beside(image: Image, plot: Image) -> Image:
@@ -264,18 +270,18 @@ def _draw_stage(camera: _Camera) -> None:
     """Floor, grid and the three axes."""
     half = FLOOR_HALF
     corners = [[-half, -half, 0], [half, -half, 0], [half, half, 0], [-half, half, 0]]
-    floor = _fixed(camera.project(np.array(corners))[0])
+    floor = _to_fixed_point(camera.project(np.array(corners))[0])
     cv2.fillConvexPoly(camera.stage, floor, FLOOR, cv2.LINE_AA, SHIFT)
     for at in np.linspace(-half, half, FLOOR_SQUARES + 1):
         for ends in ([[at, -half, 0], [at, half, 0]], [[-half, at, 0], [half, at, 0]]):
-            start, end = _fixed(camera.project(np.array(ends))[0]).tolist()
+            start, end = _to_fixed_point(camera.project(np.array(ends))[0]).tolist()
             cv2.line(camera.stage, start, end, GRID, 1, cv2.LINE_AA, SHIFT)
     # At the left, where no figure hides them.
     corner = [-half, -half, 0]
     tips = ([half, -half, 0], [-half, half, 0], [-half, -half, half])
     for (name, color), tip in zip(AXES, tips, strict=True):
         pixels = camera.project(np.array([corner, tip]))[0]
-        start, end = _fixed(pixels).tolist()
+        start, end = _to_fixed_point(pixels).tolist()
         thick = max(1, round(camera.side / 400))
         cv2.line(camera.stage, start, end, color, thick, cv2.LINE_AA, SHIFT)
         beyond = pixels[0] + (pixels[1] - pixels[0]) * (1 + 8 / np.ptp(pixels, axis=0).max())
@@ -294,8 +300,8 @@ def _draw_figure(
     """A figure (K, 3) in the unit cube: shadow, then what is far, then what is near."""
     pixels, near = camera.project(points)
     shown = shown & (near < DISTANCE / 2)  # what is closer to the camera has no place
-    at = _fixed(pixels).tolist()
-    below = _fixed(camera.project(points * [1, 1, 0])[0]).tolist()
+    at = _to_fixed_point(pixels).tolist()
+    below = _to_fixed_point(camera.project(points * [1, 1, 0])[0]).tolist()
     scale = camera.side / REFERENCE_SIDE
     size, line = round(radius * scale * 2**SHIFT), max(1, round(2 * thickness * scale))
     edge = max(1, round(line / 3))
@@ -415,7 +421,7 @@ def _cells(width: int, height: int, count: int) -> list[tuple[int, int, int, int
     return [(xs[c], ys[r], xs[c + 1], ys[r + 1]) for r in range(rows) for c in range(columns)]
 
 
-def _fixed(pixels: Floats) -> npt.NDArray[np.int32]:
+def _to_fixed_point(pixels: Floats) -> npt.NDArray[np.int32]:
     """Pixels as OpenCV's fixed-point numbers."""
     fixed: npt.NDArray[np.int32] = np.round(pixels * 2**SHIFT).astype(np.int32)
     return fixed

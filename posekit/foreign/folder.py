@@ -14,7 +14,7 @@ from posekit.files import write_atomically
 from posekit.foreign.description import Description, short, take
 from posekit.foreign.others import DETECTOR_HEADS, describe_detector, describe_lifter
 from posekit.foreign.pose import describe_pose
-from posekit.foreign.python_config import ConfigError, read_config
+from posekit.foreign.python_config import ConfigError, UnknownKindError, read_config
 
 __all__ = ["describe_config", "describe_file", "model_name", "write_description"]
 
@@ -41,16 +41,16 @@ def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str)
     """
     try:
         kind = short(take(config, "model.type"))
-        if kind == "TopdownPoseEstimator":
+        if kind in ("TopdownPoseEstimator", "TopdownPoseEstimator3D"):
             return describe_pose(config, path)
         if kind == "PoseLifter":
             return describe_lifter(config)
         head = config["model"].get("bbox_head")
         if isinstance(head, Mapping) and short(head.get("type")) in DETECTOR_HEADS:
             return describe_detector(config)
-        raise ConfigError(f"a {kind} has no counterpart here{_instead(kind)}")
+        raise UnknownKindError(f"a {kind} has no counterpart here{_instead(kind)}")
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise type(error)(f"{where}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ConfigError(f"{where}: a value of another kind than expected: {error!r}") from None
 

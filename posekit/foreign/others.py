@@ -7,7 +7,7 @@ from typing import Any
 
 from posekit.config import read_config
 from posekit.foreign.description import Description, expect, normalisation, short, steps_of, take
-from posekit.foreign.python_config import ConfigError
+from posekit.foreign.python_config import ConfigError, UnknownKindError
 
 __all__ = ["DETECTOR_HEADS", "describe_detector", "describe_lifter"]
 
@@ -127,9 +127,10 @@ def describe_lifter(config: Mapping[str, Any]) -> Description:
         ConfigError: something that has no counterpart here; it names the key.
     """
     backbone, head = take(config, "model.backbone"), take(config, "model.head")
+    if (kind := short(backbone.get("type"))) != "DSTFormer":
+        raise UnknownKindError(f"backbone {kind}: of lifters MotionBERT's DSTFormer is read here")
     expect(
         {
-            "backbone.type": ("DSTFormer", short(backbone.get("type"))),
             "head.type": ("MotionRegressionHead", short(head.get("type"))),
             "backbone.in_channels": (3, backbone.get("in_channels", 3)),
             "head.decoder.num_keypoints": (17, take(head, "decoder.num_keypoints")),

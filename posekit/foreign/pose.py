@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posekit.foreign.description import Description, expect, normalisation, short, steps_of, take
-from posekit.foreign.python_config import ConfigError
+from posekit.foreign.python_config import ConfigError, UnknownKindError
 from posekit.foreign.skeletons import find_skeleton
 
 __all__ = ["describe_pose"]
@@ -76,6 +76,8 @@ def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
     if test.get("output_keypoint_indices"):
         found.notes.append("test_cfg.output_keypoint_indices: all keypoints are given here")
     values["keypoints"], found.skeleton = find_skeleton(config, path, count)
+    if "rtmw3d" in net["_target_"]:
+        values["keypoints_3d"] = True
     values |= _subject(found)
     loss = _loss(head.get("loss"), found.notes)
     if loss is not None:
@@ -106,10 +108,17 @@ def _input_size(head: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[int,
 
 def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int]) -> Values:
     kind = short(codec.get("type"))
-    if kind not in ("SimCCLabel", "MSRAHeatmap", "UDPHeatmap"):
+    if kind not in ("SimCCLabel", "SimCC3DLabel", "MSRAHeatmap", "UDPHeatmap"):
         raise ConfigError(f"decoder {kind}: expected SimCCLabel, MSRAHeatmap or UDPHeatmap")
-    if list(codec.get("input_size", size)) != list(size):
+    if list(codec.get("input_size", size))[:2] != list(size):
         raise ConfigError(f"decoder.input_size is {codec['input_size']}, and the crop's is {size}")
+    if kind == "SimCC3DLabel":
+        return {
+            "_target_": "posekit.codecs.simcc3d.SimCC3D",
+            "split_ratio": float(codec.get("simcc_split_ratio", 2.0)),
+            "depth": int(codec["input_size"][2]),
+            "z_range": float(codec.get("z_range") or 2.1744869),
+        }
     if kind == "SimCCLabel":
         if codec.get("use_dark") or codec.get("smoothing_type", "gaussian") != "gaussian":
             raise ConfigError("decoder: SimCC with DARK or with another smoothing is not here")
@@ -159,14 +168,44 @@ def _loss(loss: Any, notes: list[str]) -> Values | None:
 
 def _cspnext(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
     backbone, neck, kind = model["backbone"], model.get("neck"), short(head.get("type"))
-    if kind not in ("RTMCCHead", "RTMWHead"):
-        raise ConfigError(f"head {kind} on CSPNeXt: expected RTMCCHead or RTMWHead")
-    gau = take(head, "gau_cfg")
     expect(
         {
             "backbone.arch": ("P5", backbone.get("arch", "P5")),
             "backbone.expand_ratio": (0.5, backbone.get("expand_ratio", 0.5)),
             "backbone.channel_attention": (True, backbone.get("channel_attention", True)),
+        }
+    )
+    net: Values = {
+        "deepen_factor": float(backbone.get("deepen_factor", 1.0)),
+        "widen_factor": float(backbone.get("widen_factor", 1.0)),
+    }
+    if kind == "HeatmapHead":
+        deconv = _deconv_channels(head)
+        expect({"neck": (None, neck), "head.deconv_out_channels": ([256] * 3, deconv)})
+        net = {"_target_": MODELS + "cspnext_pose.CSPNeXtPose", **net}
+    elif kind == "RTMCCHead" and neck is None:
+        _expect_attention(head)
+        net = {"_target_": MODELS + "rtmpose.RTMPose", **net}
+    elif kind in ("RTMWHead", "RTMW3DHead") and neck is not None:
+        _expect_attention(head)
+        expect({"neck.type": ("CSPNeXtPAFPN", short(neck.get("type")))})
+        expect({"neck.out_channels": (None, neck.get("out_channels"))})
+        target = "rtmw.RTMW" if kind == "RTMWHead" else "rtmw3d.RTMW3D"
+        net = {"_target_": MODELS + target, **net, "neck_blocks": neck.get("num_csp_blocks", 3)}
+        if kind == "RTMW3DHead":
+            net["depth"] = int(take(head, "input_size")[2])
+    else:
+        raise ConfigError(
+            f"head {kind} on CSPNeXt: expected RTMCCHead, RTMWHead with its neck, or HeatmapHead"
+        )
+    return net, int(take(head, "out_channels"))
+
+
+def _expect_attention(head: Mapping[str, Any]) -> None:
+    """What RTMPose's heads have built in."""
+    gau = take(head, "gau_cfg")
+    expect(
+        {
             "head.final_layer_kernel_size": (7, head.get("final_layer_kernel_size", 1)),
             "head.gau_cfg.hidden_dims": (256, gau.get("hidden_dims", 256)),
             "head.gau_cfg.s": (128, gau.get("s", 128)),
@@ -175,22 +214,16 @@ def _cspnext(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values,
             "head.gau_cfg.pos_enc": (False, gau.get("pos_enc", False)),
         }
     )
-    net = {
-        "_target_": MODELS + "rtmpose.RTMPose",
-        "deepen_factor": float(backbone.get("deepen_factor", 1.0)),
-        "widen_factor": float(backbone.get("widen_factor", 1.0)),
-    }
-    if neck is not None:
-        expect({"neck.type": ("CSPNeXtPAFPN", short(neck.get("type")))})
-        expect({"neck.out_channels": (None, neck.get("out_channels"))})
-        net |= {"_target_": MODELS + "rtmw.RTMW", "neck_blocks": neck.get("num_csp_blocks", 3)}
-    return net, int(take(head, "out_channels"))
+
+
+def _deconv_channels(head: Mapping[str, Any]) -> list[int]:
+    return list(head.get("deconv_out_channels", (256, 256, 256)) or ())
 
 
 def _heatmap_head(head: Mapping[str, Any], backbone: str) -> None:
     kind = short(head.get("type"))
     if kind != "HeatmapHead":
-        raise ConfigError(f"head {kind} on {backbone}: expected HeatmapHead")
+        raise UnknownKindError(f"head {kind} on {backbone}: expected HeatmapHead")
 
 
 def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
@@ -217,7 +250,7 @@ def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, i
     if len(blocks) > 1:
         raise ConfigError(f"num_blocks of stages 2 to 4: expected the same in all, found {blocks}")
     maps = 3 if take(head, "decoder").get("heatmap_type") == "combined" else 1
-    net = {
+    net: Values = {
         "_target_": MODELS + "hrnet.HRNetPose",
         "width": width,
         "maps_per_keypoint": maps,
@@ -231,18 +264,23 @@ def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, i
 
 def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
     _heatmap_head(head, "ResNet")
-    backbone = model["backbone"]
+    backbone, deconv = model["backbone"], _deconv_channels(head)
     expect(
         {
-            "head.deconv_out_channels": (
-                [256] * 3,
-                list(head.get("deconv_out_channels", (256, 256, 256)) or ()),
+            "head.deconv_out_channels": ([256] * len(deconv), deconv),
+            "head.deconv_kernel_sizes": (
+                [4] * len(deconv),
+                list(head.get("deconv_kernel_sizes", (4, 4, 4)) or ()),
             ),
             "backbone.style": ("pytorch", backbone.get("style", "pytorch")),
             "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
         }
     )
-    net = {"_target_": MODELS + "resnet.ResNetPose", "depth": take(backbone, "depth")}
+    net: Values = {
+        "_target_": MODELS + "resnet.ResNetPose",
+        "depth": take(backbone, "depth"),
+        "num_deconvs": len(deconv),
+    }
     return net, int(take(head, "out_channels"))
 
 
@@ -259,7 +297,7 @@ def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int
     else:
         width, depth, heads = (arch[k] for k in ("embed_dims", "num_layers", "num_heads"))
         ratio = arch["feedforward_channels"] / width
-    deconv = list(head.get("deconv_out_channels", (256, 256, 256)) or ())
+    deconv = _deconv_channels(head)
     neck = model.get("neck") or {}
     simple = not deconv
     kernel = (head.get("final_layer") or {}).get("kernel_size", 1)
@@ -272,7 +310,7 @@ def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int
             "neck.scale_factor": (4.0 if simple else 1.0, neck.get("scale_factor", 1.0)),
         }
     )
-    net = {
+    net: Values = {
         "_target_": MODELS + "vitpose.ViTPose",
         "embed_dim": width,
         "depth": depth,

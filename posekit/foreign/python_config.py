@@ -18,7 +18,7 @@ from typing import Any
 
 from posekit.errors import InputError
 
-__all__ = ["ConfigError", "parse_config", "read_config"]
+__all__ = ["ConfigError", "UnknownKindError", "parse_config", "read_config"]
 
 MAX_BYTES = 1_000_000  # of a file
 MAX_SIZE = 100_000  # items of a list, characters of a text
@@ -31,6 +31,10 @@ WITHOUT_MODEL = "default_runtime.py"
 
 class ConfigError(InputError):
     """A file that cannot be read, or is not of the kind that is understood here."""
+
+
+class UnknownKindError(ConfigError):
+    """A model of a kind whose configuration is not read here, though posekit may have it."""
 
 
 def read_config(path: Path, *, packages: Mapping[str, Path] | None = None) -> dict[str, Any]:

@@ -21,10 +21,13 @@ from posekit.io.video import hide_password
 __all__ = [
     "HEIC_SIGNATURE",
     "IMAGE_SIGNATURE",
+    "IMAGE_SUFFIXES",
     "INDEXED_SIGNATURE",
     "MJPEG_SUFFIXES",
+    "MOVING_SUFFIXES",
     "SIGNATURE_LENGTH",
     "VIDEO_SIGNATURE",
+    "VIDEO_SUFFIXES",
     "WEB_SCHEMES",
     "ErrorOptions",
     "InputOptions",
@@ -32,9 +35,7 @@ __all__ = [
     "OnError",
     "Order",
     "camera_number",
-    "check_inputs",
     "check_type",
-    "input_files",
     "is_webcam",
     "natural_key",
     "reason_of",
@@ -149,24 +150,6 @@ STREAM_SCHEMES = frozenset(
 )
 
 
-def check_inputs(
-    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
-) -> int | None:
-    """Sees that files, folders and patterns are there. Nothing is decoded, no iterator consumed.
-
-    Returns:
-        How many frames there are to come; None where videos, URLs or iterators are among them.
-
-    Raises:
-        InputError: no such file, a folder without images, a pattern that nothing matches, a list
-            without elements, or something else altogether.
-    """
-    count = _count(inputs, Listing.of(recursive, include))
-    if count == 0:
-        raise InputError("inputs is empty: name an image, a video or a folder")
-    return count
-
-
 def is_webcam(inputs: Any) -> bool:
     """True for `webcam` and `webcam:1`."""
     return isinstance(inputs, str) and camera_number(inputs) is not None
@@ -214,7 +197,7 @@ class Listing:
                 return [path]
             if not glob.has_magic(text):
                 raise InputError(f"no such file: {text}")
-            found = self._sorted(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207
+            found = self.sorted(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207
             found = [file for file in found if file.is_file() and _is_media(file)]
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):
@@ -230,7 +213,7 @@ class Listing:
             folders[:] = [name for name in folders if self.recursive and not name.startswith(".")]
             names += [Path(root, name) for name in files if not name.startswith(".")]
         videos = self.recursive or bool(self.include)
-        chosen = [name for name in self._sorted(names) if self._matches(name.relative_to(folder))]
+        chosen = [name for name in self.sorted(names) if self._matches(name.relative_to(folder))]
         found = [file for file in chosen if file.is_file() and _is_media(file, videos=videos)]
         if found:
             return found
@@ -245,7 +228,8 @@ class Listing:
             )
         raise InputError(f"no images in the folder {folder}")
 
-    def _sorted(self, paths: Iterable[Path]) -> list[Path]:
+    def sorted(self, paths: Iterable[Path]) -> list[Path]:
+        """Files of a folder in its order."""
         return sorted(paths, key=natural_key if self.order == "natural" else None)
 
     def _matches(self, path: Path) -> bool:
@@ -319,42 +303,6 @@ def check_type(inputs: Any) -> None:
             "inputs must be a path, a URL, a folder, a NumPy image or a list of these, "
             f"found {type(inputs).__name__}"
         )
-
-
-def _count(inputs: Any, listing: Listing) -> int | None:
-    """How many frames, None where that is not known."""
-    check_type(inputs)
-    if isinstance(inputs, np.ndarray):
-        return len(inputs) if inputs.ndim == 4 else 1
-    if isinstance(inputs, str | os.PathLike):
-        text = os.fsdecode(inputs)
-        if camera_number(text) is not None or scheme_of(text):
-            return None
-        files = listing.files(text)
-        images = all(file.suffix.lower() in IMAGE_SUFFIXES - MOVING_SUFFIXES for file in files)
-        return len(files) if images else None
-    if not isinstance(inputs, Sequence):
-        return None
-    counts = [_count(item, listing) for item in inputs]
-    return None if None in counts else sum(count for count in counts if count is not None)
-
-
-def input_files(
-    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
-) -> list[Path]:
-    """The files that inputs name, as far as is known before they are read; see `read_frames`."""
-    if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes):
-        lists = [input_files(item, recursive=recursive, include=include) for item in inputs]
-        return [file for files in lists for file in files]
-    if not isinstance(inputs, str | os.PathLike):
-        return []
-    text = os.fsdecode(inputs)
-    try:
-        if camera_number(text) is None and not scheme_of(text):
-            return Listing.of(recursive, include).files(text)
-    except InputError:  # which is told when its turn comes
-        pass
-    return []
 
 
 def camera_number(text: str) -> int | None:

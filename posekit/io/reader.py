@@ -7,16 +7,13 @@ import http.client
 import io
 import itertools
 import logging
-import os
 import socket
-import tempfile
 import threading
 import urllib.parse
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +22,7 @@ import numpy as np
 
 from posekit.errors import InputError
 from posekit.io.images import decode_image, read_bytes, to_bgr
+from posekit.io.inputs import Camera, Fault, Files, Images, Inputs, Named, Url, parse
 from posekit.io.listing import (
     HEIC_SIGNATURE,
     IMAGE_SIGNATURE,
@@ -35,83 +33,21 @@ from posekit.io.listing import (
     Listing,
     OnError,
     Order,
-    camera_number,
-    check_type,
     reason_of,
-    scheme_of,
     start_of,
 )
 from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader, hide_password
 from posekit.io.web import URL_LIMIT, Response, connect, download
+from posekit.stages.packet import Clip, Download, Frame
 
-__all__ = ["Clip", "Download", "Frame", "FrameReader", "read_frames"]
+__all__ = ["FrameReader", "OnError", "read_frames"]
 
 log = logging.getLogger(__name__)
 
 # Seconds that `close` waits for the thread. Only a server that FFmpeg talks to, or an iterator of
 # the caller's that gives nothing, can hold it longer; it ends by itself then.
 CLOSE_TIMEOUT = 2.0
-
-
-class Download:
-    """The file that a video of a URL goes to; deleted when nobody holds this any more.
-
-    Args:
-        suffix: of the file's name.
-    """
-
-    def __init__(self, suffix: str = "") -> None:
-        handle, path = tempfile.mkstemp(prefix="posekit-", suffix=suffix)
-        os.close(handle)
-        self.path = Path(path)
-        weakref.finalize(self, self.path.unlink, missing_ok=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A video, a stream or a camera that frames come from.
-
-    Attributes:
-        name: file name for what is written about it, such as `demo.mp4`.
-        source: path or URL, or `webcam:0`.
-        size: (w, h) of its frames as they are shown, in pixels.
-        fps: frames per second, on average.
-        num_frames: how many it says it has; None where it does not say, as a camera.
-        live: frames come as time passes; those that nobody takes in time are lost.
-        download: its file, where a URL's was fetched as a whole.
-    """
-
-    name: str
-    source: str
-    size: tuple[int, int]
-    fps: Fraction
-    num_frames: int | None = None
-    live: bool = False
-    download: Download | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """An image that was read.
-
-    Attributes:
-        image: (H, W, 3), BGR, uint8, upright.
-        index: its position in the inputs, from 0; every frame of a video counts.
-        name: file name for what is written about it; a clip's name for its frames.
-        source: path or URL; None for an array.
-        clip: what it is a frame of; None for an image.
-        frame_id: its number in its clip, from 0; None for an image.
-        time: seconds since the clip began; None for an image.
-    """
-
-    image: np.ndarray
-    index: int
-    name: str
-    source: str | None = None
-    clip: Clip | None = None
-    frame_id: int | None = None
-    time: float | None = None
 
 
 def read_frames(
@@ -135,6 +71,8 @@ def read_frames(
             a pattern such as `shots/*.jpg` or `shots/**/*.mp4`, where no file has that very name;
             an image (H, W, 3), BGR, uint8, or a stack (N, H, W, 3) of them;
             `webcam` or `webcam:1`; a stream, such as `rtsp://...` or the URL of an MJPEG camera.
+            Or `Inputs`, which is any of these looked up before; `recursive`, `include` and `order`
+            are then as they were for that.
         on_error: what is done about an input that cannot be read: "raise" ends the reading, "skip"
             logs a warning, a function is called with its name or path and the error.
         recursive: look into a folder's subfolders too, and take its videos too.
@@ -148,12 +86,13 @@ def read_frames(
     Raises:
         InputError: something else altogether, or a wrong option.
     """
-    check_type(inputs)
+    if not isinstance(inputs, Inputs):
+        inputs = Inputs.of(inputs, recursive=recursive, include=include, order=order)
     if on_error not in ("raise", "skip") and not callable(on_error):
         raise InputError(f"on_error must be raise, skip or a function, found {on_error!r}")
     if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 1:
         raise InputError(f"prefetch must be a whole number of at least 1, found {prefetch!r}")
-    return FrameReader(inputs, Listing.of(recursive, include, order), on_error, prefetch)
+    return FrameReader(inputs, on_error, prefetch)
 
 
 class FrameReader:
@@ -167,7 +106,7 @@ class FrameReader:
     that gives no frame uses up an index.
     """
 
-    def __init__(self, inputs: Any, listing: Listing, on_error: OnError, prefetch: int) -> None:
+    def __init__(self, inputs: Inputs, on_error: OnError, prefetch: int) -> None:
         self._on_error = on_error
         self._index = 0
         self._clip: Clip | None = None
@@ -176,7 +115,7 @@ class FrameReader:
         self._channel = _Channel(prefetch)
         # Neither the thread nor the finaliser may hold the reader: it would never be garbage.
         self._thread = threading.Thread(
-            target=_fill, args=(self._channel, inputs, listing), name="posekit-reader", daemon=True
+            target=_fill, args=(self._channel, inputs), name="posekit-reader", daemon=True
         )
         self._finish = weakref.finalize(self, _stop, self._channel, self._thread)
 
@@ -307,10 +246,10 @@ class _Channel:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-def _fill(channel: _Channel, inputs: Any, listing: Listing) -> None:
+def _fill(channel: _Channel, inputs: Inputs) -> None:
     """The thread. No variable may hold an image while the next one is waited for."""
     try:
-        with contextlib.closing(_items(inputs, listing, channel)) as items:
+        with contextlib.closing(_items(inputs.named, inputs.listing, channel)) as items:
             all(map(channel.put, items))
     except BaseException as error:  # the caller's iterator's too: raised in the caller's thread
         channel.put(_Item(error))
@@ -325,24 +264,43 @@ def _stop(channel: _Channel, thread: threading.Thread) -> None:
         thread.join(CLOSE_TIMEOUT)
 
 
-def _items(inputs: Any, listing: Listing, channel: _Channel) -> Generator[_Item, None, None]:
+def _items(
+    several: Iterable[Named], listing: Listing, channel: _Channel
+) -> Generator[_Item, None, None]:
     """Every error about an input is an item as well: the next input is read all the same."""
-    if isinstance(inputs, np.ndarray):
-        for image in inputs if inputs.ndim == 4 else [inputs]:
-            yield from _attempt(_from_array(image))
-    elif isinstance(inputs, str | os.PathLike):
-        yield from _from_text(os.fsdecode(inputs), listing, channel)
+    for named in several:
+        if isinstance(named, Images):
+            array = named.array
+            for image in array if array.ndim == 4 else [array]:
+                yield from _attempt(_from_array(image))
+                del image
+            del array
+        elif isinstance(named, Files):
+            for path in named.paths:
+                yield from _attempt(_from_file(path), path.name, str(path))
+        elif isinstance(named, Camera):
+            name = f"webcam_{named.number}"  # a colon is not for file names
+            yield from _attempt(_from_camera(named.number, name, named.text), name, named.text)
+        elif isinstance(named, Url):
+            yield from _from_url(named, channel)
+        elif isinstance(named, Fault):
+            yield _Item(named.error, Path(named.text or "").name, named.text)
+        else:
+            for item in named.items:
+                if isinstance(item, np.ndarray) and not isinstance(named.items, Sequence):
+                    item = item.copy()  # an iterator may well draw the next one into it
+                yield from _items(parse(item, listing), listing, channel)
+                del item
+        del named
+
+
+def _from_url(url: Url, channel: _Channel) -> Iterator[_Item]:
+    parts = urllib.parse.urlsplit(url.text)
+    name = Path(urllib.parse.unquote(parts.path)).name or parts.hostname or "stream"
+    if url.scheme in WEB_SCHEMES:
+        yield from _attempt(_from_http(url.text, name, channel), name, url.text)
     else:
-        try:
-            check_type(inputs)
-        except InputError as error:
-            yield _Item(error)
-            return
-        for item in inputs:
-            if isinstance(item, np.ndarray) and not isinstance(inputs, Sequence):
-                item = item.copy()  # an iterator may well draw the next one into it
-            yield from _items(item, listing, channel)
-            del item
+        yield from _attempt(_from_stream(url.text, name), name, url.text)
 
 
 def _attempt(items: Iterator[_Item], name: str = "", source: str | None = None) -> Iterator[_Item]:
@@ -361,27 +319,6 @@ def _bare(error: InputError) -> InputError:
 
 def _from_array(image: np.ndarray) -> Iterator[_Item]:
     yield _Item(to_bgr(image))
-
-
-def _from_text(text: str, listing: Listing, channel: _Channel) -> Iterator[_Item]:
-    try:
-        camera, scheme = camera_number(text), scheme_of(text)
-        paths = [] if scheme or camera is not None else listing.files(text)
-    except InputError as error:
-        yield _Item(error, Path(text).name, text)
-        return
-    if camera is not None:
-        name = f"webcam_{camera}"  # a colon is not for file names
-        yield from _attempt(_from_camera(camera, name, text), name, text)
-    elif scheme:
-        parts = urllib.parse.urlsplit(text)
-        name = Path(urllib.parse.unquote(parts.path)).name or parts.hostname or "stream"
-        read = (
-            _from_http(text, name, channel) if scheme in WEB_SCHEMES else _from_stream(text, name)
-        )
-        yield from _attempt(read, name, text)
-    for path in paths:
-        yield from _attempt(_from_file(path), path.name, str(path))
 
 
 def _from_camera(number: int, name: str, source: str) -> Iterator[_Item]:

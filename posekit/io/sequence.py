@@ -222,8 +222,8 @@ def _decode_patch(data: bytes, patch: _Patch, name: str) -> np.ndarray:
     if chunks[:4] == b"ALPH":
         corner = [(side - 1).to_bytes(3, "little") for side in (patch.width, patch.height)]
         chunks = b"VP8X\x0a\0\0\0\x10\0\0\0" + b"".join(corner) + chunks
-    still = b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
-    return decode(still, name, cv2.IMREAD_UNCHANGED)
+    webp = b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
+    return decode(webp, name, cv2.IMREAD_UNCHANGED)
 
 
 def _put(pixels: np.ndarray, place: np.ndarray, *, blend: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -14,27 +13,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
-from posekit.files import write_atomically
-from posekit.io import Clip, listing
-from posekit.io.video import VideoWriter
-from posekit.result import PoseResult
+from posekit.files import prediction_formats
+from posekit.io import listing
+from posekit.io.sinks import Format, Sink, load_format, pictures, video
+from posekit.stages.packet import Clip, Packet
 
 __all__ = ["ResultWriter", "WriteOptions"]
 
 log = logging.getLogger(__name__)
 
-# Results that wait to be written, at most: they hold images.
+# Packets that wait to be written, at most: they hold images.
 QUEUE_SIZE = 8
-# What drawings are written as.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +45,16 @@ class WriteOptions(Options):
         "`out/drawing.jpg`, beside which further ones get names of their own",
     )
     pred_out_dir: str | os.PathLike[str] | None = option(None, "folder of the predictions, as JSON")
-    pred_format: Literal["json", "jsonl"] = option(
-        "json", "a video's predictions as one `json` list, or `jsonl`, a line per frame"
+    pred_format: Any = option(
+        "json",
+        "a video's predictions as one `json` list, or `jsonl`, a line per frame; in Python also an "
+        "object of your own that has what `posekit.io.sinks.Format` has",
+        choices=prediction_formats(),
     )
+
+    def check(self) -> None:
+        if not hasattr(self.pred_format, "open_sink"):
+            load_format(self.pred_format)
 
     @property
     def predictions_dir(self) -> Path | None:
@@ -81,27 +83,25 @@ class WriteOptions(Options):
         return None if self.out_dir is None else Path(self.out_dir) / name
 
 
-@dataclass(frozen=True)
-class _Job:
-    result: PoseResult
-    clip: Clip | None
-    time: float | None
+class _Job(NamedTuple):
+    packet: Packet
     draw: Callable[[], np.ndarray] | None
 
 
 class ResultWriter:
-    """Writes predictions as JSON and drawings as pictures or videos, named after their inputs.
+    """Writes predictions and drawings, named after their inputs; see `posekit.io.sinks`.
 
-    An image has a file of each, written whole or not at all. A clip has one JSON and one video,
-    which grow with it and can be read at any time: after every frame the JSON is complete, and the
+    An image has a file of each, written whole or not at all. A clip has one of each, which grow
+    with it and can be read at any time: after every frame the predictions are complete, and the
     video plays as far as it goes. Leaving the context waits for everything and closes the files.
 
     Args:
-        predictions: folder of the JSON files, None for none.
+        predictions: folder of the predictions, None for none.
         visualizations: folder of the pictures, None for none.
         drawing_name: of the drawing, where it is not named after its input; further ones are named
             alike.
-        pred_format: a clip's predictions as one "json" list or as "jsonl", a line per frame.
+        pred_format: what predictions are written as: the name of a module of `posekit.io.sinks`,
+            or anything else that has what a `Format` has.
         inputs: lists the files that are read, which are never written over.
 
     Raises:
@@ -114,13 +114,13 @@ class ResultWriter:
         visualizations: Path | None,
         *,
         drawing_name: str | None = None,
-        pred_format: Literal["json", "jsonl"] = "json",
+        pred_format: str | Format = "json",
         inputs: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
         self.predictions = predictions
         self.visualizations = visualizations
         self.drawing_name = drawing_name
-        self.pred_format = pred_format
+        self._format = load_format(pred_format) if isinstance(pred_format, str) else pred_format
         self._list_inputs = inputs
         # Names, and the number that the next of that name gets.
         self._taken: dict[str, int] = {}
@@ -129,27 +129,20 @@ class ResultWriter:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
-        self._clip_files: _ClipFiles | None = None
-        if predictions and predictions.suffix in (".json", ".jsonl") and not predictions.is_dir():
+        self._clip: Clip | None = None
+        self._sinks: list[Sink] = []  # of the clip
+        named_as_file = predictions and predictions.suffix[1:] in prediction_formats()
+        if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
         for folder in (predictions, visualizations):
             if folder is not None:
                 _check_writable(folder)
 
-    def write(
-        self,
-        result: PoseResult,
-        *,
-        clip: Clip | None = None,
-        time: float | None = None,
-        draw: Callable[[], np.ndarray] | None = None,
-    ) -> None:
-        """Takes a result to be written; waits where too many are waiting.
+    def write(self, packet: Packet, draw: Callable[[], np.ndarray] | None = None) -> None:
+        """Takes a packet to be written; waits where too many are waiting.
 
         Args:
-            result: of an image, or of the next frame of a clip.
-            clip: what it is a frame of.
-            time: seconds since the clip began.
+            packet: of an image, or of the next frame of a clip.
             draw: makes the drawing (H, W, 3), where the result has none yet.
 
         Raises:
@@ -161,7 +154,7 @@ class ResultWriter:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="posekit-write", daemon=True)
             self._thread.start()
-        self._jobs.put(_Job(result, clip, time, draw))
+        self._jobs.put(_Job(packet, draw))
 
     def flush(self) -> None:
         """Waits until everything that was taken is written.
@@ -232,41 +225,36 @@ class ResultWriter:
             self._end_clip()
 
     def _write(self, job: _Job) -> None:
-        drawing = None
+        packet, drawing = job.packet, None
         if self.visualizations is not None:
-            drawing = job.result.visualization
+            drawing = packet.result.visualization
             if drawing is None and job.draw is not None:
                 drawing = job.draw()
-        if self._clip_files is not None and job.clip is not self._clip_files.clip:
+        if packet.clip is not self._clip or packet.clip is None:
             self._end_clip()
-        if job.clip is None:
-            self._write_image(job.result, drawing)
-            return
-        if self._clip_files is None:
-            name = Path(_unique_name(job.clip.name, self._taken)).stem
-            predictions = self.predictions and self.predictions / f"{name}.{self.pred_format}"
-            drawn = self._name_of_drawing(f"{name}.mp4", VIDEO_SUFFIXES)
-            drawing_path = self.visualizations and self.visualizations / drawn
-            for path in (predictions, drawing_path):
-                if path is not None:
-                    self._check_not_input(path, job.clip.source)
-            self._clip_files = _ClipFiles(job.clip, predictions, drawing_path)
-        self._clip_files.write(job.result, drawing, job.time)
+            self._open(packet)
+        for sink in self._sinks:
+            sink.write(packet, drawing)
+        if packet.clip is None:
+            self._end_clip()
 
-    def _write_image(self, result: PoseResult, drawing: np.ndarray | None) -> None:
-        name = _unique_name(result.name, self._taken)
+    def _open(self, packet: Packet) -> None:
+        """Opens the files of an image or a clip."""
+        clip = packet.clip
+        name = _unique_name(packet.result.name if clip is None else clip.name, self._taken)
+        source = packet.result.source if clip is None else clip.source
+        files: list[tuple[Format, Path]] = []
         if self.predictions is not None:
-            path = self.predictions / f"{Path(name).stem}.json"
-            text = _to_json(result.instances(), result.name)
-            self._check_not_input(path, result.source)
-            with _disk_errors(path):
-                write_atomically(path, text.encode())
-        if self.visualizations is not None and drawing is not None:
-            file_name, data = _encode(self._name_of_drawing(name, PICTURE_SUFFIXES), drawing)
-            path = self.visualizations / file_name
-            self._check_not_input(path, result.source)
-            with _disk_errors(path):
-                write_atomically(path, data)
+            files.append((self._format, self.predictions / self._format.file_name(name, clip)))
+        if self.visualizations is not None:
+            kind = pictures if clip is None else video
+            drawn = self._name_of_drawing(kind.file_name(name, clip), kind.SUFFIXES)
+            files.append((kind, self.visualizations / drawn))
+        for _, path in files:
+            self._check_not_input(path, source)
+        self._clip = clip
+        for kind_of_file, path in files:
+            self._sinks.append(kind_of_file.open_sink(path, clip))
 
     def _check_not_input(self, path: Path, source: str | None) -> None:
         """Raises an OutputError where writing would destroy what is read now or later."""
@@ -283,9 +271,10 @@ class ResultWriter:
         return frozenset(map(_identity, self._list_inputs()))
 
     def _end_clip(self) -> None:
-        files, self._clip_files = self._clip_files, None
-        if files is not None:
-            files.close()
+        sinks, self._sinks, self._clip = self._sinks, [], None
+        with contextlib.ExitStack() as closing:
+            for sink in sinks:
+                closing.callback(sink.close)
 
     def _name_of_drawing(self, own: str, suffixes: Sequence[str]) -> str:
         """Its own, or the one that was asked for, with a suffix of what is written."""
@@ -315,106 +304,6 @@ def _unique_name(name: str, taken: dict[str, int]) -> str:
     return candidate + suffix
 
 
-class _ClipFiles:
-    """The growing files of one clip.
-
-    Args:
-        clip: the clip.
-        predictions: path of the JSON, None for none.
-        drawing: path of the video, None for none.
-
-    Raises:
-        OutputError: one cannot be made.
-    """
-
-    def __init__(self, clip: Clip, predictions: Path | None, drawing: Path | None) -> None:
-        self.clip = clip
-        self._drawing = drawing
-        self._video: VideoWriter | None = None
-        self._frames: _FrameFile | None = None
-        if predictions is not None:
-            self._frames = _FrameFile(predictions, lines=predictions.suffix == ".jsonl")
-
-    def write(self, result: PoseResult, drawing: np.ndarray | None, time: float | None) -> None:
-        if self._frames is not None:
-            record = {"frame_id": result.frame_id, "instances": result.instances()}
-            self._frames.write(_to_json(record, result.name).encode())
-        if drawing is not None and self._drawing is not None:
-            if self._video is None:
-                # Its size is the first drawing's: 3D plots and heat maps widen the picture.
-                size = (drawing.shape[1], drawing.shape[0])
-                self._video = VideoWriter(self._drawing, fps=self.clip.fps, size=size)
-            # Streams and recordings may change their size as they go.
-            self._video.write(_fitted(drawing, self._video.size), time)
-
-    def close(self) -> None:
-        with contextlib.ExitStack() as files:
-            if self._frames is not None:
-                files.callback(self._frames.close)
-            if self._video is not None:
-                files.callback(self._video.close)
-
-
-class _FrameFile:
-    """The predictions of a clip: a file that is complete after every frame.
-
-    Args:
-        path: the file.
-        lines: a line per frame instead of one JSON list.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-
-    def __init__(self, path: Path, *, lines: bool) -> None:
-        self.path = path
-        self.frames_written = 0
-        self._lines = lines
-        self._closing = b"" if lines else b"\n]\n"
-        self._end = 0 if lines else 1  # where the next frame goes, over the closing
-        with _disk_errors(path):
-            self._file = path.open("wb", buffering=0)
-            self._put(0, (b"" if lines else b"[") + self._closing)
-
-    def write(self, record: bytes) -> None:
-        """Appends one frame.
-
-        Raises:
-            OutputError: the disk is full; the file has the frames before this one.
-        """
-        separator = b"\n" if self.frames_written == 0 else b",\n"
-        data = record + b"\n" if self._lines else separator + record
-        with _disk_errors(self.path, f"{self.frames_written} frames are in it"):
-            try:
-                self._put(self._end, data + self._closing)
-            except OSError:
-                # What the cut frees is room enough for the closing.
-                self._file.truncate(self._end)
-                self._put(self._end, self._closing)
-                raise
-        self._end += len(data)
-        self.frames_written += 1
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _put(self, position: int, data: bytes) -> None:
-        self._file.seek(position)
-        rest = memoryview(data)
-        while rest:  # a nearly full disk takes a part
-            rest = rest[self._file.write(rest) :]
-
-
-def _to_json(record: object, name: str) -> str:
-    try:
-        return json.dumps(record, allow_nan=False)
-    except ValueError:
-        raise OutputError(
-            f"the pose in {name} has numbers that are not finite, which JSON cannot hold: take "
-            "dtype=float32, or check the weights"
-        ) from None
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     """The same for all names of a file; None where there is none, as for a URL."""
     try:
@@ -422,41 +311,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot write {path}: {reason}{state and f'; {state}'}") from None
-
-
-def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image as large as it goes into (w, h), in the middle, black around it."""
-    (width, height), (h, w) = size, image.shape[:2]
-    if (w, h) == size:
-        return image
-    scale = min(width / w, height / h)
-    w, h = max(1, round(w * scale)), max(1, round(h * scale))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    canvas = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - h) // 2, (width - w) // 2
-    canvas[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=method)
-    return canvas
-
-
-def _encode(name: str, image: np.ndarray) -> tuple[str, bytes]:
-    """A picture in the format of its name, or as PNG where OpenCV cannot write that."""
-    path = Path(name)
-    suffix = path.suffix.lower()
-    if suffix not in PICTURE_SUFFIXES:
-        suffix, path = ".png", path.with_suffix(".png")
-    done, data = cv2.imencode(suffix, image)
-    if not done:
-        raise OutputError(f"cannot encode the drawing of {name} as {suffix}")
-    return path.name, data.tobytes()
 
 
 def _check_writable(folder: Path) -> None:

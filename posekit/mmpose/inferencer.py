@@ -202,12 +202,14 @@ class MMPoseInferencer:
             }
 
     def _sample(self, result: PoseResult) -> PoseDataSample:
+        from posekit.stages.boxes import Boxes
+
         pose = result if result.pose3d is None else result.pose3d
         width, height = result.image_size
         return data_sample(
             pose.keypoints,
             pose.keypoint_scores,
-            np.column_stack([result.boxes_xyxy, result.box_scores]),
+            Boxes(result.boxes_xyxy, result.box_scores),
             image_shape=(height, width),
             image_path=result.source if result.frame_id is None else None,
             skeleton=pose.skeleton,

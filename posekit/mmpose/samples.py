@@ -7,6 +7,7 @@ import numpy as np
 from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.structures import PoseDataSample
 from posekit.skeleton import Skeleton
+from posekit.stages.boxes import Boxes
 from posekit.transforms.affine import boxes_to_cs
 
 __all__ = ["data_sample"]
@@ -15,7 +16,7 @@ __all__ = ["data_sample"]
 def data_sample(
     keypoints: np.ndarray,
     scores: np.ndarray,
-    boxes: np.ndarray,
+    boxes: Boxes,
     *,
     image_shape: tuple[int, int],
     image_path: str | None,
@@ -23,8 +24,8 @@ def data_sample(
     input_size: tuple[int, int],
     padding: float,
 ) -> PoseDataSample:
-    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K), boxes (n, 5)."""
-    corners, box_scores = boxes[:, :4].astype(np.float32), boxes[:, 4].astype(np.float32)
+    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K)."""
+    corners, box_scores = boxes.xyxy.copy(), boxes.scores.copy()
     centers, scales = boxes_to_cs(corners, input_size=input_size, padding=padding)
     return PoseDataSample(
         metainfo={

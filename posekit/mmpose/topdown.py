@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from posekit.mmpose.lifting import LifterModel
+    from posekit.stages.boxes import Boxes
     from posekit.stages.estimate import Crops, PoseEstimator
 
 __all__ = ["TopdownModel", "inference_bottomup", "inference_topdown", "init_model"]
@@ -146,6 +147,8 @@ def inference_topdown(
     Raises:
         InputError: an image that cannot be read, boxes of another shape, a model that lifts.
     """
+    from posekit.stages.boxes import whole_image
+
     if not isinstance(model, TopdownModel):
         raise InputError(
             f"expected a 2D model from init_model, found {type(model).__name__}; "
@@ -155,10 +158,10 @@ def inference_topdown(
     height, width = image.shape[:2]
     boxes = _boxes(bboxes, bbox_format)
     if not len(boxes):
-        boxes = np.array([[0, 0, width, height, 1]], np.float32)
+        boxes = whole_image(image)
     estimator, test_cfg = model.estimator, model.test_cfg
     samples: list[PoseDataSample] = []
-    for crops in estimator.crop_batches([image], [boxes[:, :4]], batch_size=BATCH_SIZE):
+    for crops in estimator.crop_batches([image], [boxes.xyxy], batch_size=BATCH_SIZE):
         outputs = estimator.forward(crops.pixels, flip_test=bool(test_cfg.flip_test))
         in_crop, scores = estimator.codec.decode(outputs)
         keypoints = crops.to_image(in_crop)
@@ -240,27 +243,17 @@ def _option(key: str, value: Any) -> tuple[str, str]:
     return part, last
 
 
-def _boxes(bboxes: Any, bbox_format: str) -> np.ndarray:
-    """Corners and scores (n, 5), float32."""
+def _boxes(bboxes: Any, bbox_format: str) -> Boxes:
+    """Those of an image, as the call names them."""
+    from posekit.stages.boxes import parse_boxes
+
     if bbox_format not in ("xyxy", "xywh"):
         raise InputError(f"bbox_format must be 'xyxy' or 'xywh', found {bbox_format!r}")
-    if bboxes is None:
-        return np.zeros((0, 5), np.float32)
     try:
-        boxes = as_array(bboxes, np.float32).copy()
+        boxes = as_array([] if bboxes is None else bboxes, np.float32)
     except InputError as error:
         raise InputError(f"bboxes must be numbers (n, 4) or (n, 5): {error}") from None
-    if boxes.shape[:1] == (0,):
-        return np.zeros((0, 5), np.float32)
-    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+    if boxes.ndim != 2 and boxes.shape != (0,):
         raise InputError(f"bboxes must be (n, 4) or (n, 5), found {boxes.shape}")
-    if bbox_format == "xywh":
-        boxes[:, 2:4] += boxes[:, :2]
-    if not np.isfinite(boxes).all() or (boxes[:, 2:4] < boxes[:, :2]).any():
-        raise InputError(
-            f"bboxes must be finite, with x1 <= x2 and y1 <= y2, found {boxes.tolist()}; "
-            "is bbox_format the right one?"
-        )
-    if boxes.shape[1] == 4:
-        boxes = np.column_stack([boxes, np.ones(len(boxes), np.float32)])
-    return boxes
+    hint = "; is bbox_format the right one?"
+    return parse_boxes(boxes, "bboxes", xywh=bbox_format == "xywh", hint=hint)

@@ -4,7 +4,8 @@ Architecture: ResNet (arXiv 1512.03385) with the stride in a bottleneck's 3x3 co
 Baselines (arXiv 1804.06208) for the deconvolution head.
 
 `ResNet`: (N, 3, H, W) -> (N, 2048, H/32, W/32).
-`ResNetPose`: images (N, 3, H, W), RGB, normalised -> heat maps (N, K, H/4, W/4).
+`ResNetPose`: images (N, 3, H, W), RGB, normalised -> heat maps (N, K, H/4, W/4), or of half that
+size where there are two deconvolutions only.
 """
 
 from __future__ import annotations
@@ -102,14 +103,20 @@ class ResNetPose(nn.Module):
     Args:
         depth: of the backbone.
         num_keypoints: K.
+        num_deconvs: D, deconvolutions, each of which doubles the size of the maps.
     """
 
-    def __init__(self, *, depth: int, num_keypoints: int) -> None:
+    def __init__(self, *, depth: int, num_keypoints: int, num_deconvs: int = 3) -> None:
         super().__init__()
         self.backbone = ResNet(depth=depth)
-        self.head = HeatmapHead(ResNet.out_channels, num_keypoints)
+        self.head = HeatmapHead(
+            ResNet.out_channels,
+            num_keypoints,
+            deconv_channels=(256,) * num_deconvs,
+            deconv_kernels=(4,) * num_deconvs,
+        )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W), sides multiples of 32 -> heat maps (N, K, H/4, W/4)."""
+        """(N, 3, H, W), sides multiples of 32 -> heat maps (N, K, H * 2^D / 32, W * 2^D / 32)."""
         out: Tensor = self.head(self.backbone(images))
         return out

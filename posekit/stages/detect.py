@@ -15,6 +15,7 @@ from posekit.backends import Backend, choose_backend
 from posekit.errors import InputError
 from posekit.finite import check_finite
 from posekit.spec import DetectorSpec
+from posekit.stages.boxes import Boxes, whole_image
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
@@ -110,6 +111,43 @@ class Detector:
             for start in range(0, len(arrays), size)
             for detections in self._detect(arrays[start : start + size], score_threshold)
         ]
+
+    def find_boxes(
+        self,
+        images: Sequence[np.ndarray | Tensor],
+        categories: Collection[int],
+        *,
+        score_threshold: float,
+        nms_threshold: float,
+        whole_if_none: bool = False,
+    ) -> list[Boxes]:
+        """The boxes of some classes in each image; see `Detections.select`.
+
+        Args:
+            images: as in a call.
+            categories: numbers of the classes.
+            score_threshold: lower ones are left out.
+            nms_threshold: of two with a larger IoU the worse is left out.
+            whole_if_none: where there is none, the whole image is a box of score 1.
+
+        Raises:
+            InputError: the detector has no such class.
+            WeightsError: the network gives NaN.
+        """
+        last = len(self.classes) - 1
+        if unknown := [number for number in categories if number > last]:
+            raise InputError(
+                f"det_cat_ids must be from 0 to {last}, as the detector's classes are, found "
+                f"{unknown}; give other numbers, or choose another detector"
+            )
+        boxes = []
+        for image, found in zip(images, self(images, score_threshold=score_threshold), strict=True):
+            chosen = found.select(
+                categories, score_threshold=score_threshold, nms_threshold=nms_threshold
+            )
+            whole = whole_if_none and not len(chosen)
+            boxes.append(whole_image(image) if whole else Boxes(chosen.boxes_xyxy, chosen.scores))
+        return boxes
 
     def _detect(self, images: Sequence[np.ndarray], score_threshold: float) -> list[Detections]:
         width, height = self.input_size

@@ -15,15 +15,16 @@ from torch import Tensor, nn
 
 from posekit.backends import Backend, choose_backend
 from posekit.finite import check_finite
-from posekit.result import Pose3D
+from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton
 from posekit.spec import PoseSpec
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.heatmaps import project_heatmaps
 from posekit.transforms.image import Normalize
+from posekit.transforms.nms import nearby_joints_nms
 
-__all__ = ["Crops", "PoseEstimator", "Poses"]
+__all__ = ["Crops", "PoseEstimator", "Poses", "doubles_left_out"]
 
 
 T = TypeVar("T")
@@ -208,6 +209,13 @@ class PoseEstimator:
             mirrored = self.codec.flip(self.run(batch.flip(-1)), self.flip_indices)
             outputs = _mean(outputs, mirrored)
         return outputs
+
+
+def doubles_left_out(result: PoseResult) -> np.ndarray:
+    """Rows of a result without those whose keypoints lie on a better one's, best first."""
+    return nearby_joints_nms(
+        result.keypoints, result.box_scores, num_nearby=result.keypoints.shape[1] // 3
+    )
 
 
 def _ahead(items: Iterator[T], count: int) -> Iterator[T]:

@@ -1,8 +1,9 @@
 """Steadier keypoints: each track of a clip is smoothed over time, live or with a short delay.
 
-Both ways take results as they come and give as many, in the same order. Still images (no
-`frame_id`) pass through untouched; what is remembered ends with its clip. Keypoints that are far
-less sure than their person's others pass through as well, and count for no other frame.
+Both ways take packets as they come and pass on the same ones, in the same order, with smoothed
+results. Images (no `frame_id`) pass through untouched; what is remembered ends with its clip.
+Keypoints that are far less sure than their person's others pass through as well, and count for no
+other frame.
 
 Sources: One Euro filter (Casiez et al., CHI 2012, "1€ Filter: A Simple Speed-based Low-pass Filter
 for Noisy Input in Interactive Systems"); Savitzky and Golay, Analytical Chemistry 36 (1964).
@@ -23,7 +24,8 @@ import numpy.typing as npt
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
-from posekit.result import Pose3D, PoseResult
+from posekit.result import PoseResult
+from posekit.stages.packet import Packet, continues, track_ids_of
 
 __all__ = ["OneEuroFilter", "SmoothOptions", "smooth_one_euro", "smooth_savgol"]
 
@@ -140,23 +142,21 @@ class OneEuroFilter:
 
 
 def smooth_one_euro(
-    results: Iterable[PoseResult],
+    packets: Iterable[Packet],
     *,
     fps: float = 30.0,
-    time_of: Callable[[PoseResult], float] | None = None,
     min_cutoff: float = 1.0,
     beta: float = 30.0,
     d_cutoff: float = 2.0,
-) -> Iterator[PoseResult]:
-    """Results with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
+) -> Iterator[Packet]:
+    """Packets with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
 
     Keypoints are measured by the longer side of their box, those in 3D by the figure's extent. A
     track that was away for more than half a second starts anew.
 
     Args:
-        results: of one or several clips, with track ids.
-        fps: frames per second, by which `frame_id` tells the time.
-        time_of: tells the time of a frame in seconds instead, for a varying frame rate.
+        packets: of one or several clips, with track ids.
+        fps: frames per second, by which `frame_id` tells the time of a packet that does not.
 
     Raises:
         InputError: a parameter out of range, at once; people without track ids, when they come.
@@ -164,28 +164,21 @@ def smooth_one_euro(
     _check_number("fps", fps, above=0)
     parameters = {"min_cutoff": min_cutoff, "beta": beta, "d_cutoff": d_cutoff}
     OneEuroFilter(**parameters)  # complains about them here and not in the first frame
-
-    def clock(result: PoseResult) -> float:
-        if time_of is not None:
-            return time_of(result)
-        assert result.frame_id is not None
-        return result.frame_id / fps
-
-    return _one_euro(results, clock, lambda: OneEuroFilter(**parameters))
+    return _one_euro(packets, fps, lambda: OneEuroFilter(**parameters))
 
 
 def smooth_savgol(
-    results: Iterable[PoseResult], *, window: int = 9, order: int = 2
-) -> Iterator[PoseResult]:
-    """Results with smoothed keypoints, each half a window later than it comes.
+    packets: Iterable[Packet], *, window: int = 9, order: int = 2
+) -> Iterator[Packet]:
+    """Packets with smoothed keypoints, each half a window later than it comes.
 
     Each keypoint gets the value, at its frame, of the polynomial that fits its trusted positions in
     the window best. At the ends of a track the window is cut off, and a missed frame is left out of
     the fit; where fewer frames are there than the polynomial has coefficients, its order is lower.
 
     Args:
-        results: of one or several clips, with track ids.
-        window: frames, odd; `window // 2` results are waited for.
+        packets: of one or several clips, with track ids.
+        window: frames, odd; `window // 2` packets are waited for.
         order: of the polynomial, lower than `window`.
 
     Raises:
@@ -200,7 +193,7 @@ def smooth_savgol(
         raise InputError(
             f"expected order from 0 to below the window and 10, found {order} for {window} frames"
         )
-    return _savgol(results, window // 2, order)
+    return _savgol(packets, window // 2, order)
 
 
 @dataclass
@@ -213,34 +206,36 @@ class _Track:
 
 
 def _one_euro(
-    results: Iterable[PoseResult],
-    time_of: Callable[[PoseResult], float],
-    new_filter: Callable[[], OneEuroFilter],
-) -> Iterator[PoseResult]:
+    packets: Iterable[Packet], fps: float, new_filter: Callable[[], OneEuroFilter]
+) -> Iterator[Packet]:
     tracks: dict[int, _Track] = {}
     before: PoseResult | None = None
     time = -math.inf
-    for result in results:
-        if before is None or not _continues(before, result):
+    for packet in packets:
+        result = packet.result
+        if not continues(before, result):
             tracks.clear()
             time = -math.inf
         before = result
         if result.frame_id is None:
-            yield result
+            yield packet
             continue
         # Damaged videos repeat time stamps.
-        time = max(float(time_of(result)), time + SHORTEST_INTERVAL)
-        ids = _track_ids(result)
+        now = result.frame_id / fps if packet.time is None else packet.time
+        time = max(now, time + SHORTEST_INTERVAL)
+        ids = track_ids_of(result)
         tracks = {i: track for i, track in tracks.items() if time - track.last_seen <= LONGEST_GAP}
         for i in ids:
             track = tracks.setdefault(i, _Track(time, new_filter(), new_filter()))
             track.last_seen = time
-        yield _filtered(result, [tracks[i] for i in ids], time)
+        yield _filter_people(packet, [tracks[i] for i in ids], time)
 
 
-def _filtered(result: PoseResult, tracks: list[_Track], time: float) -> PoseResult:
+def _filter_people(packet: Packet, tracks: list[_Track], time: float) -> Packet:
+    """The packet with each person's keypoints as that person's filters give them."""
     if not tracks:
-        return result
+        return packet
+    result = packet.result
     keypoints = result.keypoints.copy()
     trusted = _trusted(result.keypoint_scores)
     sizes = (result.boxes_xyxy[:, 2:] - result.boxes_xyxy[:, :2]).max(axis=1)
@@ -256,66 +251,73 @@ def _filtered(result: PoseResult, tracks: list[_Track], time: float) -> PoseResu
             size = _extent(solid[row], trusted[row])
             solid[row] = track.solid(solid[row], time, size=size, trusted=trusted[row])
         pose3d = dataclasses.replace(pose3d, keypoints=solid)
-    return dataclasses.replace(result, keypoints=keypoints, pose3d=pose3d)
+    return packet.having(keypoints=keypoints, pose3d=pose3d)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Waiting:
-    """A result in the window, which row each track is, and which keypoints count (n, K)."""
+    """A frame in the window, which row each track is, and which keypoints count (n, K)."""
 
+    packet: Packet | None  # until it is given: others only need the result, and it has an image
     result: PoseResult
     frame_id: int
     rows: dict[int, int]
     trusted: Bools
     trusted3d: Bools
 
+    def give(self) -> Packet:
+        packet, self.packet = self.packet, None
+        assert packet is not None
+        return packet
 
-def _savgol(results: Iterable[PoseResult], half: int, order: int) -> Iterator[PoseResult]:
-    frames: deque[_Waiting] = deque()  # half a window behind the next result to give, and ahead
+
+def _savgol(packets: Iterable[Packet], half: int, order: int) -> Iterator[Packet]:
+    frames: deque[_Waiting] = deque()  # half a window behind the next packet to give, and ahead
     ahead = 0  # of these, how many have not been given yet
     before: PoseResult | None = None
-    for result in results:
-        if before is None or not _continues(before, result):
+    for packet in packets:
+        result = packet.result
+        if not continues(before, result):
             yield from _flush(frames, ahead, half, order)
             frames.clear()
             ahead = 0
         before = result
         if result.frame_id is None:
-            yield result
+            yield packet
             continue
-        frames.append(_waiting(result, result.frame_id))
+        frames.append(_waiting(packet, result.frame_id))
         ahead += 1
         if ahead > half:
-            yield _fitted(frames, len(frames) - ahead, order)
+            yield _fit_frame(frames, len(frames) - ahead, order)
             ahead -= 1
         if len(frames) - ahead > half:
             frames.popleft()
     yield from _flush(frames, ahead, half, order)
 
 
-def _flush(frames: deque[_Waiting], ahead: int, half: int, order: int) -> Iterator[PoseResult]:
+def _flush(frames: deque[_Waiting], ahead: int, half: int, order: int) -> Iterator[Packet]:
     """What is left of a clip that has ended."""
     for left in range(ahead, 0, -1):
         while len(frames) - left > half:
             frames.popleft()
-        yield _fitted(frames, len(frames) - left, order)
+        yield _fit_frame(frames, len(frames) - left, order)
 
 
-def _waiting(result: PoseResult, frame_id: int) -> _Waiting:
-    rows = {track: row for row, track in enumerate(_track_ids(result))}
-    pose3d = result.pose3d
+def _waiting(packet: Packet, frame_id: int) -> _Waiting:
+    result, pose3d = packet.result, packet.result.pose3d
+    rows = {track: row for row, track in enumerate(track_ids_of(result))}
     trusted = _trusted(result.keypoint_scores) & np.isfinite(result.keypoints).all(axis=-1)
     trusted3d = np.zeros((0, 0), np.bool_)
     if pose3d is not None:
         trusted3d = _trusted(pose3d.keypoint_scores) & np.isfinite(pose3d.keypoints).all(axis=-1)
-    return _Waiting(result, frame_id, rows, trusted, trusted3d)
+    return _Waiting(packet, result, frame_id, rows, trusted, trusted3d)
 
 
-def _fitted(frames: deque[_Waiting], index: int, order: int) -> PoseResult:
-    """The result of frames[index], fitted to all frames."""
+def _fit_frame(frames: deque[_Waiting], index: int, order: int) -> Packet:
+    """The packet of frames[index], its keypoints fitted to those of all frames."""
     now = frames[index]
     if not now.rows:
-        return now.result
+        return now.give()
     keypoints = now.result.keypoints.copy()
     pose3d = now.result.pose3d
     solid = None if pose3d is None else pose3d.keypoints.copy()
@@ -326,14 +328,18 @@ def _fitted(frames: deque[_Waiting], index: int, order: int) -> PoseResult:
         trusted = np.stack([frame.trusted[at] for frame, at in seen])
         keypoints[row] = _fit(points, trusted, offsets, order)
         if solid is not None:
-            seen = [(frame, at) for frame, at in seen if frame.result.pose3d is not None]
-            offsets = [frame.frame_id - now.frame_id for frame, _ in seen]
-            points = np.stack([_pose3d(frame).keypoints[at] for frame, at in seen])
-            trusted = np.stack([frame.trusted3d[at] for frame, at in seen])
+            in_3d = [
+                (frame, pose.keypoints[at], at)
+                for frame, at in seen
+                if (pose := frame.result.pose3d) is not None
+            ]
+            offsets = [frame.frame_id - now.frame_id for frame, *_ in in_3d]
+            points = np.stack([point for _, point, _ in in_3d])
+            trusted = np.stack([frame.trusted3d[at] for frame, _, at in in_3d])
             solid[row] = _fit(points, trusted, offsets, order)
     if pose3d is not None and solid is not None:
         pose3d = dataclasses.replace(pose3d, keypoints=solid)
-    return dataclasses.replace(now.result, keypoints=keypoints, pose3d=pose3d)
+    return now.give().having(keypoints=keypoints, pose3d=pose3d)
 
 
 def _fit(points: Floats, trusted: Bools, offsets: list[int], order: int) -> Floats:
@@ -362,35 +368,6 @@ def _weights(offsets: tuple[int, ...], order: int) -> Floats:
     powers = np.vander(positions, min(order, len(offsets) - 1) + 1, increasing=True)
     weights: Floats = np.linalg.pinv(powers)[0]
     return weights
-
-
-def _continues(before: PoseResult, result: PoseResult) -> bool:
-    """Whether a result is of a later frame of the same clip."""
-    return (
-        before.frame_id is not None
-        and result.frame_id is not None
-        and result.frame_id > before.frame_id
-        and (result.name, result.source) == (before.name, before.source)
-        and result.image_size == before.image_size
-        and result.skeleton.num_keypoints == before.skeleton.num_keypoints
-    )
-
-
-def _track_ids(result: PoseResult) -> list[int]:
-    if result.track_ids is None:
-        if len(result):
-            raise InputError(
-                f"smoothing needs to know who is who, but frame {result.frame_id} of "
-                f"{result.name} has no track ids; switch tracking on"
-            )
-        return []
-    ids: list[int] = result.track_ids.tolist()
-    return ids
-
-
-def _pose3d(frame: _Waiting) -> Pose3D:
-    assert frame.result.pose3d is not None
-    return frame.result.pose3d
 
 
 def _trusted(scores: Floats) -> Bools:

@@ -238,8 +238,8 @@ class Tracker:
         away = np.flatnonzero(tracks.missed)
         if len(away):
             # Who was away goes on where they were heading, or where they were.
-            still = self._similarity(tracks.boxes, boxes, points, scores, away)
-            similar[away] = np.maximum(similar[away], still)
+            at_rest = self._similarity(tracks.boxes, boxes, points, scores, away)
+            similar[away] = np.maximum(similar[away], at_rest)
         allowed = (similar >= self.threshold) & (similar > 0)
         # Worth nothing, a forbidden pair is as good as none: what is maximised is allowed pairs.
         discount = ABSENCE_DISCOUNT * tracks.missed / (self.max_age + 1)

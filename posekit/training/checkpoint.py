@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 import torch
 
 from posekit.errors import InputError, OutputError, first_line
+from posekit.files import replacing
 
 __all__ = ["check_state", "load_checkpoint", "save_checkpoint", "written_whole"]
 
@@ -42,24 +42,17 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: it cannot be written; the old file is there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as file:
+        # A run's folder is its own.
+        with (
+            replacing(path, sync=True, sole_writer=True) as temporary,
+            temporary.open("wb") as file,
+        ):
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
     # torch.save wraps what its file raised.
     except (OSError, RuntimeError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        reason = _reason(error)
         kept = "; the one before is kept" if path.exists() else ""
-        raise OutputError(f"cannot write {path}: {reason}{kept}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        raise OutputError(f"cannot write {path}: {_reason(error)}{kept}") from error
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -178,14 +171,3 @@ def _reason(error: BaseException) -> str:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return first_line(error)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk only when its folder is; Windows has no such thing."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -41,8 +41,10 @@ from posekit.datasets.sources import Dataset as DatasetConfig
 from posekit.datasets.sources import Source, parse_dataset
 from posekit.datasets.validate import validate
 from posekit.errors import InputError
-from posekit.evaluation.evaluate import PoseMetrics, evaluate_detector, evaluate_pose
+from posekit.evaluation.detectors import evaluate_detector
 from posekit.evaluation.pose3d import MPJPE
+from posekit.evaluation.pose_metrics import PoseMetrics
+from posekit.evaluation.poses import evaluate_pose
 from posekit.locate import locate
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
@@ -75,7 +77,7 @@ def make_task(config: Mapping[str, Any]) -> Task:
     spec = read_part(config, "model")
     assert spec is not None
     codec = spec.codec.make()
-    if isinstance(spec, LifterSpec):
+    if isinstance(spec, LifterSpec) and isinstance(codec, MotionBERTLift):
         return LiftingTask(config, spec)
     if isinstance(spec, DetectorSpec) and isinstance(codec, DistanceBoxes):
         return DetectionTask(config, spec)

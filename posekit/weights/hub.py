@@ -35,7 +35,7 @@ from posekit.build import build_network
 from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
-from posekit.files import cache_dir
+from posekit.files import cache_dir, replacing
 from posekit.weights.download import (
     BLOCK,
     download,
@@ -372,16 +372,12 @@ def _download(url: str, downloads: Path) -> Path:
 
 def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: Check) -> None:
     """Makes the output of a file from a source, if it is what it should be."""
-    draft = output.with_name(f".{output.stem}.draft")
-    try:
+    with replacing(output, sole_writer=True) as draft:  # under the lock of `_cached`
         convert(path, draft)
         if reason := unfit(draft):
             raise WeightsError(reason)
         if source.stands_in is not None:
             _annotate(draft, {STANDS_IN: f"{source.stands_in}, from {source.location}"})
-        draft.replace(output)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _compare_with_name(source: Source, path: Path) -> None:
@@ -396,18 +392,17 @@ def _compare_with_name(source: Source, path: Path) -> None:
 
 def _annotate(path: Path, extra: Mapping[str, str]) -> None:
     """Adds metadata to a safetensors file."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        with path.open("rb") as file, temporary.open("wb") as copy:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
-            text = json.dumps(header, separators=(",", ":")).encode()
-            text += b" " * (-len(text) % 8)  # tensors stay aligned
-            copy.write(len(text).to_bytes(8, "little") + text)
-            shutil.copyfileobj(file, copy, BLOCK)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path, sole_writer=True) as temporary,
+        path.open("rb") as file,
+        temporary.open("wb") as copy,
+    ):
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # tensors stay aligned
+        copy.write(len(text).to_bytes(8, "little") + text)
+        shutil.copyfileobj(file, copy, BLOCK)
 
 
 def _unfit(path: Path, wanted: _Wanted) -> str | None:
@@ -440,7 +435,8 @@ def _outgrown(path: Path, wanted: _Wanted) -> str | None:
 def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
     """Writes a file as posekit weights; what is that already is copied."""
     if is_posekit(path):
-        shutil.copyfile(path, output)
+        with replacing(output) as temporary:
+            shutil.copyfile(path, temporary)
         return
     from weights_convert import convert_file
 

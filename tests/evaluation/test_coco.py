@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
-from posekit.evaluation.coco import BoxAP, KeypointAP, rescored
+from posekit.evaluation.box_ap import BoxAP
+from posekit.evaluation.keypoint_ap import KeypointAP, rescored
 
 SIGMAS = [0.05, 0.05, 0.1]
 PERFECT = pytest.approx(1.0)  # pycocotools adds an epsilon

@@ -1,564 +1,220 @@
+"""`posekit.evaluate`: the same as the command, from Python; the metrics are tested beside it."""
+
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
+import inspect
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-from torch import Tensor, nn
+import yaml
 
-from posekit.build import build_network
-from posekit.datasets.detection_samples import DetectionDataset
-from posekit.datasets.pose_samples import PoseDataset
-from posekit.datasets.source_skeletons import source_skeleton
+import posekit
+from posekit.cli import main
+from posekit.compose import compose_command
+from posekit.config import CONF_DIR
 from posekit.datasets.sources import Source
-from posekit.errors import InputError
-from posekit.evaluation.evaluate import (
-    PoseMetrics,
-    box_metric,
-    common_skeleton,
-    default_metrics,
-    detect_boxes,
-    evaluate_detector,
-    evaluate_lifter,
-    evaluate_pose,
-    predict_dataset,
-)
-from posekit.parts import Part, Parts
-from posekit.predictor import Predictor
-from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
-from posekit.stages.detect import Detector
-from posekit.stages.estimate import PoseEstimator
-from posekit.stages.lift import Lifter
-from posekit.weights.hub import resolve_weights
-from posekit.weights.tensors import load_weights
-from tests.datasets.sets import coco, save
-from tests.networks import assert_same_poses
+from posekit.errors import InputError, UnknownModelError
+from posekit.evaluation.options import EvaluateOptions
+from tests.datasets.sets import coco, save, unpack_coco
+from tests.evaluation.test_lifters import sequences
 
-SPEC = load_spec("rtmpose-t_body8-256x192")
-assert isinstance(SPEC, PoseSpec)
-WIDTH, HEIGHT = SPEC.input_size
-WHOLEBODY_FIELDS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-
-
-class Oracle(nn.Module):
-    """Knows the labels of a data set's crops; gives them as SimCC, moved by some pixels."""
-
-    def __init__(self, shifts: Sequence[float] = (0.0,)) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(1))
-        self.shifts = shifts
-        self.answers: dict[bytes, np.ndarray] = {}
-        self.was_training: list[bool] = []
-
-    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        self.was_training.append(self.training)
-        points = np.stack([self.answers[crop.numpy().tobytes()] for crop in batch])
-        return tuple(  # type: ignore[return-value]
-            self._simcc(points[..., axis], size) for axis, size in ((0, WIDTH), (1, HEIGHT))
-        )
-
-    def _simcc(self, places: np.ndarray, size: int) -> Tensor:
-        bins = np.clip(np.rint(places * 2), 0, 2 * size - 1).astype(np.int64)
-        return nn.functional.one_hot(torch.from_numpy(bins), 2 * size).float()
-
-
-def oracle(
-    dataset: PoseDataset,
-    model: Skeleton | None = None,
-    *,
-    shifts: Sequence[float] = (0.0,),
-) -> PoseEstimator:
-    """An estimator that knows the answers; person i is off by `shifts[i % len(shifts)]` pixels."""
-    model = model or dataset.skeleton
-    net = Oracle()
-    estimator = PoseEstimator(net, replace(SPEC, flip_test=False), model)
-    for i in range(len(dataset)):
-        sample = dataset[i]
-        places = {name: k for k, name in enumerate(dataset.skeleton.names)}
-        points = np.full((model.num_keypoints, 2), 7.0)
-        for k, name in enumerate(model.names):
-            if name in places:
-                points[k] = sample["keypoints"][places[name]] + shifts[i % len(shifts)]
-        key = estimator.normalize(sample["crop"][None])[0].numpy().tobytes()
-        net.answers[key] = points
-    return estimator
-
-
-def samples(skeleton: Skeleton, *sources: Source, **options: Any) -> PoseDataset:
-    return PoseDataset(list(sources), skeleton, **{"input_size": (WIDTH, HEIGHT), **options})
-
-
-def real(shared: Path, name: str, **more: Any) -> Source:
-    path = shared / "annotations" / f"test_{name}.json"
-    return Source(annotations=str(path), images=str(shared / "images"), **more)
-
-
-def drawn(folder: Path, **options: Any) -> tuple[Source, Skeleton]:
-    data = coco(**options)
-    source = Source(annotations=save(folder, data))
-    return source, source_skeleton(source, data)
-
-
-def by_hand(annotations: str, results: list[dict[str, Any]], folder: Path) -> np.ndarray:
-    """The ten numbers of pycocotools for a results file."""
-    path = folder / "results.json"
-    path.write_text(json.dumps(results))
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(annotations)
-        evaluation = COCOeval(truth, truth.loadRes(str(path)), "keypoints")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
-
-
-def test_labels_as_predictions_are_perfect(shared: Path) -> None:
-    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
-    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap", "pck", "auc", "epe", "nme"])
-    assert found["AP"] == found["AR"] == found["AP(M)"] == found["AP(L)"] == 1
-    assert found["PCK@0.2"] == 1
-    assert found["AUC"] > 0.9
-    assert found["EPE"] < 1
-
-
-def test_predictions_that_are_off_are_worse(shared: Path) -> None:
-    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
-    found = evaluate_pose(oracle(dataset, shifts=[0, 8]), dataset, metrics=["ap", "epe"])
-    assert 0.1 < found["AP"] < 0.9
-    assert found["EPE"] > 2
-
-
-def test_ap_is_what_pycocotools_says_of_the_results(shared: Path, tmp_path: Path) -> None:
-    source = real(shared, "coco")
-    dataset = samples(load_skeleton("coco"), source)
-    estimator = oracle(dataset, shifts=[0, 2, 4, 8])
-    metrics = PoseMetrics(dataset, estimator.skeleton, ["ap"])
-    for batch in predict_dataset(estimator, dataset, batch_size=5):
-        metrics.update(batch)
-    found = metrics.compute()
-    stats = by_hand(source.annotations, metrics.results(), tmp_path)
-    names = ["AP", "AP50", "AP75", "AP(M)", "AP(L)", "AR", "AR50", "AR75", "AR(M)", "AR(L)"]
-    np.testing.assert_allclose([found[name] for name in names], stats, atol=1e-12)
-    assert 0.2 < found["AP"] < 0.95
-
-
-def test_keypoints_are_those_of_the_predictor(shared: Path, rtmpose_t: Path) -> None:
-    source = real(shared, "coco")
-    dataset = samples(load_skeleton("coco"), source)
-    predictor = Predictor.from_parts(Parts(Part(SPEC, rtmpose_t)), device="cpu")
-    assert isinstance(predictor.estimator, PoseEstimator)
-    found = list(predict_dataset(predictor.estimator, dataset))
-    keypoints = np.concatenate([batch.keypoints for batch in found])
-    scores = np.concatenate([batch.scores for batch in found])
-    boxes = np.concatenate([batch.samples["bbox"] for batch in found])
-    ids = np.concatenate([batch.samples["image_id"] for batch in found])
-    assert len(keypoints) == 12
-    alone, order = [], []
-    for number in np.unique(ids):
-        image = str(shared / "images" / f"{number:012d}.jpg")
-        result = next(predictor.stream(image, bboxes=boxes[ids == number]))
-        alone.append((result.keypoints, result.keypoint_scores))
-        order.append(np.flatnonzero(ids == number))
-    rows = np.concatenate(order)
-    assert_same_poses(keypoints[rows], scores[rows], *map(np.concatenate, zip(*alone, strict=True)))
-
-
-def test_workers_and_batches_change_nothing(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=3, per_image=2)
-    dataset = samples(skeleton, source)
-    estimator = oracle(dataset, shifts=[0, 6])
-    one, other = (
-        np.concatenate([batch.keypoints for batch in predict_dataset(estimator, dataset, **how)])
-        for how in ({"batch_size": 64}, {"batch_size": 2, "workers": 1})
-    )
-    np.testing.assert_array_equal(one, other)
-
-
-def test_detected_boxes_miss_people_and_have_scores(shared: Path) -> None:
-    boxes = str(shared / "annotations" / "test_coco_det_AP_H_56.json")
-    labelled = samples(load_skeleton("coco"), real(shared, "coco"))
-    detected = samples(load_skeleton("coco"), real(shared, "coco", boxes=boxes))
-    metrics = PoseMetrics(detected, detected.skeleton, ["ap"])
-    for batch in predict_dataset(oracle(labelled), labelled):
-        # Half of the people, as if found in detected boxes of a score.
-        chosen = slice(0, None, 2)
-        rows = {key: value[chosen] for key, value in batch.samples.items()}
-        rows["bbox_score"] = np.full_like(rows["bbox_score"], 0.5)
-        metrics.update(type(batch)(rows, batch.keypoints[chosen], batch.scores[chosen]))
-    assert metrics.compute()["AR"] == pytest.approx(0.5)
-    assert {result["score"] for result in metrics.results()} == {0.5}
-
-
-def test_wholebody_has_its_parts(shared: Path) -> None:
-    source = real(shared, "coco_wholebody", skeleton="coco_wholebody", fields=WHOLEBODY_FIELDS)
-    dataset = samples(load_skeleton("coco_wholebody"), source)
-    metrics = PoseMetrics(dataset, dataset.skeleton, ["ap"])
-    for batch in predict_dataset(oracle(dataset), dataset):
-        metrics.update(batch)
-    found = metrics.compute()
-    assert metrics.protocol == "wholebody"
-    assert found["body/AP"] == 1
-    assert found["AP"] > 0.8  # half a pixel of a crop is much for a finger far away
-    assert [len(metrics.results()[0][field]) // 3 for field in WHOLEBODY_FIELDS] == [
-        17,
-        6,
-        68,
-        21,
-        21,
-    ]
-
-
-def test_a_model_with_more_keypoints_is_measured_on_the_labelled_ones(shared: Path) -> None:
-    dataset = samples(load_skeleton("coco"), real(shared, "coco"))
-    estimator = oracle(dataset, load_skeleton("halpe26"))
-    metrics = PoseMetrics(dataset, estimator.skeleton, ["ap"])
-    for batch in predict_dataset(estimator, dataset):
-        metrics.update(batch)
-    assert metrics.skeleton.names == load_skeleton("coco").names
-    assert metrics.compute()["AP"] == 1
-
-
-def test_a_model_with_fewer_keypoints_is_measured_on_its_own(shared: Path) -> None:
-    source = real(shared, "coco_wholebody", skeleton="coco_wholebody", fields=WHOLEBODY_FIELDS)
-    dataset = samples(load_skeleton("coco_wholebody"), source)
-    found = evaluate_pose(oracle(dataset, load_skeleton("coco")), dataset, metrics=["ap"])
-    assert found["AP"] == 1
-
-
-def test_spelling_does_not_change_what_is_measured(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=3, per_image=2)
-    model = load_skeleton("coco")
-    spelled = replace(skeleton, names=tuple(n.replace("_", " ").title() for n in skeleton.names))
-    common = common_skeleton(model, spelled)
-    assert common.names == spelled.names
-    assert common.sigmas == common_skeleton(model, skeleton).sigmas != ()
-    plain = samples(skeleton, source)
-    net = oracle(plain, model)
-    expected = evaluate_pose(net, plain, metrics=["ap", "pck"])
-    found = evaluate_pose(net, samples(spelled, source), metrics=["ap", "pck"])
-    assert found == expected
-    assert found["AP"] == found["PCK@0.2"] == 1
-
-
-def test_a_model_that_spells_its_names_is_measured_on_the_data_sets(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=2)
-    order = [3, 0, 4, 2, 1]
-    model = Skeleton(
-        name="own",
-        names=tuple(skeleton.names[i].upper() for i in order[:4]),
-        flip_indices=(2, 1, 0, 3),
-        links=(),
-        link_colors=(),
-        keypoint_colors=((0, 0, 0),) * 4,
-    )
-    assert common_skeleton(model, skeleton) == model
-    dataset = samples(skeleton, source)
-    metrics = PoseMetrics(dataset, model, ["epe"])
-    truth = np.stack([dataset[i]["image_keypoints"] for i in range(2)])
-    batch = next(predict_dataset(oracle(dataset), dataset))
-    metrics.update(replace(batch, keypoints=truth[:, order[:4]], scores=np.ones((2, 4))))
-    assert metrics.compute() == {"EPE": 0}
-
-
-def test_keypoints_of_other_names_are_refused() -> None:
-    with pytest.raises(InputError, match=r"17 keypoints of 'coco'.*21 of 'onehand10k'"):
-        common_skeleton(load_skeleton("coco"), load_skeleton("onehand10k"))
-
-
-def test_categories_of_animals_are_kept_apart(shared: Path) -> None:
-    source = real(shared, "ap10k", skeleton="ap10k", skip_bad=True)
-    dataset = samples(load_skeleton("ap10k"), source)
-    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap"])
-    assert found["AP"] == pytest.approx(1)
-
-
-def test_faces_are_measured_by_the_eyes_distance(shared: Path) -> None:
-    dataset = samples(load_skeleton("cofw"), real(shared, "cofw", skeleton="cofw", skip_bad=True))
-    near = evaluate_pose(oracle(dataset), dataset, metrics=["nme"])["NME"]
-    far = evaluate_pose(oracle(dataset, shifts=[9]), dataset, metrics=["nme"])["NME"]
-    assert near < 0.02 < 0.1 < far
-
-
-def test_pckh_divides_by_the_head(tmp_path: Path) -> None:
-    data = coco(count=2)
-    for annotation in data["annotations"]:
-        annotation["head_box"] = [0, 0, 30, 40]  # 0.6 of the diagonal is 30 pixels
-    source = Source(annotations=save(tmp_path, data))
-    dataset = samples(source_skeleton(source, data), source)
-    # A pixel of the crop is about one of the image here: sqrt(2) * 8 is between 3 and 15.
-    found = evaluate_pose(oracle(dataset, shifts=[8]), dataset, metrics=["pckh"])
-    assert found == {"PCKh@0.5": 1.0, "PCKh@0.1": 0.0}
-
-
-def test_pckh_without_heads_says_what_is_missing(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=1)
-    dataset = samples(skeleton, source)
-    with pytest.raises(InputError, match=r"annotation 100: expected \[x, y, w, h\] as 'head_box'"):
-        evaluate_pose(oracle(dataset), dataset, metrics=["pckh"])
-
-
-def test_files_with_the_same_ids_are_one_set(tmp_path: Path) -> None:
-    sources = []
-    for name in ("a", "b"):
-        data = coco(count=2, size_wh=(320, 240) if name == "a" else (300, 200))
-        sources.append(Source(annotations=save(tmp_path / name, data), skeleton=None))
-    skeleton = dataclasses.replace(source_skeleton(sources[0], coco()), sigmas=(0.05,) * 5)
-    dataset = samples(skeleton, *sources)
-    metrics = PoseMetrics(dataset, skeleton, ["ap"])
-    for batch in predict_dataset(oracle(dataset), dataset):
-        metrics.update(batch)
-    assert metrics.people == 4
-    assert metrics.compute()["AP"] == 1
-    with pytest.raises(InputError, match="one annotation file"):
-        metrics.results()
-
-
-def test_a_network_in_training_goes_on_with_it(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=1)
-    dataset = samples(skeleton, source)
-    estimator = oracle(dataset)
-    estimator.net.train()
-    evaluate_pose(estimator, dataset, metrics=["epe"])
-    assert isinstance(estimator.net, Oracle)
-    assert estimator.net.was_training == [False]
-    assert estimator.net.training
-
-
-@pytest.mark.parametrize(
-    ("name", "metrics"),
-    [
-        ("coco", ("ap",)),
-        ("mpii", ("pckh",)),
-        ("wflw", ("nme",)),
-        ("onehand10k", ("pck", "auc", "epe")),
-        ("h36m", ("pck", "epe")),
-    ],
-)
-def test_each_kind_of_keypoints_has_its_metrics(name: str, metrics: tuple[str, ...]) -> None:
-    assert default_metrics(load_skeleton(name)) == metrics
-
-
-def test_a_data_set_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    source, skeleton = drawn(tmp_path, count=1)
-    dataset = samples(skeleton, source)
-    estimator = oracle(dataset)
-    with pytest.raises(InputError, match="unknown metric 'apk'; did you mean ap"):
-        evaluate_pose(estimator, dataset, metrics=["apk"])
-    with pytest.raises(InputError, match="no metric to measure"):
-        evaluate_pose(estimator, dataset, metrics=[])
-    with pytest.raises(InputError, match="'ap' needs the keypoints' sigmas"):
-        evaluate_pose(estimator, dataset, metrics=["ap"])
-    with pytest.raises(InputError, match=r"expected input_size \(192, 256\), found \(64, 64\)"):
-        evaluate_pose(estimator, samples(skeleton, source, input_size=(64, 64)), metrics=["epe"])
-    twice = Source(annotations=source.annotations, repeat=2)
-    with pytest.raises(InputError, match="every instance once"):
-        evaluate_pose(estimator, samples(skeleton, twice), metrics=["epe"])
-
-
-def test_distances_need_labelled_boxes(shared: Path) -> None:
-    boxes = str(shared / "annotations" / "test_coco_det_AP_H_56.json")
-    dataset = samples(load_skeleton("coco"), real(shared, "coco", boxes=boxes))
-    with pytest.raises(InputError, match="pck: measured on labelled boxes"):
-        PoseMetrics(dataset, dataset.skeleton, ["ap", "pck"])
+MODEL = "rtmpose-t_body8-256x192"
 
 
 @pytest.fixture(scope="module")
-def detector(person_detector: Path) -> Detector:
-    name = "rtmdet-nano_person-320"
-    spec = load_spec(name)
-    assert isinstance(spec, DetectorSpec)
-    net = load_weights(build_network(spec.net), resolve_weights(name, person_detector))
-    return Detector(net, spec)
+def unpacked(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack_coco(shared, tmp_path_factory.mktemp("coco"))
 
 
-def test_a_trained_detector_finds_most_people(shared: Path, detector: Detector) -> None:
-    dataset = DetectionDataset([real(shared, "coco")], detector.classes, input_size=(320, 320))
-    found = evaluate_detector(detector, dataset)
-    assert 0.65 < found["AP"] < 0.85
-    assert found["AP50"] > 0.9
+@pytest.fixture
+def own(rtmpose_t: Path) -> dict[str, Any]:
+    """Keywords that each call has."""
+    return {"weights": rtmpose_t, "device": "cpu", "flip_test": False}
 
 
-def test_boxes_of_a_detector_come_out_of_their_file_as_they_were(
-    shared: Path, detector: Detector, tmp_path: Path
+def test_it_gives_what_the_command_writes_and_prints(
+    own: dict[str, Any], unpacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, skeleton = real(shared, "coco"), load_skeleton("coco")
-    found = detect_boxes(detector, source, skeleton, classes=[0], score_threshold=0.3)
-    path = tmp_path / "boxes.json"
-    path.write_text(json.dumps(found))
-    dataset = samples(skeleton, real(shared, "coco", boxes=str(path)))
-    boxes = dataset.labels[0].boxes_xyxy
-    image = cv2.imread(str(shared / "images" / "000000000785.jpg"))
-    expected = detector([image], score_threshold=0.3)[0]
-    np.testing.assert_allclose(boxes[: len(expected)], expected.boxes_xyxy, atol=1e-3)
+    out, predictions = tmp_path / "out.json", tmp_path / "predictions.json"
+    words = [f"weights={own['weights']}", f"dataset.root={unpacked}", "device=cpu"]
+    files = [f"out={out}", f"out_predictions={predictions}"]
+    assert main(["evaluate", f"model={MODEL}", *words, "flip_test=false", *files]) == 0
+    printed = capsys.readouterr().out
+    result = posekit.evaluate(MODEL, **own, root=unpacked, with_predictions=True)
+    assert json.loads(result.to_json()) == json.loads(out.read_text())
+    assert result.predictions == json.loads(predictions.read_text())
+    assert f"{result}\n" == printed
+    assert capsys.readouterr() == ("", "")  # a library says nothing
 
 
-def test_boxes_of_a_detector_need_a_single_category(shared: Path, detector: Detector) -> None:
-    source = real(shared, "ap10k", skeleton="ap10k")
-    with pytest.raises(InputError, match=r"expected one category.*found 54"):
-        detect_boxes(detector, source, load_skeleton("ap10k"), classes=[0], score_threshold=0.3)
+def test_published_figures_are_those_of_the_data_set_as_it_is(
+    own: dict[str, Any], unpacked: Path
+) -> None:
+    name, root = "rtmpose-t_coco-256x192", {"root": unpacked}
+    result = posekit.evaluate(name, **own, **root, dataset="coco")
+    assert result.published == {"AP": 0.682}
+    boxes = "COCO_val2017_detections_AP_H_56_person.json"
+    assert result.settings["published with boxes"] == boxes
+    labels = unpacked / "annotations" / "person_keypoints_val2017.json"
+    source = {"annotations": labels, "images": unpacked / "val2017"}
+    of_ones_own = posekit.evaluate(name, **own, dataset="coco", val=source)
+    assert of_ones_own.published == {}
+    assert of_ones_own.metrics == pytest.approx(result.metrics, nan_ok=True)
 
 
-class Flat(nn.Module):
-    """Lifts everything onto the image's plane."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(1))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.cat([inputs[..., :2], torch.zeros_like(inputs[..., :1])], dim=-1)
-
-
-def flat_lifter(frames: int = 4) -> Lifter:
-    spec = load_spec("motionbert_h36m")
-    assert isinstance(spec, LifterSpec)
-    spec = replace(
-        spec,
-        net=spec.net.having(max_frames=frames),
-        codec=spec.codec.having(root_relative=False),
-    )
-    return Lifter(Flat(), spec, load_skeleton("h36m"))
-
-
-def sequences(path: Path, *, scale: float = 1.0, **more: Any) -> str:
-    """Two sequences of six frames, of which the second uses five, flat in the image's plane."""
-    rng = np.random.default_rng(0)
-    points = rng.uniform(100, 900, (2, 6, 17, 2)).astype(np.float32)
-    poses = np.concatenate([points * 3 * scale, np.full((2, 6, 17, 1), 70.0)], axis=-1)
-    arrays = {
-        "keypoints_2d": points,
-        "keypoints_3d": poses.astype(np.float32),
-        "image_size": np.array([1000, 1002]),
-        "lengths": np.array([6, 5]),
-        **more,
+@pytest.mark.parametrize("form", ["path", "text", "mapping", "source", "list", "yaml", "content"])
+def test_labels_of_ones_own_in_each_form(own: dict[str, Any], tmp_path: Path, form: str) -> None:
+    path = Path(save(tmp_path, coco(count=2)))
+    content = {"val": str(path), "skeleton": None, "root": None}
+    written = tmp_path / "mine.yaml"
+    written.write_text(yaml.safe_dump({**content, "metrics": ["epe"]}))
+    named: dict[str, Any] = {
+        "path": {"val": path},
+        "text": {"val": str(path)},
+        "mapping": {"val": {"annotations": path}},
+        "source": {"val": Source(annotations=str(path))},
+        "list": {"val": [path]},
+        "yaml": {"dataset": written},
+        "content": {"dataset": content},
     }
-    np.savez(path, **arrays)
-    return str(path)
+    metrics = {} if form == "yaml" else {"metrics": "epe"}
+    result = posekit.evaluate(MODEL, **own, **named[form], **metrics)
+    assert result.metrics.keys() == {"EPE"}
+    assert result.settings["annotations"] == [str(path)]
+    assert (result.settings["people"], result.published) == (2, {})
 
 
-def test_a_lifter_that_is_right_has_no_error(tmp_path: Path) -> None:
-    path = sequences(tmp_path / "a.npz", factor=np.full((2, 6), 3.0))
-    found = evaluate_lifter(flat_lifter(), [path])
-    assert found.keys() == {"MPJPE", "N-MPJPE", "P-MPJPE"}
-    assert max(found.values()) < 0.01
+def test_a_data_set_of_ones_own_folder_comes_first(own: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    described = yaml.safe_dump({"val": save(tmp_path, coco(count=1)), "metrics": "epe"})
+    (tmp_path / "dataset" / "mine.yaml").write_text(described)
+    result = posekit.evaluate(MODEL, **own, dataset="mine", config_dir=tmp_path)
+    assert (result.settings["data set"], result.settings["people"]) == ("mine", 1)
 
 
-def test_a_lifter_of_another_scale_is_wrong_by_it_alone(tmp_path: Path) -> None:
-    path = sequences(tmp_path / "a.npz", factor=np.array([3.0, 3.0]), scale=1.1)
-    found = evaluate_lifter(flat_lifter(), [path], flip_test=False)
-    assert found["MPJPE"] > 50
-    assert found["N-MPJPE"] < 0.01
+def test_a_detector_gives_boxes_or_is_measured(
+    own: dict[str, Any], unpacked: Path, person_detector: Path
+) -> None:
+    name = "rtmdet-nano_person-320"
+    named = {"detector": name, "detector_weights": person_detector, "bbox_thr": 0.4}
+    result = posekit.evaluate(MODEL, **own, root=unpacked, **named)
+    assert result.settings["boxes"] == f"{name}, score 0.4 or more"
+    found = posekit.evaluate(name, weights=person_detector, root=unpacked, device="cpu")
+    assert found.settings["data set"] == "coco_boxes"
+    assert 0.65 < found.metrics["AP"] < 0.85
+    assert found.predictions == []
 
 
-def test_without_a_factor_there_is_no_mpjpe(tmp_path: Path) -> None:
-    found = evaluate_lifter(flat_lifter(), [sequences(tmp_path / "a.npz")])
-    assert found.keys() == {"N-MPJPE", "P-MPJPE"}
+def test_a_lifter_takes_its_sequences(tmp_path: Path) -> None:
+    config = yaml.safe_load((CONF_DIR / "lifter" / "motionbert_h36m.yaml").read_text())
+    config["net"] |= {"channels": 16, "depth": 1, "max_frames": 3}
+    (tmp_path / "lifter").mkdir()
+    (tmp_path / "lifter" / "tiny_h36m.yaml").write_text(yaml.safe_dump(config))
+    path = Path(sequences(tmp_path / "a.npz"))
+    from safetensors.torch import save_file
+
+    from posekit.build import build_network
+    from posekit.spec import load_spec
+
+    net = build_network(load_spec("tiny_h36m", (tmp_path,)).net, device="cpu")
+    state = {key: value.contiguous() for key, value in net.state_dict().items()}
+    weights = tmp_path / "tiny.safetensors"
+    save_file(state, weights, metadata={"model": "tiny_h36m"})
+    given: dict[str, Any] = {"weights": weights, "config_dir": tmp_path, "device": "cpu"}
+    result = posekit.evaluate("tiny_h36m", **given, sequences=path)
+    assert result.metrics.keys() == {"N-MPJPE", "P-MPJPE"}
+    assert result.settings["sequences"] == [str(path)]
 
 
-def test_wrong_factors_are_errors(tmp_path: Path) -> None:
-    good = sequences(tmp_path / "good.npz")
-    for factor, message in (
-        (np.ones(3), r"expected numbers of shape \(2,\) or \(2, 6\), found float64 \(3,\)"),
-        (np.zeros(2), "expected positive numbers"),
-        (np.ones(2), "in some of the files, but not in .*good.npz"),
-    ):
-        path = sequences(tmp_path / "a.npz", factor=factor)
-        with pytest.raises(InputError, match=message):
-            evaluate_lifter(flat_lifter(), [path, good])
-
-
-def change_ids(data: dict[str, Any]) -> None:
-    for i, annotation in enumerate(data["annotations"]):
-        annotation["id"] = i
-
-
-def change_text_ids(data: dict[str, Any]) -> None:
-    for image in data["images"]:
-        image["id"] = f"image {image['id']}"
-    for annotation in data["annotations"]:
-        annotation["image_id"] = f"image {annotation['image_id']}"
-
-
-def put(**values: Any) -> Callable[[dict[str, Any]], None]:
-    def change(data: dict[str, Any]) -> None:
-        for annotation in data["annotations"]:
-            annotation.update(values)
-
-    return change
-
-
-def no_boxes(data: dict[str, Any]) -> None:
-    for annotation in data["annotations"]:
-        del annotation["bbox"], annotation["area"]
-
-
-def text_boxes(data: dict[str, Any]) -> None:
-    for annotation in data["annotations"]:
-        annotation["bbox"] = [str(side) for side in annotation["bbox"]]
-        annotation["iscrowd"] = "0"
-        del annotation["area"]
+def test_a_type_may_be_pytorchs_own(own: dict[str, Any], tmp_path: Path) -> None:
+    val = save(tmp_path, coco(count=1))
+    own["device"] = torch.device("cpu")
+    result = posekit.evaluate(MODEL, **own, val=val, metrics=["epe"], dtype=torch.bfloat16)
+    assert (result.settings["device"], result.settings["dtype"]) == ("cpu", "bfloat16")
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("keywords", "message"),
     [
-        *(change_ids, change_text_ids, no_boxes, text_boxes),
-        *(put(area=area) for area in (0, 1, -3, float("nan"), None, "0")),
+        ({"mertics": ["ap"]}, "unknown option 'mertics'; did you mean metrics?"),
+        ({"metrics": ["apk"], "val": "{labels}"}, "unknown metric 'apk'"),
+        ({"metrics": 3}, "metrics must be a text or a list, or left out, found 3"),
+        ({"oks_nms": 2}, "oks_nms must be a number from 0 to 1, or left out, found 2"),
+        ({"dtype": "int8"}, "dtype must be float32, float16 or bfloat16, found 'int8'"),
+        ({"dataset": "coccoo"}, "dataset: there is no 'coccoo'; did you mean coco"),
+        ({"dataset": "custom"}, "val is missing: name a file of labels, val=FILE"),
+        ({"dataset": "{labels}"}, "is no YAML; of a file of labels say val="),
+        ({"dataset": "{fork}"}, "'defaults' and ${...} are for the command line"),
+        ({"dataset": {"vall": "a.json", "val": "a.json"}}, "dataset: unknown key 'vall'"),
+        ({"val": 3}, "dataset.val: expected the path of a JSON"),
+        ({"root": "nowhere"}, "person_keypoints_val2017.json cannot be read"),
+        ({"config_dir": "nowhere"}, "config_dir: no such folder: nowhere"),
+        ({"detector_weights": "x.pth"}, "no detector to load them into"),
+        ({"detector": "none", "detector_weights": "x.pth"}, "no detector to load them into"),
+        ({"detector": "human", "detections": "a.json"}, "found both: leave one out"),
+        ({"detector": MODEL}, "is not a detector"),
+        ({"out": "nowhere/x.json"}, "out: cannot write to the folder nowhere"),
+        ({"sequences": "x.npz"}, "applies to lifters alone"),
+        ({"val": ["{labels}", "{labels}"], "with_predictions": True}, "one annotation file"),
     ],
 )
-def test_labels_as_tools_write_them_are_found(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], caplog: pytest.LogCaptureFixture
+def test_mistakes_are_one_line(
+    own: dict[str, Any], keywords: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    data = coco(3, per_image=2)
-    save(tmp_path, data)  # the pictures
-    change(data)
-    path = save(tmp_path, data)
-    own = load_skeleton("coco")
-    dataset = samples(own, Source(annotations=path))
-    found = evaluate_pose(oracle(dataset), dataset, metrics=["ap"])
-    assert found["AP"] == pytest.approx(1)
-    said = "6 annotations without a usable 'area'" in caplog.text
-    assert said == (change not in (change_ids, change_text_ids))
+    labels, fork = save(tmp_path, coco(count=1)), tmp_path / "fork.yaml"
+    fork.write_text("defaults: [coco]\nval: x.json\n")
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(item) for item in value]
+        known = {"{labels}": labels, "{fork}": str(fork)}
+        return known.get(value, value) if isinstance(value, str) else value
+
+    given = {key: filled(value) for key, value in keywords.items()}
+    with pytest.raises(InputError) as error:
+        posekit.evaluate(MODEL, **own, **given)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("change", [change_ids, change_text_ids, put(area=0), text_boxes])
-def test_boxes_as_tools_write_them_are_found(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None]
-) -> None:
-    data = coco(3)
-    save(tmp_path, data)
-    change(data)
-    source = Source(annotations=save(tmp_path, data))
-    dataset = DetectionDataset([source], ["person"], input_size=(64, 64))
-    metric = box_metric(dataset)
-    for labels in dataset.labels:
-        for row, number in enumerate(labels.image_ids):
-            boxes = labels.boxes_xyxy[labels.starts[row] : labels.starts[row + 1]]
-            metric.update([number] * len(boxes), boxes, [1.0] * len(boxes), [1] * len(boxes))
-    assert metric.compute()["AP"] == pytest.approx(1)
+@pytest.mark.parametrize(
+    ("model", "keywords", "message"),
+    [
+        ("motionbert_h36m", {}, "sequences: name the NPZ files of a lifter"),
+        ("motionbert_h36m", {"sequences": []}, "sequences: name the NPZ files of a lifter"),
+        ("motionbert_h36m", {"sequences": "x.npz", "dataset": "coco"}, "dataset is of images"),
+        ("motionbert_h36m", {"sequences": "x.npz", "with_predictions": True}, "no COCO results"),
+        ("motionbert_h36m", {"sequences": "x.npz", "backend": "torch"}, "lifters run in PyTorch"),
+        ("rtmdet-m_coco-640", {"detector": "human"}, "detector gives boxes to pose models"),
+        ("rtmdet-m_coco-640", {"metrics": "ap"}, "metrics applies to pose models"),
+        ("rtmdet-m_coco-640", {"detector_weights": "x.pth"}, "is a detector; use weights"),
+        ("hand3d", {"val": "x.json"}, "no evaluation of these"),
+    ],
+)
+def test_what_has_no_effect_is_refused(model: str, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        posekit.evaluate(model, **keywords)
 
 
-def test_metrics_that_were_read_measure_again_and_speak_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = coco(2)
-    put(area=0)(data)
-    dataset = samples(load_skeleton("coco"), Source(annotations=save(tmp_path, data)))
-    metrics = PoseMetrics(dataset, dataset.skeleton, ["ap", "epe"])
-    estimator = oracle(dataset)
-    first = evaluate_pose(estimator, dataset, metrics=metrics)
-    assert evaluate_pose(estimator, dataset, metrics=metrics) == pytest.approx(first, nan_ok=True)
-    assert metrics.people == 2
-    assert caplog.text.count("without a usable 'area'") == 1
+def test_an_unknown_model_is_named() -> None:
+    with pytest.raises(UnknownModelError, match="did you mean"):
+        posekit.evaluate("rtmpose-m_coco-256x129")
+
+
+def test_the_command_has_the_defaults_of_the_function() -> None:
+    assert EvaluateOptions.from_config(compose_command("evaluate", [])) == EvaluateOptions()
+    parameters = inspect.signature(posekit.evaluate).parameters
+    assert list(parameters) == ["model", *EvaluateOptions.declared()]
+
+
+def test_options_and_results_need_no_pytorch() -> None:
+    code = (
+        "import sys, posekit.evaluation.options, posekit.evaluation.result, "
+        "posekit.commands.evaluate; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

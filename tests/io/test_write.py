@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError, OutputError
-from posekit.files import write_atomically
 from posekit.io import Clip
 from posekit.io.write import ResultWriter
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
+from posekit.stages.packet import Packet
 
 
 def result(name: str, n: int = 1, image: np.ndarray | None = None) -> PoseResult:
@@ -39,7 +39,7 @@ def result(name: str, n: int = 1, image: np.ndarray | None = None) -> PoseResult
 
 def test_predictions_are_the_documented_instances(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, None) as writer:
-        writer.write(result("a.jpg"))
+        writer.write(Packet(result("a.jpg")))
     (instance,) = json.loads((tmp_path / "a.json").read_text())
     assert set(instance) == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
     assert instance["bbox"] == [[0.0, 0.0, 0.0, 0.0]]
@@ -48,7 +48,7 @@ def test_predictions_are_the_documented_instances(tmp_path: Path) -> None:
 def test_images_of_one_stem_do_not_overwrite_each_other(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, None) as writer:
         for name in ("a.jpg", "a.png", "a.jpg", "a.jpg"):
-            writer.write(result(name))
+            writer.write(Packet(result(name)))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.json",
         "a_2.json",
@@ -64,18 +64,18 @@ def test_drawings_keep_a_format_that_can_be_written(
     tmp_path: Path, name: str, expected: str
 ) -> None:
     with ResultWriter(None, tmp_path) as writer:
-        writer.write(result(name, image=np.zeros((8, 8, 3), np.uint8)))
+        writer.write(Packet(result(name, image=np.zeros((8, 8, 3), np.uint8))))
     assert cv2.imread(str(tmp_path / expected)).shape == (8, 8, 3)
 
 
 def test_drawings_of_a_given_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     with ResultWriter(tmp_path, tmp_path, drawing_name="drawing.jpg") as writer:
-        writer.write(result("a.png", image=image))
+        writer.write(Packet(result("a.png", image=image)))
         writer.flush()
         assert not caplog.records
         for name in ("b.png", "c.png"):
-            writer.write(result(name, image=image))
+            writer.write(Packet(result(name, image=image)))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.json", "b.json", "c.json", "drawing.jpg", "drawing_2.jpg", "drawing_jpg.jpg",
     ]  # fmt: skip
@@ -92,10 +92,10 @@ def test_a_given_name_gets_the_suffix_of_what_is_written(
     tmp_path: Path, given: str, picture: str, video: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ResultWriter(None, tmp_path / "p", drawing_name=given) as writer:
-        writer.write(result("a.bmp", image=np.zeros((8, 8, 3), np.uint8)))
+        writer.write(Packet(result("a.bmp", image=np.zeros((8, 8, 3), np.uint8))))
     with ResultWriter(None, tmp_path / "v", drawing_name=given) as writer:
         for number in range(3):
-            writer.write(frame(number), clip=CLIP, draw=lambda: grey(0))
+            writer.write(Packet(frame(number), CLIP), lambda: grey(0))
     assert [record.message for record in caplog.records] == [
         f"{given} is not written as {Path(given).suffix}: a drawing is {name}, further ones are "
         "named alike"
@@ -113,20 +113,11 @@ def test_predictions_named_as_a_file_are_in_a_folder_of_that_name(
     folder = tmp_path / "all.jsonl"
     for _ in range(2):  # who has such a folder knows
         with ResultWriter(folder, None) as writer:
-            writer.write(result("a.png"))
+            writer.write(Packet(result("a.png")))
     assert (folder / "a.json").is_file()
     assert [record.message for record in caplog.records] == [
         f"pred_out_dir is a folder: predictions are in {folder}/"
     ]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text("old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "not bytes")  # type: ignore[arg-type]
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -141,7 +132,7 @@ def test_no_image_is_drawn_over(tmp_path: Path) -> None:
     before = path.read_bytes()
     drawn = result("a.png", image=np.ones((8, 8, 3), np.uint8))
     writer = ResultWriter(None, tmp_path / "sub" / "..")
-    writer.write(dataclasses.replace(drawn, source=str(path)))
+    writer.write(Packet(dataclasses.replace(drawn, source=str(path))))
     with pytest.raises(OutputError, match=r"a\.png: it is the input itself; name another folder"):
         writer.close()
     assert path.read_bytes() == before
@@ -153,7 +144,7 @@ def test_no_video_is_written_over(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"a video that is being read")
     clip = dataclasses.replace(CLIP, name=name, source=str(path))
     writer = ResultWriter(tmp_path, tmp_path)
-    writer.write(frame(0), clip=clip, draw=lambda: grey(0))
+    writer.write(Packet(frame(0), clip), lambda: grey(0))
     with pytest.raises(OutputError, match="it is the input itself; name another folder"):
         writer.close()
     assert path.read_bytes() == b"a video that is being read"
@@ -164,7 +155,7 @@ def test_an_input_that_is_no_file_is_not_looked_for(tmp_path: Path) -> None:
     (tmp_path / "walk.mp4").touch()
     clip = dataclasses.replace(CLIP, name="walk.mp4", source="http://host/walk.mp4")
     with ResultWriter(None, tmp_path) as writer:
-        writer.write(frame(0), clip=clip, draw=lambda: grey(0))
+        writer.write(Packet(frame(0), clip), lambda: grey(0))
     assert frames_of(tmp_path / "walk.mp4") == 1
 
 
@@ -187,9 +178,8 @@ def frames_of(path: Path) -> int:
 def test_a_clip_has_one_list_of_frames_and_one_video(tmp_path: Path) -> None:
     with ResultWriter(tmp_path / "p", tmp_path / "v") as writer:
         for number in range(5):
-            writer.write(
-                frame(number, n=number), clip=CLIP, draw=lambda number=number: grey(40 * number)
-            )
+            packet = Packet(frame(number, n=number), CLIP)
+            writer.write(packet, lambda number=number: grey(40 * number))
     frames = json.loads((tmp_path / "p" / "walk.json").read_text())
     assert [entry["frame_id"] for entry in frames] == [0, 1, 2, 3, 4]
     assert [len(entry["instances"]) for entry in frames] == [0, 1, 2, 3, 4]
@@ -210,7 +200,7 @@ def test_drawings_of_another_size_are_fitted_into_the_video(
     later = np.full((size[1], size[0], 3), 200, np.uint8)
     with ResultWriter(None, tmp_path) as writer:
         for number, drawing in enumerate((grey(100), later, grey(100))):
-            writer.write(frame(number), clip=CLIP, draw=lambda drawing=drawing: drawing)
+            writer.write(Packet(frame(number), CLIP), lambda drawing=drawing: drawing)
     with av.open(str(tmp_path / "walk.mp4")) as video:
         images = [image.to_ndarray(format="bgr24") for image in video.decode(video=0)]
     assert [image.shape for image in images] == [(48, 64, 3)] * 3
@@ -223,7 +213,7 @@ def test_drawings_of_another_size_are_fitted_into_the_video(
 def test_a_clip_as_lines(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, None, pred_format="jsonl") as writer:
         for number in range(3):
-            writer.write(frame(number), clip=CLIP)
+            writer.write(Packet(frame(number), CLIP))
     lines = (tmp_path / "walk.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame_id"] for line in lines] == [0, 1, 2]
 
@@ -232,7 +222,7 @@ def test_predictions_are_whole_after_every_frame(tmp_path: Path) -> None:
     path = tmp_path / "walk.json"
     with ResultWriter(tmp_path, None) as writer:
         for number in range(3):
-            writer.write(frame(number), clip=CLIP)
+            writer.write(Packet(frame(number), CLIP))
             writer.flush()
             assert len(json.loads(path.read_text())) == number + 1
 
@@ -240,9 +230,9 @@ def test_predictions_are_whole_after_every_frame(tmp_path: Path) -> None:
 def test_images_and_clips_follow_each_other(tmp_path: Path) -> None:
     other = dataclasses.replace(CLIP)
     with ResultWriter(tmp_path, None) as writer:
-        writer.write(frame(0), clip=CLIP)
-        writer.write(result("a.jpg"))
-        writer.write(frame(0), clip=other)
+        writer.write(Packet(frame(0), CLIP))
+        writer.write(Packet(result("a.jpg")))
+        writer.write(Packet(frame(0), other))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.json",
         "walk.json",
@@ -260,7 +250,7 @@ def test_results_are_written_in_another_thread(tmp_path: Path) -> None:
 
     before = threading.active_count()
     with ResultWriter(None, tmp_path) as writer:
-        writer.write(result("a.png"), draw=draw)
+        writer.write(Packet(result("a.png")), draw)
         writer.flush()
     assert drawn_in[0] is not threading.main_thread()
     assert threading.active_count() == before
@@ -268,7 +258,7 @@ def test_results_are_written_in_another_thread(tmp_path: Path) -> None:
 
 def test_nothing_is_drawn_where_nothing_is_asked_for(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, None) as writer:
-        writer.write(result("a.png"), draw=lambda: pytest.fail("drawn"))
+        writer.write(Packet(result("a.png")), lambda: pytest.fail("drawn"))
 
 
 def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
@@ -277,7 +267,7 @@ def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="in the drawing"), ResultWriter(None, tmp_path) as writer:
         for _ in range(20):  # more than the queue holds: nobody may wait for ever
-            writer.write(result("a.png"), draw=draw)
+            writer.write(Packet(result("a.png")), draw)
 
 
 @pytest.fixture
@@ -305,7 +295,7 @@ def test_a_full_disk_keeps_the_frames_before(small_disk: Path, pred_format: str)
         ResultWriter(small_disk, None, pred_format=pred_format) as writer,
     ):
         for number in range(10_000):
-            writer.write(frame(number, n=6), clip=CLIP)
+            writer.write(Packet(frame(number, n=6), CLIP))
     text = (small_disk / f"walk.{pred_format}").read_text()
     kept = json.loads(text) if pred_format == "json" else list(map(json.loads, text.splitlines()))
     assert f"; {len(kept)} frames are in it" in str(error.value)
@@ -321,7 +311,7 @@ def test_a_full_disk_keeps_the_video_before(small_disk: Path) -> None:
     ):
         for number in range(10_000):
             image = noise.integers(0, 255, (48, 64, 3), np.uint8)
-            writer.write(frame(number), clip=CLIP, draw=lambda image=image: image)
+            writer.write(Packet(frame(number), CLIP), lambda image=image: image)
     assert frames_of(small_disk / "walk.mp4") > 10
 
 
@@ -331,7 +321,7 @@ def test_a_full_disk_leaves_no_half_image(small_disk: Path) -> None:
         ResultWriter(small_disk, None) as writer,
     ):
         for number in range(1000):
-            writer.write(result(f"{number}.png", n=6))
+            writer.write(Packet(result(f"{number}.png", n=6)))
     files = list(small_disk.iterdir())
     assert all(len(json.loads(path.read_text())) == 6 for path in files)
     assert len(files) > 10

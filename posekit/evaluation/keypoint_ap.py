@@ -1,4 +1,4 @@
-"""Average precision of people's keypoints (OKS) and of boxes (IoU), as COCO measures it.
+"""Average precision of people's keypoints (OKS), as COCO measures it.
 
 Source: COCO (arXiv 1405.0312) through its own pycocotools; CrowdPose (arXiv 1812.00324) and
 COCO-WholeBody (arXiv 2007.11858) as the published tables have them.
@@ -6,19 +6,16 @@ COCO-WholeBody (arXiv 2007.11858) as the published tables have them.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from posekit.datasets.label_values import whole_number
 from posekit.errors import InputError
+from posekit.evaluation.cocoeval import check_ids, cocoeval, pycocotools, summary
 from posekit.evaluation.truth import (
     area_of,
     box_of,
@@ -29,7 +26,7 @@ from posekit.evaluation.truth import (
 )
 from posekit.transforms.nms import oks_nms
 
-__all__ = ["WHOLEBODY_PARTS", "BoxAP", "KeypointAP", "Part", "rescored"]
+__all__ = ["WHOLEBODY_PARTS", "KeypointAP", "Part", "rescored"]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +58,7 @@ WHOLEBODY_PARTS = (
     Part("righthand/", ("righthand_kpts",), 112, 133),
     Part("", ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts"), 0, 133),
 )
+
 
 # CrowdPose's published splits by crowd index are not the paper's own 0.1 and 0.8, but these.
 CROWD_LEVELS = (("AP(E)", -np.inf, 0.2), ("AP(M)", 0.2, 0.8), ("AP(H)", 0.8, np.inf))
@@ -109,7 +107,7 @@ class KeypointAP:
             self.parts = WHOLEBODY_PARTS
         if len(self.sigmas) != max(part.stop for part in self.parts):
             raise InputError(f"expected 133 sigmas for wholebody, found {len(self.sigmas)}")
-        _pycocotools()  # not when all predictions are there
+        pycocotools()  # not when all predictions are there
         self._dataset = read_truth(annotations)
         self._box_area = box_area or protocol == "crowdpose"
         self._images = {image["id"] for image in self._dataset["images"]}
@@ -148,7 +146,7 @@ class KeypointAP:
             InputError: shapes that do not fit each other, or ids that the annotations lack.
         """
         ids = whole_numbers(image_ids, "image ids")
-        _check_ids(ids, self._images, "image ids")
+        check_ids(ids, self._images, "image ids")
         if category_ids is None:
             if len(self._categories) != 1:
                 raise InputError(
@@ -156,7 +154,7 @@ class KeypointAP:
                 )
             category_ids = np.full(len(ids), self._categories[0])
         category_ids = whole_numbers(category_ids, "category ids")
-        _check_ids(category_ids, set(self._categories), "category ids")
+        check_ids(category_ids, set(self._categories), "category ids")
         batch = (ids, keypoints, keypoint_scores, box_scores, areas, category_ids)
         count, joints = len(ids), len(self.sigmas)
         shapes = ((count,), (count, joints, 2), (count, joints), *[(count,)] * 3)
@@ -187,10 +185,10 @@ class KeypointAP:
             ]
             sigmas = self.sigmas[part.start : part.stop]
             if self.protocol == "crowdpose":
-                metrics.update(_evaluate_crowd(truth, found, sigmas))
+                metrics.update(_crowd_metrics(truth, found, sigmas))
                 continue
-            evaluation = _evaluate(truth, found, "keypoints", sigmas=sigmas)
-            for name, value in _summary(evaluation, ("M", "L")).items():
+            evaluation = cocoeval(truth, found, "keypoints", sigmas=sigmas)
+            for name, value in summary(evaluation, ("M", "L")).items():
                 metrics[part.name + name] = value
         return metrics
 
@@ -294,93 +292,6 @@ class KeypointAP:
         }
 
 
-class BoxAP:
-    """mAP and AR of boxes; it keeps the predictions.
-
-    Annotations without a usable area have that of their box in AP(S), AP(M) and AP(L).
-
-    Args:
-        annotations: COCO-style, a file or its content.
-        category_ids: evaluate these alone; None takes all that the annotations have.
-
-    Raises:
-        InputError: not COCO-style annotations, ids that are not whole numbers, each once, an
-            annotation without a box, or categories that they lack.
-    """
-
-    def __init__(
-        self,
-        annotations: str | Path | Mapping[str, Any],
-        *,
-        category_ids: Sequence[int] | None = None,
-    ) -> None:
-        _pycocotools()  # not when all predictions are there
-        dataset = read_truth(annotations)
-        self._images = {image["id"] for image in dataset["images"]}
-        self._categories = {category["id"] for category in dataset["categories"]}
-        self.category_ids = sorted(self._categories if category_ids is None else category_ids)
-        _check_ids(np.asarray(self.category_ids), self._categories, "category ids")
-        images = {image["id"]: image for image in dataset["images"]}
-        truth = [_boxed(annotation, images) for annotation in dataset["annotations"]]
-        self._truth = {**dataset, "annotations": truth}
-        self.clear()
-
-    def clear(self) -> None:
-        """Forgets all predictions."""
-        self._found: list[dict[str, Any]] = []
-
-    def update(
-        self,
-        image_ids: Sequence[int] | np.ndarray,
-        boxes_xyxy: np.ndarray,
-        scores: np.ndarray,
-        category_ids: Sequence[int] | np.ndarray,
-    ) -> None:
-        """Takes boxes, of one image or of several.
-
-        Args:
-            image_ids: (n,), of the annotations.
-            boxes_xyxy: (n, 4), in pixels of the image.
-            scores: (n,).
-            category_ids: (n,), of the annotations.
-
-        Raises:
-            InputError: shapes that do not fit each other, or ids that the annotations lack.
-        """
-        ids = whole_numbers(image_ids, "image ids")
-        categories = whole_numbers(category_ids, "category ids")
-        boxes = np.asarray(boxes_xyxy, np.float64)
-        if boxes.shape != (len(ids), 4) or not len(ids) == len(scores) == len(categories):
-            raise InputError(
-                "expected image_ids (n,), boxes (n, 4), scores (n,) and category_ids (n,), found "
-                f"{ids.shape}, {boxes.shape}, {np.shape(scores)} and {categories.shape}"
-            )
-        _check_ids(ids, self._images, "image ids")
-        _check_ids(categories, self._categories, "category ids")
-        sizes = boxes[:, 2:] - boxes[:, :2]
-        for row in zip(ids, categories, scores, boxes, sizes, strict=True):
-            image_id, category_id, score, box, size = row
-            self._found.append(
-                {
-                    "image_id": int(image_id),
-                    "category_id": int(category_id),
-                    "score": float(score),
-                    "bbox": [*box[:2].tolist(), *size.tolist()],
-                    "area": float(size.prod()),
-                }
-            )
-
-    def compute(self) -> dict[str, float]:
-        """AP, AP50, AP75, AP(S), AP(M), AP(L) and the same of AR, 0 to 1; NaN: nothing counts."""
-        evaluation = _evaluate(self._truth, self._found, "bbox", category_ids=self.category_ids)
-        return _summary(evaluation, ("S", "M", "L"))
-
-    def results(self) -> list[dict[str, Any]]:
-        """All boxes so far as COCO results."""
-        fields = ("image_id", "category_id", "bbox", "score")
-        return [{field: box[field] for field in fields} for box in self._found]
-
-
 def rescored(
     box_scores: np.ndarray, keypoint_scores: np.ndarray, *, threshold: float = 0.2
 ) -> np.ndarray:
@@ -400,88 +311,22 @@ def rescored(
     return scores
 
 
-def _evaluate_crowd(
+def _crowd_metrics(
     truth: dict[str, Any], found: list[dict[str, Any]], sigmas: np.ndarray
 ) -> dict[str, float]:
-    metrics = _summary(_evaluate(truth, found, "keypoints", sigmas=sigmas), ())
+    metrics = summary(cocoeval(truth, found, "keypoints", sigmas=sigmas), ())
     for name, low, high in CROWD_LEVELS:
         ids = [i["id"] for i in truth["images"] if low <= i["crowdIndex"] < high]
         metrics[name] = float("nan")
         if ids:
-            level = _evaluate(truth, found, "keypoints", sigmas=sigmas, image_ids=ids)
-            metrics[name] = _summary(level, ())["AP"]
+            level = cocoeval(truth, found, "keypoints", sigmas=sigmas, image_ids=ids)
+            metrics[name] = summary(level, ())["AP"]
     return metrics
-
-
-def _evaluate(
-    truth: dict[str, Any],
-    found: list[dict[str, Any]],
-    kind: str,
-    *,
-    sigmas: np.ndarray | None = None,
-    image_ids: list[int] | None = None,
-    category_ids: list[int] | None = None,
-) -> Any:
-    """pycocotools' evaluation object, accumulated; what it prints is dropped."""
-    coco, cocoeval = _pycocotools()
-    detections = [{**detection, "iscrowd": 0} for detection in found]
-    with contextlib.redirect_stdout(io.StringIO()):
-        sides = []
-        for annotations in (truth["annotations"], detections):
-            side = coco.COCO()
-            # It writes into annotations, which are ours to keep, and takes an id 0 for no match.
-            numbered = [{**a, "id": number} for number, a in enumerate(annotations, 1)]
-            side.dataset = {**truth, "annotations": numbered}
-            side.createIndex()
-            sides.append(side)
-        evaluation = cocoeval.COCOeval(*sides, kind)
-        if sigmas is not None:
-            evaluation.params.kpt_oks_sigmas = sigmas
-        if image_ids is not None:
-            evaluation.params.imgIds = image_ids
-        if category_ids is not None:
-            evaluation.params.catIds = category_ids
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation
-
-
-def _summary(evaluation: Any, ranges: Sequence[str]) -> dict[str, float]:
-    """AP and AR for the most detections: over all, at two thresholds, and in ranges of areas."""
-    precision = evaluation.eval["precision"][..., -1]  # (threshold, recall, category, area)
-    recall = evaluation.eval["recall"][..., -1]  # (threshold, category, area)
-    labels = [label[0].upper() for label in evaluation.params.areaRngLbl]
-    metrics = {}
-    for name, values in (("AP", precision), ("AR", recall)):
-        metrics[name] = _mean(values[..., 0])
-        metrics[f"{name}50"] = _mean(values[0, ..., 0])
-        metrics[f"{name}75"] = _mean(values[5, ..., 0])
-        for area in ranges:
-            metrics[f"{name}({area})"] = _mean(values[..., labels.index(area)])
-    return metrics
-
-
-def _mean(values: np.ndarray) -> float:
-    """Of those that are defined: pycocotools has -1 where there is no truth."""
-    defined = values[values > -1]
-    return float(defined.mean()) if defined.size else float("nan")
 
 
 def _has_box(annotation: Mapping[str, Any]) -> bool:
     box = box_of(annotation)
     return box is not None and box[2] > 0 and box[3] > 0
-
-
-def _boxed(annotation: Mapping[str, Any], images: Mapping[int, Any]) -> dict[str, Any]:
-    """With the box as numbers, and its area where there is no other."""
-    box = box_of(annotation)
-    if box is None:
-        raise InputError(
-            f"annotation {annotation['id']}: expected [x, y, width, height] as 'bbox', found "
-            f"{annotation.get('bbox')!r}"
-        )
-    area = area_of(annotation, box, images.get(annotation["image_id"]))
-    return {**annotation, "bbox": box, "area": box[2] * box[3] if area is None else area}
 
 
 def _say(ids: Sequence[int], field: str, instead: str) -> None:
@@ -491,23 +336,3 @@ def _say(ids: Sequence[int], field: str, instead: str) -> None:
             "%d annotations without a usable '%s' (%s): AP takes %s",
             *(len(ids), field, shown, instead),
         )
-
-
-def _check_ids(ids: np.ndarray, known: set[int], what: str) -> None:
-    unknown = sorted(set(ids.tolist()) - known)
-    if unknown:
-        raise InputError(
-            f"expected {what} of the annotations, found {unknown[:5]}: do the predictions belong "
-            "to another file?"
-        )
-
-
-def _pycocotools() -> tuple[ModuleType, ModuleType]:
-    """Imported late: predicting needs none of it."""
-    try:
-        coco = importlib.import_module("pycocotools.coco")
-        return coco, importlib.import_module("pycocotools.cocoeval")
-    except ImportError as error:
-        raise InputError(
-            'average precision needs pycocotools: pip install "posekit[train]"'
-        ) from error

@@ -1,0 +1,100 @@
+"""Results of images and clips drawn one after the other: picture, heat maps and 3D plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from posekit.drawing.overlay import DrawOptions, draw_heatmap, draw_result
+from posekit.drawing.plot3d import (
+    MAX_PLOT,
+    MIN_PLOT,
+    Limits,
+    PlotOptions,
+    beside,
+    draw_pose3d,
+    fit_limits,
+)
+from posekit.io.sequence import PictureReader, open_clip
+from posekit.io.video import VideoReader
+from posekit.result import PoseResult
+from posekit.stages.packet import Clip, Packet
+
+__all__ = ["Drawer", "Look"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look(DrawOptions, PlotOptions):
+    """How results are drawn."""
+
+
+class Drawer:
+    """Draws packets in their order, each once.
+
+    Images of a clip that were not kept are read once more from its file, behind the results.
+
+    Args:
+        look: how.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self._clip: Clip | None = None
+        self._limits: Limits | None = None
+        self._reader: VideoReader | PictureReader | None = None
+        self._images: Iterator[tuple[np.ndarray, float]] = iter(())
+
+    def draw(self, packet: Packet) -> np.ndarray:
+        """The drawing (H, W, 3), BGR; heat maps go below the picture and 3D plots beside it."""
+        if packet.clip is None or packet.clip is not self._clip:
+            self.close()
+            self._clip, self._limits = packet.clip, None
+        image = self._next_image() if packet.image is None else packet.image
+        look, result = self.look, packet.result
+        drawing = draw_result(image, result, look)
+        if packet.heatmap is not None:
+            drawing = np.concatenate([drawing, draw_heatmap(image, packet.heatmap)])
+        return drawing if result.pose3d is None else beside(drawing, self._plots(result))
+
+    def _plots(self, result: PoseResult) -> np.ndarray:
+        assert result.pose3d is not None
+        # One scale for a whole clip, so that nobody shrinks and grows.
+        self._limits = fit_limits(result.pose3d, self._limits, kpt_thr=self.look.kpt_thr)
+        # As high as the picture, where that can be drawn; `beside` makes them so otherwise.
+        cells = max(1, self.look.num_instances)
+        height = min(max(result.image_size[1], MIN_PLOT), MAX_PLOT // cells)
+        return draw_pose3d(
+            result.pose3d,
+            size_wh=(height * cells, height),
+            num_instances=self.look.num_instances,
+            limits=self._limits,
+            track_ids=result.track_ids,
+            kpt_thr=self.look.kpt_thr,
+            radius=self.look.radius,
+            thickness=self.look.thickness,
+        )
+
+    def _next_image(self) -> np.ndarray:
+        if self._reader is None:
+            assert self._clip is not None
+            # What a server gave once, it may not give again.
+            download = self._clip.download
+            path = Path(self._clip.source) if download is None else download.path
+            self._reader = open_clip(path)
+            self._images = iter(self._reader)
+        return next(self._images)[0]
+
+    def close(self) -> None:
+        """Closes the clip that is read once more; once is enough."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def __enter__(self) -> Drawer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,38 @@
+"""A network that is measured, and the images that it sees."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+from torch import nn
+
+from posekit.errors import InputError
+from posekit.io import decode_image
+
+__all__ = ["in_eval_mode", "read_image"]
+
+
+@contextlib.contextmanager
+def in_eval_mode(net: nn.Module) -> Iterator[None]:
+    """Batch normalisation neither learns from the data set nor depends on the batch."""
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
+
+
+def read_image(path: str, number: int) -> np.ndarray:
+    """The image (H, W, 3), BGR, uint8, of an id of a data set.
+
+    Raises:
+        InputError: it cannot be read; names it.
+    """
+    name = f"image {path} (id {number})"
+    try:
+        return decode_image(np.fromfile(path, np.uint8), name)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None

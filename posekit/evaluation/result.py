@@ -1,0 +1,85 @@
+"""What an evaluation gives: a table for people, JSON for programs. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from posekit.errors import OutputError
+from posekit.files import write_atomically
+from posekit.table import format_table
+
+__all__ = ["EvaluateResult"]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluateResult:
+    """What was measured, and how.
+
+    Attributes:
+        metrics: by name; NaN where nothing counts.
+        published: the figures of posekit's table for this model and data set, by the same names.
+        settings: what the metrics depend on, by name.
+        predictions: COCO results as they were counted; empty unless they were asked for.
+    """
+
+    metrics: dict[str, float]
+    published: dict[str, float]
+    settings: dict[str, Any]
+    predictions: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {_setting(value)}" for name, value in self.settings.items()]
+        rows = [
+            (name, _figure(value), f"{self.published[name]:g}" if name in self.published else "")
+            for name, value in self.metrics.items()
+        ]
+        return "\n".join([*lines, "", format_table(("metric", "value", "published"), rows)])
+
+    def to_json(self) -> str:
+        """`metrics`, `published` and `settings`; a metric that nothing counts for is null."""
+        metrics = {name: None if math.isnan(v) else v for name, v in self.metrics.items()}
+        report = {"metrics": metrics, "published": self.published, "settings": self.settings}
+        return json.dumps(report, indent=2)
+
+    def write(
+        self,
+        out: str | os.PathLike[str] | None = None,
+        predictions: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Writes files, each whole or not at all.
+
+        Args:
+            out: for `to_json`; None for none.
+            predictions: for the predictions; None for none.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        if predictions is not None:
+            _write(Path(predictions), json.dumps(self.predictions))
+        if out is not None:
+            _write(Path(out), self.to_json())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, f"{text}\n".encode())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"

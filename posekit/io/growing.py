@@ -1,0 +1,83 @@
+"""Files of results: one that is complete after every record, or written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from posekit.errors import OutputError
+from posekit.files import write_atomically
+
+__all__ = ["GrowingFile", "write_whole"]
+
+
+class GrowingFile:
+    """A file that is complete after every record, and after a crash or on a full disk.
+
+    Args:
+        path: of the file, which is overwritten.
+        head: what it begins with.
+        closing: what stands behind the last record.
+
+    Attributes:
+        records_written: how many are in it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+
+    def __init__(self, path: Path, *, head: bytes = b"", closing: bytes = b"") -> None:
+        self.path = path
+        self.records_written = 0
+        self._closing = closing
+        self._end = len(head)  # where the next record goes, over the closing
+        with _disk_errors(path):
+            self._file = path.open("wb", buffering=0)
+            self._put(0, head + closing)
+
+    def append(self, record: bytes) -> None:
+        """Appends a record.
+
+        Raises:
+            OutputError: the disk is full; the file has the records before this one.
+        """
+        with _disk_errors(self.path, f"{self.records_written} frames are in it"):
+            try:
+                self._put(self._end, record + self._closing)
+            except OSError:
+                # What the cut frees is room enough for the closing.
+                self._file.truncate(self._end)
+                self._put(self._end, self._closing)
+                raise
+        self._end += len(record)
+        self.records_written += 1
+
+    def close(self) -> None:
+        """Closes the file; more calls do nothing."""
+        self._file.close()
+
+    def _put(self, position: int, data: bytes) -> None:
+        self._file.seek(position)
+        rest = memoryview(data)
+        while rest:  # a nearly full disk takes a part
+            rest = rest[self._file.write(rest) :]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _disk_errors(path):
+        write_atomically(path, data)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path, state: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot write {path}: {reason}{state and f'; {state}'}") from None

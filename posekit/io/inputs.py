@@ -1,0 +1,216 @@
+"""Inputs -> which files, cameras, URLs and images they name, looked up once.
+
+The command line counts them, the writer sees to it that none is written over, and the reader reads
+them: all three ask the same `Inputs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.io.listing import (
+    IMAGE_SUFFIXES,
+    MOVING_SUFFIXES,
+    Listing,
+    Order,
+    camera_number,
+    check_type,
+    scheme_of,
+)
+
+__all__ = [
+    "Camera",
+    "Fault",
+    "Files",
+    "Images",
+    "Inputs",
+    "Later",
+    "Named",
+    "check_inputs",
+    "parse",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """What a path, a folder or a pattern stands for, in order."""
+
+    paths: list[Path]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """`webcam` or `webcam:1`."""
+
+    text: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Url:
+    """Of a file on a server or of a stream."""
+
+    text: str
+    scheme: str
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """An image (H, W, 3), or a stack (N, H, W, 3) of them."""
+
+    array: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Later:
+    """An iterable that is consumed as it is needed."""
+
+    items: Iterable[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """Why one of the inputs cannot be used, which is told when its turn comes."""
+
+    text: str | None  # as it was named
+    error: InputError
+
+
+Named = Files | Camera | Url | Images | Later | Fault
+
+
+def parse(inputs: Any, listing: Listing) -> list[Named]:
+    """What inputs name, in order; see `read_frames`. Nothing is opened, no iterator consumed."""
+    if isinstance(inputs, np.ndarray):
+        return [Images(inputs)]
+    if isinstance(inputs, str | os.PathLike):
+        return [_parse_text(os.fsdecode(inputs), listing)]
+    try:
+        check_type(inputs)
+    except InputError as error:
+        return [Fault(None, error)]
+    # Any other sequence may make its images only when it is asked for them.
+    if not isinstance(inputs, list | tuple):
+        return [Later(inputs)]
+    return [named for item in inputs for named in parse(item, listing)]
+
+
+def _parse_text(text: str, listing: Listing) -> Named:
+    try:
+        if (camera := camera_number(text)) is not None:
+            return Camera(text, camera)
+        if scheme := scheme_of(text):
+            return Url(text, scheme)
+        return Files(listing.files(text))
+    except InputError as error:
+        return Fault(text, error)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a call is given, looked up.
+
+    Attributes:
+        named: it, in order.
+        listing: by which it was looked up; what an iterable gives will be.
+    """
+
+    named: list[Named]
+    listing: Listing
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Any,
+        *,
+        recursive: bool = False,
+        include: str | Sequence[str] | None = None,
+        order: Order = "name",
+    ) -> Inputs:
+        """Looks inputs up as `read_frames` takes them; those that are looked up are only sorted.
+
+        Raises:
+            InputError: nothing that can be read, or a wrong option.
+        """
+        listing = Listing.of(recursive, include, order)
+        if isinstance(inputs, Inputs):
+            return inputs if inputs.listing.order == order else inputs._sorted(order)
+        check_type(inputs)
+        return cls(parse(inputs, listing), listing)
+
+    def _sorted(self, order: Order) -> Inputs:
+        listing = dataclasses.replace(self.listing, order=order)
+        return Inputs(
+            [
+                Files(listing.sorted(named.paths)) if isinstance(named, Files) else named
+                for named in self.named
+            ],
+            listing,
+        )
+
+    @property
+    def is_camera(self) -> bool:
+        """A camera is all that there is."""
+        return len(self.named) == 1 and isinstance(self.named[0], Camera)
+
+    def check(self) -> None:
+        """Sees that files, folders and patterns are there, and that there is anything at all.
+
+        Raises:
+            InputError: they are not.
+        """
+        for named in self.named:
+            if isinstance(named, Fault):
+                raise named.error
+        if self.count() == 0:
+            raise InputError("inputs is empty: name an image, a video or a folder")
+
+    def count(self) -> int | None:
+        """How many frames there are; None where videos, URLs or iterators are among them."""
+        counts = [_count(named) for named in self.named]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def files(self) -> list[Path]:
+        """The files that are read, as far as that is known before."""
+        found: list[Path] = []
+        for named in self.named:
+            if isinstance(named, Files):
+                found += named.paths
+            elif isinstance(named, Later) and isinstance(named.items, Sequence):
+                found += Inputs(parse(list(named.items), self.listing), self.listing).files()
+        return found
+
+
+def _count(named: Named) -> int | None:
+    if isinstance(named, Images):
+        return len(named.array) if named.array.ndim == 4 else 1
+    if isinstance(named, Files):
+        images = IMAGE_SUFFIXES - MOVING_SUFFIXES
+        known = all(path.suffix.lower() in images for path in named.paths)
+        return len(named.paths) if known else None
+    return None
+
+
+def check_inputs(
+    inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
+) -> int | None:
+    """Sees that files, folders and patterns are there. Nothing is decoded, no iterator consumed.
+
+    Returns:
+        How many frames there are to come; None where videos, URLs or iterators are among them.
+
+    Raises:
+        InputError: no such file, a folder without images, a pattern that nothing matches, a list
+            without elements, or something else altogether.
+    """
+    looked_up = Inputs.of(inputs, recursive=recursive, include=include)
+    looked_up.check()
+    return looked_up.count()

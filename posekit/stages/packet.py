@@ -1,0 +1,186 @@
+"""What goes through the stages: frames, and what was found in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.result import PoseResult
+
+__all__ = [
+    "Clip",
+    "Download",
+    "Frame",
+    "Packet",
+    "continues",
+    "in_chunks",
+    "track_ids_of",
+    "until_error",
+]
+
+
+class Download:
+    """The file that a video of a URL goes to; deleted when nobody holds this any more.
+
+    Args:
+        suffix: of the file's name.
+    """
+
+    def __init__(self, suffix: str = "") -> None:
+        handle, path = tempfile.mkstemp(prefix="posekit-", suffix=suffix)
+        os.close(handle)
+        self.path = Path(path)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A video, a stream or a camera that frames come from.
+
+    Attributes:
+        name: file name for what is written about it, such as `demo.mp4`.
+        source: path or URL, or `webcam:0`.
+        size: (w, h) of its frames as they are shown, in pixels.
+        fps: frames per second, on average.
+        num_frames: how many it says it has; None where it does not say, as a camera.
+        live: frames come as time passes; those that nobody takes in time are lost.
+        download: its file, where a URL's was fetched as a whole.
+    """
+
+    name: str
+    source: str
+    size: tuple[int, int]
+    fps: Fraction
+    num_frames: int | None = None
+    live: bool = False
+    download: Download | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An image that was read.
+
+    Attributes:
+        image: (H, W, 3), BGR, uint8, upright.
+        index: its position in the inputs, from 0; every frame of a video counts.
+        name: file name for what is written about it; a clip's name for its frames.
+        source: path or URL; None for an array.
+        clip: what it is a frame of; None for an image.
+        frame_id: its number in its clip, from 0; None for an image.
+        time: seconds since the clip began; None for an image.
+    """
+
+    image: np.ndarray
+    index: int
+    name: str
+    source: str | None = None
+    clip: Clip | None = None
+    frame_id: int | None = None
+    time: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(w, h) of the image in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+    @property
+    def live(self) -> bool:
+        """It came from a camera or a stream: nothing may wait for the next one."""
+        return self.clip is not None and self.clip.live
+
+
+@dataclass(frozen=True, eq=False)
+class Packet:
+    """A result with what tracking, smoothing, lifting, drawing and writing need of its frame.
+
+    A stage that holds results back, or changes them, passes on the packets that it was given, each
+    with its own result in it.
+
+    Attributes:
+        result: what was found so far.
+        clip: what it is a frame of; None for an image.
+        time: seconds since the clip began; None for an image.
+        image: (H, W, 3), BGR, uint8; None where it would wait for long in memory: who draws on it
+            reads it once more.
+        heatmap: (H, W), float32, where heat maps are drawn.
+    """
+
+    result: PoseResult
+    clip: Clip | None = None
+    time: float | None = None
+    image: np.ndarray | None = None
+    heatmap: np.ndarray | None = None
+
+    @property
+    def live(self) -> bool:
+        """It came from a camera or a stream: nothing may wait for the next one."""
+        return self.clip is not None and self.clip.live
+
+    def having(self, **changes: Any) -> Packet:
+        """The packet with some fields of its result changed."""
+        return dataclasses.replace(self, result=dataclasses.replace(self.result, **changes))
+
+
+def in_chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Lists of `size` frames; those of a camera one by one, for nothing may wait there."""
+    chunk: list[Frame] = []
+    for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == size or frame.live:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def until_error(frames: Iterable[Frame], failure: list[InputError]) -> Iterator[Frame]:
+    """The frames up to an `InputError`, which goes to `failure`."""
+    try:
+        yield from frames
+    except InputError as error:
+        failure.append(error)
+
+
+def continues(before: PoseResult | None, result: PoseResult) -> bool:
+    """Whether a result is of a later frame of the same clip, with the same kind of keypoints."""
+    return (
+        before is not None
+        and before.frame_id is not None
+        and result.frame_id is not None
+        and result.frame_id > before.frame_id
+        and (result.name, result.source) == (before.name, before.source)
+        and result.image_size == before.image_size
+        and result.skeleton.num_keypoints == before.skeleton.num_keypoints
+    )
+
+
+def track_ids_of(result: PoseResult) -> list[int]:
+    """Who the people of a result are.
+
+    Raises:
+        InputError: nobody tracked them, or a track is there twice.
+    """
+    if result.track_ids is None:
+        if len(result):
+            raise InputError(
+                f"expected results with track_ids, found none for {result.name}, frame "
+                f"{result.frame_id}: who is who is not known; switch tracking on"
+            )
+        return []
+    ids: list[int] = result.track_ids.tolist()
+    if len(set(ids)) < len(ids):
+        raise InputError(
+            f"expected each track once in a result, found track_ids {ids} for {result.name}, "
+            f"frame {result.frame_id}"
+        )
+    return ids
