@@ -13,19 +13,6 @@ MODULE_LINES = 500
 FUNCTION_LINES = 60  # without the docstring
 REASON = "Long because"  # what a longer module says in its docstring
 
-# Modules that are being cut: the limits do not hold for them yet.
-BEING_CUT = frozenset(
-    (
-        "posekit/checkpoints.py",
-        "posekit/commands/evaluate.py",
-        "posekit/evaluation/coco.py",
-        "posekit/evaluation/evaluate.py",
-        "posekit/predictor.py",
-        "posekit/stages/lift.py",
-        "posekit/stages/track.py",
-    )
-)
-
 MODULES = sorted(
     path.relative_to(ROOT).as_posix()
     for package in ("posekit", "weights_convert")
@@ -60,17 +47,11 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return length
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in BEING_CUT])
+@pytest.mark.parametrize("module", MODULES)
 def test_a_module_and_its_functions_are_short(module: str) -> None:
     assert not (found := too_long(ROOT / module)), (
         f"{module}: {'; '.join(found)}; cut it by topic, or say '{REASON} ...' in its docstring"
     )
-
-
-@pytest.mark.parametrize("module", sorted(BEING_CUT))
-def test_no_exception_outlives_its_module(module: str) -> None:
-    if (path := ROOT / module).is_file():
-        assert too_long(path), f"{module} keeps the limits now: take it out of BEING_CUT"
 
 
 @pytest.mark.parametrize(
