@@ -18,6 +18,7 @@ from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.files import replacing
+from posekit.models.family import Rule
 from posekit.spec import load_spec
 from weights_convert import motionbert, openmmlab, transformers, vitpose
 from weights_convert.companions import file_in_folder
@@ -33,7 +34,7 @@ __all__ = ["LAYOUTS", "convert_file", "convert_state_dict"]
 
 log = logging.getLogger(__name__)
 
-# layout -> network class -> rules
+# layout -> network class -> rules; for OpenMMLab's see `openmmlab.rules_of`
 LAYOUTS = {
     "openmmlab": openmmlab.RULES,
     "transformers": transformers.RULES,
@@ -41,7 +42,7 @@ LAYOUTS = {
     "motionbert": motionbert.RULES,
 }
 # Of the network's own names.
-OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
+OWN: tuple[Rule, ...] = ((r"(.*)", r"\1"),)
 # What renaming cannot do, done before it.
 PREPARE: dict[str, Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]] = {
     "transformers": transformers.prepare,
@@ -119,7 +120,7 @@ def _matches(entries: Mapping[str, Tensor], net: nn.Module) -> Iterator[_Match]:
     yield _matched(entries, OWN, net)
     for layout in _layouts_of(net):
         prepared = PREPARE[layout](entries) if layout in PREPARE else entries
-        yield _matched(prepared, LAYOUTS[layout][type(net).__name__], net)
+        yield _matched(prepared, _rules(layout, net), net)
 
 
 def _tell_choice(source: Path, place: str, places: list[str], view: View) -> None:
@@ -158,21 +159,20 @@ def convert_state_dict(
         ConversionError: a source key that no rule maps, a target that nothing fills or that two
             entries fill, a shape that differs. The message names them.
     """
-    family = type(net).__name__
-    try:
-        rules = LAYOUTS[layout][family]
-    except KeyError:
+    rules = _rules(layout, net)
+    if not rules:
         known = ", ".join(_layouts_of(net))
         raise ConversionError(
-            f"no rules convert layout '{layout}' to {family}; known ones: {known or 'none'}"
-        ) from None
+            f"no rules convert layout '{layout}' to {type(net).__name__}; "
+            f"known ones: {known or 'none'}"
+        )
     if layout in PREPARE:
         state = PREPARE[layout](state)
     return apply_rules(state, rules, net)
 
 
 def apply_rules(
-    state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
+    state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
     """As `convert_state_dict`, with the rules given."""
     match = _matched(state, rules, net)
@@ -205,9 +205,7 @@ class _Match:
         )
 
 
-def _matched(
-    state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
-) -> _Match:
+def _matched(state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module) -> _Match:
     targets = net.state_dict()
     found: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
@@ -251,7 +249,7 @@ def _misfit(key: str, value: Tensor, target: str, expected: Tensor) -> str:
     return ""
 
 
-def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str | None]:
+def _first_match(key: str, rules: tuple[Rule, ...]) -> tuple[bool, str | None]:
     """Whether a rule matches, and the target of `key`: None where it is to be dropped."""
     for pattern, target in rules:
         if match := re.fullmatch(pattern, key):
@@ -260,7 +258,14 @@ def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str
 
 
 def _layouts_of(net: nn.Module) -> list[str]:
-    return [layout for layout, table in LAYOUTS.items() if type(net).__name__ in table]
+    return [layout for layout in LAYOUTS if _rules(layout, net)]
+
+
+def _rules(layout: str, net: nn.Module) -> tuple[Rule, ...]:
+    """Empty where there are none."""
+    if layout == "openmmlab":
+        return openmmlab.rules_of(type(net))
+    return LAYOUTS.get(layout, {}).get(type(net).__name__, ())
 
 
 def _listed(what: str, names: list[str], limit: int = 8) -> str:

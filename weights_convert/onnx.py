@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from posekit.errors import InputError
-from posekit.models.family import family_of
+from posekit.models.family import Rule, family_of
 from weights_convert.dataflow import Operation, Reduced, Source, reduce_graph, reduce_network
 from weights_convert.errors import ConversionError
 from weights_convert.onnx_file import external_data, open_onnx
-from weights_convert.openmmlab import RULES
+from weights_convert.openmmlab import rules_of
 
 __all__ = ["read_onnx"]
 
@@ -128,13 +128,14 @@ def _collect(net: nn.Module, pairs: list[tuple[Operation, Operation]]) -> dict[s
     for pair in pairs:
         calls[pair[0].weight].append(pair)
     expected = net.state_dict()
+    rules = rules_of(type(net))
     state: dict[str, Tensor] = {}
     for key, uses in calls.items():
         weight, gains = _common_weight(key, [step.weight for _, step in uses])
         state[key] = weight
         for (layer, step), gain in zip(uses, gains, strict=True):
             node, label = step.names
-            if _key_by_name(label, type(net).__name__, expected) not in (None, key):
+            if _key_by_name(label, rules, expected) not in (None, key):
                 raise ConversionError(f"expected {key} at {node}, found {label}")
             if layer.factor != step.factor:
                 # Multiplied into the weight or left to the reader: nothing tells which.
@@ -185,10 +186,10 @@ def _common_weight(key: str, weights: list[Tensor]) -> tuple[Tensor, list[Tensor
     return common.reshape(weights[0].shape), list(gains)
 
 
-def _key_by_name(name: str, family: str, keys: Collection[str]) -> str | None:
+def _key_by_name(name: str, rules: Sequence[Rule], keys: Collection[str]) -> str | None:
     """The network's key for a posekit or OpenMMLab name behind any prefix; None if unknown."""
     while name:
-        for pattern, target in RULES.get(family, ()):
+        for pattern, target in rules:
             if match := re.fullmatch(pattern, name):
                 key = match.expand(target) if target else ""
                 return key if key in keys else None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from weights_convert.openmmlab import Rule
+from posekit.models.family import Rule
 from weights_convert.vitpose import fold_class_position
 
 __all__ = ["RULES", "prepare"]
