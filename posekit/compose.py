@@ -82,7 +82,7 @@ def compose_command(
     for part in chosen.parts.values():
         read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = asks_for_trust(others)
-    composed = _composed(command, chosen, others, settings, trust=trust)
+    composed = _compose_with_hydra(command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
         _set_literal(composed, key, value, command)
     for key in _missing_keys(composed):
@@ -111,7 +111,7 @@ def _set_literal(composed: dict[str, Any], key: str, value: Any, command: str) -
     inside[last] = value
 
 
-def _composed(
+def _compose_with_hydra(
     command: str,
     chosen: Chosen,
     others: Sequence[str],
@@ -131,28 +131,32 @@ def _composed(
             known = set(flat_keys(before))
             for key, value in settings.items():
                 if key not in known:
-                    raise InputError(unknown_key(key, _valid(command, chosen), command))
+                    raise InputError(unknown_key(key, _valid_keys(command, chosen), command))
                 # Before interpolations are resolved, so that these see it.
                 OmegaConf.update(config, key, value, force_add=True)
             values: Any = OmegaConf.to_container(config, resolve=True)
         except _HYDRAS as error:
             refuse_unparsable(others)
-            raise InputError(explain(error, others, _valid(command, chosen), command)) from None
+            raise InputError(
+                explain(error, others, _valid_keys(command, chosen), command)
+            ) from None
         if any(override.startswith("+") for override in others):
-            valid = _valid(command, chosen)
+            valid = _valid_keys(command, chosen)
             for key in values:
                 if key not in valid:  # Hydra lets "+" add it, but nothing reads it
                     raise InputError(unknown_key(str(key), valid, command))
     for group, part in chosen.parts.items():
         if group not in values:
             path = config_path(part.name, part.search)
-            raise InputError(f"{path}: nothing stands under {group}: leave out '# @package'")
+            raise InputError(
+                f"{path}: expected values under '{group}', found none: leave out '# @package'"
+            )
     if not isinstance(values.get("trust", False), bool):
         raise InputError(f"trust: expected true or false, found {values['trust']}")
     return dict(values)
 
 
-def _valid(command: str, chosen: Chosen) -> Any:
+def _valid_keys(command: str, chosen: Chosen) -> Any:
     """The command's configuration without what was typed: its keys are those that there are."""
     try:
         return OmegaConf.to_container(compose(command, list(chosen.overrides)))
@@ -174,9 +178,9 @@ def _refuse_ineffective(others: Sequence[str], chosen: Chosen, command: str) -> 
             raise InputError(f"cannot read '{override}': name a model as model=NAME, detector=NAME")
         if group in GROUPS and group not in chosen.parts:
             there = " and ".join(chosen.parts)
-            raise InputError(f"{key} does not apply: of this command's parts there is only {there}")
+            raise InputError(f"{key} does not apply: this command has only {there} here")
         if command != "train" and key in ("model.detector", "lifter.pose2d"):
-            raise InputError(f"{key} chooses nothing here: say {inside}=NAME")
+            raise InputError(f"{key} has no effect here: use {inside}=NAME")
         if group == "hydra":
             raise InputError(f"unknown key '{key}': Hydra's own settings have no effect here")
 

@@ -46,7 +46,10 @@ class DetectOptions(Options):
     )
     bbox_thr: float = option(0.3, "detections of a lower score are left out", least=0, most=1)
     nms_thr: float = option(
-        0.3, "of two detections with a larger IoU the worse is left out", least=0, most=1
+        0.3,
+        "of two detections with an IoU above this, the one with the lower score is left out",
+        least=0,
+        most=1,
     )
     det_cat_ids: Collection[int] | int | None = option(
         None,
@@ -77,7 +80,7 @@ class EstimateOptions(Options):
         None, "average with the mirrored crop; left out, as the model's configuration says"
     )
     pose_based_nms: bool = option(
-        False, "of instances whose keypoints lie on each other keep the best"
+        False, "of instances whose keypoints nearly coincide, keep the best"
     )
     batch_size: int = option(
         1,

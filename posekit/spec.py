@@ -227,7 +227,7 @@ def read_spec(
         reader.refuse_beside("classes", ("keypoints", "pose2d"))
         return _read_detector(reader, name)
     if "keypoints" not in config:
-        raise InputError(f"{reader.where}keypoints is missing, or classes for a detector")
+        raise InputError(f"{reader.where}keypoints is missing (or, for a detector, classes)")
     if "pose2d" in config:
         reader.refuse_beside("pose2d", ("input_size", "preprocess"))
         return _read_lifter(reader, name, search)

@@ -39,7 +39,7 @@ class SpecReader:
 
     def error(self, key: str, what: str, found: Any) -> InputError:
         at = f"{self.where}{key}: " if key else self.where.replace(".", ": ")
-        return InputError(f"{at}{what}, found {_shown(found)}")
+        return InputError(f"{at}{what}, found {_short_repr(found)}")
 
     def unknown(self, key: str, known: Collection[str]) -> InputError:
         """With the nearest keys, be it misspelt, in the wrong place, or both."""
@@ -176,7 +176,9 @@ class SpecReader:
             shared: arguments that have one value in the whole model; a given one must not differ.
             defaults: for arguments that are not given.
         """
-        given = {k: _frozen(v) for k, v in (self.config.get(key) or {}).items() if k != "_target_"}
+        given = {
+            k: _as_tuples(v) for k, v in (self.config.get(key) or {}).items() if k != "_target_"
+        }
         made = find_class(target)
         parameters = inspect.signature(made).parameters
         hints = _hints(made)
@@ -188,7 +190,7 @@ class SpecReader:
         arguments: dict[str, Any] = {}
         for argument, parameter in parameters.items():
             if argument in given:
-                value = self._agreeing(key, argument, given[argument], shared)
+                value = self._agreed_value(key, argument, given[argument], shared)
                 if (read := check.argument(hints.get(argument))) is not None:
                     value = self.value(f"{key}.{argument}", ..., read)
                 arguments[argument] = value
@@ -197,12 +199,12 @@ class SpecReader:
             elif defaults and argument in defaults:
                 arguments[argument] = defaults[argument]
             elif parameter.default is not parameter.empty:
-                arguments[argument] = _frozen(parameter.default)
+                arguments[argument] = _as_tuples(parameter.default)
             elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise InputError(f"{self.where}{key}.{argument} is missing")
         return Component(target, {**given, **arguments})
 
-    def _agreeing(self, key: str, argument: str, value: Any, shared: Mapping[str, Any]) -> Any:
+    def _agreed_value(self, key: str, argument: str, value: Any, shared: Mapping[str, Any]) -> Any:
         """The value, which must be plain, and that of the whole model where there is one."""
         if _holds_target(value):
             raise self.error(
@@ -210,8 +212,8 @@ class SpecReader:
             )
         if argument in shared and value != shared[argument]:
             raise InputError(
-                f"{self.where}{key}.{argument} is {_shown(value)}, but the rest of the model has "
-                f"{_shown(shared[argument])}"
+                f"{self.where}{key}.{argument} is {_short_repr(value)}, but the rest of the model "
+                f"has {_short_repr(shared[argument])}"
             )
         return value
 
@@ -262,10 +264,10 @@ def _hints(made: type[Any]) -> dict[str, Any]:
         return {}
 
 
-def _frozen(value: Any) -> Any:
+def _as_tuples(value: Any) -> Any:
     """Lists as tuples, so that descriptions can be compared and do not change."""
     if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
+        return tuple(_as_tuples(item) for item in value)
     return value
 
 
@@ -275,6 +277,6 @@ def _holds_target(value: Any) -> bool:
     return isinstance(value, tuple) and any(_holds_target(item) for item in value)
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

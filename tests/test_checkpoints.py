@@ -210,8 +210,8 @@ def test_a_model_that_is_not_here_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownModelError) as caught:
         resolve_name("configs/x/td-hm_litehrnet-18_8xb64-210e_coco-256x192.py")
     assert str(caught.value) == (
-        "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit has not "
-        "(LiteHRNet); the nearest that is here is rtmpose-s_coco-256x192"
+        "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit does "
+        "not have (LiteHRNet); the nearest that it has is rtmpose-s_coco-256x192"
     )
 
 

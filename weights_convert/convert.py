@@ -201,7 +201,7 @@ class _Match:
     def error(self, net: nn.Module) -> ConversionError:
         return ConversionError(
             f"the checkpoint does not fit {type(net).__name__}: {'; '.join(self.problems)}"
-            ". Is it the checkpoint of another model or number of keypoints?"
+            ". Is it for another model, or for another number of keypoints?"
         )
 
 

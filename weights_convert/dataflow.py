@@ -88,7 +88,7 @@ def reduce_network(net: nn.Module) -> Reduced:
             kind = {operator.mul: "mul", operator.add: "add"}.get(node.target, str(node.target))
             signature = _elementwise(kind, net.get_parameter(name).shape)
         elif node.target is torch.cat:
-            source = _joined(sources[part] for part in node.args[0])
+            source = _concatenated(sources[part] for part in node.args[0])
         elif node.target is operator.mul and is_conv_output and len(inputs) == 1:
             (number,) = source
             layers[number] = replace(layers[number], factor=float(node.args[1]))
@@ -99,7 +99,7 @@ def reduce_network(net: nn.Module) -> Reduced:
     return layers, [sources[output] for output in nodes[-1].all_input_nodes]
 
 
-def _joined(parts: Iterable[Source]) -> Source:
+def _concatenated(parts: Iterable[Source]) -> Source:
     sources = tuple(parts)
     return frozenset([("cat", sources)]) if any(sources) else NOTHING
 
@@ -148,7 +148,7 @@ class _GraphReduction:
                 order: Any = attributes.get("perm")
                 self.constants[node.output[0]] = value.permute(order) if order else value
         elif node.op_type == "Concat":
-            source = _joined(self.sources.get(name, NOTHING) for name in names)
+            source = _concatenated(self.sources.get(name, NOTHING) for name in names)
         elif node.op_type in READERS and active:
             source = self._read(node, active, fixed, source, attributes)
         for output in node.output:

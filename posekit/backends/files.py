@@ -64,7 +64,7 @@ class GraphFile(nn.Module):
         if images.device.type != "meta":
             raise InputError(
                 f"{self.path} is a graph, which PyTorch cannot run: load it with posekit.load, or "
-                f"take make_backend with {' or '.join(self.engines)}"
+                f"use make_backend with {' or '.join(self.engines)}"
             )
         return self._shapes[0](images)
 

@@ -59,7 +59,7 @@ class InstanceData(BaseDataElement):
                 )
         joined = type(first)(metainfo=first.metainfo)
         for name in first._data_fields:
-            joined.set_field(_joined(name, [one[name] for one in instances_list]), name)
+            joined.set_field(_concatenate(name, [one[name] for one in instances_list]), name)
         return joined
 
     def _checked(self, name: str, value: Any) -> Any:
@@ -113,7 +113,7 @@ def _take(name: str, values: Any, rows: Any) -> Any:
     )
 
 
-def _joined(name: str, values: list[Any]) -> Any:
+def _concatenate(name: str, values: list[Any]) -> Any:
     first = values[0]
     if is_tensor(first):
         return sys.modules["torch"].cat(values)

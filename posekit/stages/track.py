@@ -226,7 +226,7 @@ class Tracker:
         boxes, found = _move_boxes(tracks, points, confidences)
         needed = LOST_SCORE_SHARE * mean_scores(tracks.anchor_scores)
         kept = found & (mean_scores(confidences) >= needed)
-        kept[kept] = ~self._doubled(tracks[kept], boxes[kept], points[kept], confidences[kept])
+        kept[kept] = ~self._duplicates(tracks[kept], boxes[kept], points[kept], confidences[kept])
         self._tracks.missed += 1
         self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
         self._forget()
@@ -297,7 +297,7 @@ class Tracker:
         tracks.anchor_keypoints[rows] = tracks.keypoints[rows]
         tracks.anchor_scores[rows] = tracks.keypoint_scores[rows]
 
-    def _doubled(self, tracks: _Tracks, boxes: Floats, points: Floats, scores: Floats) -> Bools:
+    def _duplicates(self, tracks: _Tracks, boxes: Floats, points: Floats, scores: Floats) -> Bools:
         """Which of these people have somebody else's pose, found by jumping away from their own."""
         doubled = np.zeros(len(boxes), np.bool_)
         if len(boxes) > 1:
@@ -346,7 +346,7 @@ class Tracker:
         if known and points.shape[1] != known:
             raise InputError(
                 f"expected {known} keypoints, as many as sigmas and as in earlier frames, "
-                f"found {points.shape[1]}; another skeleton takes another tracker"
+                f"found {points.shape[1]}; use another tracker for another skeleton"
             )
         if confidences.shape != points.shape[:2]:
             raise InputError(

@@ -293,12 +293,12 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     else:
         outdated = path.exists()
     if before:
-        log.warning("%s; it is made anew", before)
+        log.warning("%s; it is made again", before)
     try:
         make(path)
     except DownloadError as error:
         if outdated:
-            text = "%s was converted by another version of posekit and cannot be made anew: %s"
+            text = "%s was converted by another version of posekit and cannot be made again: %s"
             log.warning(text, path, one_line(error))
         elif before:
             raise DownloadError(f"{before}; {error}") from None
@@ -327,7 +327,7 @@ def _fetch_first(
                 return
     lines = [f"  {location}: {one_line(failure)}" for location, failure in failures.items()]
     tried = "\n".join(lines) or "  nothing, since no source is known"
-    again = "Running this again goes on where the download broke off. "
+    again = "Run this again to continue where the download broke off. "
     raise DownloadError(
         f"no weights for {model}. Tried:\n{tried}\n"
         f"{again if is_resumable(downloads) else ''}"

@@ -156,7 +156,7 @@ def test_counts_of_a_file_that_was_halved_whole(rtmpose_t: Path, tmp_path: Path)
 
 
 def test_what_is_no_network_is_named() -> None:
-    with pytest.raises(InputError, match=r"fractions\.Fraction is no network"):
+    with pytest.raises(InputError, match=r"fractions\.Fraction is not a network"):
         build_network(Component("fractions.Fraction", {}))
 
 
@@ -185,7 +185,7 @@ def test_what_a_damaged_header_says_cannot_act_on_the_terminal(tmp_path: Path) -
 def test_a_device_as_other_programs_write_it(
     name: str | int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posekit.build._tried", lambda device: device)  # there may be no GPU
+    monkeypatch.setattr("posekit.build._check_device", lambda device: device)  # there may be no GPU
     assert select_device(name) == torch.device(expected)
 
 
