@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.audit_reader import read_config
+from posekit.foreign.python_config import read_config
 from posekit.skeleton import Skeleton, load_skeleton, skeleton_names
 
 TABLE = Path(__file__).parent.parent / "tests" / "data" / "official_skeletons.json"

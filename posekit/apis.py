@@ -16,6 +16,7 @@ from posekit.mmpose.inferencer import (
     get_model_aliases,
     without_defaults,
 )
+from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.lifting import LifterModel, inference_pose_lifter_model
 from posekit.mmpose.metainfo import dataset_meta, parse_pose_metainfo
 from posekit.mmpose.sequences import (
@@ -27,13 +28,7 @@ from posekit.mmpose.sequences import (
     convert_keypoint_definition,
     extract_pose_sequence,
 )
-from posekit.mmpose.structures import (
-    InstanceData,
-    PixelData,
-    PoseDataSample,
-    merge_data_samples,
-    split_instances,
-)
+from posekit.mmpose.structures import PixelData, PoseDataSample, merge_data_samples, split_instances
 from posekit.mmpose.topdown import TopdownModel, inference_bottomup, inference_topdown, init_model
 from posekit.mmpose.visualizer import VISUALIZERS, PoseLocalVisualizer, imread, visualize
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from posekit.component import Component
 from posekit.errors import InputError, first_line
-from posekit.spec import Component
 
 __all__ = ["build_network", "select_device"]
 
@@ -42,7 +42,7 @@ def _make(net: Component, device: str | torch.device) -> nn.Module:
     with torch.device(device), _Unfilled() if str(device) == "meta" else nullcontext():
         made = net.make()
     if not isinstance(made, nn.Module):
-        raise InputError(f"{net.target} is no network: expected a torch.nn.Module")
+        raise InputError(f"{net.target} is not a network: expected a torch.nn.Module")
     return made
 
 
@@ -79,13 +79,13 @@ def select_device(device: str | int | torch.device | None = None) -> torch.devic
     if device is None:
         if torch.cuda.is_available():
             try:
-                return _tried(torch.device("cuda"))
+                return _check_device(torch.device("cuda"))
             except (RuntimeError, AssertionError) as error:  # a full one, or too old for this torch
                 log.warning("the GPU cannot be used: %s", first_line(error))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     text = str(device).lower()
     try:
-        return _tried(torch.device(f"cuda:{text}" if text.isdecimal() else text))
+        return _check_device(torch.device(f"cuda:{text}" if text.isdecimal() else text))
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
         raise InputError(
@@ -93,7 +93,7 @@ def select_device(device: str | int | torch.device | None = None) -> torch.devic
         ) from None
 
 
-def _tried(device: torch.device) -> torch.device:
+def _check_device(device: torch.device) -> torch.device:
     """The device, after it has computed something."""
     torch.zeros(1, device=device).add_(1)
     if device.type == "cuda":

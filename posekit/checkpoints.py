@@ -102,7 +102,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class NotHere:
-    """Published models that posekit has not.
+    """Published models that posekit does not have.
 
     Attributes:
         family: what they need, such as a backbone.

@@ -78,7 +78,7 @@ unless they are named. `posekit bench --cfg` prints every key with its value.
 """
 
 COMPLETIONS_HELP = """\
-Print a script that lets a shell complete commands, keys and what stands behind them.
+Print a script that lets a shell complete commands, keys and their values.
 
   posekit completions bash > ~/.local/share/bash-completion/completions/posekit
   posekit completions zsh > ~/.zfunc/_posekit     # fpath+=(~/.zfunc) before compinit
@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
         composed.composes = name
-        composed.set_defaults(run=_composed)
+        composed.set_defaults(run=_run_composed)
 
     imported = commands.add_parser(
         "import", help="make a model folder of an MMPose or MMDetection configuration and weights"
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _composed(arguments: argparse.Namespace) -> int:
+def _run_composed(arguments: argparse.Namespace) -> int:
     """A command whose configuration Hydra composes: `posekit.commands.<name>.<name>`."""
     module = import_module(f"posekit.commands.{arguments.command}")
     status: int = getattr(module, arguments.command)(

@@ -227,8 +227,8 @@ def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> Un
     for missing in checkpoints.not_here():
         if name in missing.configs:
             return UnknownModelError(
-                f"'{name}' is a model of OpenMMLab that posekit has not ({missing.family}); "
-                f"the nearest that is here is {missing.nearest}"
+                f"'{name}' is a model of OpenMMLab that posekit does not have ({missing.family}); "
+                f"the nearest that it has is {missing.nearest}"
             )
     if error := elsewhere_error(name, detector=detector):
         return error

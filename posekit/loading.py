@@ -23,8 +23,8 @@ class ModelOptions(Options):
     )
     trust: bool = option(
         False,
-        "build classes that are not posekit's of a model's folder, which run code; those of your "
-        "own folder of configurations need no such word",
+        "let a model's folder name classes that are not posekit's, which run code; your own folder "
+        "of configurations may do so anyway",
     )
 
 

@@ -182,13 +182,13 @@ def _of_config(
     """The model of a foreign configuration, or the published one that it is a copy of."""
     weights = path if path.suffix == ".pth" else None
     try:
-        found = _described(path)
+        found = _read_description(path)
     except UnknownKindError as error:
         if not _is_public(path.stem):
             raise
         log.warning("%s: so the published model of its name is taken, as it was published", error)
         return Located(resolve_name(path.stem), search, None, foreign)
-    if weights is None and (public := _published(path, found)) is not None:
+    if weights is None and (public := _public_name(path, found)) is not None:
         return Located(public, search, None, foreign)
     for note in found.notes:
         log.warning("%s: %s", path, note)
@@ -202,7 +202,7 @@ def _of_config(
     return Located(name, (root, *search), weights, (root, *foreign))
 
 
-def _described(path: Path) -> Description:
+def _read_description(path: Path) -> Description:
     if path.suffix == ".py":
         return describe_file(path)
     from posekit.foreign.checkpoint import describe_checkpoint  # and with it PyTorch
@@ -217,7 +217,7 @@ def _is_public(name: str) -> bool:
         return False
 
 
-def _published(path: Path, found: Description) -> str | None:
+def _public_name(path: Path, found: Description) -> str | None:
     """The public name of a file that says what the official one of its name does."""
     if not _is_public(path.stem):
         return None
@@ -231,10 +231,14 @@ def _published(path: Path, found: Description) -> str | None:
             return None
         values = {**values, "keypoints": named}
     own = read_spec(values, public)
-    return public if _seen(own.to_config()) == _seen(official.to_config()) else None
+    return (
+        public
+        if _prediction_values(own.to_config()) == _prediction_values(official.to_config())
+        else None
+    )
 
 
-def _seen(config: dict[str, object]) -> dict[str, object]:
+def _prediction_values(config: dict[str, object]) -> dict[str, object]:
     """What a configuration of MMPose says of a model when it predicts."""
     training = ("detector", "detector_categories", "loss", "keypoint_weights", "note", "sample")
     return {

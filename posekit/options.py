@@ -59,7 +59,8 @@ class DetectOptions(Options):
     )
     nms_thr: float | None = option(
         None,
-        "of two detections with a larger IoU the worse is left out; where nothing is said, "
+        "of two detections with an IoU above this, the one with the lower score is left out; where "
+        "nothing is said, "
         f"{NMS_THRESHOLD:g}, or the own threshold of a model that finds people itself",
         least=0,
         most=1,
@@ -101,7 +102,7 @@ class EstimateOptions(Options):
         None, "average with the mirrored crop; left out, as the model's configuration says"
     )
     pose_based_nms: bool = option(
-        False, "of instances whose keypoints lie on each other keep the best"
+        False, "of instances whose keypoints nearly coincide, keep the best"
     )
     batch_size: int = option(
         1,

@@ -154,7 +154,7 @@ class Predictor:
         """Pickled it is a few names: the process that unpickles it loads the networks."""
         if self._remake is None:
             raise TypeError(
-                "only what posekit.load made can be pickled: networks stay where they are"
+                "only a predictor that posekit.load made can be pickled: it is loaded again by name"
             )
         return self._remake, ()
 
@@ -254,7 +254,7 @@ class Predictor:
                 that cannot be read, when its turn comes.
             OutputError: a result cannot be written.
         """
-        return (result.to_mmpose() for result in self._started(inputs, options))
+        return (result.to_mmpose() for result in self._start_stream(inputs, options))
 
     @takes(PredictOptions)
     def stream(self, inputs: Any, options: PredictOptions) -> Iterator[PoseResult]:
@@ -267,13 +267,13 @@ class Predictor:
             inputs: as of a call.
             {options}
         """
-        return self._started(inputs, options)
+        return self._start_stream(inputs, options)
 
-    def _started(self, inputs: Any, chosen: PredictOptions) -> Iterator[PoseResult]:
+    def _start_stream(self, inputs: Any, chosen: PredictOptions) -> Iterator[PoseResult]:
         if os.getpid() != self._process and torch.get_num_threads() > 1:
             raise InputError(
-                "this predictor was loaded before its process was forked, and PyTorch's threads "
-                "did not come along: load it in this process, or start processes by spawning"
+                "this predictor was loaded before its process was forked, which PyTorch's "
+                "threads do not survive: load it in this process, or start processes by spawning"
             )
         chosen.check_applies(
             pose3d=self.lifter is not None

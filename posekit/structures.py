@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from posekit.mmpose.elements import BaseDataElement, FieldNameError, FieldValueError
+from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.structures import (
-    BaseDataElement,
-    FieldNameError,
-    FieldValueError,
-    InstanceData,
     PixelData,
     PoseDataSample,
     merge_data_samples,

@@ -15,10 +15,11 @@ import pytest
 from posekit.build import build_network
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Metric, Source, not_here, read_table
 from posekit.commands.models import markdown_page
+from posekit.component import find_class
 from posekit.config import CONF_DIR, GROUPS, PACKAGED, input_size, resolve_name
 from posekit.errors import InputError, UnknownModelError
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, load_spec
-from weights_convert.openmmlab import RULES
+from weights_convert.openmmlab import rules_of
 
 ROWS = pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
 
@@ -53,7 +54,7 @@ def one_of_each_network() -> list[Checkpoint]:
 @ROWS
 def test_a_row_is_a_model_of_its_task_that_can_be_converted(row: Checkpoint) -> None:
     spec = load_spec(row.name)
-    assert spec.net.name in RULES
+    assert rules_of(find_class(spec.net.target))
     kinds = {"detection": DetectorSpec, "lifting": LifterSpec}
     of_poses = OneStageSpec if spec.net.family.one_stage else PoseSpec
     assert type(spec) is kinds.get(row.task, of_poses)
@@ -211,8 +212,8 @@ def test_a_model_that_is_not_here_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownModelError) as caught:
         resolve_name("configs/x/td-hm_litehrnet-18_8xb64-210e_coco-256x192.py")
     assert str(caught.value) == (
-        "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit has not "
-        "(LiteHRNet); the nearest that is here is rtmpose-s_coco-256x192"
+        "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit does "
+        "not have (LiteHRNet); the nearest that it has is rtmpose-s_coco-256x192"
     )
 
 

@@ -144,7 +144,7 @@ def test_a_yaml_that_stands_elsewhere_in_the_configuration_is_named(tmp_path: Pa
     (tmp_path / "model").mkdir()
     text = (CONF_DIR / "model" / "rtmpose-m_coco-256x192.yaml").read_text()
     (tmp_path / "model" / "mine.yaml").write_text(f"# @package _global_\n{text}")
-    with pytest.raises(InputError, match=r"mine\.yaml: nothing stands under model"):
+    with pytest.raises(InputError, match=r"mine\.yaml: expected values under 'model'"):
         compose("model=mine", "inputs=a.jpg", config_dir=tmp_path)
 
 

@@ -107,7 +107,7 @@ MISTAKES = [
     (POSE, set_to("classes", ["a"]), "classes stands beside keypoints"),
     (POSE, set_to("pose2d", "human"), "pose2d stands beside input_size"),
     (POSE, set_to("net._target_", "RTMPose"), "expected a class as package.module.Class"),
-    (DETECTOR, without("classes"), "keypoints is missing, or classes for a detector"),
+    (DETECTOR, without("classes"), "keypoints is missing (or, for a detector, classes)"),
     (UDP, set_to("input_size", [100, 256]), "expected multiples of 16"),
     (POSE, set_to("padding", 1.0), "unknown key padding; did you mean preprocess.padding"),
     (POSE, set_to("flip_tset", True), "unknown key flip_tset; did you mean flip_test"),

@@ -74,7 +74,7 @@ def companions(path: Path) -> list[Path]:
         return sorted(set(read_index(path).values()))
     if head.startswith((b"<?xml", b"<net ")):
         return [beside] if (beside := path.with_suffix(".bin")).is_file() else []
-    from weights_convert.onnx import starts_onnx
+    from weights_convert.onnx_file import starts_onnx
 
     return external_files(path) if starts_onnx(head) else []
 

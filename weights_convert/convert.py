@@ -18,13 +18,15 @@ from posekit.build import build_network
 from posekit.config import resolve_name
 from posekit.errors import OutputError
 from posekit.files import replacing
+from posekit.models.family import Rule
 from posekit.spec import load_spec
 from weights_convert import motionbert, openmmlab, transformers, vitpose, yolox
 from weights_convert.companions import file_in_folder
 from weights_convert.dataset_meta import DatasetMeta
 from weights_convert.errors import ConversionError
 from weights_convert.experts import note_on_expert
-from weights_convert.onnx import is_onnx, read_onnx
+from weights_convert.onnx import read_onnx
+from weights_convert.onnx_file import is_onnx
 from weights_convert.reader import Checkpoint, read_checkpoint
 from weights_convert.version import CONVERTER_VERSION
 from weights_convert.wrappers import View, views
@@ -33,16 +35,16 @@ __all__ = ["LAYOUTS", "convert_file", "convert_state_dict"]
 
 log = logging.getLogger(__name__)
 
-# layout -> network class -> rules
-LAYOUTS = {
-    "openmmlab": openmmlab.RULES,
+# layout -> network class -> rules; a network has those of OpenMMLab's layout beside it.
+LAYOUTS: dict[str, Mapping[str, tuple[Rule, ...]]] = {
+    "openmmlab": {},
     "transformers": transformers.RULES,
     "vitpose": vitpose.RULES,
     "motionbert": motionbert.RULES,
     "yolox": yolox.RULES,
 }
 # Of the network's own names.
-OWN: tuple[openmmlab.Rule, ...] = ((r"(.*)", r"\1"),)
+OWN: tuple[Rule, ...] = ((r"(.*)", r"\1"),)
 # What renaming cannot do, done before it.
 PREPARE: dict[str, Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]] = {
     "transformers": transformers.prepare,
@@ -123,7 +125,7 @@ def _matches(entries: Mapping[str, Tensor], net: nn.Module) -> Iterator[_Match]:
     yield _matched(entries, OWN, net)
     for layout in _layouts_of(net):
         prepared = PREPARE[layout](entries, net) if layout in PREPARE else entries
-        yield _matched(prepared, LAYOUTS[layout][type(net).__name__], net)
+        yield _matched(prepared, _rules(layout, net), net)
 
 
 def _tell_choice(source: Path, place: str, places: list[str], view: View) -> None:
@@ -162,21 +164,20 @@ def convert_state_dict(
         ConversionError: a source key that no rule maps, a target that nothing fills or that two
             entries fill, a shape that differs. The message names them.
     """
-    family = type(net).__name__
-    try:
-        rules = LAYOUTS[layout][family]
-    except KeyError:
+    rules = _rules(layout, net)
+    if not rules:
         known = ", ".join(_layouts_of(net))
         raise ConversionError(
-            f"no rules convert layout '{layout}' to {family}; known ones: {known or 'none'}"
-        ) from None
+            f"no rules convert layout '{layout}' to {type(net).__name__}; "
+            f"known ones: {known or 'none'}"
+        )
     if layout in PREPARE:
         state = PREPARE[layout](state, net)
     return apply_rules(state, rules, net)
 
 
 def apply_rules(
-    state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
+    state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
     """As `convert_state_dict`, with the rules given."""
     match = _matched(state, rules, net)
@@ -205,13 +206,11 @@ class _Match:
     def error(self, net: nn.Module) -> ConversionError:
         return ConversionError(
             f"the checkpoint does not fit {type(net).__name__}: {'; '.join(self.problems)}"
-            ". Is it the checkpoint of another model or number of keypoints?"
+            ". Is it for another model, or for another number of keypoints?"
         )
 
 
-def _matched(
-    state: Mapping[str, Tensor], rules: tuple[openmmlab.Rule, ...], net: nn.Module
-) -> _Match:
+def _matched(state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module) -> _Match:
     targets = net.state_dict()
     found: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
@@ -255,7 +254,7 @@ def _misfit(key: str, value: Tensor, target: str, expected: Tensor) -> str:
     return ""
 
 
-def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str | None]:
+def _first_match(key: str, rules: tuple[Rule, ...]) -> tuple[bool, str | None]:
     """Whether a rule matches, and the target of `key`: None where it is to be dropped."""
     for pattern, target in rules:
         if match := re.fullmatch(pattern, key):
@@ -264,7 +263,14 @@ def _first_match(key: str, rules: tuple[openmmlab.Rule, ...]) -> tuple[bool, str
 
 
 def _layouts_of(net: nn.Module) -> list[str]:
-    return [layout for layout, table in LAYOUTS.items() if type(net).__name__ in table]
+    return [layout for layout in LAYOUTS if _rules(layout, net)]
+
+
+def _rules(layout: str, net: nn.Module) -> tuple[Rule, ...]:
+    """Empty where there are none."""
+    if layout == "openmmlab":
+        return openmmlab.rules_of(type(net))
+    return LAYOUTS.get(layout, {}).get(type(net).__name__, ())
 
 
 def _listed(what: str, names: list[str], limit: int = 8) -> str:

@@ -41,7 +41,9 @@ class ExternalData:
         """
         if tensor.data_location != EXTERNAL:
             return tensor
-        fields = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
+        fields = {
+            _decode_string(entry.key): _decode_string(entry.value) for entry in tensor.external_data
+        }
         location = fields.get("location", "")
         offset = _number(fields.get("offset", "0"), tensor.name)
         size = self._size(location)
@@ -76,7 +78,7 @@ class ExternalData:
             return file.read(length)
 
 
-def _text(value: str | bytes) -> str:
+def _decode_string(value: str | bytes) -> str:
     """A string of a graph, which some versions of protobuf give as bytes where it is damaged."""
     return value if isinstance(value, str) else value.decode("latin1")
 
@@ -122,7 +124,7 @@ def external_files(path: Path) -> list[Path]:
     except (DecodeError, ValueError, RecursionError):
         return []  # what reads the graph says that it is damaged
     locations = {
-        _text(entry.value)
+        _decode_string(entry.value)
         for tensor in _tensors(graph)
         if tensor.data_location == EXTERNAL
         for entry in tensor.external_data

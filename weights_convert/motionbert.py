@@ -6,7 +6,7 @@ both. For what a rule is, see `weights_convert.openmmlab`.
 
 from __future__ import annotations
 
-from weights_convert.openmmlab import Rule
+from posekit.models.family import Rule
 
 __all__ = ["RULES"]
 

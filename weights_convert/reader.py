@@ -125,7 +125,7 @@ def _reader(start: bytes, path: Path) -> Callable[[IO[bytes]], Checkpoint]:
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
-            state = _checked({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            state = _check_names({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
             metadata = file.metadata() or {}
     except SafetensorError as error:
         raise ConversionError(safetensors_fault(error)) from None
@@ -235,7 +235,7 @@ def _checkpoint(
 
 def _entries(state: dict[Any, Any]) -> dict[str, Entry]:
     entries = {}
-    for key, value in _checked(state).items():
+    for key, value in _check_names(state).items():
         if isinstance(value, Entry):
             entries[key] = value
         elif not key.endswith("_extra_state"):  # of a module, and no part of what it computes with
@@ -250,7 +250,7 @@ def _described(value: object) -> str:
     return found[0] if found else type(value).__name__
 
 
-def _checked(state: dict[Any, Any]) -> dict[str, Any]:
+def _check_names(state: dict[Any, Any]) -> dict[str, Any]:
     for key in state:
         if not isinstance(key, str) or not key.isprintable():
             shown = ascii(key[:80]) if isinstance(key, str) else type(key).__name__

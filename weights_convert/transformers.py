@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from posekit.models.family import Rule
 from weights_convert.experts import expert_of, fold_expert
-from weights_convert.openmmlab import Rule
 from weights_convert.vitpose import fold_class_position
 
 __all__ = ["RULES", "prepare"]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from posekit.models.family import Rule
 from weights_convert.experts import expert_of, fold_expert
-from weights_convert.openmmlab import Rule
 
 __all__ = ["RULES", "fold_class_position", "prepare"]
 

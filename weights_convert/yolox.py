@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from weights_convert.openmmlab import Rule
+from posekit.models.family import Rule
 
 __all__ = ["RULES", "prepare"]
 

@@ -109,7 +109,7 @@ def load_artifact(
         folder: of all artifacts.
         name: of this one, a folder within.
         make: writes its files into an empty folder.
-        load: reads them. Where that fails the artifact is made anew, once.
+        load: reads them. Where that fails the artifact is made again, once.
 
     Raises:
         InputError: it is not there whole, and the folder cannot be written.
@@ -132,7 +132,7 @@ def load_artifact(
                 except NO_DAMAGE:
                     raise
                 except Exception as error:  # each library has kinds of its own
-                    log.warning("%s is damaged and is made anew: %s", path, first_line(error))
+                    log.warning("%s is damaged and is made again: %s", path, first_line(error))
                     _remove(path)
             # Who holds the lock is the only one to make it: these are of processes that died.
             for stale in folder.glob(f"{glob.escape(name)}.*/"):

@@ -108,7 +108,11 @@ class AutoBackend:
             try:
                 return self._backend(known)
             except Exception as error:  # as in a cache that can no longer be written
-                log.info("%s was the fastest and fails, measured anew: %s", known, error)
+                log.info(
+                    "%s was the fastest and now fails, backends are measured again: %s",
+                    known,
+                    error,
+                )
         milliseconds, failed = self._measure(images[:8])
         kind = min(milliseconds, key=milliseconds.__getitem__)
         _remember(
@@ -152,7 +156,7 @@ class AutoBackend:
         for number in range(ROUNDS):
             if number and time.perf_counter() > deadline:
                 break
-            # By turns, so that what else the machine does meets all of them.
+            # In turns, so that other work of the machine slows all of them alike.
             for kind in kinds:
                 self._made[kind](images)  # lets the threads of the engine before come to rest
                 _synchronize(self.target.device)
@@ -184,7 +188,7 @@ def read_choices(path: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        log.warning("%s is ignored, backends are measured anew: %s", path, error)
+        log.warning("%s is ignored, backends are measured again: %s", path, error)
         return {}
     return found
 

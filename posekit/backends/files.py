@@ -25,7 +25,7 @@ def is_graph(path: Path) -> bool:
         head = file.read(9)
     if head[8:] == b"{":  # safetensors
         return False
-    from weights_convert.onnx import starts_onnx
+    from weights_convert.onnx_file import starts_onnx
 
     return head.startswith((b"<?xml", b"<net ")) or starts_onnx(head)
 
@@ -64,7 +64,7 @@ class GraphFile(nn.Module):
         if images.device.type != "meta":
             raise InputError(
                 f"{self.path} is a graph, which PyTorch cannot run: load it with posekit.load, or "
-                f"take make_backend with {' or '.join(self.engines)}"
+                f"use make_backend with {' or '.join(self.engines)}"
             )
         return self._shapes[0](images)
 

@@ -38,16 +38,16 @@ def flatten(outputs: Any) -> list[Tensor]:
 def nest(tensors: Sequence[Tensor], template: Any) -> Any:
     """The inverse of `flatten`: tensors nested as `template`, such as `describe_outputs` gives."""
     rest = iter(tensors)
-    nested = _filled(template, rest)
+    nested = _fill_template(template, rest)
     if next(rest, None) is not None:
         raise ValueError(f"expected {len(flatten(template))} tensors, found {len(tensors)}")
     return nested
 
 
-def _filled(template: Any, tensors: Iterator[Tensor]) -> Any:
+def _fill_template(template: Any, tensors: Iterator[Tensor]) -> Any:
     if isinstance(template, Tensor):
         return next(tensors)
-    return type(template)(_filled(item, tensors) for item in template)
+    return type(template)(_fill_template(item, tensors) for item in template)
 
 
 def no_outputs(template: Any, device: torch.device, dtype: torch.dtype) -> Any:

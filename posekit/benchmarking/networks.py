@@ -177,7 +177,7 @@ def _direct(
 def _by_turns(
     engines: Mapping[str, _Engine], images: Tensor, speed: Speed
 ) -> dict[str, list[float]]:
-    """By turns, so that what else the machine does meets all of them.
+    """In turns, so that other work of the machine slows all of them alike.
 
     Each runs once more just before it is timed: for some milliseconds after their work the threads
     of an engine still spin, and would hold up the next engine.

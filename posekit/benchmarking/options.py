@@ -21,10 +21,10 @@ class NetworkOptions(Options):
 
     weights: str | os.PathLike[str] | None = option(
         None,
-        "file or URL; none takes random ones, which take as long and whose engines are not kept",
+        "file or URL; none takes random weights, which take as long and whose engines are not kept",
     )
     trust: bool = option(
-        False, "build classes that are not posekit's of a model's folder, which run code"
+        False, "let a model's folder name classes that are not posekit's, which run code"
     )
     detector_weights: str | os.PathLike[str] | None = option(
         None, "as `weights`, for the detector; how long suppression takes depends on them"
@@ -43,9 +43,11 @@ class EngineOptions(Options):
     )
     direct: bool = option(
         True,
-        "measure ONNX Runtime and OpenVINO too, called without posekit on the exported graph",
+        "measure ONNX Runtime and OpenVINO on the exported graph too, called without posekit",
     )
-    rounds: int = option(9, "of every figure; all take turns in each", least=1)
+    rounds: int = option(
+        9, "measurements behind every figure; in each, all engines take turns", least=1
+    )
 
     def check(self) -> None:
         from posekit.backends import KINDS

@@ -91,7 +91,7 @@ class MSRAHeatmap:
             Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
             not positive the keypoint is (-1, -1) cells, as in the reference.
         """
-        maps = _checked(outputs, self.heatmap_size)
+        maps = _check_size(outputs, self.heatmap_size)
         cells, scores = _maxima(maps)
         if self.dark:
             blurred = _blur_keeping_maximum(maps, self.blur_kernel_size)
@@ -189,7 +189,7 @@ class UDPHeatmap:
             Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
             not positive the keypoint is near (-1, -1) cells, as in the reference.
         """
-        maps = _checked(outputs, self.heatmap_size)
+        maps = _check_size(outputs, self.heatmap_size)
         if self.combined:
             maps, *shifts = maps.unflatten(1, (-1, 3)).unbind(dim=2)  # (N, K, h, w) each
             maps = _gaussian_blur(maps, 2 * self.blur_kernel_size + 1, border="reflect")
@@ -249,7 +249,7 @@ def _offset_maps(centers: Tensor, size: tuple[int, ...], radius: float) -> Tenso
     return torch.stack([disc, dx.expand_as(disc), dy.expand_as(disc)], dim=2)
 
 
-def _checked(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:
+def _check_size(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:
     width, height = heatmap_size
     if outputs.ndim != 4 or tuple(outputs.shape[2:]) != (height, width):
         raise InputError(

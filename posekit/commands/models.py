@@ -76,7 +76,7 @@ NOT_HERE = """\
 ## Not here
 
 What OpenMMLab publishes beside these, from `conf/not_here.ini`: families that need a network which
-posekit has not, and the nearest model that is here. Their names give an error that says so.
+posekit does not have, and the nearest model that it has. Loading one by name says so.
 """
 
 

@@ -254,7 +254,7 @@ def usable_links(
     if pairs is None:
         return (), None
     if not isinstance(pairs, list):
-        return (), f"'skeleton' is no list of pairs, so no link is drawn: {str(pairs)[:60]}"
+        return (), f"'skeleton' is not a list of pairs, so no link is drawn: {str(pairs)[:60]}"
     if pairs and len(pairs) % 2 == 0 and not any(isinstance(pair, list) for pair in pairs):
         pairs = [pairs[i : i + 2] for i in range(0, len(pairs), 2)]
     index = {name: i for i, name in enumerate(names)}

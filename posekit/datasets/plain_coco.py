@@ -114,7 +114,7 @@ def _lists(source: Source) -> dict[str, list[Any]]:
             foreign = foreign_json(data)
             if foreign is not None:
                 raise InputError(f"{path}: this is {foreign[0]}, not COCO JSON; {foreign[1]}")
-            state = "missing" if value is None else f"no list, but {str(value)[:40]!r}"
+            state = "missing" if value is None else f"not a list but {str(value)[:40]!r}"
             raise InputError(
                 f"{path}: expected COCO's lists 'images', 'annotations' and 'categories'; "
                 f"'{key}' is {state}"
@@ -255,7 +255,7 @@ class _Annotations:
         seen: set[int] = set()
         for i, entry in enumerate(entries):
             if not isinstance(entry, Mapping):
-                self.found.add("annotations that are no objects", f"annotations[{i}]")
+                self.found.add("annotations that are not objects", f"annotations[{i}]")
                 continue
             raw = entry.get("id")
             place = f"annotation {raw} (image {entry.get('image_id')})"

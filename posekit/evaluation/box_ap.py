@@ -45,7 +45,7 @@ class BoxAP:
         self.category_ids = sorted(self._categories if category_ids is None else category_ids)
         check_ids(np.asarray(self.category_ids), self._categories, "category ids")
         images = {image["id"]: image for image in dataset["images"]}
-        truth = [_boxed(annotation, images) for annotation in dataset["annotations"]]
+        truth = [_with_box(annotation, images) for annotation in dataset["annotations"]]
         self._truth = {**dataset, "annotations": truth}
         self.clear()
 
@@ -105,7 +105,7 @@ class BoxAP:
         return [{field: box[field] for field in fields} for box in self._found]
 
 
-def _boxed(annotation: Mapping[str, Any], images: Mapping[int, Any]) -> dict[str, Any]:
+def _with_box(annotation: Mapping[str, Any], images: Mapping[int, Any]) -> dict[str, Any]:
     """With the box as numbers, and its area where there is no other."""
     box = box_of(annotation)
     if box is None:

@@ -95,7 +95,9 @@ def _content(name: str, config_dir: str | os.PathLike[str] | None) -> Mapping[st
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         if Path(name).is_file():
-            raise InputError(f"dataset: {name} is no YAML; of a file of labels say val={name}")
+            raise InputError(
+                f"dataset: {name} is not a YAML file; for a file of labels use val={name}"
+            )
         raise InputError(f"dataset: there is no '{name}'{_hint(name, folders)}")
     content = read_yaml(path)
     if not isinstance(content, Mapping):

@@ -57,7 +57,7 @@ class Merged:
             self.content["images"] += [{**i, "id": move + i["id"]} for i in coco.images]
             self.annotations.append(
                 {
-                    annotation["id"]: self._moved(annotation, part)
+                    annotation["id"]: self._renumber(annotation, part)
                     for annotation in coco.annotations
                     if (part, annotation["category_id"]) in self._categories
                     and _is_box(annotation.get("bbox"))
@@ -65,7 +65,7 @@ class Merged:
             )
             self.content["annotations"] += self.annotations[-1].values()
 
-    def _moved(self, annotation: dict[str, Any], part: int) -> dict[str, Any]:
+    def _renumber(self, annotation: dict[str, Any], part: int) -> dict[str, Any]:
         move = part * self._step
         return {
             **{key: annotation[key] for key in KEPT if annotation.get(key) is not None},

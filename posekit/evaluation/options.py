@@ -63,14 +63,14 @@ class BoxOptions(Options):
     )
     bbox_thr: float | None = option(
         None,
-        "detections of a lower score are not taken; left out, 0 of a file, 0.05 of a detector",
+        "detections of a lower score are left out; by default 0 for a file, 0.05 for a detector",
         least=0,
         most=1,
     )
     nms_thr: float | None = option(
         None,
-        "of two boxes of the detector with a larger IoU the worse is not taken; left out, its own "
-        "suppression is all",
+        "of two boxes of the detector with an IoU above this, the one with the lower score is left "
+        "out; by default there is only the detector's own suppression",
         least=0,
         most=1,
     )
@@ -78,7 +78,7 @@ class BoxOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricOptions(Options):
-    """How is measured."""
+    """How the model is measured."""
 
     metrics: str | list[str] | None = option(
         None,
@@ -90,13 +90,14 @@ class MetricOptions(Options):
     )
     oks_nms: float | None = option(
         0.9,
-        "of `ap`: people of an image who resemble a better one by more go; none keeps all",
+        "for `ap`: of two people of an image with an OKS above this, the one with the lower score "
+        "is left out; none keeps all",
         least=0,
         most=1,
     )
     rescore: float | None = option(
         0.2,
-        "of `ap`: a person's score is the box's times the mean of the keypoints' scores above it; "
+        "for `ap`: a person's score is the box's times the mean of the keypoints' scores above it; "
         "none takes the box's",
         least=0,
         most=1,
@@ -127,7 +128,9 @@ class EngineOptions(Options):
         "`auto` for the fastest on this machine; left out, PyTorch without changes, or for a graph "
         "what `auto` would take",
     )
-    batch_size: int = option(64, "most that go through the network at once", unit="crops", least=1)
+    batch_size: int = option(
+        64, "the most that go through the network at once", unit="crops", least=1
+    )
     workers: int | None = option(
         None,
         "processes that read images; left out, 2 where there are 500 people or more, else none",

@@ -181,8 +181,8 @@ class PoseMetrics:
         names = self.skeleton.names
         if not self.skeleton.sigmas:
             raise InputError(
-                f"'ap' needs the keypoints' sigmas, which '{self.skeleton.name}' has not: choose "
-                "others of " + ", ".join(POSE_METRICS[1:])
+                f"'ap' needs the keypoints' sigmas, which '{self.skeleton.name}' does not have: "
+                "choose others of " + ", ".join(POSE_METRICS[1:])
             )
         images = self._merged.content["images"]
         self.protocol = "coco"

@@ -74,7 +74,7 @@ def _find_parts(name: str, options: ExportOptions) -> Parts:
         }
         return find_parts(name, **known, **beside)
     if options.detector is not None:
-        raise InputError(f"{part.spec.name} is a detector and goes alone: name nothing else")
+        raise InputError(f"{part.spec.name} is a detector, which goes alone: name no other model")
     return Parts(None, part, search=search)
 
 
@@ -87,7 +87,7 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
 
     Returns, Raises: as `export`.
     """
-    part, spec = _exported(parts, options)
+    part, spec = _part_to_export(parts, options)
     output = options.path_for(spec.name)
     if output.is_dir():
         raise InputError(f"output is a folder: {output}; name a file in it")
@@ -122,7 +122,7 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     return _write(Subject(graph, spec, samples, options, description, output))
 
 
-def _exported(
+def _part_to_export(
     parts: Parts, options: ExportOptions
 ) -> tuple[Part, PoseSpec | OneStageSpec | DetectorSpec]:
     """What of the parts is exported, checked against the options."""
@@ -134,7 +134,9 @@ def _exported(
     spec = part.spec
     if isinstance(spec, DetectorSpec):
         if options.detector_weights is not None:
-            raise InputError(f"detector_weights: {spec.name} is what is exported; use weights")
+            raise InputError(
+                f"detector_weights: the detector {spec.name} is exported itself; use weights"
+            )
         return part, spec
     if not isinstance(spec, PoseSpec | OneStageSpec):
         raise InputError(f"export does 2D models and detectors; {spec.name} is neither")
@@ -170,7 +172,7 @@ def _networks(
 def _load(part: Part, search: Sequence[Path]) -> nn.Module:
     net = load_network(part.spec, part.weights, search=search, key=part.key)
     if isinstance(net, GraphFile):
-        raise InputError(f"{net.path} is a graph already: expected weights to make one of")
+        raise InputError(f"{net.path} is already a graph: expected weights to export")
     return net
 
 

@@ -125,7 +125,7 @@ def _found_boxes(
             return boxes, "the detector"
         reason = "the detector finds nothing in the images"
     log.warning(
-        "%s; crops are of the images' parts instead, on which a model may be less sure of itself. "
+        "%s; the crops are parts of the images instead, on which a model may be less certain. "
         "Name another detector with detector=NAME detector_weights=FILE",
         reason,
     )

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from posekit.backends.outputs import flatten
+from posekit.component import plain
 from posekit.exporting.graph import ExportGraph
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.samples import Samples
-from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec, plain
+from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.version import __version__
 

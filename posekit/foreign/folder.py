@@ -57,7 +57,7 @@ def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str)
 
 def _instead(kind: str) -> str:
     if kind == "BottomupPoseEstimator":
-        return ": of the models that find all people at once posekit has RTMO, by its names"
+        return ": of the models that find all people at once posekit has RTMO; load it by its name"
     if "RCNN" in kind:
         return "; use the detector rtmdet-m_person-640 for people, rtmdet-m_coco-640 for others"
     return ": there are TopdownPoseEstimator, PoseLifter, RTMDet and YOLOX"

@@ -128,7 +128,9 @@ def describe_lifter(config: Mapping[str, Any]) -> Description:
     """
     backbone, head = take(config, "model.backbone"), take(config, "model.head")
     if (kind := short(backbone.get("type"))) != "DSTFormer":
-        raise UnknownKindError(f"backbone {kind}: of lifters MotionBERT's DSTFormer is read here")
+        raise UnknownKindError(
+            f"backbone {kind}: the only lifter that is read here is MotionBERT's DSTFormer"
+        )
     expect(
         {
             "head.type": ("MotionRegressionHead", short(head.get("type"))),

@@ -95,8 +95,8 @@ def _subject(found: Description) -> Values:
     if all(any(part in name for name in names) for part in BODY):
         return {"detector": PEOPLE[0]}
     found.notes.append(
-        f"what the keypoints of '{name}' are of is not known: each image is taken as one box; "
-        "detector=NAME names what finds them"
+        f"what the keypoints of '{name}' belong to is not known: each image is taken as one box; "
+        "detector=NAME chooses what finds it"
     )
     return {"detector": "whole_image"}
 

@@ -146,7 +146,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     for key, value in changes.items():
         if isinstance(value, dict) and key in merged and not value.get("_delete_"):
             if not isinstance(merged[key], dict):
-                raise ConfigError(f"'{key}' is a dict here and none in _base_")
+                raise ConfigError(f"'{key}' is a dict here and not one in _base_")
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = _without_delete(value)
@@ -224,8 +224,8 @@ class _Evaluator:
                         self._statement(inner)
             case ast.Import() | ast.ImportFrom() | ast.With():
                 raise ConfigError(
-                    f"line {node.lineno}: imports are not followed, for the file is read and never "
-                    "run: write the values themselves, and bases as _base_ = [...]"
+                    f"line {node.lineno}: imports are not followed, because the file is read and "
+                    "never run: write the values themselves, and bases as _base_ = [...]"
                 )
             case _:
                 raise _unknown(node)

@@ -85,14 +85,14 @@ def find_skeleton(
         info = dataset.get("metainfo")
         if isinstance(info, Mapping) and "from_file" in info:
             try:
-                return _checked(*_of_file(str(info["from_file"]), path), count)
+                return _check_count(*_of_file(str(info["from_file"]), path), count)
             except FileNotFoundError as error:
                 missing = ConfigError(str(error))
         if isinstance(info, Mapping) and "keypoint_info" in info:
-            return _checked(*_of_info(info), count)
+            return _check_count(*_of_info(info), count)
     info = config.get("dataset_info")
     if isinstance(info, Mapping) and "keypoint_info" in info:
-        return _checked(*_of_info(info), count)
+        return _check_count(*_of_info(info), count)
     if missing is not None:
         raise missing
     for dataset in _datasets(config):
@@ -102,7 +102,7 @@ def find_skeleton(
             known = f"deepfashion_{dataset.get('subset') or 'full'}"
         if known is not None:
             try:
-                return _checked(*_of_file(f"configs/_base_/datasets/{known}.py", path), count)
+                return _check_count(*_of_file(f"configs/_base_/datasets/{known}.py", path), count)
             except FileNotFoundError as error:
                 raise ConfigError(str(error)) from None
     raise ConfigError(
@@ -203,7 +203,7 @@ def skeleton_of_names(names: Sequence[str], flip_indices: Sequence[int]) -> dict
     }
 
 
-def _checked(
+def _check_count(
     name: str, skeleton: dict[str, Any] | None, count: int
 ) -> tuple[str, dict[str, Any] | None]:
     found = load_skeleton(name).num_keypoints if skeleton is None else len(skeleton["keypoints"])

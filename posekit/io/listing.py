@@ -50,16 +50,17 @@ Order = Literal["name", "natural"]
 class InputOptions(Options):
     """Folders and patterns."""
 
-    recursive: bool = option(False, "of a folder, take its subfolders and its videos too")
+    recursive: bool = option(False, "take the subfolders and the videos of a folder too")
     include: str | Sequence[str] | None = option(
-        None, 'of a folder, take the files that fit a pattern, such as `"*.mp4"`, or one of several'
+        None,
+        'take those files of a folder that fit a pattern, such as `"*.mp4"`, or one of several',
     )
     order: Order | None = option(
         None,
-        "of the files of a folder or a pattern: by `name`, character by character, or `natural`, "
-        "with digits as numbers (frame2 before frame10); none is natural where one image after "
-        "the other is taken for a sequence, but by name with `bboxes`, which are given in that "
-        "order",
+        "how the files of a folder or a pattern are sorted: `name` compares characters, `natural` "
+        "takes digits as numbers (frame2 before frame10); left out, `natural` where successive "
+        "images are taken for a sequence, else `name`, and always `name` with `bboxes`, which are "
+        "given in that order",
     )
 
     def check(self) -> None:
@@ -75,9 +76,9 @@ class ErrorOptions(Options):
 
     on_error: OnError = option(
         "raise",
-        "what to do about an input that cannot be used: `raise` stops, `skip` does the others, "
-        "with a warning each (the command exits 1), and so does, in Python, a function that is "
-        "called with the input's name and the error",
+        "what to do about an input that cannot be used: `raise` stops, `skip` warns and goes on "
+        "with the others (the command exits 1); in Python also a function, which is called with "
+        "the input's name and the error before the others follow",
         as_key="skip",
     )
 

@@ -203,7 +203,7 @@ def _webp_images(
         place = canvas[patch.y : patch.y + patch.height, patch.x : patch.x + patch.width]
         pixels = _decode_patch(data, patch, f"frame {number}")
         if pixels.shape[:2] != place.shape[:2]:
-            raise InputError(f"frame {number} is not as large as its place")
+            raise InputError(f"frame {number} has another size than the file says")
         _put(pixels, place, blend=patch.blend)
         yield canvas[..., :3].copy()
         if patch.dispose:

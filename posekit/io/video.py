@@ -334,7 +334,7 @@ class CameraReader:
         if not done:
             self.close()
             raise InputError(
-                f"{self.name} cannot be opened: it is not there, another program has it, or it may "
+                f"{self.name} cannot be opened: there is none, another program uses it, or it may "
                 "not be used; webcam:0 is the first, webcam:1 the second"
             )
         self._first: np.ndarray | None = image

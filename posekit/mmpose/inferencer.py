@@ -97,7 +97,7 @@ class MMPoseInferencer:
         from posekit.spec import LifterSpec, OneStageSpec
         from posekit.weights.hub import naming_weights
 
-        chosen = _text(pose2d if pose3d is None else pose3d) or ""
+        chosen = _name_or_none(pose2d if pose3d is None else pose3d) or ""
         spec, _ = check_dimension(chosen, three_d=pose3d is not None, trust=trust)
         self.lifts = isinstance(spec, LifterSpec)
         self.gives_3d = pose3d is not None
@@ -108,9 +108,9 @@ class MMPoseInferencer:
         self.show_progress = show_progress
         named: dict[str, Any] = {
             "weights": pose2d_weights if pose3d is None else pose3d_weights,
-            "pose2d": None if pose3d is None else _text(pose2d),
+            "pose2d": None if pose3d is None else _name_or_none(pose2d),
             "pose2d_weights": None if pose3d is None else pose2d_weights,
-            "detector": _text(det_model),
+            "detector": _name_or_none(det_model),
             "detector_weights": det_weights,
             "device": device,
             "trust": trust,
@@ -319,5 +319,5 @@ def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
     return (0,) if det_model in ("human", "hand", "face") else None
 
 
-def _text(name: str | Path | None) -> str | None:
+def _name_or_none(name: str | Path | None) -> str | None:
     return None if name is None else os.fspath(name)

@@ -86,7 +86,7 @@ def parse_pose_metainfo(metainfo: str | Path | Mapping[str, Any]) -> dict[str, A
         InputError: an unknown skeleton, or a dict that is none of these.
     """
     if isinstance(metainfo, str | os.PathLike):
-        return dataset_meta(_named(os.fspath(metainfo)))
+        return dataset_meta(_named_skeleton(os.fspath(metainfo)))
     if not isinstance(metainfo, Mapping):
         raise InputError(
             f"metainfo must be a skeleton's name or a dict, found {type(metainfo).__name__}"
@@ -121,7 +121,7 @@ def known_skeleton(meta: Mapping[str, Any]) -> Skeleton | None:
     return skeleton if list(meta["keypoint_id2name"].values()) == list(skeleton.names) else None
 
 
-def _named(name: str) -> Skeleton:
+def _named_skeleton(name: str) -> Skeleton:
     stem = PureWindowsPath(name).stem if name.endswith(".py") else name
     names = {public: own for own, public in DATASET_NAMES.items()}
     return load_skeleton(names.get(stem, stem))

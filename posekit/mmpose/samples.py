@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from posekit.mmpose.structures import InstanceData, PoseDataSample
+from posekit.mmpose.instances import InstanceData
+from posekit.mmpose.structures import PoseDataSample
 from posekit.skeleton import Skeleton
 from posekit.stages.boxes import Boxes
 from posekit.transforms.affine import boxes_to_cs

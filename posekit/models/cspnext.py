@@ -13,6 +13,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from posekit.models.family import Rule
 from posekit.models.layers import (
     ChannelAttention,
     ConvBNAct,
@@ -22,7 +23,17 @@ from posekit.models.layers import (
 )
 from posekit.models.pafpn import PAFPN, CSPLayer
 
-__all__ = ["CSPNeXt", "cspnext_channels", "cspnext_pafpn"]
+__all__ = ["CSPNEXT_KEYS", "CSPNeXt", "cspnext_channels", "cspnext_pafpn"]
+
+# Keys of OpenMMLab's checkpoints, see `Family.openmmlab_keys`; with those of the pyramid behind it.
+CSPNEXT_KEYS: tuple[Rule, ...] = (
+    (r"backbone\.stem\.(.*)", r"backbone.stem.\1"),
+    (r"backbone\.stage1\.(.*)", r"backbone.stages.0.\1"),
+    (r"backbone\.stage2\.(.*)", r"backbone.stages.1.\1"),
+    (r"backbone\.stage3\.(.*)", r"backbone.stages.2.\1"),
+    (r"backbone\.stage4\.(.*)", r"backbone.stages.3.\1"),
+    (r"neck\.(.*)", r"neck.\1"),
+)
 
 # Channels and blocks of the four stages at width 1 and depth 1, behind a stem of 64 channels.
 STEM_CHANNELS = 64

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, cspnext_channels
+from posekit.models.cspnext import CSPNEXT_KEYS, CSPNeXt, cspnext_channels
 from posekit.models.family import Family
-from posekit.models.heatmap_head import HeatmapHead
+from posekit.models.heatmap_head import HEATMAP_HEAD_KEYS, HeatmapHead
 
 __all__ = ["CSPNeXtPose"]
 
@@ -21,6 +21,7 @@ FAMILY = Family(
     outputs=("heatmap",),
     stride=32,
     recipe="heatmap",
+    openmmlab_keys=(*CSPNEXT_KEYS, *HEATMAP_HEAD_KEYS),
 )
 
 

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Family", "family_of"]
+__all__ = ["Family", "Rule", "family_of"]
+
+# A pattern that a whole key of a foreign checkpoint matches, and the posekit key (with `\1` for
+# groups), or None for an entry that is known and not needed.
+Rule = tuple[str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Family:
         clip_boxes: whether a detector's boxes end at the border of its input.
         recipe: stem of the YAML in conf/recipe/ that trains it; None takes the codec's.
         onnx: whether weights can be read from foreign ONNX exports of it.
+        openmmlab_keys: how the keys of OpenMMLab's checkpoints (mmpose 0.x and 1.x, mmdet) map to
+            the network's; the first rule that matches wins.
     """
 
     codec: str | None = None
@@ -48,6 +54,7 @@ class Family:
     clip_boxes: bool = True
     recipe: str | None = None
     onnx: bool = False
+    openmmlab_keys: tuple[Rule, ...] = ()
 
 
 def family_of(network: type[Any]) -> Family:

@@ -12,7 +12,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-__all__ = ["HeatmapHead"]
+from posekit.models.family import Rule
+
+__all__ = ["HEATMAP_HEAD_KEYS", "HeatmapHead"]
+
+# Keys of OpenMMLab's checkpoints, see `Family.openmmlab_keys`. mmpose 0.x calls the head
+# `keypoint_head`, and the convolutions before its last layer are part of `final_layer` there.
+HEATMAP_HEAD_KEYS: tuple[Rule, ...] = (
+    (r"(?:keypoint_)?head\.final_layer\.(weight|bias)", r"head.final_layer.\1"),
+    (r"keypoint_head\.final_layer\.([01])\.(.*)", r"head.conv_layers.\1.\2"),
+    (r"keypoint_head\.final_layer\.3\.(.*)", r"head.final_layer.\1"),
+    (r"(?:keypoint_)?head\.(deconv|conv)_layers\.(.*)", r"head.\1_layers.\2"),
+)
 
 # Kernel of a deconvolution -> (padding, output padding) with which it doubles the size.
 DECONV_PADDING = {2: (0, 0), 3: (1, 1), 4: (1, 0)}

@@ -15,18 +15,53 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from posekit.models.family import Family
-from posekit.models.heatmap_head import HeatmapHead
+from posekit.models.family import Family, Rule
+from posekit.models.heatmap_head import HEATMAP_HEAD_KEYS, HeatmapHead
 from posekit.models.layers import ConvBNAct
 
 __all__ = ["HRNetPose"]
 
+
+def _stage_keys(index: int) -> tuple[Rule, ...]:
+    """Rules of a stage; the source counts stages from one, and its first has a single branch."""
+    stage, target = rf"backbone\.stage{index + 2}\.(\d)", rf"backbone.stages.{index}.\1"
+    new_branch = rf"backbone\.transition{index + 1}\.{index + 1}\.0"
+    return (
+        (rf"{new_branch}\.0\.(.*)", rf"backbone.new_branches.{index}.conv.\1"),
+        (rf"{new_branch}\.1\.(.*)", rf"backbone.new_branches.{index}.bn.\1"),
+        (rf"{stage}\.(branches\.\d\.\d)\.conv(\d)\.(.*)", rf"{target}.\2.conv\3.conv.\4"),
+        (rf"{stage}\.(branches\.\d\.\d)\.bn(\d)\.(.*)", rf"{target}.\2.conv\3.bn.\4"),
+        # From a lower resolution there is one convolution, from a higher one as many as halvings.
+        (rf"{stage}\.fuse_layers\.(\d\.\d)\.0\.(\w+)", rf"{target}.fuse.\2.0.conv.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d)\.1\.(\w+)", rf"{target}.fuse.\2.0.bn.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d\.\d)\.0\.(\w+)", rf"{target}.fuse.\2.conv.\3"),
+        (rf"{stage}\.fuse_layers\.(\d\.\d\.\d)\.1\.(\w+)", rf"{target}.fuse.\2.bn.\3"),
+    )
+
+
+# A convolution and its norm, which the source keeps apart, are one block.
 FAMILY = Family(
     codec="posekit.codecs.heatmap.MSRAHeatmap",
     outputs=("heatmap",),
     stride=32,
     codec_defaults={"shift_heatmap": True},
     recipe="heatmap",
+    openmmlab_keys=(
+        *HEATMAP_HEAD_KEYS,
+        (r"backbone\.conv1\.(.*)", r"backbone.stem.0.conv.\1"),
+        (r"backbone\.bn1\.(.*)", r"backbone.stem.0.bn.\1"),
+        (r"backbone\.conv2\.(.*)", r"backbone.stem.1.conv.\1"),
+        (r"backbone\.bn2\.(.*)", r"backbone.stem.1.bn.\1"),
+        (r"backbone\.layer1\.(\d)\.conv(\d)\.(.*)", r"backbone.layer1.\1.conv\2.conv.\3"),
+        (r"backbone\.layer1\.(\d)\.bn(\d)\.(.*)", r"backbone.layer1.\1.conv\2.bn.\3"),
+        (r"backbone\.layer1\.(\d)\.downsample\.0\.(.*)", r"backbone.layer1.\1.shortcut.conv.\2"),
+        (r"backbone\.layer1\.(\d)\.downsample\.1\.(.*)", r"backbone.layer1.\1.shortcut.bn.\2"),
+        (r"backbone\.transition1\.0\.0\.(.*)", r"backbone.to_width.conv.\1"),
+        (r"backbone\.transition1\.0\.1\.(.*)", r"backbone.to_width.bn.\1"),
+        *_stage_keys(0),
+        *_stage_keys(1),
+        *_stage_keys(2),
+    ),
 )
 
 STEM_CHANNELS = 64

@@ -23,6 +23,12 @@ FAMILY = Family(
     codec="posekit.codecs.hand3d.Hand3DHeatmap",
     outputs=("heatmap", "root_depth", "hand_type"),
     stride=32,
+    # mmpose 0.x calls the head `keypoint_head`.
+    openmmlab_keys=(
+        (r"backbone\.(.*)", r"backbone.\1"),
+        (r"(?:keypoint_)?head\.(right|left)_hand_head\.(.*)", r"\1_head.\2"),
+        (r"(?:keypoint_)?head\.(root|hand_type)_head\.fc\.(.*)", r"\1_head.\2"),
+    ),
 )
 
 HIDDEN_CHANNELS = 512

@@ -18,7 +18,30 @@ from posekit.models.family import Family
 __all__ = ["MotionBERT"]
 
 FAMILY = Family(
-    codec="posekit.codecs.lifting.MotionBERTLift", outputs=("keypoints_3d",), recipe="motionbert"
+    codec="posekit.codecs.lifting.MotionBERTLift",
+    outputs=("keypoints_3d",),
+    recipe="motionbert",
+    openmmlab_keys=(
+        (r"backbone\.joints_embed\.(.*)", r"embed.\1"),
+        (r"backbone\.spat_embed", r"spatial_position"),
+        (r"backbone\.temp_embed", r"temporal_position"),
+        (
+            r"backbone\.blocks_(st|ts)\.(\d+)\.(norm[12]|attn)_s\.(.*)",
+            r"blocks_\1.\2.spatial.\3.\4",
+        ),
+        (
+            r"backbone\.blocks_(st|ts)\.(\d+)\.(norm[12]|attn)_t\.(.*)",
+            r"blocks_\1.\2.temporal.\3.\4",
+        ),
+        (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_s\.0\.(.*)", r"blocks_\1.\2.spatial.fc1.\3"),
+        (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_s\.2\.(.*)", r"blocks_\1.\2.spatial.fc2.\3"),
+        (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_t\.0\.(.*)", r"blocks_\1.\2.temporal.fc1.\3"),
+        (r"backbone\.blocks_(st|ts)\.(\d+)\.mlp_t\.2\.(.*)", r"blocks_\1.\2.temporal.fc2.\3"),
+        (r"backbone\.attn_regress\.(\d+)\.(.*)", r"fusion.\1.\2"),
+        (r"backbone\.norm\.(.*)", r"norm.\1"),
+        (r"head\.pre_logits\.fc\.(.*)", r"representation.\1"),
+        (r"head\.fc\.(.*)", r"head.\1"),
+    ),
 )
 
 NORM_EPS = 1e-6

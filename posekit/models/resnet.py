@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from posekit.models.family import Family
-from posekit.models.heatmap_head import HeatmapHead
+from posekit.models.heatmap_head import HEATMAP_HEAD_KEYS, HeatmapHead
 
 __all__ = ["ResNet", "ResNetPose"]
 
@@ -23,6 +23,10 @@ FAMILY = Family(
     stride=32,
     codec_defaults={"shift_heatmap": True},
     recipe="heatmap",
+    openmmlab_keys=(
+        *HEATMAP_HEAD_KEYS,
+        (r"backbone\.(.*)", r"backbone.\1"),
+    ),
 )
 
 # Depth -> blocks of the four stages.

@@ -13,7 +13,7 @@ import math
 
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
+from posekit.models.cspnext import CSPNEXT_KEYS, CSPNeXt, cspnext_channels, cspnext_pafpn
 from posekit.models.family import Family
 from posekit.models.layers import conv_block
 
@@ -28,6 +28,16 @@ FAMILY = Family(
     color="bgr",
     recipe="rtmdet",
     onnx=True,
+    openmmlab_keys=(
+        *CSPNEXT_KEYS,
+        # Shared convolutions are written once per level; the source keeps the last it reads.
+        (r"bbox_head\.(cls|reg)_convs\.2\.(\d)\.conv\.weight", r"head.\1_towers.convs.\2.weight"),
+        (r"bbox_head\.(cls|reg)_convs\.\d\.\d\.conv\.weight", None),
+        (r"bbox_head\.(cls|reg)_convs\.(\d)\.(\d)\.bn\.(\w+)", r"head.\1_towers.norms.\2.\3.\4"),
+        # Depthwise-separable ones are not shared.
+        (r"bbox_head\.(cls|reg)_convs\.(\d\.\d\.\w+_conv\..*)", r"head.\1_towers.levels.\2"),
+        (r"bbox_head\.rtm_(cls|reg)\.(.*)", r"head.\1_preds.\2"),
+    ),
 )
 
 STRIDES = (8, 16, 32)

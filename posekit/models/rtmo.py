@@ -17,12 +17,61 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from posekit.models.family import Family
+from posekit.models.cspnext import CSPNEXT_KEYS
+from posekit.models.family import Family, Rule
 from posekit.models.layers import ConvBNAct
 from posekit.models.rtmpose import GatedAttentionUnit
 from posekit.models.yolox import BN_EPS, BN_MOMENTUM, STAGE_CHANNELS, CSPDarknet, Swish
 
 __all__ = ["RTMO", "CoordinateClassifier"]
+
+# Keys of OpenMMLab's checkpoints, see `Family.openmmlab_keys`.
+RTMO_KEYS: tuple[Rule, ...] = (
+    *CSPNEXT_KEYS[:-1],  # without those of its pyramid
+    (r"neck\.input_proj\.(.*)", r"neck.in_convs.\1"),
+    (r"neck\.encoder\.0\.layers\.0\.self_attn\.attn\.(.*)", r"neck.encoder.attention.\1"),
+    (r"neck\.encoder\.0\.layers\.0\.ffn\.layers\.0\.0\.(.*)", r"neck.encoder.fc1.\1"),
+    (r"neck\.encoder\.0\.layers\.0\.ffn\.layers\.1\.(.*)", r"neck.encoder.fc2.\1"),
+    (r"neck\.encoder\.0\.layers\.0\.norms\.0\.(.*)", r"neck.encoder.norm1.\1"),
+    (r"neck\.encoder\.0\.layers\.0\.norms\.1\.(.*)", r"neck.encoder.norm2.\1"),
+    (r"neck\.sincos_pos_enc\.dim_t", r"neck.encoder.sine.periods"),
+    *(
+        (rf"neck\.{theirs}\.(\d)\.{conv}\.(.*)", rf"neck.{ours}.\1.{name}.\2")
+        for theirs, ours in (("fpn_blocks", "top_down_blocks"), ("pan_blocks", "bottom_up_blocks"))
+        for conv, name in (("conv1", "main_conv"), ("conv2", "short_conv"), ("conv3", "final_conv"))
+    ),
+    *(
+        (
+            rf"neck\.{theirs}\.(\d)\.bottlenecks\.(\d)\.branch_{size}x{size}\.(.*)",
+            rf"neck.{ours}.\1.blocks.\2.conv{size}.\3",
+        )
+        for theirs, ours in (("fpn_blocks", "top_down_blocks"), ("pan_blocks", "bottom_up_blocks"))
+        for size in (1, 3)
+    ),
+    (r"neck\.lateral_convs\.(.*)", r"neck.lateral_convs.\1"),
+    (r"neck\.downsample_convs\.(.*)", r"neck.downsamples.\1"),
+    (r"neck\.projector\.convs\.(.*)", r"neck.out_convs.\1"),
+    (r"head\.loss_oks\.sigmas", None),
+    (r"head\.head_module\.conv_cls\.(\d)\.(.*)", r"heads.\1.class_tower.\2"),
+    (r"head\.head_module\.conv_pose\.(\d)\.(.*)", r"heads.\1.pose_tower.\2"),
+    (r"head\.head_module\.out_cls\.(\d)\.(.*)", r"heads.\1.class_pred.\2"),
+    (r"head\.head_module\.out_bbox\.(\d)\.(.*)", r"heads.\1.box_pred.\2"),
+    (r"head\.head_module\.out_kpt_reg\.(\d)\.(.*)", r"heads.\1.offset_pred.\2"),
+    (r"head\.head_module\.out_kpt_vis\.(\d)\.(.*)", r"heads.\1.visibility_pred.\2"),
+    (r"head\.head_module\.out_pose\.(\d)\.(.*)", r"heads.\1.vector_pred.\2"),
+    (r"head\.dcc\.pos_enc", r"classifier.attention.positions"),
+    (r"head\.dcc\.([xy])_bins", r"classifier.\1_bins"),
+    (r"head\.dcc\.([xy])_fc\.(.*)", r"classifier.\1_proj.\2"),
+    (r"head\.dcc\.spe\.dim_t", r"classifier.sine.periods"),
+    (r"head\.dcc\.pose_to_kpts\.(.*)", r"classifier.to_tokens.\1"),
+    (r"head\.dcc\.sigma_fc\.0\.(.*)", r"classifier.sigma_proj.\1"),
+    (r"head\.dcc\.sigma_fc\.2\.scale", r"classifier.sigma_scale"),
+    (r"head\.dcc\.gau\.(gamma|beta)", r"classifier.attention.\1"),
+    (r"head\.dcc\.gau\.ln\.g", r"classifier.attention.norm.gain"),
+    (r"head\.dcc\.gau\.uv\.weight", r"classifier.attention.in_proj.weight"),
+    (r"head\.dcc\.gau\.o\.weight", r"classifier.attention.out_proj.weight"),
+    (r"head\.dcc\.gau\.res_scale\.scale", r"classifier.attention.residual_scale"),
+)
 
 FAMILY = Family(
     codec="posekit.codecs.one_stage.PersonCells",
@@ -32,6 +81,7 @@ FAMILY = Family(
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
     color="bgr",
+    openmmlab_keys=RTMO_KEYS,
 )
 
 Levels = tuple[Tensor, ...]

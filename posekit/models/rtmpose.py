@@ -15,10 +15,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, cspnext_channels
-from posekit.models.family import Family
+from posekit.models.cspnext import CSPNEXT_KEYS, CSPNeXt, cspnext_channels
+from posekit.models.family import Family, Rule
 
-__all__ = ["GatedAttentionUnit", "RTMPose", "ScaleNorm", "start_near_uniform"]
+__all__ = [
+    "GATED_ATTENTION_KEYS",
+    "GatedAttentionUnit",
+    "RTMPose",
+    "ScaleNorm",
+    "start_near_uniform",
+]
+
+# Keys of OpenMMLab's checkpoints, see `Family.openmmlab_keys`.
+GATED_ATTENTION_KEYS: tuple[Rule, ...] = (
+    (r"head\.gau\.(gamma|beta)", r"head.attention.\1"),
+    (r"head\.gau\.ln\.g", r"head.attention.norm.gain"),
+    (r"head\.gau\.uv\.weight", r"head.attention.in_proj.weight"),
+    (r"head\.gau\.o\.weight", r"head.attention.out_proj.weight"),
+    (r"head\.gau\.res_scale\.scale", r"head.attention.residual_scale"),
+    (r"head\.cls_([xyz])\.weight", r"head.to_\1.weight"),
+)
 
 FAMILY = Family(
     codec="posekit.codecs.simcc.SimCC",
@@ -26,6 +42,13 @@ FAMILY = Family(
     stride=32,
     recipe="rtmpose",
     onnx=True,
+    openmmlab_keys=(
+        *CSPNEXT_KEYS,
+        *GATED_ATTENTION_KEYS,
+        (r"head\.final_layer\.(.*)", r"head.final_layer.\1"),
+        (r"head\.mlp\.0\.g", r"head.token_norm.gain"),
+        (r"head\.mlp\.1\.weight", r"head.token_proj.weight"),
+    ),
 )
 
 STRIDE = 32

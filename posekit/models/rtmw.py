@@ -13,12 +13,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
-from posekit.models.family import Family
+from posekit.models.cspnext import CSPNEXT_KEYS, CSPNeXt, cspnext_channels, cspnext_pafpn
+from posekit.models.family import Family, Rule
 from posekit.models.layers import ConvBNAct
-from posekit.models.rtmpose import STRIDE, GatedAttentionUnit, ScaleNorm, start_near_uniform
+from posekit.models.rtmpose import (
+    GATED_ATTENTION_KEYS,
+    STRIDE,
+    GatedAttentionUnit,
+    ScaleNorm,
+    start_near_uniform,
+)
 
-__all__ = ["RTMW", "TwoScaleTokens"]
+__all__ = ["RTMW", "RTMW_KEYS", "TwoScaleTokens"]
+
+# Keys of OpenMMLab's checkpoints, see `Family.openmmlab_keys`.
+RTMW_KEYS: tuple[Rule, ...] = (
+    *CSPNEXT_KEYS,
+    *GATED_ATTENTION_KEYS,
+    (r"head\.conv_dec\.(.*)", r"head.decoder_conv.\1"),
+    (r"head\.final_layer\.(.*)", r"head.coarse_layer.\1"),
+    (r"head\.final_layer2\.(.*)", r"head.fine_layer.\1"),
+    (r"head\.mlp\.0\.g", r"head.coarse_norm.gain"),
+    (r"head\.mlp\.1\.weight", r"head.coarse_proj.weight"),
+    (r"head\.mlp2\.0\.g", r"head.fine_norm.gain"),
+    (r"head\.mlp2\.1\.weight", r"head.fine_proj.weight"),
+)
 
 FAMILY = Family(
     codec="posekit.codecs.simcc.SimCC",
@@ -26,6 +45,7 @@ FAMILY = Family(
     stride=32,
     recipe="rtmw",
     onnx=True,
+    openmmlab_keys=RTMW_KEYS,
 )
 
 UPSCALE = 2  # of the pixel shuffle between the two scales

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from posekit.models.cspnext import CSPNeXt, cspnext_channels, cspnext_pafpn
 from posekit.models.family import Family
 from posekit.models.rtmpose import start_near_uniform
-from posekit.models.rtmw import TOKEN_CHANNELS, TwoScaleTokens
+from posekit.models.rtmw import RTMW_KEYS, TOKEN_CHANNELS, TwoScaleTokens
 
 __all__ = ["RTMW3D"]
 
@@ -23,6 +23,7 @@ FAMILY = Family(
     codec="posekit.codecs.simcc3d.SimCC3D",
     outputs=("simcc_x", "simcc_y", "simcc_z"),
     stride=32,
+    openmmlab_keys=RTMW_KEYS,
 )
 
 

@@ -25,6 +25,16 @@ FAMILY = Family(
     outputs=("classes", "anchor_deltas"),
     pad_value=0,
     keep_ratio=False,
+    openmmlab_keys=(
+        (r"backbone\.conv1\.(.*)", r"backbone.stem.\1"),
+        (r"backbone\.conv2\.(.*)", r"backbone.last_conv.\1"),
+        # The source counts the stages from one.
+        *((rf"backbone\.layer{i + 1}\.(.*)", rf"backbone.stages.{i}.\1") for i in range(7)),
+        (r"neck\.extra_layers\.(\d)\.0\.(.*)", r"extra_layers.\1.reduce_conv.\2"),
+        (r"neck\.extra_layers\.(\d)\.1\.(.*)", r"extra_layers.\1.\2"),
+        (r"bbox_head\.(cls|reg)_convs\.(\d)\.0\.(.*)", r"\1_preds.\2.depthwise_conv.\3"),
+        (r"bbox_head\.(cls|reg)_convs\.(\d)\.1\.(.*)", r"\1_preds.\2.pred.\3"),
+    ),
 )
 
 EXTRA_CHANNELS = (512, 256, 256, 128)  # of the levels behind the backbone

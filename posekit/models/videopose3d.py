@@ -18,7 +18,17 @@ from posekit.models.family import Family
 
 __all__ = ["VideoPose3D"]
 
-FAMILY = Family(codec="posekit.codecs.lifting.VideoPoseLift", outputs=("keypoints_3d",))
+FAMILY = Family(
+    codec="posekit.codecs.lifting.VideoPoseLift",
+    outputs=("keypoints_3d",),
+    openmmlab_keys=(
+        # Semi-supervised training has a second network, which finds where people are in the scene.
+        (r"traj_(backbone|head)\..*", None),
+        (r"backbone\.expand_conv\.(.*)", r"expand.\1"),
+        (r"backbone\.tcn_blocks\.(\d)\.conv([12])\.0\.(.*)", r"blocks.\1.conv\2.\3"),
+        (r"(?:keypoint_)?head\.conv\.(.*)", r"head.\1"),
+    ),
+)
 
 
 class ConvNorm(nn.Module):

@@ -16,12 +16,25 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from posekit.models.family import Family
-from posekit.models.heatmap_head import HeatmapHead
+from posekit.models.heatmap_head import HEATMAP_HEAD_KEYS, HeatmapHead
 
 __all__ = ["ViTPose"]
 
 FAMILY = Family(
-    codec="posekit.codecs.heatmap.UDPHeatmap", outputs=("heatmap",), stride=16, recipe="vitpose"
+    codec="posekit.codecs.heatmap.UDPHeatmap",
+    outputs=("heatmap",),
+    stride=16,
+    recipe="vitpose",
+    openmmlab_keys=(
+        *HEATMAP_HEAD_KEYS,
+        (r"backbone\.pos_embed", r"backbone.pos_embed"),
+        (r"backbone\.patch_embed\.projection\.(.*)", r"backbone.patch_embed.\1"),
+        (r"backbone\.layers\.(\d+)\.ln([12])\.(.*)", r"backbone.blocks.\1.norm\2.\3"),
+        (r"backbone\.layers\.(\d+)\.attn\.(.*)", r"backbone.blocks.\1.attn.\2"),
+        (r"backbone\.layers\.(\d+)\.ffn\.layers\.0\.0\.(.*)", r"backbone.blocks.\1.mlp.fc1.\2"),
+        (r"backbone\.layers\.(\d+)\.ffn\.layers\.1\.(.*)", r"backbone.blocks.\1.mlp.fc2.\2"),
+        (r"backbone\.ln1\.(.*)", r"backbone.norm.\1"),
+    ),
 )
 
 # timm asks for a class here, but calls it with the number of channels only. Hence Any.

@@ -16,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from posekit.models.cspnext import CSPNEXT_KEYS
 from posekit.models.family import Family
 from posekit.models.layers import ConvBNAct, SpatialPyramidPooling, conv_block
 from posekit.models.pafpn import PAFPN, CSPLayer
@@ -31,6 +32,11 @@ FAMILY = Family(
     color="bgr",
     clip_boxes=False,
     onnx=True,
+    openmmlab_keys=(
+        *CSPNEXT_KEYS,
+        (r"bbox_head\.multi_level_(cls|reg)_convs\.(\d)\.(.*)", r"heads.\2.\1_tower.\3"),
+        (r"bbox_head\.multi_level_conv_(cls|reg|obj)\.(\d)\.(.*)", r"heads.\2.\1_pred.\3"),
+    ),
 )
 
 # Channels and blocks of the four stages at width 1 and depth 1, behind a stem of 64 channels.

@@ -119,7 +119,7 @@ class OneEuroFilter:
         if len(found) and time <= self._times.max():
             raise InputError(
                 f"expected a time after {self._times.max()} s, found {time} s; "
-                "another clip takes another filter"
+                "use another filter for another clip"
             )
         interval = (time - self._times)[:, None]  # (K, 1)
         known: Bools = np.logical_and(good, interval[:, 0] <= LONGEST_GAP)

@@ -23,23 +23,27 @@ import numpy.typing as npt
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
+from posekit.stages.similarity import (
+    Bools,
+    Floats,
+    box_areas,
+    box_centers,
+    box_iou,
+    box_iou_rowwise,
+    mean_scores,
+    pose_oks,
+    reliable,
+)
 
 __all__ = ["Similarity", "TrackOptions", "Tracker"]
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Similarity = Literal["iou", "oks"]
 
-# About the mean of COCO's 17, for skeletons without sigmas.
-DEFAULT_SIGMA = 0.06
 # Of the filter once it has seen enough: what it then trusts a new sighting.
 LOWEST_ALPHA, LOWEST_BETA = 0.6, 0.2
 # A track that was away for max_age frames counts this much less than one that was just seen.
 ABSENCE_DISCOUNT = 0.5
-# A keypoint counts where its score is at least this share of its person's mean: scores of SimCC
-# models have no fixed scale.
-RELIABLE_SHARE = 0.5
 # A carried person is lost where the mean score falls below this share of that at the last
 # detection, where less than this share of the box lies in the image, or where the pose is another
 # person's to this OKS.
@@ -220,9 +224,9 @@ class Tracker:
             return np.zeros(0, bool)
         tracks = self._tracks[rows]
         boxes, found = _move_boxes(tracks, points, confidences)
-        needed = LOST_SCORE_SHARE * _mean_scores(tracks.anchor_scores)
-        kept = found & (_mean_scores(confidences) >= needed)
-        kept[kept] = ~self._doubled(tracks[kept], boxes[kept], points[kept], confidences[kept])
+        needed = LOST_SCORE_SHARE * mean_scores(tracks.anchor_scores)
+        kept = found & (mean_scores(confidences) >= needed)
+        kept[kept] = ~self._duplicates(tracks[kept], boxes[kept], points[kept], confidences[kept])
         self._tracks.missed += 1
         self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
         self._forget()
@@ -260,9 +264,9 @@ class Tracker:
         tracks = self._tracks if rows is None else self._tracks[rows]
         track_boxes = track_boxes if rows is None else track_boxes[rows]
         if self.similarity == "iou":
-            return _iou(track_boxes, boxes)
-        shift = _centers(track_boxes) - _centers(tracks.boxes)
-        return _oks(
+            return box_iou(track_boxes, boxes)
+        shift = box_centers(track_boxes) - box_centers(tracks.boxes)
+        return pose_oks(
             (track_boxes, tracks.keypoints + shift[:, None], tracks.keypoint_scores),
             (boxes, points, scores),
             self._sigmas,
@@ -276,7 +280,7 @@ class Tracker:
         beta = np.maximum(6 / ((n + 1) * (n + 2)), LOWEST_BETA)[:, None]
         frames = tracks.missed[rows, None]
         expected = tracks.centers[rows] + tracks.velocities[rows] * frames
-        error = _centers(boxes) - expected
+        error = box_centers(boxes) - expected
         tracks.centers[rows] = expected + alpha * error
         tracks.velocities[rows] += beta * error / frames
         tracks.sightings[rows] += 1
@@ -293,13 +297,13 @@ class Tracker:
         tracks.anchor_keypoints[rows] = tracks.keypoints[rows]
         tracks.anchor_scores[rows] = tracks.keypoint_scores[rows]
 
-    def _doubled(self, tracks: _Tracks, boxes: Floats, points: Floats, scores: Floats) -> Bools:
+    def _duplicates(self, tracks: _Tracks, boxes: Floats, points: Floats, scores: Floats) -> Bools:
         """Which of these people have somebody else's pose, found by jumping away from their own."""
         doubled = np.zeros(len(boxes), np.bool_)
         if len(boxes) > 1:
             people = (boxes, points, scores)
-            same = np.triu(_oks(people, people, self._sigmas) >= SAME_POSE_OKS, 1)
-            loyalty = _iou_rowwise(tracks.predicted_boxes(), boxes)
+            same = np.triu(pose_oks(people, people, self._sigmas) >= SAME_POSE_OKS, 1)
+            loyalty = box_iou_rowwise(tracks.predicted_boxes(), boxes)
             for one, other in np.argwhere(same).tolist():
                 doubled[other if loyalty[one] >= loyalty[other] else one] = True
         return doubled
@@ -342,7 +346,7 @@ class Tracker:
         if known and points.shape[1] != known:
             raise InputError(
                 f"expected {known} keypoints, as many as sigmas and as in earlier frames, "
-                f"found {points.shape[1]}; another skeleton takes another tracker"
+                f"found {points.shape[1]}; use another tracker for another skeleton"
             )
         if confidences.shape != points.shape[:2]:
             raise InputError(
@@ -394,7 +398,7 @@ def _no_tracks(num_keypoints: int) -> _Tracks:
 def _new_tracks(
     ids: Ints, boxes: Floats, box_scores: Floats, points: Floats, scores: Floats
 ) -> _Tracks:
-    centers = _centers(boxes)
+    centers = box_centers(boxes)
     return _Tracks(
         ids=ids.copy(),
         boxes=boxes,
@@ -413,7 +417,7 @@ def _new_tracks(
 
 def _move_boxes(tracks: _Tracks, points: Floats, scores: Floats) -> tuple[Floats, Bools]:
     """Boxes (m, 4) round the keypoints, margins as at the last detection, and which there are."""
-    common: Bools = np.logical_and(_reliable(tracks.anchor_scores), _reliable(scores))  # (m, K)
+    common: Bools = np.logical_and(reliable(tracks.anchor_scores), reliable(scores))  # (m, K)
     found: Bools = np.logical_or.reduce(common, axis=1)
     low_then, high_then = _extent(tracks.anchor_keypoints, common)
     low_now, high_now = _extent(points, common)
@@ -436,72 +440,12 @@ def _extent(points: Floats, chosen: Bools) -> tuple[Floats, Floats]:
     return np.where(some, low, 0), np.where(some, high, 0)
 
 
-def _reliable(scores: Floats) -> Bools:
-    """Which keypoints (m, K) are as sure as their person's others."""
-    return (scores > 0) & (scores >= RELIABLE_SHARE * _mean_scores(scores)[:, None])
-
-
-def _mean_scores(scores: Floats) -> Floats:
-    return np.maximum(scores, 0).sum(axis=1) / max(scores.shape[1], 1)
-
-
-def _iou(boxes: Floats, others: Floats) -> Floats:
-    """(m, n) of boxes (m, 4) and (n, 4)."""
-    return _iou_rowwise(boxes[:, None], others[None])
-
-
-def _iou_rowwise(boxes: Floats, others: Floats) -> Floats:
-    """Of boxes (..., 4), broadcast against each other; 0 where neither has an area."""
-    low = np.maximum(boxes[..., :2], others[..., :2])
-    high = np.minimum(boxes[..., 2:], others[..., 2:])
-    overlap = np.maximum(high - low, 0).prod(axis=-1)
-    union = _areas(boxes) + _areas(others) - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-
-
-def _oks(
-    tracks: tuple[Floats, Floats, Floats],
-    people: tuple[Floats, Floats, Floats],
-    sigmas: Floats,
-) -> Floats:
-    """(m, n) of boxes (m, 4), keypoints (m, K, 2), scores (m, K) and the same of n people.
-
-    Of pairs that have a body's width between them it is 0 in any case, so only the others are
-    looked at.
-    """
-    boxes, points, scores = tracks
-    other_boxes, other_points, other_scores = people
-    near = _iou(_doubled_boxes(boxes), _doubled_boxes(other_boxes)) > 0
-    rows, columns = np.nonzero(near)
-    counted = _reliable(scores)[rows] & _reliable(other_scores)[columns]  # (pairs, K)
-    squared = ((points[rows] - other_points[columns]) ** 2).sum(axis=-1)
-    spread = 2 * (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2
-    area = np.maximum(_areas(boxes)[rows], 1e-9)
-    likeness = np.exp(-squared / (spread * area[:, None])) * counted
-    similar = np.zeros(near.shape)
-    similar[rows, columns] = likeness.sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-    return similar
-
-
-def _doubled_boxes(boxes: Floats) -> Floats:
-    half = boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate([_centers(boxes) - half, _centers(boxes) + half], axis=1)
-
-
 def _share_inside(boxes: Floats, image_size: tuple[int, int]) -> Floats:
     size = np.array(image_size, np.float64)
     if size.shape != (2,) or not (size > 0).all():
         raise InputError(f"expected image_size as (w, h) in pixels, found {image_size!r}")
     inside = np.maximum(np.minimum(boxes[:, 2:], size) - np.maximum(boxes[:, :2], 0), 0)
-    return inside.prod(axis=1) / np.maximum(_areas(boxes), 1e-9)
-
-
-def _areas(boxes: Floats) -> Floats:
-    return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
-
-
-def _centers(boxes: Floats) -> Floats:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    return inside.prod(axis=1) / np.maximum(box_areas(boxes), 1e-9)
 
 
 def _check_boxes(boxes_xyxy: npt.ArrayLike, box_scores: npt.ArrayLike) -> tuple[Floats, Floats]:

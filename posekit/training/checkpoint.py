@@ -93,7 +93,7 @@ def check_state(state: dict[str, Any], path: Path) -> None:
     """Whether a checkpoint has all that a run needs to go on.
 
     Raises:
-        InputError: it has not, or another posekit wrote it.
+        InputError: it does not, or another version of posekit wrote it.
     """
     version = state.get("format", 1)
     if not isinstance(version, int) or version > FORMAT:
@@ -130,7 +130,7 @@ def _problem(state: dict[str, Any]) -> str | None:
     for key in ("net", "ema"):
         for name, value in (state[key] or {}).items():
             if not isinstance(name, str) or not _is_plain_tensor(value):
-                return f"'{key}' has {str(name)[:60]!r}, which is no tensor"
+                return f"'{key}' has {str(name)[:60]!r}, which is not a tensor"
             if not value.float().isfinite().all():  # not all types know by themselves
                 return f"'{key}' has numbers in {name[:60]!r} that are not finite"
     return None
@@ -153,7 +153,7 @@ def _check_archive(path: Path) -> None:
     """
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
-            raise ValueError("it is no archive of torch.save, or its start is damaged")
+            raise ValueError("it is not an archive of torch.save, or its start is damaged")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.compress_type != zipfile.ZIP_STORED:

@@ -34,7 +34,7 @@ class Plan:
         samples: of an epoch, all processes together.
         batch_size: of each process.
         ranks: processes.
-        accumulate: batches per step, fewer where an epoch has not as many.
+        accumulate: batches per step, fewer where an epoch does not have as many.
     """
 
     def __init__(self, samples: int, batch_size: int, ranks: int, accumulate: int) -> None:
@@ -100,7 +100,7 @@ class Learner:
         optimizer = make_optimizer(net, options, plan.samples_per_step)
         self.scheduler = make_scheduler(optimizer, options, plan.steps_per_epoch * options.epochs)
         self.model, self.optimizer = accelerator.prepare(net, optimizer)
-        self._still = frozen_modules(net, options.freeze)
+        self._frozen_modules = frozen_modules(net, options.freeze)
 
     @property
     def best(self) -> nn.Module:
@@ -115,7 +115,7 @@ class Learner:
     def train(self) -> None:
         """Goes into training mode, but for what is frozen."""
         self.model.train()
-        for module in self._still:
+        for module in self._frozen_modules:
             module.eval()
 
     def stepped(self, step: int) -> None:

@@ -38,10 +38,10 @@ class StartOptions(Options):
         "published", "to start from: also a file or a URL; none starts at random"
     )
     trust: bool = option(
-        False, "build classes that are not posekit's of a model's folder, which run code"
+        False, "let a model's folder name classes that are not posekit's, which run code"
     )
     freeze: list[str] = option(
-        [], "prefixes of parameter names that do not learn, e.g. `[backbone.stem]`"
+        [], "what does not learn, by prefixes of parameter names: `[backbone.stem]`"
     )
     train_net: dict[str, Any] = option(
         {}, "arguments of the network for training alone, such as `drop_path_rate`"
@@ -58,9 +58,9 @@ class StartOptions(Options):
 class ScheduleOptions(Options):
     """How it learns; most of it is set by recipes."""
 
-    epochs: int = option(210, "how often each sample comes", least=1)
+    epochs: int = option(210, "how often each sample is used", least=1)
     final_part: float = option(
-        0.0, "the part of the epochs, at the end, that uses `final_augment`", least=0, most=1
+        0.0, "the share of the epochs, at the end, that uses `final_augment`", least=0, most=1
     )
     batch_size: int = option(64, "samples per step of each process", least=1)
     accumulate: int = option(1, "batches per step", least=1)

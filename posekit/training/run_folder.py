@@ -57,7 +57,9 @@ class RunFolder:
                 f"{path} holds a run already: go on with resume=true, or choose another out_dir"
             )
         if resume and self.checkpoint.exists() and not self.checkpoint.is_file():
-            raise InputError(f"{self.checkpoint} is no file; expected a checkpoint to resume from")
+            raise InputError(
+                f"{self.checkpoint} is not a file; expected a checkpoint to resume from"
+            )
         self.resumes = resume and self.checkpoint.is_file()
 
     def open(self, config: Mapping[str, Any]) -> None:
@@ -84,7 +86,7 @@ class RunFolder:
             found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
             raise InputError(
-                f"{path} cannot be read: {first_line(error)}; delete it to go on without"
+                f"{path} cannot be read: {first_line(error)}; delete it to continue without it"
             ) from None
         return found if isinstance(found, dict) else {}
 

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
+from posekit.component import Component, find_class
 from posekit.compose import read_part
 from posekit.config import NO_DETECTOR, read_config
 from posekit.datasets.augment import DetectionAugment, PoseAugment
@@ -47,7 +48,7 @@ from posekit.evaluation.poses import evaluate_pose
 from posekit.locate import locate
 from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import Component, DetectorSpec, LifterSpec, PoseSpec, find_class
+from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.training.losses import (
@@ -150,7 +151,7 @@ class PoseTask:
         )
         self.val_set: PoseDataset | None = None
         if dataset.val:
-            self.val_set = PoseDataset(_once(dataset.val), self.skeleton, **same)
+            self.val_set = PoseDataset(_without_repeat(dataset.val), self.skeleton, **same)
             # Read once, so that what is wrong is said once, and before the first epoch.
             self.metrics = PoseMetrics(self.val_set, self.skeleton, ("ap",))
 
@@ -216,7 +217,7 @@ class DetectionTask:
             **same,
         )
         self.val_set = (
-            DetectionDataset(_once(dataset.val), classes, **same) if dataset.val else None
+            DetectionDataset(_without_repeat(dataset.val), classes, **same) if dataset.val else None
         )
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
@@ -318,7 +319,7 @@ class LiftingTask:
 Task = PoseTask | DetectionTask | LiftingTask
 
 
-def _once(sources: Sequence[Source]) -> list[Source]:
+def _without_repeat(sources: Sequence[Source]) -> list[Source]:
     """`repeat` is of training."""
     return [dataclasses.replace(source, repeat=1.0) for source in sources]
 
@@ -377,7 +378,7 @@ def _chosen_detector(detector: str, search: Sequence[Path]) -> str:
     if found.weights is not None:
         raise InputError(
             f"model.detector={detector} is a folder, which would not be part of the trained model: "
-            "leave it out, and say detector=FOLDER where the model is used"
+            "leave it out, and name detector=FOLDER when you use the model"
         )
     return found.name
 
@@ -391,7 +392,7 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
     if "person" in names and re.search("person|coco|drawn", detector):
         return detector
     log.warning(
-        "%s may not find what these keypoints are of: the trained model takes each image as one "
+        "%s may not find what these keypoints belong to: the trained model takes each image as one "
         "box; model.detector=NAME chooses another",
         detector,
     )

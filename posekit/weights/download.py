@@ -119,7 +119,7 @@ def _retry_after(header: str | None) -> float:
 
 def _status(error: urllib.error.HTTPError) -> str:
     if 300 <= error.code < 400:
-        return f"HTTP {error.code}: it redirects in a circle, or to what is no web address"
+        return f"HTTP {error.code}: it redirects in a circle, or not to a web address"
     return f"HTTP {error.code} {error.reason}"
 
 
@@ -131,7 +131,7 @@ def _download_rest(url: str, part: Path) -> None:
         begin = response.headers.get("Content-Range", f"bytes {have}-")
         if response.status == 206 and not begin.startswith(f"bytes {have}-"):
             part.unlink()
-            raise ConnectionError(f"the server sent {begin} in place of what follows byte {have}")
+            raise ConnectionError(f"the server sent {begin} in place of the bytes from {have}")
         block = _read(response)
         if response.status != 206:  # from the start: the first time, no ranges, or a new file
             if _is_web_page(block):  # what is there stays: this is no new version of the file
@@ -184,7 +184,7 @@ def _ask(url: str, part: Path, have: int, version: str) -> http.client.HTTPRespo
         if error.code != 416:
             raise
         part.unlink()
-        raise ConnectionError("what was there did not fit the server's file") from None
+        raise ConnectionError("the part that was there is not of the server's file") from None
     return response
 
 

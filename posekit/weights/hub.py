@@ -46,15 +46,22 @@ from posekit.weights.download import (
     parse_hub,
     quiet_hub,
 )
+from posekit.weights.own_files import (
+    fault_in,
+    is_current,
+    is_posekit,
+    is_whole,
+    metadata_of,
+    read_header,
+    sha256_of,
+)
 from posekit.weights.tensors import check_fit
-from weights_convert import CONVERTER_VERSION
 from weights_convert.companions import companions, content_digest, file_in_folder
 
 if TYPE_CHECKING:
-    from posekit.spec import Component
+    from posekit.component import Component
 
 __all__ = [
-    "model_in_file",
     "named_here",
     "naming_weights",
     "resolve_weights",
@@ -163,17 +170,7 @@ def stand_in(model: str, weights: str | Path | None = None) -> str | None:
         return None
     else:
         path = Path(text).expanduser()
-    return _metadata(path).get(STANDS_IN) if path.is_file() else None
-
-
-def model_in_file(path: Path) -> str | None:
-    """The model that a file of posekit weights says it is for; None for any other file."""
-    return _metadata(path).get("model")
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    header = _read_header(path)
-    return {} if header is None else header[0]
+    return metadata_of(path).get(STANDS_IN) if path.is_file() else None
 
 
 def _published(wanted: _Wanted, key: str) -> Path:
@@ -190,7 +187,7 @@ def _published(wanted: _Wanted, key: str) -> Path:
         _fetch_first(model, sources, output, convert, unfit, key)
 
     path = _cached(model, fetch, unfit)
-    if other := _metadata(path).get(STANDS_IN):
+    if other := metadata_of(path).get(STANDS_IN):
         log.warning(
             "%s: the weights are a stand-in, %s; the published figures are not theirs. To ask for "
             "the published ones again, remove %s",
@@ -227,8 +224,8 @@ def _from_file(wanted: _Wanted, path: Path) -> Path:
             path = file_in_folder(path)
         if not path.is_file():
             raise WeightsError(f"cannot read the weights {path}: no such file")
-        if _is_posekit(path):
-            if fault := _fault(path):
+        if is_posekit(path):
+            if fault := fault_in(path):
                 raise WeightsError(f"the weights {path} are damaged: {fault}")
             return path
         if is_graph(path) and not _has_weights(path, wanted.net):
@@ -255,11 +252,11 @@ def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
     """A file of the cache, made by the first of all processes that ask for it."""
     path = _cache_path(stem)
     try:
-        if _is_current(path) and unfit(path) is None:
+        if is_current(path) and unfit(path) is None:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if not _is_current(path) or unfit(path):  # nor has another process made it meanwhile
+            if not is_current(path) or unfit(path):  # nor has another process made it meanwhile
                 _make(path, make, unfit)
     except DownloadError:
         raise
@@ -275,7 +272,7 @@ def _set_aside(model: str, superseded: Sequence[str]) -> None:
     """Moves a cached file that was made of one that the model's row had before."""
     path = cache_dir() / "models" / f"{model}.safetensors"
     try:
-        header = _read_header(path) if superseded else None
+        header = read_header(path) if superseded else None
         if header is not None and (source := header[0].get("source")) in superseded:
             aside = path.with_suffix(".superseded")
             path.replace(aside)
@@ -292,7 +289,7 @@ def _set_aside(model: str, superseded: Sequence[str]) -> None:
 def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     before = ""
     outdated = False
-    if path.exists() and not _is_whole(path):
+    if path.exists() and not is_whole(path):
         before = f"{path} was damaged and is removed"
         path.unlink()
     elif path.exists() and (reason := unfit(path)):
@@ -302,12 +299,12 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     else:
         outdated = path.exists()
     if before:
-        log.warning("%s; it is made anew", before)
+        log.warning("%s; it is made again", before)
     try:
         make(path)
     except DownloadError as error:
         if outdated:
-            text = "%s was converted by another version of posekit and cannot be made anew: %s"
+            text = "%s was converted by another version of posekit and cannot be made again: %s"
             log.warning(text, path, one_line(error))
         elif before:
             raise DownloadError(f"{before}; {error}") from None
@@ -336,7 +333,7 @@ def _fetch_first(
                 return
     lines = [f"  {location}: {one_line(failure)}" for location, failure in failures.items()]
     tried = "\n".join(lines) or "  nothing, since no source is known"
-    again = "Running this again goes on where the download broke off. "
+    again = "Run this again to continue where the download broke off. "
     raise DownloadError(
         f"no weights for {model}. Tried:\n{tried}\n"
         f"{again if is_resumable(downloads) else ''}"
@@ -351,9 +348,9 @@ def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, un
         path = _download(source.location, downloads)
     # In the Hub's cache a large file lies under its SHA-256, and a link with its name leads to it.
     stored = re.fullmatch(r"[0-9a-f]{64}", path.resolve().name)
-    damage = _fault(path, stored[0] if stored else None)
+    damage = fault_in(path, stored[0] if stored else None)
     try:
-        if fault := damage or _fault(path, source.sha256):
+        if fault := damage or fault_in(path, source.sha256):
             raise WeightsError(fault)
         _take(source, path, output, convert, unfit)
     except WeightsError as error:
@@ -391,7 +388,7 @@ def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: C
 
 def _compare_with_name(source: Source, path: Path) -> None:
     digits = _digits_in_name(path.name)
-    if digits and not (found := _sha256(path)).startswith(digits):
+    if digits and not (found := sha256_of(path)).startswith(digits):
         log.warning(
             "%s: its name announces a SHA-256 of %s..., found %s; it is whole and was taken, as "
             "the names of some official files are wrong",
@@ -417,7 +414,7 @@ def _annotate(path: Path, extra: Mapping[str, str]) -> None:
 def _unfit(path: Path, wanted: _Wanted) -> str | None:
     """Why a posekit file cannot be the weights of a model: it is another's, or does not fit."""
     model = wanted.model
-    named = _metadata(path).get("model", model)
+    named = metadata_of(path).get("model", model)
     try:
         same = named == model or resolve_name(named) == model
     except UnknownModelError:
@@ -436,14 +433,14 @@ def _outgrown(path: Path, wanted: _Wanted) -> str | None:
 
     What was posekit's already is the user's own matter: it may be there to train another model.
     """
-    metadata = _metadata(path)
+    metadata = metadata_of(path)
     converted = "converter" in metadata and metadata.get("model") == wanted.model
     return _unfit(path, wanted) if converted else None
 
 
 def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
     """Writes a file as posekit weights; what is that already is copied."""
-    if _is_posekit(path):
+    if is_posekit(path):
         with replacing(output) as temporary:
             shutil.copyfile(path, temporary)
         return
@@ -452,70 +449,13 @@ def _convert(path: Path, output: Path, wanted: _Wanted) -> None:
     convert_file(path, wanted.model, output, net=build_network(wanted.net))
 
 
-def _is_posekit(path: Path) -> bool:
-    """True for safetensors that name the posekit model they are for, damaged or not."""
-    header = _read_header(path)
-    return header is not None and "model" in header[0]
-
-
 def _has_weights(path: Path, net: Component) -> bool:
     """Whether a graph's weights can be converted to those of a network."""
-    from weights_convert.onnx import holds_weights
+    from weights_convert.onnx_file import holds_weights
 
     return path.suffix != ".xml" and net.family.onnx and holds_weights(path)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return _read_header(path) is not None and _fault(path) is None
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _is_current(path: Path) -> bool:
-    """Whether a file of the cache is whole and as the converter would write it today."""
-    if not _is_whole(path):
-        return False
-    header = _read_header(path)
-    assert header is not None
-    return header[0].get("converter", CONVERTER_VERSION) == CONVERTER_VERSION
-
-
-def _fault(path: Path, digits: str | None = None) -> str | None:
-    """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
-    if digits and not (found := _sha256(path)).startswith(digits.lower()):
-        return f"expected a SHA-256 of {digits[:16]}..., found {found}"
-    if (header := _read_header(path)) and (size := path.stat().st_size) != header[1]:
-        return f"expected {header[1]} bytes, found {size}"
-    return None
 
 
 def _digits_in_name(name: str) -> str | None:
     match = _DIGITS_IN_NAME.search(name)
     return match[1] if match else None
-
-
-def _read_header(path: Path) -> tuple[dict[str, str], int] | None:
-    """Metadata and whole size that safetensors announce; None for another kind of file."""
-    with path.open("rb") as file:
-        start = file.read(9)
-        length = int.from_bytes(start[:8], "little")
-        if start[8:] != b"{" or length > 100_000_000:  # the format's own limit
-            return None
-        rest = file.read(length - 1)
-    try:
-        header = json.loads(b"{" + rest)
-        metadata = dict(header.pop("__metadata__", {}))
-        return metadata, 8 + length + max(
-            (e["data_offsets"][1] for e in header.values()), default=0
-        )
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        return None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

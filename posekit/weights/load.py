@@ -11,12 +11,14 @@ from torch import nn
 
 from posekit.backends.files import is_graph
 from posekit.build import build_network
+from posekit.component import Component
 from posekit.errors import InputError, WeightsError
 from posekit.finite import check_finite_weights
 from posekit.locate import locate
 from posekit.names import match_names
-from posekit.spec import Component, Spec, load_spec
-from posekit.weights.hub import model_in_file, resolve_weights
+from posekit.spec import Spec, load_spec
+from posekit.weights.hub import resolve_weights
+from posekit.weights.own_files import model_in_file
 from posekit.weights.provenance import stored_meta, warn_of_other_names
 from posekit.weights.tensors import check_entries, load_weights, stored_tensors
 

@@ -47,7 +47,7 @@ def load_weights(
     expected = net.state_dict()
     with stored_tensors(path) as found:
         check_entries(path, expected, found)
-        state = {key: _placed(found[key], device, dtype) for key in expected}
+        state = {key: _to_device(found[key], device, dtype) for key in expected}
     check_finite_weights(str(path), state)
     counts = [key for key in state if _is_count(key)]
     state |= {key: state[key].to(expected[key].dtype) for key in counts}
@@ -55,7 +55,7 @@ def load_weights(
     for part in net.modules():
         for name in part._non_persistent_buffers_set:
             if (buffer := part._buffers[name]) is not None:
-                part._buffers[name] = _placed(buffer, device, dtype)
+                part._buffers[name] = _to_device(buffer, device, dtype)
     return net.eval().requires_grad_(False)
 
 
@@ -79,7 +79,7 @@ def stored_tensors(path: Path) -> Iterator[dict[str, Tensor]]:
         raise WeightsError(f"{path}: {safetensors_fault(error)}") from None
 
 
-def _placed(tensor: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:
+def _to_device(tensor: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
@@ -106,7 +106,7 @@ def check_entries(
         problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
     if unknown := sorted(set(found) - set(expected)):
         shown = ascii(unknown[0][:200])[1:-1]
-        problems.append(f"{len(unknown)} entries that the model has not, such as {shown}")
+        problems.append(f"{len(unknown)} entries that the model does not have, such as {shown}")
     pairs = [(key, found[key], value) for key, value in expected.items() if key in found]
     shapes = [
         f"{key} is {tuple(value.shape)}, expected {tuple(wanted.shape)}"
@@ -125,5 +125,5 @@ def check_entries(
     if problems:
         raise WeightsError(
             f"{path} does not fit the model: {'; '.join(problems)}. "
-            "Are they the weights of another model or number of keypoints?"
+            "Are they for another model, or for another number of keypoints?"
         )

@@ -1,4 +1,4 @@
-"""What engines leave in the cache is used again, and made anew where it is damaged."""
+"""What engines leave in the cache is used again, and made again where it is damaged."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_damaged_artifact_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "a" / "number").write_text("seven")
     with caplog.at_level(logging.WARNING):
         assert load_artifact(tmp_path, "a", make=make, load=load) == 7
-    assert "is damaged and is made anew" in caplog.text
+    assert "is damaged and is made again" in caplog.text
 
 
 @pytest.mark.parametrize("error", [MemoryError, torch.cuda.OutOfMemoryError])

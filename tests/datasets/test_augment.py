@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from posekit.component import Component
 from posekit.config import CONF_DIR
 from posekit.datasets.augment import DetectionAugment, PoseAugment, View, place, view_matrix
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton
-from posekit.spec import Component
 
 COCO = load_skeleton("coco")
 BOX = np.array([100, 50, 180, 250], np.float32)

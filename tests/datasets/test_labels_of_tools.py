@@ -365,8 +365,8 @@ def test_boxes_of_floats_beyond_the_image_are_clipped(tmp_path: Path) -> None:
         ([1, 2, 1, 3], [(0, 1), (0, 2)], ""),
         ([[1, 2, 3], None, "x", [1, 2]], [(0, 1)], "has 3 links that are left out"),
         ([["nose", "tail"]], [], "has 1 links that are left out"),
-        ({"a": 1}, [], "is no list of pairs"),
-        ("1-2", [], "is no list of pairs"),
+        ({"a": 1}, [], "is not a list of pairs"),
+        ("1-2", [], "is not a list of pairs"),
     ],
 )
 def test_links_serve_drawing_and_never_stop(

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from posekit.datasets.synthetic import Scene, demo_scene, generate_scene, scene_seed, write_dataset
-from posekit.datasets.synthetic.drawing import Canvas, draw_figure
+from posekit.datasets.synthetic.canvas import Canvas
+from posekit.datasets.synthetic.drawing import draw_figure
 from posekit.datasets.synthetic.figure import make_figure, make_outfit
 from posekit.datasets.synthetic.poses import ACTIONS, Pose
 from posekit.datasets.synthetic.scene import COCO_KEYPOINTS

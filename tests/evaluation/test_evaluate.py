@@ -148,7 +148,7 @@ def test_a_type_may_be_pytorchs_own(own: dict[str, Any], tmp_path: Path) -> None
         ({"dtype": "int8"}, "dtype must be float32, float16 or bfloat16, found 'int8'"),
         ({"dataset": "coccoo"}, "dataset: there is no 'coccoo'; did you mean coco"),
         ({"dataset": "custom"}, "val is missing: name a file of labels, val=FILE"),
-        ({"dataset": "{labels}"}, "is no YAML; of a file of labels say val="),
+        ({"dataset": "{labels}"}, "is not a YAML file; for a file of labels use val="),
         ({"dataset": "{fork}"}, "'defaults' and ${...} are for the command line"),
         ({"dataset": {"vall": "a.json", "val": "a.json"}}, "dataset: unknown key 'vall'"),
         ({"val": 3}, "dataset.val: expected the path of a JSON"),

@@ -15,12 +15,11 @@ import pytest
 import torch
 
 from posekit.errors import InputError
+from posekit.mmpose.elements import BaseDataElement, as_array
+from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.structures import (
-    BaseDataElement,
-    InstanceData,
     PixelData,
     PoseDataSample,
-    as_array,
     merge_data_samples,
     revert_heatmap,
     split_instances,

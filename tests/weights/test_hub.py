@@ -192,7 +192,7 @@ def test_download_given_up_goes_on_at_the_next_call(
     publish(server.add("/a.pth", content, etag='"one"', drops=[4000, 0, 0, 0]))
     with pytest.raises(DownloadError, match=r"broke after 4000 of \d+ bytes, 4 times") as raised:
         hub.resolve_weights(MODEL)
-    assert "Running this again goes on where the download broke off." in str(raised.value)
+    assert "Run this again to continue where the download broke off." in str(raised.value)
     assert hub.resolve_weights(MODEL).read_bytes() == content
     assert server.gets()[-1].range == "bytes=4000-"
     assert sum(get.sent for get in server.gets()) == len(content)
@@ -236,7 +236,7 @@ def test_a_part_whose_file_cannot_be_told_from_another_starts_again(
     publish(server.add("/a.pth", posekit_file(1), drops=[1000] * 4))
     with pytest.raises(DownloadError) as raised:
         hub.resolve_weights(MODEL)
-    assert "Running this again" not in str(raised.value)
+    assert "Run this again" not in str(raised.value)
     server.add("/a.pth", posekit_file(2))
     assert hub.resolve_weights(MODEL).read_bytes() == posekit_file(2)
     assert {get.range for get in server.gets()} == {None}
@@ -522,7 +522,7 @@ def test_a_conversion_of_another_version_is_made_anew(
     with monkeypatch.context() as offline:
         offline.setenv("HF_HUB_OFFLINE", "1")
         assert hub.resolve_weights(MODEL).read_bytes() == outdated
-    assert "was converted by another version of posekit and cannot be made anew" in caplog.text
+    assert "was converted by another version of posekit and cannot be made again" in caplog.text
     with safe_open(hub.resolve_weights(MODEL), "pt") as file:
         assert file.metadata()["converter"] == "1"
 
@@ -1123,7 +1123,7 @@ def test_a_web_page_in_between_leaves_what_has_come(server: HubServer) -> None:
     with pytest.raises(DownloadError):
         hub.resolve_weights(MODEL, url)
     server.add("/net.pth", b"<html>Log in</html>")
-    with pytest.raises(DownloadError, match=r"web page [\s\S]*Running this again goes on"):
+    with pytest.raises(DownloadError, match=r"web page [\s\S]*Run this again to continue"):
         hub.resolve_weights(MODEL, url)
     server.add("/net.pth", content, etag='"one"')
     assert hub.resolve_weights(MODEL, url).read_bytes() == content

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 import posekit
 from posekit.build import build_network, select_device
+from posekit.component import Component
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
-from posekit.spec import Component, load_spec
+from posekit.spec import load_spec
 from posekit.weights.load import load_initial_weights
 from posekit.weights.tensors import check_fit, load_weights
 
@@ -155,7 +156,7 @@ def test_counts_of_a_file_that_was_halved_whole(rtmpose_t: Path, tmp_path: Path)
 
 
 def test_what_is_no_network_is_named() -> None:
-    with pytest.raises(InputError, match=r"fractions\.Fraction is no network"):
+    with pytest.raises(InputError, match=r"fractions\.Fraction is not a network"):
         build_network(Component("fractions.Fraction", {}))
 
 
@@ -184,7 +185,7 @@ def test_what_a_damaged_header_says_cannot_act_on_the_terminal(tmp_path: Path) -
 def test_a_device_as_other_programs_write_it(
     name: str | int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posekit.build._tried", lambda device: device)  # there may be no GPU
+    monkeypatch.setattr("posekit.build._check_device", lambda device: device)  # there may be no GPU
     assert select_device(name) == torch.device(expected)
 
 
@@ -202,7 +203,7 @@ import resource, sys
 from pathlib import Path
 from posekit.build import build_network
 from posekit.weights.tensors import load_weights
-from posekit.spec import Component
+from posekit.component import Component
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 sizes = {"in_features": 8192, "out_features": 8192}

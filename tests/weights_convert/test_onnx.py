@@ -27,7 +27,8 @@ from posekit.weights.hub import resolve_weights
 from tests.networks import assert_small, flatten_outputs, reference_case, relative_errors
 from weights_convert import ConversionError, convert_file, convert_state_dict
 from weights_convert.companions import content_digest
-from weights_convert.onnx import is_onnx, open_onnx, read_onnx
+from weights_convert.onnx import read_onnx
+from weights_convert.onnx_file import is_onnx, open_onnx
 from weights_convert.reader import read_checkpoint
 
 onnx = pytest.importorskip("onnx")

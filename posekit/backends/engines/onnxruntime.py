@@ -83,7 +83,7 @@ class OnnxRuntimeBackend:
             make=export,
             load=lambda made: _start(made / "model.onnx", providers),
         )
-        return _checked(session, providers)
+        return _check_provider(session, providers)
 
     def _of_file(self, graph: GraphFile) -> Any:
         path, providers = graph.path, self.providers("")
@@ -95,11 +95,11 @@ class OnnxRuntimeBackend:
         if isinstance(batch := inputs[0][0], int):
             if batch != 1:
                 raise WeightsError(
-                    f"{path} takes {batch} images at a time: export it with a free batch, "
-                    "or take backend=openvino"
+                    f"{path} takes {batch} images at a time: export it with a dynamic "
+                    "batch size, or take backend=openvino"
                 )
             self._sizes = (1,)
-        return _checked(session, providers)
+        return _check_provider(session, providers)
 
 
 def _start(path: Path, providers: list[Any]) -> Any:
@@ -114,7 +114,7 @@ def _start(path: Path, providers: list[Any]) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
 
-def _checked(session: Any, providers: list[Any]) -> Any:
+def _check_provider(session: Any, providers: list[Any]) -> Any:
     """The session, which would fall back silently to another provider."""
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if session.get_providers()[0] != wanted:
@@ -139,7 +139,7 @@ def _missing(device: torch.device) -> str | None:
 
 
 def missing_provider(name: str) -> str | None:
-    """Why ONNX Runtime has not a provider, and what to do; None where it has."""
+    """Why ONNX Runtime lacks a provider, and what to do; None where it has it."""
     if reason := _missing_packages():
         return reason
     import onnxruntime

@@ -18,9 +18,8 @@ from posekit.datasets.synthetic.backdrop import (
     draw_occluder,
     outdoors,
 )
-from posekit.datasets.synthetic.drawing import (
+from posekit.datasets.synthetic.canvas import (
     CHEST,
-    EYE_SEEN,
     HEAD,
     LEFT_ARM,
     LEFT_EAR,
@@ -32,8 +31,8 @@ from posekit.datasets.synthetic.drawing import (
     RIGHT_LEG,
     SKIRT,
     Canvas,
-    draw_figure,
 )
+from posekit.datasets.synthetic.drawing import draw_figure
 from posekit.datasets.synthetic.figure import (
     Figure,
     figure_bounds,
@@ -42,6 +41,7 @@ from posekit.datasets.synthetic.figure import (
     turn_x,
     turn_z,
 )
+from posekit.datasets.synthetic.head import EYE_SEEN
 from posekit.datasets.synthetic.palette import Array, Rng, pick
 from posekit.datasets.synthetic.poses import ACTIONS, Pose, cheer, dance, run, wave
 from posekit.errors import InputError

@@ -1,0 +1,72 @@
+"""What figures are drawn on and of: an image with a map of parts, and convex polygons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from posekit.datasets.synthetic.palette import Array, Color
+
+__all__ = [
+    "BAG",
+    "CHEST",
+    "HAIR_BACK",
+    "HEAD",
+    "LEFT_ARM",
+    "LEFT_EAR",
+    "LEFT_LEG",
+    "NECK",
+    "PARTS",
+    "PELVIS",
+    "RIGHT_ARM",
+    "RIGHT_EAR",
+    "RIGHT_LEG",
+    "SHIFT",
+    "SKIRT",
+    "Canvas",
+    "Shape",
+    "hull",
+]
+
+# Polygons are given to OpenCV in 1/16 of a pixel.
+SHIFT = 4
+# What a drawn pixel belongs to.
+PELVIS, CHEST, NECK, HEAD, LEFT_EAR, RIGHT_EAR, HAIR_BACK, BAG, SKIRT = range(1, 10)
+LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG = 10, 13, 16, 19  # each: upper, lower, end
+PARTS = 32
+
+
+class Canvas:
+    """Draws convex polygons into the image and, without smoothing, what they are into a map."""
+
+    def __init__(self, image: Array) -> None:
+        self.image = image
+        self.labels = np.zeros(image.shape[:2], np.uint8)
+
+    def fill(self, polygon: Array, color: Color, part: int = 0) -> None:
+        points = np.rint(polygon * (1 << SHIFT)).astype(np.int32)
+        cv2.fillConvexPoly(self.image, points, color, cv2.LINE_AA, SHIFT)
+        if part:
+            cv2.fillConvexPoly(self.labels, points, part, cv2.LINE_8, SHIFT)
+
+    def line(self, points: Array, color: Color, width: float) -> None:
+        places = np.rint(points * (1 << SHIFT)).astype(np.int32)
+        cv2.polylines(self.image, [places], False, color, max(1, round(width)), cv2.LINE_AA, SHIFT)
+
+
+@dataclass
+class Shape:
+    """A convex polygon of one part, with how it is coloured."""
+
+    polygon: Array
+    color: Color
+    part: int
+    pattern: str = "plain"
+    axis: tuple[Array, Array] | None = None  # from, to in pixels: what stripes lie across
+
+
+def hull(*points: Array) -> Array:
+    together = np.concatenate(points).astype(np.float32)
+    return cv2.convexHull(together)[:, 0].astype(np.float64)

@@ -1,0 +1,88 @@
+"""Files of posekit weights: what their headers say, and whether they are whole and current."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from posekit.weights.download import BLOCK
+from weights_convert import CONVERTER_VERSION
+
+__all__ = [
+    "fault_in",
+    "is_current",
+    "is_posekit",
+    "is_whole",
+    "metadata_of",
+    "model_in_file",
+    "read_header",
+    "sha256_of",
+]
+
+
+def model_in_file(path: Path) -> str | None:
+    """The model that a file of posekit weights says it is for; None for any other file."""
+    return metadata_of(path).get("model")
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    header = read_header(path)
+    return {} if header is None else header[0]
+
+
+def is_posekit(path: Path) -> bool:
+    """True for safetensors that name the posekit model they are for, damaged or not."""
+    header = read_header(path)
+    return header is not None and "model" in header[0]
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        return read_header(path) is not None and fault_in(path) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def is_current(path: Path) -> bool:
+    """Whether a file of the cache is whole and as the converter would write it today."""
+    if not is_whole(path):
+        return False
+    header = read_header(path)
+    assert header is not None
+    return header[0].get("converter", CONVERTER_VERSION) == CONVERTER_VERSION
+
+
+def fault_in(path: Path, digits: str | None = None) -> str | None:
+    """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
+    if digits and not (found := sha256_of(path)).startswith(digits.lower()):
+        return f"expected a SHA-256 of {digits[:16]}..., found {found}"
+    if (header := read_header(path)) and (size := path.stat().st_size) != header[1]:
+        return f"expected {header[1]} bytes, found {size}"
+    return None
+
+
+def read_header(path: Path) -> tuple[dict[str, str], int] | None:
+    """Metadata and whole size that safetensors announce; None for another kind of file."""
+    with path.open("rb") as file:
+        start = file.read(9)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:] != b"{" or length > 100_000_000:  # the format's own limit
+            return None
+        rest = file.read(length - 1)
+    try:
+        header = json.loads(b"{" + rest)
+        metadata = dict(header.pop("__metadata__", {}))
+        return metadata, 8 + length + max(
+            (e["data_offsets"][1] for e in header.values()), default=0
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
