@@ -23,7 +23,7 @@ from typing import Any
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.foreign.python_config import ConfigError, read_config
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, load_spec
 from posekit.training.losses import keypoint_weights, pose_loss
 
 TABLE = Path(__file__).parent.parent / "tests" / "data" / "official_values.json"
@@ -122,6 +122,10 @@ def posekit_values(name: str) -> Values:
         values["nms_threshold"] = spec.nms_threshold
         values["max_detections"] = spec.max_detections
         values["classes"] = len(spec.classes)
+    elif isinstance(spec, OneStageSpec):
+        values["nms_threshold"] = spec.nms_threshold
+        values["score_threshold"] = spec.score_threshold
+        values["output_keypoints"] = spec.net.arguments["num_keypoints"]
     else:
         values["flip_test"] = spec.flip_test
         values["output_keypoints"] = spec.net.arguments["num_keypoints"]
@@ -178,6 +182,8 @@ def official_values(row: Checkpoint, mmpose: Path, mmdetection: Path | None) -> 
             return _plain(_detector(config, model))
         if row.task == "lifting":
             return _plain(_lifter(config, model))
+        if model["type"].rpartition(".")[2] == "BottomupPoseEstimator":
+            return _plain(_one_stage(config, model))
         return _plain(_pose(config, model, mmpose))
     except (LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: not a model of the kinds known here: {error!r}") from None
@@ -221,6 +227,54 @@ def _pose(config: Mapping[str, Any], model: Mapping[str, Any], mmpose: Path) -> 
     if encoder.get("use_dataset_keypoint_weights"):
         weights = _dataset_weights(config, mmpose)
     return {**values, **_loss(head["loss"], weights)}
+
+
+def _one_stage(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:
+    """RTMO; what no configuration of it changes is fixed in the network."""
+    backbone, neck, head = model["backbone"], model["neck"], model["head"]
+    module, dcc, test = head["head_module_cfg"], head["dcc_cfg"], model["test_cfg"]
+    deepen, widen = backbone["deepen_factor"], backbone["widen_factor"]
+    attention, mlp = neck["encoder_cfg"]["self_attn_cfg"], neck["encoder_cfg"]["ffn_cfg"]
+    _same(
+        {
+            "neck.deepen_factor": (deepen, neck["deepen_factor"]),
+            "neck.widen_factor": (widen, neck["widen_factor"]),
+            "head.widen_factor": (widen, module["widen_factor"]),
+            "hidden_dim": (256, neck["hidden_dim"]),
+            "output_indices": ([1, 2], list(neck["output_indices"])),
+            "num_heads": (8, attention["num_heads"]),
+            "feedforward_channels": (1024, mlp["feedforward_channels"]),
+            "projector": (int(512 * widen), neck["projector"]["out_channels"]),
+            "pose_vec_channels": (int(512 * widen), module["pose_vec_channels"]),
+            "cls_feat_channels": (256, module["cls_feat_channels"]),
+            "channels_per_group": (36, module["channels_per_group"]),
+            "stacked_convs": (2, module["stacked_convs"]),
+            "num_classes": (1, module["num_classes"]),
+            "strides": ([16, 32], list(head["featmap_strides"])),
+            "centralize_points": (True, head["prior_generator"]["centralize_points"]),
+            "num_bins": ([192, 256], list(dcc["num_bins"])),
+            "feat_channels": (128, dcc["feat_channels"]),
+            "spe_channels": (128, dcc["spe_channels"]),
+            "pos_enc": ("add", dcc["gau_cfg"]["pos_enc"]),
+            "bbox_padding": (1.25, head.get("bbox_padding", 1.25)),
+        }
+    )
+    resize = _transforms(config, "test_dataloader")["BottomupResize"]
+    (pad_value,) = set(resize["pad_val"])
+    return {
+        "net": "RTMO",
+        "net.deepen_factor": deepen,
+        "net.widen_factor": widen,
+        "net.num_keypoints": head["num_keypoints"],
+        "input_size": resize["input_size"],
+        **_normalisation(model["data_preprocessor"]),
+        "pad_value": pad_value,
+        "codec": "PersonCells",
+        "codec.strides": head["featmap_strides"],
+        "score_threshold": test["score_thr"],
+        "nms_threshold": test["nms_thr"],
+        "output_keypoints": head["num_keypoints"],
+    }
 
 
 def _transforms(config: Mapping[str, Any], loader: str) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,7 @@ from posekit.overrides import (
 from posekit.plain_yaml import read_yaml
 
 if TYPE_CHECKING:
-    from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, Spec
+    from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 
 __all__ = ["Specs", "compose_command", "print_config", "read_part", "read_specs"]
 
@@ -188,7 +188,7 @@ def _refuse_ineffective(others: Sequence[str], chosen: Chosen, command: str) -> 
 class Specs(NamedTuple):
     """The parts of a composed configuration; None for one that is not there."""
 
-    model: PoseSpec | None
+    model: PoseSpec | OneStageSpec | None
     detector: DetectorSpec | None
     lifter: LifterSpec | None
 
@@ -199,9 +199,9 @@ def read_specs(config: Mapping[str, Any]) -> Specs:
     Raises:
         InputError: values that do not describe a model; see `posekit.spec.read_spec`.
     """
-    from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
+    from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 
-    kinds = {"model": PoseSpec, "detector": DetectorSpec, "lifter": LifterSpec}
+    kinds = {"model": PoseSpec | OneStageSpec, "detector": DetectorSpec, "lifter": LifterSpec}
     found: dict[str, Any] = {group: read_part(config, group) for group in kinds}
     for group, kind in kinds.items():
         if found[group] is not None and not isinstance(found[group], kind):

@@ -76,7 +76,7 @@ def choose_parts(
 
     Raises:
         UnknownModelError: nothing has that name.
-        InputError: `name` is a detector, or `pose2d` does not apply.
+        InputError: `name` is a detector, or `pose2d` or `detector` does not apply.
     """
     model = locate(name, search)
     config = read_config(model.name, model.search)
@@ -92,6 +92,11 @@ def choose_parts(
             raise InputError(f"pose2d of {lifter.name}: expected a 2D pose model, found {below}")
     elif pose2d is not None:
         raise InputError(f"pose2d applies to models that lift 2D poses; {model.name} does not")
+    if "score_threshold" in config and detector not in (None, "none", "null"):
+        raise InputError(
+            f"detector does not apply: {model.name} finds people itself; leave detector={detector} "
+            "out"
+        )
     named = config.get("detector") if detector is None else detector
     if named is None or named in NO_DETECTOR:
         return Chosen(model, None, lifter)

@@ -34,6 +34,12 @@ __all__ = [
 # Called with the name of an input that could not be used, and why.
 SkipHandler = Callable[[str, InputError], None]
 
+# Of a detector, where nothing is said.
+SCORE_THRESHOLD = 0.3
+NMS_THRESHOLD = 0.3
+# What has no effect with a model that finds people itself.
+NEED_BOXES = ("bboxes", "det_cat_ids", "empty", "det_interval", "pose_batch_size", "flip_test")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOptions(Options):
@@ -44,10 +50,17 @@ class DetectOptions(Options):
         "boxes instead of the detector's: per image or frame (n, 4) or, with scores, (n, 5), xyxy "
         "in pixels; for one image (n, 4) or (n, 5) itself",
     )
-    bbox_thr: float = option(0.3, "detections of a lower score are left out", least=0, most=1)
-    nms_thr: float = option(
-        0.3,
-        "of two detections with an IoU above this, the one with the lower score is left out",
+    bbox_thr: float | None = option(
+        None,
+        f"detections of a lower score are left out; by default {SCORE_THRESHOLD:g}, or "
+        "the own threshold of a model that finds people itself",
+        least=0,
+        most=1,
+    )
+    nms_thr: float | None = option(
+        None,
+        "of two detections with an IoU above this, the one with the lower score is left out; by "
+        f"default {NMS_THRESHOLD:g}, or the own threshold of a model that finds people itself",
         least=0,
         most=1,
     )
@@ -65,6 +78,14 @@ class DetectOptions(Options):
     def check(self) -> None:
         if self.det_cat_ids is not None:
             class_numbers(self.det_cat_ids)
+
+    @property
+    def detection_thresholds(self) -> tuple[float, float]:
+        """The least score of a detector's boxes, and the largest IoU of two."""
+        return (
+            SCORE_THRESHOLD if self.bbox_thr is None else self.bbox_thr,
+            NMS_THRESHOLD if self.nms_thr is None else self.nms_thr,
+        )
 
     @property
     def det_categories(self) -> tuple[int, ...] | None:
@@ -149,6 +170,24 @@ class PredictOptions(
             only, value = declared.about.only, getattr(self, name)
             if not fits[only] and value != declared.default:
                 raise InputError(f"{name}={value!r} applies to {kinds[only]} only; leave it out")
+
+    def check_one_stage(self, name: str) -> None:
+        """Refuses what would have no effect with a model that finds people itself.
+
+        Args:
+            name: the model's.
+
+        Raises:
+            InputError: names the option.
+        """
+        for key in NEED_BOXES:
+            value, default = getattr(self, key), self.declared()[key].default
+            said = value is not None if default is None else value != default
+            if said and value is not False:
+                raise InputError(
+                    f"{key} does not apply: {name} finds people and keypoints at once, without "
+                    "boxes from elsewhere; leave it out"
+                )
 
     @property
     def similarity(self) -> Literal["iou", "oks"] | None:

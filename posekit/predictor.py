@@ -29,8 +29,8 @@ from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
-from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
+from posekit.skeleton import Skeleton, load_skeleton
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
@@ -38,6 +38,7 @@ from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
+from posekit.stages.one_stage import OneStageEstimator
 from posekit.stages.packet import Frame, Packet, in_chunks, until_error
 from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Similarity
@@ -49,7 +50,7 @@ __all__ = ["Predictor", "load"]
 
 log = logging.getLogger(__name__)
 
-Estimator = PoseEstimator | HandEstimator | CameraEstimator
+Estimator = PoseEstimator | HandEstimator | CameraEstimator | OneStageEstimator
 
 
 @document(LoadOptions)
@@ -112,7 +113,7 @@ class Predictor:
     Calling it gives MMPose's documented dict per image; `stream` gives a typed `PoseResult`.
 
     Args:
-        estimator: boxes -> keypoints.
+        estimator: boxes -> keypoints, or images -> people with their keypoints.
         detector: images -> boxes, or a function that makes it when it is first needed; None takes
             each image as one box.
         lifter: 2D keypoints over time -> 3D ones.
@@ -166,8 +167,10 @@ class Predictor:
         if backend is not None:
             check_backend(backend, place, number)
         spec = None if model is None else model.spec
-        if model is None or not isinstance(spec, PoseSpec):
+        if model is None or not isinstance(spec, PoseSpec | OneStageSpec):
             raise InputError(f"expected a 2D pose model, found {spec and spec.name}")
+        if isinstance(spec, OneStageSpec) and detector is not None:
+            raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
 
         def loaded(part: Part) -> torch.nn.Module:
@@ -194,10 +197,10 @@ class Predictor:
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
         predictor = cls(
-            _estimator_of(spec)(net, spec, skeleton, backend=backend),
+            _estimator(net, spec, skeleton, backend),
             find if find is None or lazy_detector else find(),
             lifter=lift,
-            det_cat_ids=spec.detector_categories,
+            det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
         )
         predictor._remake = functools.partial(
             cls.from_parts,
@@ -258,9 +261,12 @@ class Predictor:
                 "threads do not survive: load it in this process, or start processes by spawning"
             )
         chosen.check_applies(
-            pose3d=self.lifter is not None or not isinstance(self.estimator, PoseEstimator),
+            pose3d=self.lifter is not None
+            or isinstance(self.estimator, HandEstimator | CameraEstimator),
             lifted=self.lifter is not None,
         )
+        if isinstance(self.estimator, OneStageEstimator):
+            chosen.check_one_stage(self.estimator.spec.name)
         if chosen.draw_heatmap and not self._has_heatmaps:
             log.warning("draw_heatmap has no effect: this model has no heat maps")
         looked_up = Inputs.of(
@@ -363,13 +369,16 @@ class Predictor:
             # Once for both networks, where they are on a GPU.
             images = place_images([frame.image for frame in chunk], self.estimator.device)
             carried = tracks.carried(chunk[0]) if tracks is not None else None
-            if given is not None:
-                boxes = [given.of(frame.index) for frame in chunk]
-            elif carried is not None:
-                boxes = [carried]
+            if isinstance(self.estimator, OneStageEstimator):
+                boxes, poses = self._at_once(self.estimator, images, options)
             else:
-                boxes = self._detect(images, options)
-            poses = self._poses(images, boxes, options)
+                if given is not None:
+                    boxes = [given.of(frame.index) for frame in chunk]
+                elif carried is not None:
+                    boxes = [carried]
+                else:
+                    boxes = self._detect(images, options)
+                poses = self._poses(images, boxes, options)
             for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = self._result(frame, box, pose)
                 if options.pose_based_nms:
@@ -413,13 +422,23 @@ class Predictor:
         """The boxes of each image that the detector finds, or the image itself without one."""
         if self.detector is None:
             return [whole_image(image) for image in images]
+        score_threshold, nms_threshold = options.detection_thresholds
         return self.detector.find_boxes(
             images,
             options.det_categories or self.det_cat_ids,
-            score_threshold=options.bbox_thr,
-            nms_threshold=options.nms_thr,
+            score_threshold=score_threshold,
+            nms_threshold=nms_threshold,
             whole_if_none=options.empty == "whole_image",
         )
+
+    @staticmethod
+    def _at_once(
+        estimator: OneStageEstimator, images: Sequence[np.ndarray | Tensor], options: PredictOptions
+    ) -> tuple[list[Boxes], list[Poses]]:
+        """Boxes and poses of each image, by a model that needs no boxes."""
+        people = estimator(images, score_threshold=options.bbox_thr, nms_threshold=options.nms_thr)
+        boxes = [Boxes(found.boxes_xyxy, found.scores) for found in people]
+        return boxes, [found.poses for found in people]
 
     def _poses(
         self,
@@ -443,6 +462,7 @@ class Predictor:
                 flip_test=options.flip_test,
                 batch_size=options.pose_batch_size,
             )
+        assert isinstance(self.estimator, PoseEstimator)
         return self.estimator(
             images,
             corners,
@@ -452,11 +472,17 @@ class Predictor:
         )
 
 
-def _estimator_of(spec: PoseSpec) -> type[Estimator]:
-    """What turns crops into poses, by what the network gives."""
+def _estimator(
+    net: torch.nn.Module, spec: PoseSpec | OneStageSpec, skeleton: Skeleton, backend: str | None
+) -> Estimator:
+    """What makes poses of images, by what the network gives."""
+    if isinstance(spec, OneStageSpec):
+        return OneStageEstimator(net, spec, skeleton, backend=backend)
     if not spec.keypoints_3d:
-        return PoseEstimator
-    return CameraEstimator if "simcc_z" in spec.net.family.outputs else HandEstimator
+        return PoseEstimator(net, spec, skeleton, backend=backend)
+    in_metres = "simcc_z" in spec.net.family.outputs
+    kind = CameraEstimator if in_metres else HandEstimator
+    return kind(net, spec, skeleton, backend=backend)
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:

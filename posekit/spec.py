@@ -24,6 +24,7 @@ from posekit.spec_reader import PREPROCESS, SpecReader
 __all__ = [
     "DetectorSpec",
     "LifterSpec",
+    "OneStageSpec",
     "PoseSpec",
     "Spec",
     "load_spec",
@@ -114,6 +115,27 @@ class PoseSpec(_ImageSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneStageSpec(_ImageSpec):
+    """A model that finds all people of an image and their keypoints in one pass.
+
+    Attributes:
+        pad_value: what fills the input around the image, 0 to 255.
+        keypoints: name of the skeleton.
+        score_threshold: people of a lower score are left out.
+        nms_threshold: IoU above which the lower of two boxes goes.
+        note: what a user should know before relying on it.
+        sample: a packaged picture to show it on.
+    """
+
+    pad_value: int = 114
+    keypoints: str
+    score_threshold: float
+    nms_threshold: float
+    note: str | None = None
+    sample: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorSpec(_ImageSpec):
     """A detector.
 
@@ -179,7 +201,7 @@ class LifterSpec:
         return frames
 
 
-Spec = PoseSpec | DetectorSpec | LifterSpec
+Spec = PoseSpec | OneStageSpec | DetectorSpec | LifterSpec
 
 
 def load_spec(name: str, search: Sequence[Path] = (), *, trust: bool = False) -> Spec:
@@ -231,6 +253,8 @@ def read_spec(
     if "pose2d" in config:
         reader.refuse_beside("pose2d", ("input_size", "preprocess"))
         return _read_lifter(reader, name, search)
+    if reader.network()[0].one_stage:
+        return _read_one_stage(reader, name, search)
     return _read_pose(reader, name, search)
 
 
@@ -264,6 +288,33 @@ def _read_pose(reader: SpecReader, name: str, search: Sequence[Path]) -> PoseSpe
         loss=reader.component("loss", reader.target("loss"), {}) if "loss" in config else None,
         keypoint_weights=reader.value("keypoint_weights", {}, check.weights),
         keypoints_3d=keypoints_3d,
+        note=reader.value("note", None, check.sentence),
+        sample=reader.value("sample", None, check.file_name),
+    )
+
+
+def _read_one_stage(reader: SpecReader, name: str, search: Sequence[Path]) -> OneStageSpec:
+    if "detector" in reader.config:
+        raise InputError(
+            f"{reader.where}detector: leave it out, {reader.network()[1].rpartition('.')[2]} finds "
+            "the people itself"
+        )
+    reader.refuse_unknown(OneStageSpec)
+    keypoints = reader.text("keypoints")
+    skeleton = load_skeleton(keypoints, search=search)
+    network, target = reader.network()
+    size = reader.input_size(network)
+    shared = {"input_size": size, "num_keypoints": reader.keypoints(skeleton)}
+    return OneStageSpec(
+        name=name,
+        net=reader.component("net", target, shared),
+        codec=reader.codec(network, shared),
+        input_size=size,
+        **reader.normalization(network),
+        pad_value=reader.value("preprocess.pad_value", network.pad_value, check.byte),
+        keypoints=keypoints,
+        score_threshold=reader.value("score_threshold", ..., check.part),
+        nms_threshold=reader.value("nms_threshold", ..., check.part),
         note=reader.value("note", None, check.sentence),
         sample=reader.value("sample", None, check.file_name),
     )

@@ -16,7 +16,7 @@ from posekit.config import config_path, model_names, read_config
 from posekit.errors import InputError
 from posekit.locate import locate
 from posekit.predictor import load
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec, load_spec, read_spec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, load_spec, read_spec
 
 POSE = "rtmpose-m_coco-256x192"
 DETECTOR = "rtmdet-nano_person-320"
@@ -305,3 +305,47 @@ def test_even_ones_own_networks_are_networks(target: str) -> None:
     config = {**read_config(POSE), "net": {"_target_": target}}
     with pytest.raises(InputError, match=r"expected a torch\.nn\.Module|has no such class"):
         read_spec(config, POSE, trust=True)
+
+
+RTMO = {
+    "net": {
+        "_target_": "posekit.models.rtmo.RTMO",
+        "deepen_factor": 0.33,
+        "widen_factor": 0.375,
+    },
+    "input_size": [416, 320],
+    "keypoints": "coco",
+    "score_threshold": 0.2,
+    "nms_threshold": 0.5,
+}
+
+
+def test_a_one_stage_model_is_a_description_of_its_own_kind() -> None:
+    spec = read_spec(RTMO, "mine")
+    assert isinstance(spec, OneStageSpec)
+    assert (spec.input_size, spec.score_threshold, spec.nms_threshold) == ((416, 320), 0.2, 0.5)
+    assert (spec.pad_value, spec.color, spec.net.arguments["num_keypoints"]) == (114, "bgr", 17)
+    assert read_spec(spec.to_config(), "mine") == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"detector": "rtmdet-m"}, "mine: detector: leave it out, RTMO finds the people itself"),
+        ({"flip_test": True}, "unknown key flip_test"),
+        ({"score_threshold": 2}, "score_threshold: expected"),
+        ({"nms_threshold": None}, "nms_threshold: expected"),
+        ({"input_size": [400, 320]}, "multiples of 32"),
+        ({"pose2d": "human"}, "pose2d stands beside input_size"),
+        ({"classes": ["person"]}, "classes stands beside keypoints"),
+    ],
+)
+def test_a_one_stage_models_wrong_values_are_named(change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_spec({**RTMO, **change}, "mine")
+
+
+def test_a_one_stage_model_needs_its_thresholds() -> None:
+    config = {key: value for key, value in RTMO.items() if key != "score_threshold"}
+    with pytest.raises(InputError, match="score_threshold is missing"):
+        read_spec(config, "mine")

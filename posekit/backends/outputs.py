@@ -60,13 +60,15 @@ def output_names(template: Any) -> list[str]:
     """Names for the tensors of an exported graph, in order.
 
     `simcc_x`, `simcc_y`; `heatmap`; `cls_0`, `cls_1`, ..., `reg_0`, ..., `obj_0`, ...;
-    `heatmap`, `root_depth`, `hand_type` of InterNet.
+    `heatmap`, `root_depth`, `hand_type` of InterNet; of RTMO `cls_0`, ..., `reg_0`, ..., `vis_0`,
+    ..., `pose_0`, ...
     """
     if isinstance(template, Tensor):
         return ["heatmap"]
     if all(isinstance(item, Tensor) for item in template):
         return ["simcc_x", "simcc_y"] if len(template) == 2 else _INTERNET_NAMES[: len(template)]
-    kinds = ("cls", "reg", "obj")[: len(template)]
+    one_stage = len(template) == 4
+    kinds = ("cls", "reg", "vis", "pose") if one_stage else ("cls", "reg", "obj")[: len(template)]
     return [
         f"{kind}_{level}"
         for kind, levels in zip(kinds, template, strict=True)

@@ -102,19 +102,21 @@ def _load(
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """
     from posekit.benchmarking.networks import MeasuredPart, random_or_loaded
-    from posekit.spec import LifterSpec, PoseSpec
+    from posekit.spec import DetectorSpec, PoseSpec
 
     if parts.model is None and options.detector_weights is not None:
         raise InputError("detector_weights are of a detector beside a model; use weights")
     if parts.model is not None:
         spec = parts.model.spec
-        if isinstance(spec, PoseSpec) and spec.keypoints_3d:
-            raise InputError(f"{spec.name} is not measured: expected a 2D model or a detector")
+        if not isinstance(spec, PoseSpec) or spec.keypoints_3d:
+            raise InputError(
+                f"{spec.name} is not measured: expected a top-down 2D model or a detector"
+            )
     measured = {}
     sizes = {"detector": [1], "model": options.batch_sizes}
     for group, part in (("detector", parts.detector), ("model", parts.model)):
         if part is not None:
-            assert not isinstance(part.spec, LifterSpec)
+            assert isinstance(part.spec, PoseSpec | DetectorSpec)
             net = random_or_loaded(part, parts.search).to(device, dtype)
             cache = temporary if part.weights is None else None
             measured[group] = MeasuredPart(part.spec, net, sizes[group], cache)

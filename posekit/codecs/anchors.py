@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["SSDBoxes", "YOLOXBoxes"]
+__all__ = ["SSDBoxes", "YOLOXBoxes", "cell_corners", "flat_cells", "offsets_to_boxes"]
 
 
 class YOLOXBoxes:
@@ -39,11 +39,9 @@ class YOLOXBoxes:
         """
         boxes, scores = [], []
         for logits, offsets, objectness, stride in zip(*outputs, self.strides, strict=True):
-            corners = _grid(logits, stride)  # (h * w, 2)
-            center, size = _cells(offsets).split(2, dim=-1)  # (N, h * w, 2) each
-            boxes.append(_to_xyxy(center * stride + corners, size.exp() * stride))
-            best, labels = _cells(logits).sigmoid().max(dim=-1, keepdim=True)
-            best = best * _cells(objectness).sigmoid()  # (N, h * w, 1)
+            boxes.append(offsets_to_boxes(offsets, cell_corners(offsets, stride), stride))
+            best, labels = flat_cells(logits).sigmoid().max(dim=-1, keepdim=True)
+            best = best * flat_cells(objectness).sigmoid()  # (N, h * w, 1)
             level = best.new_zeros(*best.shape[:2], logits.shape[1])
             scores.append(level.scatter_(-1, labels, best))
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
@@ -106,17 +104,31 @@ class SSDBoxes:
         ):
             batch, num_anchors = len(logits), len(sizes)
             sizes = sizes.to(logits.device)
-            centers = _grid(logits, stride)[:, None] + stride / 2  # (h * w, 1, 2)
-            scaled = _cells(deltas).unflatten(-1, (num_anchors, 4)) * sizes.new_tensor(self.stds)
+            centers = cell_corners(logits, stride)[:, None] + stride / 2  # (h * w, 1, 2)
+            scaled = flat_cells(deltas).unflatten(-1, (num_anchors, 4)) * sizes.new_tensor(
+                self.stds
+            )
             shift, log_ratio = scaled.split(2, dim=-1)  # (N, h * w, A, 2) each
             ratio = log_ratio.clamp(-self.MAX_LOG_RATIO, self.MAX_LOG_RATIO).exp()
             boxes.append(_to_xyxy(centers + shift * sizes, ratio * sizes).flatten(1, 2))
-            classes = _cells(logits).reshape(batch, -1, logits.shape[1] // num_anchors)
+            classes = flat_cells(logits).reshape(batch, -1, logits.shape[1] // num_anchors)
             scores.append(classes.softmax(dim=-1)[..., :-1])
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
 
-def _grid(level: Tensor, stride: int) -> Tensor:
+def offsets_to_boxes(offsets: Tensor, points: Tensor, stride: int) -> Tensor:
+    """Boxes (N, h * w, 4), xyxy, of a level.
+
+    Args:
+        offsets: (N, 4, h, w): of centres from the cells' points, and logarithmic sizes, in strides.
+        points: (h * w, 2), in pixels.
+        stride: pixels per cell.
+    """
+    center, size = flat_cells(offsets).split(2, dim=-1)  # (N, h * w, 2) each
+    return _to_xyxy(center * stride + points, size.exp() * stride)
+
+
+def cell_corners(level: Tensor, stride: int) -> Tensor:
     """Top left corners (h * w, 2) of a level's cells, row by row, in pixels."""
     height, width = level.shape[-2:]
     y, x = torch.meshgrid(
@@ -127,7 +139,7 @@ def _grid(level: Tensor, stride: int) -> Tensor:
     return torch.stack([x, y], dim=-1).flatten(0, 1)
 
 
-def _cells(level: Tensor) -> Tensor:
+def flat_cells(level: Tensor) -> Tensor:
     """(N, C, h, w) -> (N, h * w, C), float32."""
     return level.float().flatten(2).transpose(1, 2)
 

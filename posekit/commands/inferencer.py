@@ -118,7 +118,7 @@ def override(key: str, value: Any) -> str:
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
-    from posekit.spec import LifterSpec  # which loads torch
+    from posekit.spec import LifterSpec, OneStageSpec  # which load torch
 
     three_d = arguments.pose3d is not None
     model = arguments.pose3d if three_d else arguments.pose2d
@@ -130,6 +130,10 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     options = {name: getattr(arguments, name) for name in OPTIONS.values()}
     given = without_defaults({k: value for k, value in options.items() if value is not None})
     check_applies(given, three_d=three_d)
+    one_stage = isinstance(spec, OneStageSpec)
+    if one_stage:  # the demo's own defaults of these; an explicit 0.3 is not among them
+        own = {"bbox_thr": None, "nms_thr": None, "pose_based_nms": True}
+        given |= {k: v if options[k] is None else options[k] for k, v in own.items()}
     if given.get("show", is_webcam(arguments.inputs)):
         check_display()  # before any weights are fetched
     categories = arguments.det_cat_ids
@@ -146,7 +150,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "det_cat_ids": categories,
         "device": arguments.device,
         # As the reference does.
-        "empty": "whole_image",
+        "empty": None if one_stage else "whole_image",
         "lift_window": 1 if isinstance(spec, LifterSpec) else None,
         **given,
     }

@@ -51,7 +51,11 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
     part = parts.model
     assert part is not None
     spec = part.spec
-    assert isinstance(spec, PoseSpec)
+    if not isinstance(spec, PoseSpec):
+        raise InputError(
+            f"{spec.name} finds people itself: there is no evaluation of such models here; "
+            "posekit predict writes what it finds"
+        )
     _check_poses(spec, data, options)
     skeleton = load_skeleton(spec.keypoints, search=parts.search)
     labelled = dataset_skeleton(data.config)

@@ -11,10 +11,12 @@ from posekit.backends.outputs import nest
 from posekit.errors import InputError
 from posekit.exporting.formats import Runner
 from posekit.exporting.graph import SCORE_THRESHOLD, ExportGraph
+from posekit.exporting.people import best_people, people_distances
 from posekit.exporting.result import Difference, in_pixels
 from posekit.exporting.subject import Subject
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.one_stage import OneStageEstimator
 
 __all__ = ["TOLERANCES", "compare", "refuse_differences"]
 
@@ -35,7 +37,9 @@ def compare(subject: Subject, run: Runner) -> Difference:
     """
     graph, crops = subject.graph, subject.samples.compared
     distance = _keypoint_distances
-    if isinstance(graph.network, Detector):
+    if isinstance(graph.network, OneStageEstimator):
+        distance = _people_distances
+    elif isinstance(graph.network, Detector):
         distance = _detection_distances if graph.decode else _cell_distances
     distances, score_differences = [], []
     # One by one and, for the batch to be seen to be free, three at once.
@@ -98,6 +102,24 @@ def _keypoint_distances(
     return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
 
 
+def _people_distances(
+    graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the keypoints of a one-stage model's best cells, or of the people that it finds."""
+    network = graph.network
+    assert isinstance(network, OneStageEstimator)
+    if graph.decode:
+        return people_distances(network, crops, outputs)
+    eager = _eager(network, crops)
+    (expected, scores), (found, found_scores) = (
+        (keypoints.numpy(), scores.numpy())
+        for keypoints, scores in (
+            best_people(network, of, eager) for of in (eager, _nested(outputs, eager))
+        )
+    )
+    return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
+
+
 def _cell_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +159,7 @@ def _detection_distances(
     return np.concatenate(distances), np.concatenate(differences)
 
 
-def _eager(network: PoseEstimator | Detector, crops: np.ndarray) -> Any:
+def _eager(network: PoseEstimator | OneStageEstimator | Detector, crops: np.ndarray) -> Any:
     """The network's own raw outputs for crops (n, h, w, 3), BGR, uint8."""
     with torch.no_grad():
         return network.net(network.normalize(crops))

@@ -25,9 +25,10 @@ from posekit.exporting.samples import read_images, take_samples
 from posekit.exporting.subject import Subject, describe
 from posekit.parts import Part, Parts, find_part, find_parts
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, PoseSpec
+from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.one_stage import OneStageEstimator
 from posekit.weights.hub import STANDS_IN, stand_in
 from posekit.weights.load import load_network
 
@@ -121,7 +122,9 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     return _write(Subject(graph, spec, samples, options, description, output))
 
 
-def _part_to_export(parts: Parts, options: ExportOptions) -> tuple[Part, PoseSpec | DetectorSpec]:
+def _part_to_export(
+    parts: Parts, options: ExportOptions
+) -> tuple[Part, PoseSpec | OneStageSpec | DetectorSpec]:
     """What of the parts is exported, checked against the options."""
     if parts.lifter is not None:
         name = parts.lifter.spec.name
@@ -135,25 +138,28 @@ def _part_to_export(parts: Parts, options: ExportOptions) -> tuple[Part, PoseSpe
                 f"detector_weights: the detector {spec.name} is exported itself; use weights"
             )
         return part, spec
-    if not isinstance(spec, PoseSpec):
+    if not isinstance(spec, PoseSpec | OneStageSpec):
         raise InputError(f"export does 2D models and detectors; {spec.name} is neither")
     codec = spec.codec.name
-    if options.decode and codec != "SimCC":
+    if options.decode and codec not in ("SimCC", "PersonCells"):
         raise InputError(
-            f"decode=true is for SimCC models and detectors; the refinement of {codec} is not "
-            "part of a graph: take decode=false"
+            "decode=true is for SimCC models, one-stage models and detectors; the refinement of "
+            f"{codec} is not part of a graph: take decode=false"
         )
     return part, spec
 
 
 def _networks(
-    part: Part, spec: PoseSpec | DetectorSpec, parts: Parts
-) -> tuple[PoseEstimator | Detector, Callable[[], Detector] | None]:
+    part: Part, spec: PoseSpec | OneStageSpec | DetectorSpec, parts: Parts
+) -> tuple[PoseEstimator | OneStageEstimator | Detector, Callable[[], Detector] | None]:
     """What is exported, and what makes the detector that finds people for it."""
     net = _load(part, parts.search)
     if isinstance(spec, DetectorSpec):
         return Detector(net, spec), None
-    network = PoseEstimator(net, spec, load_skeleton(spec.keypoints, search=parts.search))
+    skeleton = load_skeleton(spec.keypoints, search=parts.search)
+    if isinstance(spec, OneStageSpec):
+        return OneStageEstimator(net, spec, skeleton), None
+    network = PoseEstimator(net, spec, skeleton)
     finder = parts.detector
     if finder is None:
         return network, None

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from posekit.backends.outputs import describe_outputs, flatten, output_names
 from posekit.codecs.simcc import SimCC
+from posekit.exporting.people import suppressed_people
 from posekit.stages.detect import MAX_CANDIDATES, Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.one_stage import OneStageEstimator
 from posekit.transforms.device import batched_nms
 
 __all__ = ["SCORE_THRESHOLD", "ExportGraph"]
@@ -27,13 +29,14 @@ class ExportGraph(nn.Module):
         preprocess: take images (n, h, w, 3), BGR, uint8, in place of normalised ones.
         decode: give keypoints (n, K, 2), in pixels of the input, and scores (n, K); of a detector
             boxes (n, m, 4), scores (n, m), best first, 0 where there are fewer, and labels (n, m),
-            after suppression.
+            after suppression; of a one-stage model boxes (n, m, 4), scores (n, m), keypoints
+            (n, m, K, 2) and their scores (n, m, K), after suppression.
         dtype: of the network's arithmetic.
     """
 
     def __init__(
         self,
-        network: PoseEstimator | Detector,
+        network: PoseEstimator | OneStageEstimator | Detector,
         *,
         preprocess: bool,
         decode: bool,
@@ -57,6 +60,8 @@ class ExportGraph(nn.Module):
         if self.decode:
             if isinstance(self.network, Detector):
                 return _suppressed(self.network, outputs)
+            if isinstance(self.network, OneStageEstimator):
+                return suppressed_people(self.network, outputs)
             outputs = _keypoints(self.network.codec, outputs)
         return tuple(tensor.float() for tensor in flatten(outputs))
 
@@ -64,6 +69,8 @@ class ExportGraph(nn.Module):
         if not self.decode:
             template = describe_outputs(self.network.net, self.network.input_size)
             return output_names(template)
+        if isinstance(self.network, OneStageEstimator):
+            return ["boxes", "scores", "keypoints", "keypoint_scores"]
         is_detector = isinstance(self.network, Detector)
         return ["boxes", "scores", "labels"] if is_detector else ["keypoints", "scores"]
 

@@ -14,6 +14,7 @@ from posekit.errors import DownloadError, InputError, first_line
 from posekit.io import read_frames
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.one_stage import OneStageEstimator, letterbox_cs
 from posekit.transforms.image import letterbox
 
 __all__ = ["MAX_CALIBRATING", "MAX_COMPARED", "Samples", "read_images", "take_samples"]
@@ -34,7 +35,7 @@ class Samples(NamedTuple):
         compared: (n, h, w, 3), BGR, uint8, up to 16.
         calibrating: others, up to 64; the same where there is only one.
         inputs: what they are of.
-        boxes: where the crops' boxes are from; None of a detector.
+        boxes: where the crops' boxes are from; None of a detector and a one-stage model.
     """
 
     compared: np.ndarray
@@ -62,7 +63,7 @@ def read_images(inputs: Any) -> list[np.ndarray]:
 
 
 def take_samples(
-    network: PoseEstimator | Detector,
+    network: PoseEstimator | OneStageEstimator | Detector,
     images: Sequence[np.ndarray],
     *,
     find: Callable[[], Detector] | None = None,
@@ -88,6 +89,10 @@ def take_samples(
         inputs, source = "drawn people", "labels"
     if isinstance(network, Detector):
         samples, source = _letterboxed(network, images), None
+    elif isinstance(network, OneStageEstimator):
+        images, source = images[: MAX_COMPARED + MAX_CALIBRATING], None
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        samples = np.asarray(network.letterbox(images, *letterbox_cs(sizes, network.input_size)))
     else:
         samples = _crops(network, images, boxes)
     numbers = np.arange(len(samples))

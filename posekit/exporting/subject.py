@@ -17,7 +17,7 @@ from posekit.component import plain
 from posekit.exporting.graph import ExportGraph
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.samples import Samples
-from posekit.spec import DetectorSpec, PoseSpec
+from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.version import __version__
 
@@ -38,7 +38,7 @@ class Subject:
     """
 
     graph: ExportGraph
-    spec: PoseSpec | DetectorSpec
+    spec: PoseSpec | OneStageSpec | DetectorSpec
     samples: Samples
     options: ExportOptions
     description: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Subject:
 
 
 def describe(
-    graph: ExportGraph, spec: PoseSpec | DetectorSpec, options: ExportOptions
+    graph: ExportGraph, spec: PoseSpec | OneStageSpec | DetectorSpec, options: ExportOptions
 ) -> dict[str, Any]:
     """The description of a file, see `Subject`."""
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
@@ -84,6 +84,9 @@ def describe(
     }
     if isinstance(network, Detector):
         return {**found, "classes": list(network.classes)}
+    if isinstance(spec, OneStageSpec):
+        letterbox = {"place": "middle", "pad_value": spec.pad_value}
+        return {**found, "letterbox": letterbox, "keypoints": list(network.skeleton.names)}
     assert isinstance(spec, PoseSpec)
     crop = {"padding": spec.padding, "udp": spec.udp}
     return {**found, "crop": crop, "keypoints": list(network.skeleton.names)}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from posekit.result import PoseResult
-    from posekit.spec import LifterSpec, PoseSpec
+    from posekit.spec import LifterSpec, OneStageSpec, PoseSpec
 
 __all__ = [
     "MMPoseInferencer",
@@ -94,13 +94,14 @@ class MMPoseInferencer:
             raise InputError("pose3d_weights are given, but no pose3d to load them into")
         log.debug("scope %r is ignored: posekit has no registries", scope)
         from posekit.predictor import load
-        from posekit.spec import LifterSpec
+        from posekit.spec import LifterSpec, OneStageSpec
         from posekit.weights.hub import naming_weights
 
         chosen = _name_or_none(pose2d if pose3d is None else pose3d) or ""
         spec, _ = check_dimension(chosen, three_d=pose3d is not None, trust=trust)
         self.lifts = isinstance(spec, LifterSpec)
         self.gives_3d = pose3d is not None
+        self.is_one_stage = isinstance(spec, OneStageSpec)
         self.det_cat_ids = (
             detector_categories(det_model) if det_cat_ids is None else class_numbers(det_cat_ids)
         )
@@ -171,7 +172,11 @@ class MMPoseInferencer:
                 raise InputError(f"unknown argument '{name}'; {hint}")
         given = without_defaults(options)
         check_applies(given, three_d=self.gives_3d)
-        quirks: dict[str, Any] = {"empty": "whole_image", "order": "name"}
+        quirks: dict[str, Any] = {"order": "name"}
+        if not self.is_one_stage:
+            quirks["empty"] = "whole_image"
+        else:  # an explicit 0.3 is another than the model's own
+            given |= {k: options[k] for k in ("bbox_thr", "nms_thr") if options.get(k) is not None}
         if self.lifts:
             quirks["lift_window"] = 1
         if self.show_progress:
@@ -254,7 +259,9 @@ def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:
     return {alias: row.config for row in rows for alias in row.aliases}
 
 
-def model_spec(name: str | Path, *, trust: bool = False) -> tuple[PoseSpec | LifterSpec, Located]:
+def model_spec(
+    name: str | Path, *, trust: bool = False
+) -> tuple[PoseSpec | OneStageSpec | LifterSpec, Located]:
     """The description of a pose model, and where its YAML is.
 
     Args:
@@ -289,7 +296,7 @@ def model_spec(name: str | Path, *, trust: bool = False) -> tuple[PoseSpec | Lif
 
 def check_dimension(
     name: str, *, three_d: bool, trust: bool = False
-) -> tuple[PoseSpec | LifterSpec, Located]:
+) -> tuple[PoseSpec | OneStageSpec | LifterSpec, Located]:
     """As `model_spec`, of a pose model that has to be 3D, or must not be.
 
     Raises:
@@ -298,7 +305,8 @@ def check_dimension(
     from posekit.spec import LifterSpec
 
     spec, found = model_spec(name, trust=trust)
-    if three_d != (isinstance(spec, LifterSpec) or spec.keypoints_3d):
+    gives_3d = isinstance(spec, LifterSpec) or getattr(spec, "keypoints_3d", False)
+    if three_d != gives_3d:
         kind = "a 2D model: pass it as pose2d" if three_d else "a 3D model: pass it as pose3d"
         raise InputError(f"{name} is {kind}")
     return spec, found

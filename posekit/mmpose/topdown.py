@@ -77,14 +77,18 @@ def init_model(
         trust: as in `posekit.load`; not an argument of the reference.
 
     Raises:
-        InputError: a detector or a 3D model of hands, a device that is not there, another
-            cfg_options.
+        InputError: a detector, a 3D model of hands or a one-stage model, a device that is not
+            there, another cfg_options.
         UnknownModelError, WeightsError, DownloadError: as `MMPoseInferencer`.
     """
-    from posekit.spec import LifterSpec
+    from posekit.spec import LifterSpec, OneStageSpec
 
     spec, found = model_spec(config, trust=trust)
     name = os.fspath(config)
+    if isinstance(spec, OneStageSpec):
+        raise InputError(
+            f"{name} finds people itself and takes no boxes: MMPoseInferencer({name!r}) runs it"
+        )
     if not isinstance(spec, LifterSpec) and spec.keypoints_3d:
         raise InputError(
             f"{name} is a 3D model of hands: MMPoseInferencer(pose3d={name!r}) runs it"
@@ -185,14 +189,14 @@ def inference_topdown(
 
 
 def inference_bottomup(model: Any, img: str | Path | np.ndarray) -> list[PoseDataSample]:
-    """There is nothing to infer: posekit has no bottom-up models.
+    """There is nothing to infer: posekit has no bottom-up models that `init_model` takes.
 
     Raises:
         InputError: always; says what to use.
     """
     raise InputError(
-        "posekit has no bottom-up models: init_model and inference_topdown, or MMPoseInferencer, "
-        "find the people first"
+        "posekit has no bottom-up models: init_model and inference_topdown find the people first, "
+        "and MMPoseInferencer('rtmo') finds people and keypoints at once"
     )
 
 

@@ -25,6 +25,8 @@ class Family:
         codec: the class that reads the network's outputs; None leaves it to the YAML.
         outputs: what the network gives, in order, as the codecs that read it say in `reads`; empty
             leaves unchecked which codec fits.
+        one_stage: whether it finds people and their keypoints at once, so that no detector is
+            needed; it has a `classifier` that turns pose vectors into keypoints then.
         stride: the sides of an input must be multiples of it, in pixels.
         codec_defaults: arguments that published models give it.
         mean: subtracted from each channel, 0 to 255, in the order of `color`.
@@ -41,6 +43,7 @@ class Family:
 
     codec: str | None = None
     outputs: tuple[str, ...] = ()
+    one_stage: bool = False
     stride: int = 1
     codec_defaults: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)  # of ImageNet

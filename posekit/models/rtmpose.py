@@ -74,9 +74,17 @@ class GatedAttentionUnit(nn.Module):
         channels: C.
         key_channels: size of queries and keys.
         expansion: channels of gate and values, in multiples of C.
+        num_tokens: K, where each place has a learnt position; None for none.
     """
 
-    def __init__(self, channels: int, *, key_channels: int = 128, expansion: int = 2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        key_channels: int = 128,
+        expansion: int = 2,
+        num_tokens: int | None = None,
+    ) -> None:
         super().__init__()
         inner = channels * expansion
         self.sizes = (inner, inner, key_channels)
@@ -86,6 +94,9 @@ class GatedAttentionUnit(nn.Module):
         self.beta = nn.Parameter(torch.rand(2, key_channels))
         self.out_proj = nn.Linear(inner, channels, bias=False)
         self.residual_scale = nn.Parameter(torch.ones(channels))
+        self.positions = (
+            None if num_tokens is None else nn.Parameter(torch.randn(num_tokens, key_channels))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         projected = nn.functional.silu(self.in_proj(self.norm(x)))
@@ -93,6 +104,8 @@ class GatedAttentionUnit(nn.Module):
             self.sizes, dim=-1
         )  # (N, K, 2C), (N, K, 2C), (N, K, S)
         query, key = (base.unsqueeze(2) * self.gamma + self.beta).unbind(dim=2)  # (N, K, S) each
+        if self.positions is not None:
+            query, key = query + self.positions, key + self.positions
         weights = (query @ key.transpose(1, 2) / math.sqrt(self.sizes[2])).relu().square()
         out: Tensor = self.out_proj(gate * (weights @ values))
         return x * self.residual_scale + out

@@ -20,7 +20,7 @@ from posekit.transforms.device import batched_nms, letterbox_batch, place_images
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
 
-__all__ = ["Detections", "Detector"]
+__all__ = ["MAX_TOGETHER", "Detections", "Detector", "check_levels"]
 
 # Images that go through the network at once on a CPU, where they may: more would only take memory.
 MAX_TOGETHER = 16
@@ -203,7 +203,7 @@ class Detector:
     def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
         """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""
         width, height = self.input_size
-        _check_levels(outputs[0], self.codec.strides, self.input_size)
+        check_levels(outputs[0], self.codec.strides, self.input_size)
         boxes, scores = self.codec.decode(outputs)
         if self.clip_boxes:
             x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
@@ -230,7 +230,7 @@ class Detector:
         check_finite("the detector", self.normalize.dtype, *found)
 
 
-def _check_levels(
+def check_levels(
     levels: Sequence[Tensor], strides: Sequence[int], input_size: tuple[int, int]
 ) -> None:
     """Boxes would be elsewhere with other strides than the network's, without a word."""

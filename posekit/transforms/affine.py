@@ -76,18 +76,26 @@ def crop_matrices(
     return matrices
 
 
-def crop(image: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
-    """Warps an image into `out`, black outside the image.
+def crop(image: np.ndarray, matrix: np.ndarray, out: np.ndarray, *, pad_value: int = 0) -> None:
+    """Warps an image into `out`.
 
     Args:
         image: (H, W, 3), uint8.
         matrix: (2, 3), from image to crop coordinates, as `crop_matrices` makes them.
         out: (h, w, 3), uint8, C-contiguous; it is written.
+        pad_value: grey level outside the image.
     """
     height, width = out.shape[:2]
     if max(image.shape[:2]) > MAX_WARP_SIDE:
         image, matrix = _visible_part(image, matrix, width, height)
-    cv2.warpAffine(image, matrix, (width, height), dst=out, flags=cv2.INTER_LINEAR)
+    cv2.warpAffine(
+        image,
+        matrix,
+        (width, height),
+        dst=out,
+        flags=cv2.INTER_LINEAR,
+        borderValue=(pad_value, pad_value, pad_value),
+    )
 
 
 def _visible_part(

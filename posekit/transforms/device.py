@@ -103,9 +103,14 @@ def _taps(side: int, new_side: int, device: torch.device) -> Tensor:
 
 
 def crop_batch(
-    images: Sequence[Tensor], owners: np.ndarray, matrices: np.ndarray, size_wh: tuple[int, int]
+    images: Sequence[Tensor],
+    owners: np.ndarray,
+    matrices: np.ndarray,
+    size_wh: tuple[int, int],
+    *,
+    pad_value: int = 0,
 ) -> Tensor:
-    """Warps parts of images into one batch, black outside of them.
+    """Warps parts of images into one batch.
 
     Values are those of OpenCV 5's bilinear warp, but for a grey level in one of 10,000; older
     versions round places to a 32nd of a pixel.
@@ -115,6 +120,7 @@ def crop_batch(
         owners: (n,), in rising order: which image a crop is of.
         matrices: (n, 2, 3), from image to crop coordinates, as `crop_matrices` makes them.
         size_wh: of the crops, in pixels.
+        pad_value: grey level outside the images.
 
     Returns:
         (n, h, w, 3), uint8.
@@ -136,14 +142,15 @@ def crop_batch(
     crops = torch.empty((len(owners), 3, height, width), dtype=torch.uint8, device=device)
     for owner in np.unique(owners):
         first, last = np.searchsorted(owners, [owner, owner + 1]).tolist()
-        planes = images[owner].permute(2, 0, 1)[None].float()
+        # What is outside counts as 0 in `grid_sample`.
+        planes = images[owner].permute(2, 0, 1)[None].float() - pad_value
         sampled = nn.functional.grid_sample(
             planes.expand(last - first, -1, -1, -1),  # without a copy
             places[first:last],
             padding_mode="zeros",
             align_corners=False,
         )
-        crops[first:last] = sampled.round_()
+        crops[first:last] = sampled.add_(pad_value).round_()
     return crops.permute(0, 2, 3, 1)
 
 

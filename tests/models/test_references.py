@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 LATER = {
-    "rtmo-": "one-stage models, which have no network here",
     "rtmw3d-": "3D whole-body models, which have no network here",
     "vitpose-plus-": "mixtures of experts, which have no network here",
 }
