@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from posekit.errors import InputError, PosekitError
 from posekit.version import __version__
@@ -201,17 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--private", action="store_true", help="make the repository private")
     push.set_defaults(run=_push)
 
-    models = commands.add_parser("models", help="list the models")
-    models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
-    models.add_argument("--task", help="only of a task, such as body or detection")
-    models.add_argument("--keypoints", help="only of a skeleton, such as coco or halpe26")
-    models.add_argument("--size", help="only of an input of that height and width: 256x192")
-    models.add_argument("--max-params", type=float, help="only up to so many million parameters")
-    models.add_argument("--licence", "--license", dest="license", help="only of that licence")
-    models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
-    models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
-    models.set_defaults(run=_models)
-
+    _add_models(commands)
     completions = commands.add_parser(
         "completions",
         help="print what a shell needs to complete commands, keys and values",
@@ -227,6 +218,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="list the models")
+    models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
+    models.add_argument("--task", help="only of a task, such as body or detection")
+    models.add_argument("--keypoints", help="only of a skeleton, such as coco or halpe26")
+    models.add_argument("--size", help="only of an input of that height and width: 256x192")
+    models.add_argument("--max-params", type=float, help="only up to so many million parameters")
+    models.add_argument("--licence", "--license", dest="license", help="only of that licence")
+    models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
+    models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
+    models.set_defaults(run=_models)
 
 
 def _run_composed(arguments: argparse.Namespace) -> int:

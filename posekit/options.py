@@ -52,16 +52,15 @@ class DetectOptions(Options):
     )
     bbox_thr: float | None = option(
         None,
-        f"detections of a lower score are left out; where nothing is said, {SCORE_THRESHOLD:g}, or "
+        f"detections of a lower score are left out; by default {SCORE_THRESHOLD:g}, or "
         "the own threshold of a model that finds people itself",
         least=0,
         most=1,
     )
     nms_thr: float | None = option(
         None,
-        "of two detections with an IoU above this, the one with the lower score is left out; where "
-        "nothing is said, "
-        f"{NMS_THRESHOLD:g}, or the own threshold of a model that finds people itself",
+        "of two detections with an IoU above this, the one with the lower score is left out; by "
+        f"default {NMS_THRESHOLD:g}, or the own threshold of a model that finds people itself",
         least=0,
         most=1,
     )

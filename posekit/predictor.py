@@ -30,13 +30,14 @@ from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
-from posekit.skeleton import Skeleton, load_skeleton
+from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
+from posekit.stages.estimators import Estimator, make_estimator
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
 from posekit.stages.one_stage import OneStageEstimator
@@ -50,8 +51,6 @@ from posekit.weights.load import load_network
 __all__ = ["Predictor", "load"]
 
 log = logging.getLogger(__name__)
-
-Estimator = PoseEstimator | HandEstimator | CameraEstimator | OneStageEstimator
 
 
 @document(LoadOptions)
@@ -203,15 +202,12 @@ class Predictor:
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
-            if not isinstance(lifter.spec, LifterSpec):
-                raise InputError(f"{lifter.spec.name} does not lift 2D poses")
-            lifted = load_skeleton(lifter.spec.keypoints, search=search)
-            lift = Lifter(loaded(lifter), lifter.spec, lifted)
+            lift = _make_lifter(lifter, loaded, search)
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
         predictor = cls(
-            _estimator(net, spec, skeleton, backend),
+            make_estimator(net, spec, skeleton, backend),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
@@ -487,17 +483,13 @@ class Predictor:
         )
 
 
-def _estimator(
-    net: torch.nn.Module, spec: PoseSpec | OneStageSpec, skeleton: Skeleton, backend: str | None
-) -> Estimator:
-    """What makes poses of images, by what the network gives."""
-    if isinstance(spec, OneStageSpec):
-        return OneStageEstimator(net, spec, skeleton, backend=backend)
-    if not spec.keypoints_3d:
-        return PoseEstimator(net, spec, skeleton, backend=backend)
-    in_metres = "simcc_z" in spec.net.family.outputs
-    kind = CameraEstimator if in_metres else HandEstimator
-    return kind(net, spec, skeleton, backend=backend)
+def _make_lifter(
+    part: Part, load: Callable[[Part], torch.nn.Module], search: Sequence[Path]
+) -> Lifter:
+    if not isinstance(part.spec, LifterSpec):
+        raise InputError(f"{part.spec.name} does not lift 2D poses")
+    lifted = load_skeleton(part.spec.keypoints, search=search)
+    return Lifter(load(part), part.spec, lifted)
 
 
 def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
