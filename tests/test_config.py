@@ -163,12 +163,6 @@ def test_what_other_programs_have_leads_to_models_of_the_kind() -> None:
     assert "detection" not in {tasks[other.nearest] for other in tables["pose"]}
 
 
-def test_names_of_other_programs_hide_no_name() -> None:
-    for row in CHECKPOINTS:
-        for name in (row.name, *row.configs, *row.aliases):
-            assert locate(name).name == row.name
-
-
 def test_animals_are_cocos() -> None:
     config = read_config("animal")
     classes = read_config(config["detector"])["classes"]
