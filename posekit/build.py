@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from posekit.component import Component
 from posekit.errors import InputError, first_line
 
-__all__ = ["build_network", "select_device"]
+__all__ = ["build_network", "floating_type", "select_device"]
 
 log = logging.getLogger(__name__)
 
@@ -99,3 +99,17 @@ def _check_device(device: torch.device) -> torch.device:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return device
+
+
+def floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
+    """The type of a network's numbers: float32 where nothing is said.
+
+    Raises:
+        InputError: another type than float32, float16 and bfloat16.
+    """
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is None:
+        return torch.float32
+    if found not in (torch.float32, torch.float16, torch.bfloat16):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, found {dtype!r}")
+    return found

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import check_backend
-from posekit.build import select_device
+from posekit.build import floating_type, select_device
 from posekit.config import find_checkpoint
 from posekit.declared import document, takes
 from posekit.drawing.drawer import Drawer
@@ -175,7 +175,7 @@ class Predictor:
         """
         model, detector, lifter, search = parts
         place = select_device(device)
-        number = _floating_type(dtype)
+        number = floating_type(dtype)
         # All that can be checked without weights comes first: weights may take long.
         if backend is not None:
             check_backend(backend, place, number)
@@ -490,12 +490,3 @@ def _make_lifter(
         raise InputError(f"{part.spec.name} does not lift 2D poses")
     lifted = load_skeleton(part.spec.keypoints, search=search)
     return Lifter(load(part), part.spec, lifted)
-
-
-def _floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if dtype is None:
-        return torch.float32
-    if found not in (torch.float32, torch.float16, torch.bfloat16):
-        raise InputError(f"dtype must be float32, float16 or bfloat16, found {dtype!r}")
-    return found
