@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -36,6 +37,7 @@ _ALL_19 = "of its 19 keypoints the first 17, COCO's, are kept officially; all ha
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): _ALL_19,
     ("cspnext-*_aic-coco-*", "output_keypoints"): _ALL_19,
+    ("videopose3d-*", "net.max_frames"): "officially all frames of a window make one",
     ("yolox-*", "max_detections"): "no limit officially; 1000 boxes bound the time of an image",
 }
 
@@ -454,6 +456,8 @@ NETWORKS: dict[str, Callable[[Mapping[str, Any], Sequence[int]], Values]] = {
 
 def _lifter(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:
     backbone, head = model["backbone"], model["head"]
+    if backbone["type"] == "TCN":
+        return _temporal(config, backbone, head, model.get("test_cfg", {}))
     _same({"in_channels": (3, backbone["in_channels"])})
     return {
         "net": "MotionBERT",
@@ -470,6 +474,40 @@ def _lifter(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:
         "flip_test": model["test_cfg"].get("flip_test", False),
         "output_keypoints": head["decoder"]["num_keypoints"],
     }
+
+
+def _temporal(
+    config: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    head: Mapping[str, Any],
+    test: Mapping[str, Any],
+) -> Values:
+    decoder, frames = head["decoder"], config["test_dataloader"]["dataset"]
+    _same(
+        {
+            "codec": ("VideoPoseLifting", decoder["type"]),
+            "in_channels": (2 * head["num_joints"], backbone["in_channels"]),
+            "causal": ((False, False), (backbone.get("causal", False), frames["causal"])),
+            "frames seen": (math.prod(backbone["kernel_sizes"]), frames["seq_len"]),
+            "padding": (frames["seq_len"] > 1, frames["pad_video_seq"]),
+            "root": ((0, True, False), _root(decoder)),
+        }
+    )
+    return {
+        "net": "VideoPose3D",
+        "net.kernel_sizes": backbone["kernel_sizes"],
+        "net.channels": backbone["stem_channels"],
+        "net.num_keypoints": head["num_joints"],
+        "codec": "VideoPoseLift",
+        "flip_test": test.get("flip_test", False),
+        "output_keypoints": head["num_joints"],
+    }
+
+
+def _root(codec: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    keys = (("root_index", 0), ("zero_center", True), ("remove_root", False))
+    index, center, remove = (codec.get(key, default) for key, default in keys)
+    return index, center, remove
 
 
 def _detector(config: Mapping[str, Any], model: Mapping[str, Any]) -> Values:

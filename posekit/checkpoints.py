@@ -189,25 +189,34 @@ def _sections(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     sections: dict[str, dict[str, str]] = {}
-    name = ""
     values: dict[str, str] | None = None
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line[0] == "#":
-            continue
-        where = f"{path}: line {number}" + (f", row {name}" if name else "")
-        key, equals, value = map(str.strip, line.partition("="))
-        if line[0] == "[" and line[-1] == "]":
-            name, values = line[1:-1], {}
-            if name in sections:
-                raise InputError(f"{where}: the row stands twice")
-            sections[name] = values
-        elif values is None or not equals or not value:
-            raise InputError(f"{where}: expected 'key = value' below '[name]', found '{line}'")
-        elif key in values:
-            raise InputError(f"{where}: {key} stands twice")
-        else:
-            values[key] = value
+    for number, line in enumerate(lines, 1):
+        try:
+            values = _take_line(line.strip(), sections, values)
+        except ValueError as error:
+            row = "".join(f", row {name}" for name in list(sections)[-1:])
+            raise InputError(f"{path}: line {number}{row}: {error}") from None
     return sections
+
+
+def _take_line(
+    line: str, sections: dict[str, dict[str, str]], values: dict[str, str] | None
+) -> dict[str, str] | None:
+    """Puts a line where it belongs; returns the values that the next one belongs to."""
+    if not line or line[0] == "#":
+        return values
+    if line[0] == "[" and line[-1] == "]":
+        if line[1:-1] in sections:
+            raise ValueError("the row stands twice")
+        return sections.setdefault(line[1:-1], {})
+    key, equals, value = line.partition("=")
+    key, value = key.rstrip(), value.lstrip()
+    if values is None or not equals or not value:
+        raise ValueError(f"expected 'key = value' below '[name]', found '{line}'")
+    if key in values:
+        raise ValueError(f"{key} stands twice")
+    values[key] = value
+    return values
 
 
 def _row(name: str, task: str, values: dict[str, str], shared: dict[str, str]) -> Checkpoint:

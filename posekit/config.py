@@ -203,7 +203,8 @@ def list_models(
     """Public names of the published models, of those that have all that is asked for.
 
     Args:
-        task: such as "body", "wholebody", "face", "hand", "animal" or "detection".
+        task: such as "body", "wholebody", "face", "hand", "animal", "fashion" or
+            "detection".
         keypoints: the skeleton, a name of `conf/keypoints/` such as "coco" or "halpe26".
         size: height x width of the input, such as "256x192" or "640x640".
         max_params: most parameters, in millions.

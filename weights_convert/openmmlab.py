@@ -102,6 +102,15 @@ _MOTIONBERT: tuple[Rule, ...] = (
     (r"head\.fc\.(.*)", r"head.\1"),
 )
 
+_VIDEOPOSE3D: tuple[Rule, ...] = (
+    *IGNORED,
+    # Semi-supervised training has a second network, which finds where people are in the scene.
+    (r"traj_(backbone|head)\..*", None),
+    (r"backbone\.expand_conv\.(.*)", r"expand.\1"),
+    (r"backbone\.tcn_blocks\.(\d)\.conv([12])\.0\.(.*)", r"blocks.\1.conv\2.\3"),
+    (r"(?:keypoint_)?head\.conv\.(.*)", r"head.\1"),
+)
+
 # mmpose 0.x calls the head `keypoint_head`, and the convolutions before its last layer are part of
 # `final_layer` there.
 _HEATMAP_HEAD: tuple[Rule, ...] = (
@@ -184,6 +193,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "HRNetPose": _HRNET,
     "MotionBERT": _MOTIONBERT,
     "SSDLite": _SSDLITE,
+    "VideoPose3D": _VIDEOPOSE3D,
     "YOLOX": _YOLOX,
     "RTMDet": _RTMDET,
     "RTMPose": _RTMPOSE,

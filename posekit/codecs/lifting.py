@@ -1,6 +1,6 @@
-"""2D keypoints -> the input of MotionBERT, and its output -> 3D keypoints.
+"""2D keypoints -> the input of a lifting network, and its output -> 3D keypoints.
 
-Source: MotionBERT (arXiv 2210.06551) and its use in MMPose.
+Source: MotionBERT (arXiv 2210.06551), VideoPose3D (arXiv 1811.11742), and their use in MMPose.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = [
     "METRES_PER_PIXEL",
     "MotionBERTLift",
+    "VideoPoseLift",
     "center_in_frame",
     "coco_to_h36m",
     "put_on_ground",
@@ -33,15 +34,38 @@ H36M_ROOT, H36M_SPINE, H36M_THORAX, H36M_HEAD = 0, 7, 8, 10
 COCO_HIPS, COCO_SHOULDERS, COCO_EYES = (11, 12), (5, 6), (1, 2)
 
 
-class MotionBERTLift:
+class _Lift:
+    """What normalises 2D keypoints by the image.
+
+    Attributes:
+        metric: whether the network gives metres; otherwise pixels, in halves of the image's width.
+    """
+
+    reads = ("keypoints_3d",)
+    metric = False
+
+    def flip(self, coordinates: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Mirrors left and right: an input (N, T, K, D), or the output back.
+
+        x changes its sign and the joints of a pair change places.
+        """
+        order = torch.as_tensor(flip_indices, device=coordinates.device)
+        mirrored = coordinates[..., order, :]
+        return torch.cat([-mirrored[..., :1], mirrored[..., 1:]], dim=-1)
+
+    def _normalized(self, keypoints: np.ndarray, image_size: Sequence[float]) -> np.ndarray:
+        width, height = image_size
+        center = np.array([0.5 * width, 0.5 * height], np.float32)
+        return (keypoints.astype(np.float32) - center) / np.float32(0.5 * width)
+
+
+class MotionBERTLift(_Lift):
     """Normalises 2D keypoints by the image, and decodes what MotionBERT makes of them.
 
     Args:
         root_relative: the network was trained with the root joint (index 0) at the origin, so that
             what it predicts for it means nothing; otherwise only the root's depth means nothing.
     """
-
-    reads = ("keypoints_3d",)
 
     def __init__(self, *, root_relative: bool = True) -> None:
         self.root_relative = root_relative
@@ -64,9 +88,7 @@ class MotionBERTLift:
             (N, T, K, 3), float32: x from -1 to 1 over the image's width, y in the same units with
             0 in the middle, confidence.
         """
-        width, height = image_size
-        center = np.array([0.5 * width, 0.5 * height], np.float32)
-        normalized = (keypoints.astype(np.float32) - center) / np.float32(0.5 * width)
+        normalized = self._normalized(keypoints, image_size)
         confidences = np.ones(keypoints.shape[:-1]) if scores is None else scores
         packed = np.concatenate([normalized, confidences[..., None]], axis=-1, dtype=np.float32)
         return torch.from_numpy(packed)
@@ -95,14 +117,38 @@ class MotionBERTLift:
             keypoints *= np.float32(image_size[0] / 2 * METRES_PER_PIXEL)
         return keypoints, np.ones(keypoints.shape[:-1], np.float32)
 
-    def flip(self, coordinates: Tensor, flip_indices: Sequence[int]) -> Tensor:
-        """Mirrors left and right: an input (N, T, K, 3), or the output back.
 
-        x changes its sign and the joints of a pair change places.
+class VideoPoseLift(_Lift):
+    """Normalises 2D keypoints by the image; the outputs are metres from the root joint."""
+
+    metric = True
+
+    def encode(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray | None = None,
+        *,
+        image_size: Sequence[float],
+    ) -> Tensor:
+        """The network's input.
+
+        Args:
+            keypoints: (N, T, K, 2), in pixels of the image.
+            scores: not used.
+            image_size: (w, h), in pixels.
+
+        Returns:
+            (N, T, K, 2), float32: x from -1 to 1 over the image's width, y in the same units with
+            0 in the middle.
         """
-        order = torch.as_tensor(flip_indices, device=coordinates.device)
-        mirrored = coordinates[..., order, :]
-        return torch.cat([-mirrored[..., :1], mirrored[..., 1:]], dim=-1)
+        return torch.from_numpy(self._normalized(keypoints, image_size))
+
+    def decode(
+        self, outputs: Tensor, *, image_size: Sequence[float] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The network's output as it is, (N, T, K, 3) in metres, and scores (N, T, K), all 1."""
+        keypoints = outputs.detach().float().cpu().numpy().copy()
+        return keypoints, np.ones(keypoints.shape[:-1], np.float32)
 
 
 def coco_to_h36m(keypoints: np.ndarray) -> np.ndarray:

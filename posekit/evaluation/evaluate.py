@@ -207,6 +207,11 @@ def evaluate_lifter(
     if with_factor and len(with_factor) < len(paths):
         missing = sorted(set(map(str, paths)) - set(map(str, with_factor)))
         raise InputError(f"'factor' is in some of the files, but not in {', '.join(missing)}")
+    if with_factor and getattr(lifter.codec, "metric", False):
+        raise InputError(
+            f"'factor' is for networks that give pixels, but {lifter.spec.name} gives metres; "
+            f"leave it out of {', '.join(map(str, with_factor))} for N-MPJPE and P-MPJPE"
+        )
     metric = MPJPE(("none", "scale", "procrustes") if with_factor else ("scale", "procrustes"))
     with _in_eval_mode(lifter.net):
         for start in range(0, len(dataset), batch_size):

@@ -121,24 +121,28 @@ class Lifter:
         self, keypoints: np.ndarray, *, normalize: bool = True, on_ground: bool = True
     ) -> Pose3D:
         """3D keypoints (n, K, 3) of one image with their scores, units and axes."""
-        size = f"{self.scale * METRES_PER_PIXEL:.1f} m"
         return Pose3D(
             keypoints=keypoints,
             keypoint_scores=np.ones(keypoints.shape[:2], np.float32),  # the network gives none
             skeleton=self.skeleton,
-            unit=(
-                f"metres if the longer side of the person's box is {size} long; the person's true "
-                "size and distance from the camera are not known"
-                if normalize
-                else f"metres if a pixel of the image is {METRES_PER_PIXEL * 1000:.0f} mm wide; "
-                "the true scale is not known"
-            ),
+            unit=self._unit(normalize),
             axes=(
                 "x to the left of the image, y away from the camera, z up; x and y from the "
                 f"person's root joint, z from {'the lowest keypoint' if on_ground else 'it too'}, "
                 "so that people's places in the scene are not known"
             ),
         )
+
+    def _unit(self, normalize: bool) -> str:
+        """What the keypoints are measured in."""
+        unknown = "the person's true size and distance from the camera are not known"
+        if getattr(self.codec, "metric", False):
+            return f"metres, of people as large as those of the training data; {unknown}"
+        if normalize:
+            size = f"{self.scale * METRES_PER_PIXEL:.1f} m"
+            return f"metres if the longer side of the person's box is {size} long; {unknown}"
+        width = f"{METRES_PER_PIXEL * 1000:.0f} mm"
+        return f"metres if a pixel of the image is {width} wide; the true scale is not known"
 
     @torch.inference_mode()
     def lift_joints(

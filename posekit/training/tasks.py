@@ -75,7 +75,7 @@ def make_task(config: Mapping[str, Any]) -> Task:
     spec = read_part(config, "model")
     assert spec is not None
     codec = spec.codec.make()
-    if isinstance(spec, LifterSpec):
+    if isinstance(spec, LifterSpec) and isinstance(codec, MotionBERTLift):
         return LiftingTask(config, spec)
     if isinstance(spec, DetectorSpec) and isinstance(codec, DistanceBoxes):
         return DetectionTask(config, spec)

@@ -164,10 +164,13 @@ def test_digits_are_known_of_all_but_a_few_published_files() -> None:
         source.location.rpartition("/")[2]
         for row in checkpoints.CHECKPOINTS
         for source in row.sources
-        if source.location.startswith(checkpoints.OPENMMLAB) and source.sha256 is None
+        if source.location.startswith(checkpoints.OPENMMLAB)
+        and source.location.endswith(".pth")
+        and source.sha256 is None
     ]
     without = {name for name in names if hub._digits_in_name(name) is None}
-    assert all(name.startswith("rtmw-dw-") for name in without), without
+    nameless = ("rtmw-dw-", "td-hm_hrnet-w32_8xb64-210e_exlpose-")
+    assert all(name.startswith(nameless) for name in without), without
 
 
 # --- broken connections
