@@ -106,7 +106,7 @@ def test_detectors_by_mmdetections_names(prefix: str, config: str, name: str) ->
     [
         ("demo/mmdetection_cfg/faster_rcnn_r50_fpn_coco.py", "rtmdet-m_person-640 for people"),
         ("cascade_rcnn_x101_64x4d_fpn_1class", "rtmdet-m_person-640 for people"),
-        ("rtmdet-ins_m_8xb32-300e_coco", "nearest that is here is rtmdet-m_coco-640"),
+        ("rtmdet-ins_m_8xb32-300e_coco", "nearest that it has is rtmdet-m_coco-640"),
         ("yolov3_d53_320_273e_coco", "did you mean yolox_"),
         ("humann", "did you mean human"),
     ],
