@@ -58,7 +58,7 @@ def test_bash_reads_the_script(script: Path) -> None:
         (["predict", "track", "="], ["none", "iou", "oks", "null"]),
         (["predict", "track=o"], ["track=oks"]),
         (["predict", "draw_bbox", "=", ""], ["true", "false"]),
-        (["predict", "model", "=", "wholeb"], ["wholebody"]),
+        (["predict", "model", "=", "wholeb"], ["wholebody", "wholebody3d"]),
         (["predict", "detector", "=", "whole"], ["whole_image"]),
         (["predict", "inputs", "=", "no such"], []),
         (["export", "quant"], ["quantize="]),
@@ -81,9 +81,9 @@ def test_a_user_types_and_presses_tab(script: Path, tmp_path: Path) -> None:
         os.execve(BASH, [BASH, "--norc", "-i"], {"PS1": "$ ", "TERM": "dumb"})
     try:
         os.write(terminal, f". {script}\n".encode())
-        typed = "posekit predict kp\t0.5 model=wholeb\tinputs=pho\t\n"
+        typed = "posekit predict kp\t0.5 model=body2\tinputs=pho\t\n"
         os.write(terminal, typed.encode())
-        line = "posekit predict kpt_thr=0.5 model=wholebody inputs=photo.jpg"
+        line = "posekit predict kpt_thr=0.5 model=body26 inputs=photo.jpg"
         assert line in _shown(terminal, until=line)
     finally:
         os.close(terminal)

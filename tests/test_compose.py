@@ -88,7 +88,7 @@ def test_a_file_named_like_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("+model=hand", "name a model as model=NAME"),
         ("=3", "unknown key ''"),
         ("lifter.flip_test=false", "lifter.flip_test does not apply"),
-        ("model.detector=nobody", "say detector=NAME"),
+        ("model.detector=nobody", "use detector=NAME"),
         ("hydra.run.dir=x", "unknown key 'hydra.run.dir'"),
         ("hydra/launcher=basic", "unknown key 'hydra.launcher'"),
         ("model.flip_test=[", "cannot read 'model.flip_test=['"),

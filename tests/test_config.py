@@ -110,7 +110,7 @@ def test_detectors_by_mmdetections_names(prefix: str, config: str, name: str) ->
         ("faster_rcnn_r50_fpn_coco", "use rtmdet-m_person-640"),
         ("C:\\mmdet\\faster-rcnn_r101_fpn_1x_coco.py", "use rtmdet-m_person-640"),
         ("cascade_rcnn_x101_64x4d_fpn_1class", "use rtmdet-m_person-640"),
-        ("rtmdet-ins_m_8xb32-300e_coco", "the nearest that is here is rtmdet-m_coco-640"),
+        ("rtmdet-ins_m_8xb32-300e_coco", "nearest that it has is rtmdet-m_coco-640"),
         ("yolov3_d53_320_273e_coco", "use rtmdet-m_person-640"),
         ("yolov8n.pt", "use rtmdet-nano_person-320"),
         ("yolo11x", "use rtmdet-m_person-640"),

@@ -279,7 +279,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["flip_test=no"], "flip_test must be true or false, or left out, found 'no'"),
         (["batch_size=0"], "batch_size must be a whole number"),
         (["dtype=int8"], "dtype must be"),
-        (["backend=openvin"], "backend must be one of auto, torch"),
+        (["backend=openvin"], "backend must be one of auto, compile"),
         (["backend=tensorrt"], "backend=tensorrt cannot run on cpu here"),
         (["model=motionbert_h36m", "sequences=x.npz", "backend=torch"], "lifters run in PyTorch"),
         (["dtaset=coco"], "unknown key 'dtaset'; did you mean dataset"),

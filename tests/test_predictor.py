@@ -517,7 +517,7 @@ class TestLoad:
             )
 
     def test_weights_of_another_model(self, rtmpose_t: Path) -> None:
-        with pytest.raises(WeightsError, match="another model or number of keypoints"):
+        with pytest.raises(WeightsError, match="another model, or for another number of keypoints"):
             posekit.load("rtmpose-m_body8-256x192", weights=rtmpose_t, detector="whole_image")
 
     def test_weights_of_another_number_of_keypoints(self, rtmpose_t: Path) -> None:

@@ -98,4 +98,4 @@ def test_a_new_file_is_an_engine_for_all_commands(tmp_path: Path) -> None:
     assert (tmp_path / "predictions" / "demo.json").is_file()
     assert "found 'abacuss'; did you mean abacus?" in done.stderr
     assert "backend=abacus cannot run on meta here: its beads are no GPU's" in done.stderr
-    assert "backends: expected a list of auto, abacus, compile, " in done.stderr
+    assert "backends must be a list of auto, abacus, compile, " in done.stderr

@@ -180,7 +180,7 @@ def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").mkdir()
-    with pytest.raises(InputError, match=r"last\.ckpt is no file"):
+    with pytest.raises(InputError, match=r"last\.ckpt is not a file"):
         RunFolder(tmp_path, resume=True)
 
 
