@@ -82,6 +82,9 @@ def _read(path: Path, packages: Mapping[str, Path], above: tuple[Path, ...]) -> 
     tree = _parse(text, str(path))
     base: dict[str, Any] = {}
     for location in _bases(str(path), tree):
+        package, _, _ = location.rpartition("::")
+        if location.endswith(WITHOUT_MODEL) and package not in (*packages, ""):
+            continue
         found = _locate(path, location, packages)
         if found.name == WITHOUT_MODEL and not found.is_file():
             continue

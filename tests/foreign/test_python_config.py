@@ -126,7 +126,8 @@ def test_a_template_in_quotes_is_the_value_of_the_base(tmp_path: Path) -> None:
 
 
 def test_a_base_without_a_model_may_be_missing(tmp_path: Path) -> None:
-    assert read(tmp_path, "_base_ = ['../../default_runtime.py']\nx = 1")["x"] == 1
+    for base in ("../../default_runtime.py", "mmpose::_base_/default_runtime.py"):
+        assert read(tmp_path, f"_base_ = ['{base}']\nx = 1")["x"] == 1
 
 
 def test_a_text_is_read_as_a_file_is() -> None:

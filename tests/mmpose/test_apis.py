@@ -865,37 +865,12 @@ def test_models_that_are_not_initialised() -> None:
 
 
 # The reference has a number of them; `official_skeletons.json` holds those of the official files.
-REFERENCES = [
-    "300w",
-    "300wlp",
-    "aflw",
-    "aic",
-    "animalpose",
-    "ap10k",
-    "coco",
-    "coco_openpose",
-    "coco_wholebody",
-    "coco_wholebody_face",
-    "coco_wholebody_hand",
-    "coco_wholebody_openpose",
-    "cofw",
-    "crowdpose",
-    "h36m",
-    "halpe",
-    "halpe26",
-    "humanart",
-    "interhand2d",
-    "interhand3d",
-    "jhmdb",
-    "lapa",
-    "macaque",
-    "mpii",
-    "ochuman",
-    "onehand10k",
-    "posetrack18",
-    "rhd2d",
-    "wflw",
-]
+REFERENCES = (
+    *("300w", "300wlp", "aflw", "aic", "animalpose", "ap10k", "coco", "coco_openpose"),
+    *("coco_wholebody", "coco_wholebody_face", "coco_wholebody_hand", "coco_wholebody_openpose"),
+    *("cofw", "crowdpose", "h36m", "halpe", "halpe26", "humanart", "interhand2d", "interhand3d"),
+    *("jhmdb", "lapa", "macaque", "mpii", "ochuman", "onehand10k", "posetrack18", "rhd2d", "wflw"),
+)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
