@@ -187,7 +187,7 @@ def official_values(row: Checkpoint, mmpose: Path, mmdetection: Path | None) -> 
             return _plain(_detector(config, model))
         if row.task == "lifting":
             return _plain(_lifter(config, model))
-        if model["type"].rpartition(".")[2] == "BottomupPoseEstimator":
+        if str(model.get("type")).rpartition(".")[2] == "BottomupPoseEstimator":
             return _plain(_one_stage(config, model))
         return _plain(_pose(config, model, mmpose))
     except (LookupError, TypeError, ValueError) as error:

@@ -44,7 +44,7 @@ class Option:
         least, most: the ends of its range, both allowed.
         above: its range begins above this.
         below: its range ends below this.
-        choices: values that it may have, where its type does not say so.
+        choices: values that it may have, where its type does not say so; of `Any`, some of them.
         only: the models that it has an effect with: "2D", "3D", "lifted", or "" for all.
         python: it means something in Python only, and is no key of a command.
         as_key: its default as a key of a command, where that is not the one in Python.
@@ -317,8 +317,8 @@ def _declared(group: type[Options]) -> Mapping[str, Declared]:
         field = fields[name]
         about: Option = field.metadata["option"]
         kinds, choices, free, optional = _split(types_of[name])
-        if about.choices:
-            kinds, choices, free = (), about.choices, False
+        if about.choices:  # of `Any`: these, or what its group takes
+            kinds, choices = (), about.choices
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()

@@ -95,7 +95,7 @@ def test_raw_outputs_match_in_other_layouts(
     reference = shared / "reference"
     case = reference_case(reference / "layouts" / layout / name)
     net = from_golden(reference / "pose2d" / case.golden["equivalent"])
-    state = apply_rules(module.prepare(case.state), module.RULES["ViTPose"], net)
+    state = apply_rules(module.prepare(case.state, net), module.RULES["ViTPose"], net)
     net.load_state_dict(state, assign=True)
     assert_small(case, relative_errors(case, net), case.tolerance)
 
@@ -129,7 +129,7 @@ def to_transformers(net: ViTPose) -> dict[str, Tensor]:
 def test_transformers_layout_keeps_the_order_of_queries_keys_and_values() -> None:
     net = tiny()
     converted = apply_rules(
-        transformers.prepare(to_transformers(net)), transformers.RULES["ViTPose"], net
+        transformers.prepare(to_transformers(net), net), transformers.RULES["ViTPose"], net
     )
     assert all(torch.equal(converted[key], value) for key, value in net.state_dict().items())
 
@@ -140,7 +140,7 @@ def test_the_class_tokens_position_is_added_to_each_patch() -> None:
         (vitpose, "backbone.pos_embed"),
         (transformers, "backbone.embeddings.position_embeddings"),
     ):
-        prepared = module.prepare({key: positions})
+        prepared = module.prepare({key: positions}, tiny())
         assert prepared[key].tolist() == [[[11.0], [12.0]]]
 
 
@@ -149,7 +149,7 @@ def test_a_missing_projection_is_named() -> None:
     state = to_transformers(net)
     del state["backbone.encoder.layer.1.attention.attention.key.weight"]
     with pytest.raises(ConversionError, match=r"layer\.1\.attention\.attention\.query\.weight"):
-        apply_rules(transformers.prepare(state), transformers.RULES["ViTPose"], net)
+        apply_rules(transformers.prepare(state, net), transformers.RULES["ViTPose"], net)
 
 
 def test_each_block_runs_fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
