@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from posekit.compose import read_specs
 from posekit.errors import InputError
 from posekit.locate import Located, choose_parts, locate
 from posekit.spec import Spec, load_spec
@@ -115,6 +114,8 @@ def composed_parts(config: Mapping[str, Any]) -> Parts:
     Raises:
         InputError: as `find_parts`.
     """
+    from posekit.compose import read_specs  # and with it Hydra
+
     specs = read_specs(config)
     weights, pose2d_weights = config.get("weights"), config.get("pose2d_weights")
     detector_weights = config.get("detector_weights")
