@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import posekit
 from posekit.cli import main
 from posekit.errors import InputError
+from posekit.files import PACKAGED
 from posekit.locate import choose_parts
 from posekit.mmpose.inferencer import MMPoseInferencer
 from posekit.mmpose.topdown import init_model
@@ -191,3 +192,18 @@ def test_a_graph_is_refused_since_it_lacks_the_classifier(tmp_path: Path, weight
     assert len(onnx.load(tmp_path / "a.onnx").graph.output) == 8
     with pytest.raises(InputError, match="give the checkpoint as weights"):
         posekit.load(MODEL, weights=tmp_path / "a.onnx", device="cpu")
+
+
+@pytest.mark.parametrize("option", ["bboxes=[[[1,2,3,4]]]", "lift_window=3", "det_interval=2"])
+def test_what_has_no_effect_is_told_before_weights_are_fetched(
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    picture = str(PACKAGED / "demo.jpg")
+    assert main(["predict", "model=rtmo-s", f"inputs={picture}", option]) == 1
+    error = capsys.readouterr().err
+    assert option.partition("=")[0] in error and "appl" in error
+    assert not (tmp_path / "cache").exists()

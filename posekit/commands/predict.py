@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -21,6 +21,9 @@ from posekit.io.sinks import Format
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.table import format_table
+
+if TYPE_CHECKING:
+    from posekit.parts import Parts
 
 __all__ = ["predict"]
 
@@ -120,8 +123,10 @@ def _run(
     from posekit.parts import composed_parts
     from posekit.predictor import Predictor
 
+    parts = composed_parts(config)
+    _check_applies(PredictOptions.from_keywords(options), parts)
     predictor = Predictor.from_parts(
-        composed_parts(config),
+        parts,
         lazy_detector=config["bboxes"] is not None,
         device=config["device"],
         dtype=config["dtype"],
@@ -133,6 +138,18 @@ def _run(
             key = (result.name, result.source if result.frame_id is not None else result.index)
             rows.setdefault(key, _Row(result.name, f"{width}x{height}")).add(result)
             bar.update()
+
+
+def _check_applies(options: PredictOptions, parts: Parts) -> None:
+    """Refuses what has no effect with the model, before its weights are fetched."""
+    from posekit.spec import OneStageSpec
+
+    spec = None if parts.model is None else parts.model.spec
+    lifted = parts.lifter is not None
+    pose3d = lifted or getattr(spec, "keypoints_3d", False)
+    options.check_applies(pose3d=pose3d, lifted=lifted)
+    if isinstance(spec, OneStageSpec):
+        options.check_one_stage(spec.name)
 
 
 def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str, Any]) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from posekit.backends import Backend
 from posekit.codecs.simcc3d import to_camera
 from posekit.finite import check_finite
 from posekit.result import Pose3D
-from posekit.skeleton import Skeleton
-from posekit.spec import PoseSpec
-from posekit.stages.estimate import PoseEstimator, Poses
+from posekit.stages.around import AroundEstimator
+from posekit.stages.estimate import Poses
 
 __all__ = ["CameraEstimator"]
 
@@ -25,7 +22,7 @@ UNIT = (
 AXES = "x to the right, y down, z away from the camera, from the camera"
 
 
-class CameraEstimator:
+class CameraEstimator(AroundEstimator):
     """RTMW3D with its pre- and post-processing.
 
     Args:
@@ -34,36 +31,6 @@ class CameraEstimator:
         skeleton: the keypoints.
         backend: what runs the network, as a `PoseEstimator`'s.
     """
-
-    def __init__(
-        self,
-        net: nn.Module,
-        spec: PoseSpec,
-        skeleton: Skeleton,
-        *,
-        backend: Backend | str | None = None,
-    ) -> None:
-        self.estimator = PoseEstimator(net, spec, skeleton, backend=backend)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoints."""
-        return self.estimator.skeleton
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """(w, h) of the network's input, in pixels."""
-        return self.estimator.input_size
-
-    @property
-    def padding(self) -> float:
-        """Sides of a crop, in multiples of its box's."""
-        return self.estimator.padding
-
-    @property
-    def device(self) -> torch.device:
-        """Where crops are made ready for the network."""
-        return self.estimator.device
 
     def __call__(
         self,

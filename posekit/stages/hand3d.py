@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from posekit.backends import Backend
 from posekit.codecs.hand3d import join_hands, stand_hands_up
 from posekit.finite import check_finite
 from posekit.result import Pose3D
-from posekit.skeleton import Skeleton
-from posekit.spec import PoseSpec
-from posekit.stages.estimate import PoseEstimator, Poses
+from posekit.stages.around import AroundEstimator
+from posekit.stages.estimate import Poses
 
 __all__ = ["HandEstimator"]
 
@@ -31,7 +28,7 @@ AXES = (
 )
 
 
-class HandEstimator:
+class HandEstimator(AroundEstimator):
     """InterNet with its pre- and post-processing.
 
     Args:
@@ -40,36 +37,6 @@ class HandEstimator:
         skeleton: the keypoints of both hands.
         backend: what runs the network, as a `PoseEstimator`'s.
     """
-
-    def __init__(
-        self,
-        net: nn.Module,
-        spec: PoseSpec,
-        skeleton: Skeleton,
-        *,
-        backend: Backend | str | None = None,
-    ) -> None:
-        self.estimator = PoseEstimator(net, spec, skeleton, backend=backend)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The keypoints of both hands."""
-        return self.estimator.skeleton
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """(w, h) of the network's input, in pixels."""
-        return self.estimator.input_size
-
-    @property
-    def padding(self) -> float:
-        """Sides of a crop, in multiples of its box's."""
-        return self.estimator.padding
-
-    @property
-    def device(self) -> torch.device:
-        """Where crops are made ready for the network."""
-        return self.estimator.device
 
     def __call__(
         self,
