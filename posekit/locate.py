@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +28,8 @@ from posekit.foreign.skeletons import is_packaged
 __all__ = ["Chosen", "Located", "choose_parts", "locate"]
 
 log = logging.getLogger(__name__)
+
+_said: set[str] = set()  # of configuration files, by this process
 
 
 class Located(NamedTuple):
@@ -141,7 +142,7 @@ def locate(
     """
     if isinstance(name, str) and name.endswith((".py", ".pth")) and Path(name).is_file():
         path = Path(name).absolute()
-        return _of_config(path, path.stat().st_mtime_ns, tuple(search), tuple(foreign))
+        return _of_config(path, tuple(search), tuple(foreign))
     if isinstance(name, str) and name.endswith((".yaml", ".yml")):
         path = Path(name)
         if not path.is_file() and (error := elsewhere_error(name, detector=detector)):
@@ -174,24 +175,23 @@ def _in_folder(folder: Path, search: Sequence[Path], foreign: Sequence[Path]) ->
     )
 
 
-# What is left out of a file is said once; an edited one is read again.
-@lru_cache(maxsize=64)
-def _of_config(
-    path: Path, mtime_ns: int, search: tuple[Path, ...], foreign: tuple[Path, ...]
-) -> Located:
-    """The model of a foreign configuration, or the published one that it is a copy of."""
+def _of_config(path: Path, search: tuple[Path, ...], foreign: tuple[Path, ...]) -> Located:
+    """The model of a foreign configuration, or the published one that it is a copy of.
+
+    Read at each call: the file, a base of it or the cache may have changed.
+    """
     weights = path if path.suffix == ".pth" else None
     try:
         found = _read_description(path)
     except UnknownKindError as error:
         if not _is_public(path.stem):
             raise
-        log.warning("%s: so the published model of its name is taken, as it was published", error)
+        _warn_once(f"{error}: so the published model of its name is taken, as it was published")
         return Located(resolve_name(path.stem), search, None, foreign)
     if weights is None and (public := _public_name(path, found)) is not None:
         return Located(public, search, None, foreign)
     for note in found.notes:
-        log.warning("%s: %s", path, note)
+        _warn_once(f"{path}: {note}")
     name = model_name(path)
     if name in model_names() or _is_public(name):
         name += "-own"
@@ -200,6 +200,13 @@ def _of_config(
     root = cache_dir() / "imported" / digest
     write_description(root, name, found)
     return Located(name, (root, *search), weights, (root, *foreign))
+
+
+def _warn_once(text: str) -> None:
+    """A model is located several times while it is loaded."""
+    if text not in _said:
+        _said.add(text)
+        log.warning("%s", text)
 
 
 def _read_description(path: Path) -> Description:

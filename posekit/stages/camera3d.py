@@ -10,8 +10,8 @@ from torch import Tensor
 from posekit.codecs.simcc3d import to_camera
 from posekit.finite import check_finite
 from posekit.result import Pose3D
-from posekit.stages.around import AroundEstimator
 from posekit.stages.estimate import Poses
+from posekit.stages.estimator_3d import Estimator3D
 
 __all__ = ["CameraEstimator"]
 
@@ -22,7 +22,7 @@ UNIT = (
 AXES = "x to the right, y down, z away from the camera, from the camera"
 
 
-class CameraEstimator(AroundEstimator):
+class CameraEstimator(Estimator3D):
     """RTMW3D with its pre- and post-processing.
 
     Args:

@@ -10,8 +10,8 @@ from torch import Tensor
 from posekit.codecs.hand3d import join_hands, stand_hands_up
 from posekit.finite import check_finite
 from posekit.result import Pose3D
-from posekit.stages.around import AroundEstimator
 from posekit.stages.estimate import Poses
+from posekit.stages.estimator_3d import Estimator3D
 
 __all__ = ["HandEstimator"]
 
@@ -28,7 +28,7 @@ AXES = (
 )
 
 
-class HandEstimator(AroundEstimator):
+class HandEstimator(Estimator3D):
     """InterNet with its pre- and post-processing.
 
     Args:

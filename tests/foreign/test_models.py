@@ -316,3 +316,18 @@ def test_notes_are_said_once(own: Path, caplog: pytest.LogCaptureFixture) -> Non
         posekit.create_model(str(own))
         posekit.create_model(str(own))
     assert caplog.text.count("MyLoss") == 1
+
+
+def test_what_changes_while_a_program_runs_is_read_again(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def width() -> float:
+        found = locate(str(own))
+        return float(load_spec(found.name, found.search).net.arguments["widen_factor"])
+
+    assert width() == 0.375
+    base = own.with_name("base.py")  # not the file that is named
+    base.write_text(BASE.replace("widen_factor=0.375", "widen_factor=0.5"))
+    assert width() == 0.5
+    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "another"))
+    assert width() == 0.5

@@ -10,10 +10,10 @@ from posekit.skeleton import Skeleton
 from posekit.spec import PoseSpec
 from posekit.stages.estimate import PoseEstimator
 
-__all__ = ["AroundEstimator"]
+__all__ = ["Estimator3D"]
 
 
-class AroundEstimator:
+class Estimator3D:
     """An estimator that makes more of the outputs of a `PoseEstimator`'s network.
 
     Args:
