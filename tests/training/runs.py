@@ -6,6 +6,8 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -52,18 +54,25 @@ def workshop(folder: Path, count: int = 8) -> list[str]:
     return ["model=tiny_discs-32x32", f"dataset.train={labels}", *OPTIONS[1:]]
 
 
-def train(folder: Path, *overrides: str) -> Path:
-    """A run in this process, with one thread as all runs that are compared."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For all runs that are compared: sums in another order are other numbers."""
     import torch
-
-    from posekit.training.loop import train as run
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return run(compose_command("train", overrides, config_dir=folder / "conf"))
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def train(folder: Path, *overrides: str) -> Path:
+    """A run in this process, with one thread."""
+    from posekit.training.loop import train as run
+
+    with one_thread():
+        return run(compose_command("train", overrides, config_dir=folder / "conf"))
 
 
 def start(folder: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:

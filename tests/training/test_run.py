@@ -43,7 +43,8 @@ def train(folder: Path, **keywords: Any) -> posekit.TrainResult:
         "config_dir": folder / "conf",
         "out_dir": folder / "run",
     }
-    return posekit.train("tiny_discs-32x32", **{**KEYWORDS, **said, **keywords})
+    with runs.one_thread():
+        return posekit.train("tiny_discs-32x32", **{**KEYWORDS, **said, **keywords})
 
 
 def test_a_function_trains_as_the_command(workshop: Path) -> None:
