@@ -35,7 +35,8 @@ def test_what_was_measured_is_used_again(net: nn.Module, tmp_path: Path) -> None
     first = run(net, tmp_path)
     (choice,) = first.values()
     assert choice["kind"] in auto_candidates()
-    assert choice["kind"] == min(choice["milliseconds"], key=choice["milliseconds"].get)
+    # Engines that tie in the file's hundredths of a millisecond were told apart by less.
+    assert choice["milliseconds"][choice["kind"]] == min(choice["milliseconds"].values())
     file = tmp_path / "backends" / "auto.json"
     written = file.stat().st_mtime_ns
     assert run(net, tmp_path) == first
