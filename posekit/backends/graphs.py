@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.moving import moved
+from posekit.backends.openvino_package import import_openvino
 from posekit.errors import first_line
 
 __all__ = [
@@ -75,7 +76,7 @@ def to_onnx(
 
 def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any:
     """An `openvino.Model` with the input `input` and a batch of any size; see `to_onnx`."""
-    import openvino
+    openvino = import_openvino()
 
     # A conversion that fails leaves the root logger at ERROR, which would silence everybody.
     with quiet_tracing(), _root_logger_as_it_was():
@@ -94,7 +95,7 @@ def save_openvino(model: Any, path: Path, *, in_half_precision: bool = False) ->
     Raises:
         OSError: it cannot be written.
     """
-    import openvino
+    openvino = import_openvino()
 
     try:
         openvino.save_model(model, path, compress_to_fp16=in_half_precision)

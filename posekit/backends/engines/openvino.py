@@ -17,6 +17,7 @@ from posekit.backends.artifacts import fingerprint, load_artifact
 from posekit.backends.engine import Engine, Target, check_process, missing_package
 from posekit.backends.files import GraphFile, check_graph, read_graph
 from posekit.backends.graphs import example_images, for_export, save_openvino, to_openvino
+from posekit.backends.openvino_package import import_openvino
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
 
 __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
@@ -55,7 +56,7 @@ class OpenVinoBackend:
         self.model.reshape([1, 3, *reversed(target.input_size)])
 
     def _of_network(self, net: nn.Module) -> Any:
-        import openvino
+        openvino = import_openvino()
 
         size = self.target.input_size
 
@@ -120,7 +121,7 @@ class OpenVinoBackend:
     @cached_property
     def _queue(self) -> Any:
         """Several images at a time, each by its own part of the threads, which never wait."""
-        import openvino
+        openvino = import_openvino()
 
         return openvino.AsyncInferQueue(self._compile(NUM_STREAMS=self._streams), self._streams)
 
@@ -136,9 +137,7 @@ def openvino_core() -> Any:
     Of two that are not released last first, a freed one stays, and the next signal, be it Ctrl-C or
     the end of a child process, is a segmentation fault (OpenVINO 2026.4).
     """
-    import openvino
-
-    return openvino.Core()
+    return import_openvino().Core()
 
 
 def _shapes(ports: Sequence[Any]) -> list[list[object]]:

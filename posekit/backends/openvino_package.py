@@ -1,0 +1,23 @@
+"""The package `openvino`, which alone would report its use to its makers."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+__all__ = ["import_openvino"]
+
+REPORTER = "openvino_telemetry"
+
+
+def import_openvino() -> Any:
+    """The module `openvino`.
+
+    It would send a message to Google Analytics for each import and each conversion, unasked, from
+    forked processes, and without a network wait for them. Without its reporter, which it can do
+    without, it sends none; a program that has imported that before keeps it.
+    """
+    if REPORTER not in sys.modules:
+        sys.modules[REPORTER] = None  # type: ignore[assignment]  # "cannot be imported"
+    return importlib.import_module("openvino")
