@@ -241,7 +241,7 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
             if self.command == "GET":
                 server.asked.set()
                 if file.hold:
-                    file.hold.wait(20)
+                    file.hold.wait(300)
                 if file.statuses:
                     self.finish_with(file.statuses.pop(0), file.headers)
                     return

@@ -667,6 +667,6 @@ def test_a_forked_process_waits_for_no_threads_that_it_lacks(
     command = [sys.executable, "-c", FORK, str(engine), str(threads)]
     environment = {**os.environ, "POSEKIT_CACHE": str(tmp_path)}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=environment, check=True
+        command, capture_output=True, text=True, timeout=300, env=environment, check=True
     )
     assert done.stdout.startswith(printed)

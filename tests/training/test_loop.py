@@ -97,7 +97,7 @@ def test_two_processes_learn_as_one_with_the_double_batch(tmp_path: Path) -> Non
     process = runs.start(
         tmp_path, *options, "batch_size=2", f"out_dir={tmp_path / 'two'}", launcher=launcher
     )
-    _, log = process.communicate(timeout=120)
+    _, log = process.communicate(timeout=300)
     assert process.returncode == 0, log
     assert len(losses(one)) == 8
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(one), rtol=1e-5)

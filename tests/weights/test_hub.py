@@ -490,9 +490,9 @@ def test_two_processes_download_once(server: HubServer, tmp_path: Path, route: s
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "asking\n"
-    assert server.asked.wait(20)
+    assert server.asked.wait(300)
     held.set()
-    results = [process.communicate(timeout=30) for process in processes]
+    results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], results
     paths = {Path(out.strip()) for out, _ in results}
     assert [path.read_bytes() for path in paths] == [content]

@@ -199,13 +199,15 @@ def test_a_gpu_that_cannot_compute_is_not_taken(
 
 
 PEAK = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from posekit.build import build_network
 from posekit.weights.tensors import load_weights
 from posekit.component import Component
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage's, which begins with what the process that started this one had.
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
 sizes = {"in_features": 8192, "out_features": 8192}
 net = build_network(Component("torch.nn.Linear", sizes))
 before = peak()
@@ -215,10 +217,10 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_loading_takes_little_more_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"weight": torch.ones(8192, 8192), "bias": torch.zeros(8192)}, path)
     command = [sys.executable, "-c", PEAK, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1.3 * path.stat().st_size
+    assert 0.9 < int(done.stdout) / path.stat().st_size < 1.3
