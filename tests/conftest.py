@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -23,6 +24,25 @@ def pytest_collection_finish() -> None:
     """Keeps thousands of tests out of each later collection of garbage: else 0.4 s."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """No test leaves another level of logging, other threads or another type to the next one."""
+    torch, root = sys.modules.get("torch"), logging.getLogger()
+    level = root.level
+    if torch is not None:
+        threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+        grad = torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        if torch is not None:
+            torch.set_grad_enabled(grad)
+            torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -197,6 +197,7 @@ def test_only_engines_of_weights_that_were_named_are_kept(
 ) -> None:
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("posekit.backends.auto.ROUNDS", 1)
+    monkeypatch.setattr("posekit.backends.auto.auto_candidates", lambda: ("torch", "onnxruntime"))
     options = ["backends=[onnxruntime,auto]", f"weights={weights or 'null'}"]
     measured_stages(tmp_path, *options)
     kept = {path.name.partition("-")[0] for path in (tmp_path / "cache" / "backends").iterdir()}
@@ -210,6 +211,7 @@ def test_engines_without_the_type_are_left_out(
 ) -> None:
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
     options = ["model=rtmdet-nano_drawn-256", "rounds=1", "device=cpu", "dtype=bfloat16"]
+    options += ["batch_sizes=[1]"]
     assert main(["bench", *options]) == 0
     printed = capsys.readouterr().out
     assert "backend=torch" in printed

@@ -110,18 +110,29 @@ def test_a_reader_that_has_seen_enough_is_no_success(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json").exists()
 
 
-def test_on_error_raise_stops(whole_image: list[str], tmp_path: Path) -> None:
+def test_on_error_raise_stops(
+    whole_image: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "a.png").touch()
-    done = posekit("predict", *whole_image, "inputs=a.png", "on_error=raise", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1] == "posekit: error: a.png is empty"
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", *whole_image, "inputs=a.png", "on_error=raise"]) == 1
+    error = capsys.readouterr().err
+    assert error.strip().splitlines()[-1] == "posekit: error: a.png is empty"
 
 
-def test_names_with_hydras_characters(whole_image: list[str], tmp_path: Path) -> None:
+def test_names_with_hydras_characters(
+    whole_image: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     picture(tmp_path / "clip(1), x=2.png")
-    done = posekit("predict", *whole_image, "inputs=clip(1), x=2.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "clip(1), x=2.png" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", *whole_image, "inputs=clip(1), x=2.png"]) == 0
+    assert "clip(1), x=2.png" in capsys.readouterr().out
 
 
 def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:

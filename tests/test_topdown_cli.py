@@ -115,6 +115,7 @@ def test_a_full_disk_keeps_the_frames_before(
     with VideoWriter("long.mp4", fps=Fraction(25), size=(64, 48)) as video:
         for _ in range(300):
             video.write(black)
+    (small_disk / "others").write_bytes(bytes(190_000))
     more = ["--input", "long.mp4", "--output-root", str(small_disk), "--save-predictions"]
     assert main([*command, *more]) == 1
     error = capsys.readouterr().err.splitlines()[-1]

@@ -29,13 +29,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_was_trained_predicts(trained: Path) -> None:
-    done = posekit(
-        "predict", f"model=runs/{TRAINED}", "inputs=data/0.png", "out_dir=out", "device=cpu",
-        cwd=trained,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "1 instances in 1 images" in done.stdout
+def test_what_was_trained_predicts(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    words = [f"model=runs/{TRAINED}", "inputs=data/0.png", "out_dir=out", "device=cpu"]
+    assert main(["predict", *words]) == 0
+    assert "1 instances in 1 images" in capsys.readouterr().out
     found = json.loads((trained / "out" / "predictions" / "0.json").read_text())
     assert len(found[0]["keypoints"]) == 5
 
@@ -145,11 +145,14 @@ def test_nothing_to_train_on_is_one_line(model: str, capsys: pytest.CaptureFixtu
     assert "dataset.train is missing" in capsys.readouterr().err
 
 
-def test_a_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
-    done = posekit("train", "dataset.train=my(1),é.json", "weights=null", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "my(1),é.json" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_file_that_is_missing_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "dataset.train=my(1),é.json", "weights=null"]) == 1
+    error = capsys.readouterr().err
+    assert "my(1),é.json" in error
+    assert "Traceback" not in error
     assert [path.name for path in tmp_path.iterdir()] == []
 
 

@@ -13,7 +13,7 @@ import posekit
 from tests.stages.test_one_stage import make
 
 
-@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize("decode", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_one_stage_model_gives_its_people_in_a_graph(tmp_path: Path, decode: bool) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     net = make().net

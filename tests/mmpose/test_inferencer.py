@@ -60,7 +60,14 @@ def load(
         yield load
 
 
-@pytest.mark.parametrize("case", CASES)
+# Its smaller sibling is compared at every run.
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] * ("ViTPose-base-simple" in case))
+        for case in CASES
+    ],
+)
 def test_results_match(
     load: Callable[[str, str], posekit.Predictor], shared: Path, case: str
 ) -> None:

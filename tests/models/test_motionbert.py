@@ -35,6 +35,7 @@ def small(*, adaptive_fusion: bool = True) -> MotionBERT:
     ).eval()
 
 
+@pytest.mark.slow  # 81 frames of the same network are compared below
 def test_full_sequence_matches(shared: Path) -> None:
     net = empty()
     assert_matches(shared / "reference" / "pose3d" / NAME, net)

@@ -16,7 +16,7 @@ class Deep(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(200))
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(100))
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -40,13 +40,13 @@ def test_threads_trace_and_compute_at_once() -> None:
     errors: list[Exception] = []
 
     def compute() -> None:
-        for _ in range(50):
+        for _ in range(20):
             torch.testing.assert_close(net(images), expected)
 
     def repeat(work: Callable[[], object]) -> None:
         start.wait()
         try:
-            for _ in range(10):
+            for _ in range(3):
                 work()
         except Exception as error:
             errors.append(error)

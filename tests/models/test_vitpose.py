@@ -62,7 +62,10 @@ def tiny(**changes: object) -> ViTPose:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * ("huge" in name)) for name in FOLDERS],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * ("huge" in name or "base-simple" in name))
+        for name in FOLDERS
+    ],
 )
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
@@ -81,6 +84,7 @@ def test_number_of_parameters(shared: Path, name: str) -> None:
     assert sum(parameter.numel() for parameter in from_golden(folder).parameters()) == expected
 
 
+@pytest.mark.slow  # tests/weights_convert/test_layouts.py compares the same from files
 @pytest.mark.parametrize(
     ("layout", "module", "name"),
     [

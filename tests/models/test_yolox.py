@@ -14,7 +14,13 @@ from tests.networks import LAYOUTS, assert_matches, assert_matches_in_float32
 from weights_convert import convert_state_dict
 
 
-@pytest.mark.parametrize("name", ["yolox-s_8xb8-300e_coco-face", "yolox_l_8x8_300e_coco"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yolox-s_8xb8-300e_coco-face",
+        pytest.param("yolox_l_8x8_300e_coco", marks=pytest.mark.slow),
+    ],
+)
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "detector" / name
     assert_matches(folder, build_network(load_spec(name).net))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +87,46 @@ def start(folder: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> subp
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+class _At(logging.Handler):
+    """Acts once a line of a run's log has some words."""
+
+    def __init__(self, words: str, act: Callable[[], None]) -> None:
+        super().__init__()
+        self.words, self.act = words, act
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.words in record.getMessage():
+            self.act()
+
+
+def killed_after(words: str) -> None:
+    """The command of this process' arguments, which gets SIGKILL after a line of its log."""
+    from posekit.cli import main
+
+    kill = _At(words, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    logging.getLogger("posekit.training").addHandler(kill)
+    # As `python -m posekit` has them, whose words follow the program here.
+    main(sys.argv[sys.argv.index("posekit") + 1 :])
+
+
+@contextmanager
+def interrupted_after(words: str) -> Iterator[None]:
+    """Runs in this process get a Ctrl-C after a line of their log."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    log, handler = logging.getLogger("posekit.training"), _At(words, interrupt)
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def losses(run: Path) -> list[float]:

@@ -734,7 +734,8 @@ def as_motionbert(shared: Path, path: Path) -> None:
     "model, write",
     [
         ("rtmdet-nano_person-320", as_onnx),
-        ("vitpose-b-simple_coco-256x192", as_transformers),
+        # Of 340 MB; tests/weights_convert/test_layouts.py converts the same.
+        pytest.param("vitpose-b-simple_coco-256x192", as_transformers, marks=pytest.mark.slow),
         ("motionbert-ft_h36m", as_motionbert),
     ],
 )
