@@ -684,7 +684,7 @@ def test_a_stream_of_a_format_of_videos(
     tmp_path: Path, server: str, container: str, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no end that a download could reach."""
-    monkeypatch.setattr("posekit.io.web.URL_TIMEOUT", 3.0)
+    monkeypatch.setattr("posekit.io.web.URL_TIMEOUT", 60.0)
     # FFmpeg looks at up to six seconds before it gives the first frame.
     record_as(tmp_path / "a", container, codec, 240)
     with read_frames(f"{server}/endless/a") as frames:
