@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,18 @@ import pytest
 import posekit
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_as_they_are() -> Iterator[None]:
+    """In this process nothing switches to an engine unasked.
+
+    Many tests compare runs bit for bit, and which engines there are differs between machines.
+    `tests/backends/test_default.py` is about the switch, and sets this back.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("posekit.backends.default.FIRST_PARTS", sys.maxsize)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -635,7 +635,8 @@ import posekit
 engine = None if sys.argv[1] == "None" else sys.argv[1]
 predictor = posekit.load("demo", detector="whole_image", device="cpu", backend=engine)
 image = np.zeros((64, 48, 3), np.uint8)
-list(predictor.stream(image))
+for _ in range(int(sys.argv[3])):
+    list(predictor.stream(image))
 torch.set_num_threads(2)
 if os.fork() == 0:
     torch.set_num_threads(int(sys.argv[2]))
@@ -651,20 +652,21 @@ os.wait()
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.parametrize(
-    ("engine", "threads", "printed"),
+    ("engine", "frames", "threads", "printed"),
     [
-        (None, 2, "this predictor was loaded before its process was forked"),
-        (None, 1, "1"),  # as in the workers of a DataLoader
-        ("onnxruntime", 1, "backend=onnxruntime was loaded before its process was forked"),
-        ("openvino", 1, "backend=openvino was loaded before its process was forked"),
+        (None, 1, 2, "this predictor was loaded before its process was forked"),
+        (None, 1, 1, "1"),  # as in the workers of a DataLoader
+        (None, 9, 1, "1"),  # there is an engine by then
+        ("onnxruntime", 1, 1, "backend=onnxruntime was loaded before its process was forked"),
+        ("openvino", 1, 1, "backend=openvino was loaded before its process was forked"),
     ],
 )
 def test_a_forked_process_waits_for_no_threads_that_it_lacks(
-    engine: str | None, threads: int, printed: str, tmp_path: Path
+    engine: str | None, frames: int, threads: int, printed: str, tmp_path: Path
 ) -> None:
     if engine is not None:
         pytest.importorskip(engine)
-    command = [sys.executable, "-c", FORK, str(engine), str(threads)]
+    command = [sys.executable, "-c", FORK, str(engine), str(threads), str(frames)]
     environment = {**os.environ, "POSEKIT_CACHE": str(tmp_path)}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=environment, check=True

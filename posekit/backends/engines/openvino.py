@@ -18,6 +18,7 @@ from posekit.backends.engine import Engine, Target, check_process, missing_packa
 from posekit.backends.files import GraphFile, check_graph, read_graph
 from posekit.backends.graphs import example_images, for_export, save_openvino, to_openvino
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
+from posekit.models.fuse import fold_batch_norms
 
 __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 
@@ -61,7 +62,9 @@ class OpenVinoBackend:
 
         def convert(made: Path) -> None:
             names = output_names(self.template)
-            model = to_openvino(for_export(net), example_images(size), names=names)
+            # Of a folded network tracing takes half the time.
+            folded = for_export(fold_batch_norms(net))
+            model = to_openvino(folded, example_images(size), names=names)
             save_openvino(model, made / "model.xml")
 
         return load_artifact(
