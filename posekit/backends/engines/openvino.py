@@ -165,8 +165,8 @@ def _missing(device: torch.device) -> str | None:
 
 ENGINE = Engine(
     title="OpenVINO",
-    summary='with `pip install "posekit[openvino]"`; several images side by side, on CPUs: frames '
-    "too, with `batch_size=8`",
+    summary='on x86-64 installed with posekit, else with `pip install "posekit[openvino]"`; '
+    "several images side by side, on CPUs: frames too, with `batch_size=8`",
     make=OpenVinoBackend,
     packages=("openvino",),
     missing=_missing,
