@@ -214,7 +214,11 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
     doctor.add_argument(
-        "device", nargs="?", metavar="device=NAME", help="the device to report on, such as cuda:1"
+        "settings",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="device=NAME: the device to report on, such as cuda:1; measure=true: first measure "
+        "which engine is the fastest here, and go by it from then on (a minute or two)",
     )
     doctor.set_defaults(run=_doctor)
     return parser
@@ -245,10 +249,14 @@ def _run_composed(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from posekit.commands.doctor import doctor
 
-    key, _, device = (arguments.device or "device=null").partition("=")
-    if key != "device" or not device:
-        raise InputError(f"doctor takes device=NAME only, found '{arguments.device}'")
-    return doctor(device=None if device == "null" else device)
+    given = {"device": "null", "measure": "false"}
+    for setting in arguments.settings:
+        key, _, value = setting.partition("=")
+        if key not in given or not value or (key == "measure" and value not in ("true", "false")):
+            raise InputError(f"doctor takes device=NAME and measure=true only, found '{setting}'")
+        given[key] = value
+    device = None if given["device"] == "null" else given["device"]
+    return doctor(device=device, measure=given["measure"] == "true")
 
 
 def _completions(arguments: argparse.Namespace) -> int:

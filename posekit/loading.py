@@ -45,7 +45,9 @@ class DeviceOptions(Options):
     # Checked where they are used, as PyTorch's own objects may be given too.
     device: Any = option(None, "`cpu`, `cuda`, `cuda:1`, `mps`; left out, the best there is")
     dtype: Any = option(
-        None, "of the networks: `float32`, `float16` or `bfloat16`; left out, `float32`"
+        None,
+        "of the networks: `float32`, `float16` or `bfloat16`; left out, `float32`, but `float16` "
+        "in prediction without `backend` on a GPU of compute capability 7.0 or more",
     )
 
 
@@ -55,7 +57,8 @@ class LoadOptions(ModelOptions, PartOptions, DeviceOptions):
 
     backend: str | None = option(
         None,
-        "what runs all networks but a lifter: `torch`, `compile`, `onnxruntime`, `openvino`, "
-        "`tensorrt`, or `auto` for the fastest on this machine, which is measured once; left out, "
-        "PyTorch without changes, or for a graph what `auto` would take",
+        "what runs all networks but a lifter: `eager`, `torch`, `compile`, `onnxruntime`, "
+        "`openvino`, `tensorrt`, or `auto` for the fastest on this machine, which is measured "
+        "once; left out, `eager` for the first frames and then what is fastest as a rule, or for a "
+        "graph what `auto` would take",
     )

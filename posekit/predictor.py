@@ -18,6 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import check_backend
+from posekit.backends.choose import DEFAULT
+from posekit.backends.default import network_dtype
+from posekit.backends.files import GraphFile
 from posekit.build import floating_type, select_device
 from posekit.config import find_checkpoint
 from posekit.declared import document, takes
@@ -31,7 +34,7 @@ from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
@@ -175,7 +178,7 @@ class Predictor:
         """
         model, detector, lifter, search = parts
         place = select_device(device)
-        number = floating_type(dtype)
+        number = network_dtype(dtype, place, backend)
         # All that can be checked without weights comes first: weights may take long.
         if backend is not None:
             check_backend(backend, place, number)
@@ -186,9 +189,11 @@ class Predictor:
             raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
 
-        def loaded(part: Part) -> torch.nn.Module:
+        def loaded(part: Part, number: torch.dtype = number) -> torch.nn.Module:
             spec, weights, key = part
-            return load_network(spec, weights, search=search, key=key, device=place, dtype=number)
+            net = load_network(spec, weights, search=search, key=key, device=place, dtype=number)
+            # A graph computes in the types that it was written in.
+            return net.float() if dtype is None and isinstance(net, GraphFile) else net
 
         find: Callable[[], Detector] | None = None
         if detector is not None:
@@ -197,17 +202,19 @@ class Predictor:
                 raise InputError(f"{of_detector.name} is not a detector")
 
             def find() -> Detector:
-                return Detector(loaded(part), of_detector, backend=backend)
+                return Detector(loaded(part), of_detector, backend=backend or DEFAULT)
 
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
-            lift = _make_lifter(lifter, loaded, search)
+            # By default too in float32: what it loses in a smaller type has not been measured.
+            lifted = loaded(lifter, floating_type(dtype))
+            lift = _make_lifter(lifter.spec, lifted, search)
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
         predictor = cls(
-            make_estimator(net, spec, skeleton, backend),
+            make_estimator(net, spec, skeleton, backend or DEFAULT),
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
@@ -483,10 +490,7 @@ class Predictor:
         )
 
 
-def _make_lifter(
-    part: Part, load: Callable[[Part], torch.nn.Module], search: Sequence[Path]
-) -> Lifter:
-    if not isinstance(part.spec, LifterSpec):
-        raise InputError(f"{part.spec.name} does not lift 2D poses")
-    lifted = load_skeleton(part.spec.keypoints, search=search)
-    return Lifter(load(part), part.spec, lifted)
+def _make_lifter(spec: Spec, net: torch.nn.Module, search: Sequence[Path]) -> Lifter:
+    if not isinstance(spec, LifterSpec):
+        raise InputError(f"{spec.name} does not lift 2D poses")
+    return Lifter(net, spec, load_skeleton(spec.keypoints, search=search))

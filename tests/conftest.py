@@ -60,6 +60,18 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def networks_as_they_are() -> Iterator[None]:
+    """In this process nothing switches to an engine unasked.
+
+    Many tests compare runs bit for bit, and which engines there are differs between machines.
+    `tests/backends/test_default.py` is about the switch, and sets this back.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("posekit.backends.default.FIRST_PARTS", sys.maxsize)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference numbers, photographs and weights; skips where it is missing."""

@@ -76,12 +76,16 @@ def test_the_device_is_named_as_in_other_commands(
     assert "device 'cuda:99' cannot be used here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", ["cuda", "device", "device=", "dtype=float16"])
+@pytest.mark.parametrize(
+    "word", ["cuda", "device", "device=", "dtype=float16", "measure", "measure=1"]
+)
 def test_anything_else_than_a_device_is_refused(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", word]) == 1
-    assert f"doctor takes device=NAME only, found '{word}'" in capsys.readouterr().err
+    assert (
+        f"doctor takes device=NAME and measure=true only, found '{word}'" in capsys.readouterr().err
+    )
 
 
 def test_a_device_that_is_not_there_is_an_error(cache: Path) -> None:

@@ -142,7 +142,7 @@ def test_what_an_engine_finds_is_measured(
             assert main(["evaluate", *options, *files, f"dataset.root={unpacked}"]) == 0
             reports.append(json.loads(out.read_text()))
             results.append(json.loads(predictions.read_text()))
-        assert [r["settings"]["backend"] for r in reports] == ["none", "openvino"]
+        assert [r["settings"]["backend"] for r in reports] == ["eager", "openvino"]
         for name, value in reports[0]["metrics"].items():
             assert reports[1]["metrics"][name] == pytest.approx(value, abs=1e-3)
         assert results[0] != results[1]  # each is of its own engine, to the last bits

@@ -635,10 +635,11 @@ import posekit
 
 image = np.zeros((64, 48, 3), np.uint8)
 for case in sys.argv[1:]:
-    engine, _, threads = case.partition(":")
+    engine, threads, frames = case.split(":")
     torch.set_num_threads(2)
     predictor = posekit.load("demo", detector="whole_image", device="cpu", backend=engine or None)
-    list(predictor.stream(image))
+    for _ in range(int(frames)):
+        list(predictor.stream(image))
     child = os.fork()
     if child == 0:
         torch.set_num_threads(int(threads))
@@ -655,12 +656,14 @@ for case in sys.argv[1:]:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_forked_processes_wait_for_no_threads_that_they_lack(tmp_path: Path) -> None:
     expected = {
-        ":2": "this predictor was loaded before its process was forked",
-        ":1": "1",  # as in the workers of a DataLoader
+        ":2:1": "this predictor was loaded before its process was forked",
+        ":1:1": "1",  # as in the workers of a DataLoader
+        ":1:9": "1",  # there is an engine by then
     }
     for engine in ("onnxruntime", "openvino"):
         if importlib.util.find_spec(engine):
-            expected[f"{engine}:1"] = f"backend={engine} was loaded before its process was forked"
+            said = f"backend={engine} was loaded before its process was forked"
+            expected[f"{engine}:1:1"] = said
     command = [sys.executable, "-c", FORK, *expected]
     environment = {**os.environ, "POSEKIT_CACHE": str(tmp_path)}
     done = subprocess.run(

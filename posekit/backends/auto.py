@@ -25,7 +25,7 @@ from posekit.errors import InputError, first_line
 from posekit.files import write_atomically
 from posekit.version import __version__
 
-__all__ = ["AutoBackend", "read_choices"]
+__all__ = ["AutoBackend", "read_choices", "remembered_kind"]
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,21 @@ class AutoBackend:
     def _forget_losers(self) -> None:
         kept = list(self._chosen.values())
         self._made = {kind: made for kind, made in self._made.items() if made in kept}
+
+
+def remembered_kind(net: nn.Module, batch: str, target: Target) -> str | None:
+    """The engine that was measured to be the fastest for such a network here; None for none.
+
+    Args:
+        net: whatever its weights.
+        batch: "one" or "many", the images that are computed at once.
+        target: its folder has `auto.json`.
+    """
+    choices = read_choices(target.folder / "auto.json")
+    if not choices:  # the key takes some milliseconds
+        return None
+    kind = choices.get(_key(net, batch, target), {}).get("kind")
+    return kind if kind in auto_candidates() else None
 
 
 def read_choices(path: Path) -> dict[str, dict[str, Any]]:

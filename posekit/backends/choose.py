@@ -8,13 +8,16 @@ import torch
 from torch import nn
 
 from posekit.backends.auto import AutoBackend
+from posekit.backends.default import DefaultBackend
 from posekit.backends.engine import Backend, Target
 from posekit.backends.files import GraphFile
 from posekit.backends.kinds import check_backend
 from posekit.backends.make import make_engine
 from posekit.files import cache_dir as default_cache_dir
 
-__all__ = ["choose_backend", "make_backend"]
+__all__ = ["DEFAULT", "choose_backend", "make_backend"]
+
+DEFAULT = "default"  # what stages are told where a user names no engine; no name for users
 
 
 def make_backend(
@@ -42,17 +45,31 @@ def make_backend(
     Raises:
         InputError: the engine cannot run here; the message says what is missing.
     """
+    target = _target(net, input_size, device, dtype, cache_dir)
+    check_backend(kind, target.device, target.dtype)
+    if kind == "auto":
+        return AutoBackend(net, **vars(target))
+    return make_engine(net, kind, target)
+
+
+def _target(
+    net: nn.Module,
+    input_size: tuple[int, int],
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    cache_dir: Path | None = None,
+) -> Target:
+    """What a network is made ready for, where left out as it is now."""
     parameter = next(net.parameters())
     device = parameter.device if device is None else device
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
-    dtype = parameter.dtype if dtype is None else dtype
-    check_backend(kind, device, dtype)
-    folder = (default_cache_dir() if cache_dir is None else cache_dir) / "backends"
-    if kind == "auto":
-        return AutoBackend(net, input_size=input_size, device=device, dtype=dtype, folder=folder)
-    target = Target(input_size=input_size, device=device, dtype=dtype, folder=folder)
-    return make_engine(net, kind, target)
+    return Target(
+        input_size=input_size,
+        device=device,
+        dtype=parameter.dtype if dtype is None else dtype,
+        folder=(default_cache_dir() if cache_dir is None else cache_dir) / "backends",
+    )
 
 
 def choose_backend(
@@ -60,12 +77,15 @@ def choose_backend(
 ) -> Backend:
     """What runs a network: an engine, the one of a name, or where none is named the network itself.
 
-    A graph, which PyTorch cannot run, is run by the fastest engine that can.
+    With `DEFAULT` it is a `DefaultBackend`. A graph, which PyTorch cannot run, is run by the
+    fastest engine that can, unless one is named.
     """
-    if backend is None:
-        if not isinstance(net, GraphFile):
-            return net
+    if isinstance(net, GraphFile) and backend in (None, DEFAULT):
         backend = "auto"
+    if backend is None:
+        return net
+    if backend == DEFAULT:
+        return DefaultBackend(net, **vars(_target(net, input_size)))
     return (
         make_backend(net, backend, input_size=input_size) if isinstance(backend, str) else backend
     )

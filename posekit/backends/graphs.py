@@ -76,13 +76,19 @@ def to_onnx(
 
 def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any:
     """An `openvino.Model` with the input `input` and a batch of any size; see `to_onnx`."""
-    openvino = import_openvino()
+    import_openvino()
+    # Not by `openvino.convert_model`: it reports every conversion to its makers over the network,
+    # unless the user has told it not to, and runs the traced network twice more to compare.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    # A conversion that fails leaves the root logger at ERROR, which would silence everybody.
     with quiet_tracing(), _root_logger_as_it_was():
-        model = openvino.convert_model(
-            net, example_input=example, input=[(-1, *tuple(example.shape[1:]))]
+        graph = TorchScriptPythonDecoder(
+            torch.jit.trace(net, (example,), check_trace=False, strict=False)
         )
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(graph))
+    model.reshape([-1, *example.shape[1:]])
     model.inputs[0].get_tensor().set_names({"input"})
     for output, name in zip(model.outputs, names, strict=True):
         output.get_tensor().set_names({name})

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["package_version", "processor_name"]
+__all__ = ["package_version", "processor_kind", "processor_name"]
 
 
 def processor_name() -> str:
@@ -17,6 +17,13 @@ def processor_name() -> str:
     except OSError:
         named = ""
     return named.partition(":")[2].strip() or platform.processor() or platform.machine()
+
+
+def processor_kind() -> str:
+    """The processor's instruction set: "x86-64", "arm64", or as the system calls another one."""
+    machine = platform.machine().lower()
+    known = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64"}
+    return known.get(machine, machine)
 
 
 def package_version(package: str) -> str | None:

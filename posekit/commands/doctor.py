@@ -6,28 +6,36 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from posekit.files import cache_dir
 from posekit.table import format_table
 from posekit.version import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["doctor"]
 
 PACKAGES = (
     "torch", "timm", "numpy", "opencv-python", "av", "safetensors", "huggingface_hub", "onnx",
 )  # fmt: skip
+MEASURED = "human"
 MATRIX_SIZE = 1536
 ROUNDS = 5
 
 
-def doctor(*, device: str | None = None) -> int:
-    """Prints versions, devices, threads, engines, what `auto` has chosen and the machine's speed.
+def doctor(*, device: str | None = None, measure: bool = False) -> int:
+    """Prints versions, devices, threads, engines, what runs networks and the machine's speed.
 
     Args:
         device: the one to report on; None for the one that posekit would take.
+        measure: before, measure the engines on the networks of `human`, as `auto` does, where that
+            was not done; prediction without a backend goes by it from then on.
 
     Returns:
         The exit status, 0.
@@ -39,9 +47,12 @@ def doctor(*, device: str | None = None) -> int:
 
     from posekit.backends import KINDS, why_unavailable
     from posekit.backends.auto import read_choices
+    from posekit.backends.default import describe_default
     from posekit.build import select_device
 
     place = select_device(device)
+    if measure:
+        _measure(place)
     python = f"{platform.python_version()}, {sys.executable}"
     _section("versions", [("posekit", __version__), ("python", python), *_packages()])
     _section(
@@ -57,6 +68,7 @@ def doctor(*, device: str | None = None) -> int:
     )
     reasons = [(kind, why_unavailable(kind, place) or "available") for kind in KINDS]
     _section(f"backends on {place.type}", reasons)
+    _section(f"default on {place.type}, where no backend= is given", describe_default(place))
     path = cache_dir() / "backends" / "auto.json"
     choices = [
         (
@@ -66,8 +78,41 @@ def doctor(*, device: str | None = None) -> int:
         for choice in read_choices(path).values()
     ]
     _section(f"chosen by auto ({path})", choices or [("nothing yet", "")])
+    if not choices and place.type in ("cpu", "cuda"):
+        print("posekit doctor measure=true measures the engines on the networks of `human`\n")
     _section("speed", [("float32 matrix product", f"{_matmul_rate(place):.0f} GFLOP/s")])
     return 0
+
+
+def _measure(place: torch.device) -> None:
+    """Has `auto` choose for the networks of a default model, of random weights."""
+    import torch
+
+    from posekit.backends.auto import AutoBackend
+    from posekit.backends.default import network_dtype
+    from posekit.build import build_network
+    from posekit.parts import find_parts
+
+    parts = find_parts(MEASURED)
+    dtype = network_dtype(None, place, None)
+    # Nobody can use engines of random weights again.
+    with tempfile.TemporaryDirectory(prefix="posekit-") as folder, torch.inference_mode():
+        for part, batches in ((parts.detector, (1,)), (parts.model, (1, 8))):
+            assert part is not None
+            torch.manual_seed(0)
+            net = build_network(part.spec.net, device="cpu").eval().requires_grad_(False)
+            size: tuple[int, int] = part.spec.input_size  # type: ignore[union-attr]
+            backend = AutoBackend(
+                net.to(place, dtype),
+                input_size=size,
+                device=place,
+                dtype=dtype,
+                folder=cache_dir() / "backends",
+                cache_dir=Path(folder),
+            )
+            for count in batches:
+                print(f"measuring {part.spec.name}, batch {count}", file=sys.stderr, flush=True)
+                backend(torch.zeros(count, 3, *reversed(size), device=place, dtype=dtype))
 
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:

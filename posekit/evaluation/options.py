@@ -124,9 +124,9 @@ class EngineOptions(Options):
 
     backend: str | None = option(
         None,
-        "what runs the networks: `torch`, `compile`, `onnxruntime`, `openvino`, `tensorrt`, or "
-        "`auto` for the fastest on this machine; left out, PyTorch without changes, or for a graph "
-        "what `auto` would take",
+        "what runs the networks: `eager`, `torch`, `compile`, `onnxruntime`, `openvino`, "
+        "`tensorrt`, or `auto` for the fastest on this machine; left out, `eager`, so that figures "
+        "depend on the model alone, or for a graph what `auto` would take",
     )
     batch_size: int = option(
         64, "the most that go through the network at once", unit="crops", least=1

@@ -84,6 +84,6 @@ def device_settings(options: EvaluateOptions, net: nn.Module) -> Mapping[str, An
     return {
         "device": str(select_device(options.device)),
         "dtype": "the graph's" if is_graph else options.dtype_name,
-        "backend": options.backend or ("auto" if is_graph else "none"),
+        "backend": options.backend or ("auto" if is_graph else "eager"),
         "posekit": __version__,
     }

@@ -113,6 +113,7 @@ class MMPoseInferencer:
             "detector": _name_or_none(det_model),
             "detector_weights": det_weights,
             "device": device,
+            "dtype": "float32",  # the reference's, on a GPU too
             "trust": trust,
         }
         keys = {

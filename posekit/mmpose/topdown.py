@@ -116,7 +116,12 @@ def init_model(
 
     with naming_weights({"weights=": "checkpoint="}):
         predictor = load(
-            name, weights=checkpoint, detector="whole_image", device=device, trust=trust
+            name,
+            weights=checkpoint,
+            detector="whole_image",
+            device=device,
+            backend="eager",  # such a model may be moved or changed
+            trust=trust,
         )
     assert isinstance(predictor.estimator, PoseEstimator)
     return TopdownModel(
