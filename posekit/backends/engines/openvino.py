@@ -24,6 +24,7 @@ __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 MAX_STREAMS = 8  # images that are computed side by side
 
 PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
+CAPABILITIES = {torch.float16: "FP16", torch.bfloat16: "BF16"}  # as OpenVINO names them
 
 
 class OpenVinoBackend:
@@ -34,7 +35,7 @@ class OpenVinoBackend:
 
     Args:
         net: in eval mode; of a `GraphFile` the file itself is run.
-        target: float32 computes in it; float16 and bfloat16 where the processor has them.
+        target: its type is that of the arithmetic, which the processor has to have.
     """
 
     computes_images_apart = True  # what an image gives does not depend on the others
@@ -160,6 +161,19 @@ def _missing(device: torch.device) -> str | None:
     return None if device.type == "cpu" else "it is for the CPU; take device=cpu"
 
 
+def _lacks(dtype: torch.dtype) -> str | None:
+    """Without a word it would compute in another type: float32, or bfloat16 for float16."""
+    if dtype not in CAPABILITIES:
+        return None
+    if CAPABILITIES[dtype] in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return None
+    name = str(dtype).removeprefix("torch.")
+    return (
+        f"OpenVINO would compute in another type, as this processor has no {name}; "
+        "take dtype=float32"
+    )
+
+
 ENGINE = Engine(
     title="OpenVINO",
     summary='with `pip install "posekit[openvino]"`; several images side by side, on CPUs: frames '
@@ -168,6 +182,7 @@ ENGINE = Engine(
     packages=("openvino",),
     missing=_missing,
     dtypes=("float32", "float16", "bfloat16"),
+    lacks=_lacks,
     reads=("openvino", "onnx"),
     auto_turn=1,  # it wins most often
     alone=_alone,
