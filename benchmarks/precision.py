@@ -233,9 +233,10 @@ def average_precision(way: Way, model: str, weights: str | None, data: tuple[Pat
         options += [] if chosen is None else [f"weights={chosen}"]
         options += ["model.flip_test=false"] if model == POSE else []
         source = f"{{annotations: {data[0]}, images: {data[1]}}}"
-        if command(
-            ["evaluate", f"model={model}", "dataset=custom", f"dataset.val={source}", *options]
-        ):
+        options += ["dataset=custom", f"dataset.val={source}"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            failed = command(["evaluate", f"model={model}", *options])
+        if failed:
             return "failed"
         return f"{json.loads(out.read_text())['metrics']['AP']:.4f}"
 
