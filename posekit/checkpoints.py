@@ -33,7 +33,7 @@ OPENMMLAB_LICENSE = "Apache-2.0"
 TRAINING_DATA = "training_data"
 
 KEYS = (
-    "config", "older_configs", "aliases", "weights", "stand_in", "superseded", "figures",
+    "config", "older_configs", "aliases", "weights", "int8", "stand_in", "superseded", "figures",
     "training_data", "license", "parameters",
 )  # fmt: skip
 
@@ -75,6 +75,7 @@ class Checkpoint:
         older_configs: names that the official config had before, which resolve likewise.
         superseded: names of files that the row had before; one that is cached is not used any more.
         sources: where the weights can be had, tried in order; none for what the package holds.
+        int8: where an 8-bit graph of them can be had, tried in order; none where none is published.
         metrics: published figures.
         license: of the weights.
         training_data: what the weights were trained on.
@@ -92,6 +93,7 @@ class Checkpoint:
     aliases: tuple[str, ...] = ()
     older_configs: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
+    int8: tuple[Source, ...] = ()
     parameters: float | None = None
 
     @property
@@ -237,6 +239,7 @@ def _row(name: str, task: str, values: dict[str, str], shared: dict[str, str]) -
             [_source(text) for text in weights]
             + [_stand_in(text) for text in _parts(values.get("stand_in"), "; ")]
         ),
+        int8=tuple([_source(text) for text in _parts(values.get("int8"), ", ")]),
         metrics=tuple([_metric(text) for text in _parts(values.get("figures"), "; ")]),
         license=_required(values, "license", own),
         training_data=shared[data[1:]] if data[0] == "@" else data,

@@ -18,8 +18,9 @@ class ModelOptions(Options):
     weights: str | os.PathLike[str] | None = option(
         None,
         "of the model that was named: a file in any layout that `weights_convert` reads, a folder "
-        "that holds one, a graph that `posekit export` wrote, or a URL; left out, the published "
-        "ones, from the local cache where they are there",
+        "that holds one, a graph that `posekit export` wrote, a URL, or `int8` for the 8-bit file "
+        "that is published; left out, the published weights, from the local cache where they are "
+        "there",
     )
     trust: bool = option(
         False,

@@ -49,6 +49,7 @@ from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Similarity
 from posekit.stages.windows import lift_stream
 from posekit.transforms.device import place_images
+from posekit.weights.hub import PUBLISHED
 from posekit.weights.load import load_network
 
 __all__ = ["Predictor", "load"]
@@ -112,7 +113,7 @@ def load(
 
 def _licenses(parts: Iterable[Part]) -> dict[str, str]:
     """Of published weights; nothing is known of a user's own."""
-    published = (part.spec.name for part in parts if part.weights in (None, "published"))
+    published = (part.spec.name for part in parts if part.weights in PUBLISHED)
     rows = filter(None, map(find_checkpoint, published))
     return {row.name: row.license for row in rows}
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 import posekit
+from posekit.benchmarking.results import NetworkTimes
 from posekit.cli import main
 from posekit.config import read_config
 from posekit.errors import PosekitError
@@ -47,6 +48,7 @@ def test_engines_and_stages_are_measured(
         ]  # fmt: skip
         assert all(len(taken) == 2 for taken in table["milliseconds"].values())
         assert table["floor ms"] > 0
+        assert table["quartiles to best"].keys() == table["milliseconds"].keys()
     assert tables[2]["GFLOP"] == pytest.approx(3 * tables[1]["GFLOP"])
     assert [table["backend"] for table in content["stages"]] == ["torch", "onnxruntime"]
     for table in content["stages"]:
@@ -59,9 +61,19 @@ def test_engines_and_stages_are_measured(
     }  # fmt: skip
     assert {"onnxruntime", "openvino"} < set(content["machine"])
     printed = capsys.readouterr().out
-    assert "to floor" in printed and "around the networks" in printed
+    assert "quartiles" in printed and "to floor" in printed and "around the networks" in printed
     for kind in ("torch", "onnxruntime"):
         assert f"A frame with 2 people, backend={kind}, no flip test\nstage " in printed
+
+
+def test_noise_is_of_the_ratios_of_rounds() -> None:
+    # A slow round slows both, and is no noise of their ratio.
+    times = {"a": [10.0, 40.0, 10.0, 10.0, 10.0], "b": [11.0, 44.0, 12.0, 9.0, 13.0]}
+    table = NetworkTimes("net", 1, 1.0, 1.0, 1.0, 1.0, times, {})
+    assert table.noise == {"a": (1.0, 1.0), "b": pytest.approx((1.1, 1.2))}
+    once = NetworkTimes("net", 1, 1.0, 1.0, 1.0, 1.0, {"a": [10.0], "b": [12.0]}, {})
+    assert once.noise == {"a": (1.0, 1.0), "b": (1.2, 1.2)}
+    assert NetworkTimes("net", 1, 1.0, 1.0, 1.0, 1.0, {}, {"a": "broken"}).noise == {}
 
 
 def test_decoding_takes_as_long_as_reading_the_frames_alone(

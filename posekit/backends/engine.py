@@ -42,6 +42,10 @@ def _never_missing(device: torch.device) -> str | None:
     return None
 
 
+def _any_type(dtype: torch.dtype) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """The constant `ENGINE` of a module in `engines/`; the file's stem is the engine's name.
@@ -56,6 +60,8 @@ class Engine:
         missing: why it cannot run on a device of this machine, and what to do, in a few words;
             None where it can.
         dtypes: names of the types that it computes in; None for all.
+        lacks: why it would not compute in one of these on this machine, in a few words; None where
+            it does. It is asked after `missing`.
         reads: formats of the graph files that it runs as they are: "onnx", "openvino".
         auto_turn: when `auto` tries it, from 0, the earlier ones first; None where a network takes
             too long to prepare for being tried unasked.
@@ -69,6 +75,7 @@ class Engine:
     packages: tuple[str, ...] = ()
     missing: Callable[[torch.device], str | None] = _never_missing
     dtypes: tuple[str, ...] | None = None
+    lacks: Callable[[torch.dtype], str | None] = _any_type
     reads: tuple[str, ...] = ()
     auto_turn: int | None = None
     alone: Callable[[Path], Callable[[Tensor], object]] | None = None
@@ -77,7 +84,7 @@ class Engine:
         """Why it cannot run on a device of this machine; see `posekit.backends.why_unavailable`."""
         known, name = self.dtypes, str(dtype).removeprefix("torch.")
         if dtype is None or known is None or name in known:
-            return self.missing(device)
+            return self.missing(device) or (None if dtype is None else self.lacks(dtype))
         return f"it runs in {' or '.join(known)}, found {dtype}; take another backend"
 
 

@@ -6,17 +6,41 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["package_version", "processor_kind", "processor_name"]
+__all__ = ["computes_in", "package_version", "processor_kind", "processor_name"]
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# Flags of Linux, of x86 and of Arm, each of which tells of instructions for the type.
+_FLAGS = {
+    "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
+    "float16": {"avx512_fp16", "amx_fp16", "asimdhp"},
+}
 
 
 def processor_name() -> str:
     """The processor's model where the system tells it."""
+    return _told("model name") or platform.processor() or platform.machine()
+
+
+def computes_in(dtype: str) -> bool | None:
+    """Whether the processor has instructions for a type's products; None where nobody tells.
+
+    Args:
+        dtype: "float32", "float16" or "bfloat16".
+    """
+    if dtype not in _FLAGS:
+        return True
+    flags = set((_told("flags") or _told("Features")).split())
+    return bool(flags & _FLAGS[dtype]) if flags else None
+
+
+def _told(key: str) -> str:
+    """What Linux says of the first core; empty where it says nothing, or is another system."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        named = next((line for line in lines if line.startswith("model name")), "")
+        lines = CPUINFO.read_text().splitlines()
     except OSError:
-        named = ""
-    return named.partition(":")[2].strip() or platform.processor() or platform.machine()
+        return ""
+    return next((line for line in lines if line.startswith(key)), "").partition(":")[2].strip()
 
 
 def processor_kind() -> str:

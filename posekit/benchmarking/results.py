@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,19 @@ class NetworkTimes:
         """Milliseconds by engine."""
         return {name: statistics.median(taken) for name, taken in self.milliseconds.items()}
 
+    @property
+    def noise(self) -> dict[str, tuple[float, float]]:
+        """By engine, the quartiles of its times over the best engine's of the same rounds.
+
+        Of an engine whose quartiles lie on both sides of 1, the rounds do not tell whether it is
+        slower than the best.
+        """
+        medians = self.medians
+        if not medians:
+            return {}
+        best = self.milliseconds[min(medians, key=medians.__getitem__)]
+        return {name: _quartiles(taken, best) for name, taken in self.milliseconds.items()}
+
     def to_json(self) -> dict[str, Any]:
         """As in the file that `out` names."""
         return {
@@ -54,8 +67,17 @@ class NetworkTimes:
             "copied GB/s": self.copied_gb_per_second,
             "floor ms": self.floor_ms,
             "milliseconds": dict(self.milliseconds),
+            "quartiles to best": {name: list(pair) for name, pair in self.noise.items()},
             "failed": dict(self.failed),
         }
+
+
+def _quartiles(taken: Sequence[float], best: Sequence[float]) -> tuple[float, float]:
+    ratios = [own / other for own, other in zip(taken, best, strict=True)]
+    if len(ratios) == 1:
+        return ratios[0], ratios[0]
+    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return low, high
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Printer:
 
 
 def _print_network(table: NetworkTimes) -> None:
-    medians = table.medians
+    medians, noise = table.medians, table.noise
     best = min(medians.values(), default=0.0)
     rows: list[tuple[str, ...]] = [
         (
@@ -50,17 +50,18 @@ def _print_network(table: NetworkTimes) -> None:
             f"{float(np.percentile(taken, 95)):.1f}",
             f"{1e3 * table.batch / medians[name]:.1f}",
             f"{medians[name] / best:.2f}",
+            "{:.2f}-{:.2f}".format(*noise[name]),
             f"{medians[name] / table.floor_ms:.2f}",
         )
         for name, taken in table.milliseconds.items()
     ]
-    rows += [(name, "failed", *[""] * 4) for name in table.failed]
+    rows += [(name, "failed", *[""] * 5) for name in table.failed]
     print(
         f"\n{table.model}, batch {table.batch}: {table.gflop:.1f} GFLOP, floor "
         f"{table.floor_ms:.1f} ms at {table.gflop_per_second:.0f} GFLOP/s and "
         f"{table.copied_gb_per_second:.0f} GB/s"
     )
-    header = ("engine", "median ms", "p95 ms", "images/s", "to best", "to floor")
+    header = ("engine", "median ms", "p95 ms", "images/s", "to best", "quartiles", "to floor")
     print(format_table(header, rows))
     for name, reason in table.failed.items():
         print(f"{name} failed: {reason}")

@@ -6,7 +6,8 @@ the sources of the table.
 Environment variables, read at each call:
     POSEKIT_CACHE: the cache's folder; else `posekit` in `XDG_CACHE_HOME` or `~/.cache`.
     POSEKIT_HUB_NAMESPACE: an organisation of the Hub that mirrors models as
-        `<organisation>/<model>/model.safetensors`; asked before the table's sources.
+        `<organisation>/<model>/model.safetensors`, and its 8-bit file as `model-int8.onnx` there;
+        asked before the table's sources.
     HF_HUB_OFFLINE: nothing is downloaded, from the Hub or elsewhere.
     HF_ENDPOINT: another Hub server.
 `huggingface_hub` itself reads the rest, such as HF_HOME, once: when it is first imported.
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import logging
 import os
 import re
@@ -37,7 +37,6 @@ from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
 from posekit.files import cache_dir, replacing
 from posekit.weights.download import (
-    BLOCK,
     download,
     download_from_hub,
     is_offline,
@@ -47,6 +46,7 @@ from posekit.weights.download import (
     quiet_hub,
 )
 from posekit.weights.own_files import (
+    annotate,
     fault_in,
     is_current,
     is_posekit,
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from posekit.component import Component
 
 __all__ = [
+    "PUBLISHED",
     "named_here",
     "naming_weights",
     "resolve_weights",
@@ -84,6 +85,9 @@ Converter = Callable[[Path, Path], None]
 Check = Callable[[Path], str | None]
 
 MIRROR_FILE = "model.safetensors"
+MIRROR_INT8 = "model-int8.onnx"
+INT8 = "int8"  # as `weights`: the published 8-bit file
+PUBLISHED = (None, "published", INT8)  # values of `weights` that name what the table has
 STANDS_IN = "stands_in"  # metadata: what a file holds in place of the published weights
 
 # The first digits of the file's SHA-256 end an official name, before an optional date. Where no
@@ -100,15 +104,15 @@ def resolve_weights(
 ) -> Path:
     """The local posekit safetensors file of a model.
 
-    A local graph whose weights cannot be read, as a quantised one, is returned as it is: engines
-    run it, see `posekit.backends.files.GraphFile`.
+    A graph whose weights cannot be read, as a quantised one, is returned as it is: engines run it,
+    see `posekit.backends.files.GraphFile`.
 
     Args:
         model: a public name.
         weights: a file in any layout that `weights_convert` reads, the folder of a model that
             holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
             not asked for again. `#sha256=...` behind a URL refuses a file with another hash.
-            None or "published" takes the published weights.
+            None or "published" takes the published weights, "int8" the published 8-bit file.
         net: the network that the weights are for; None takes that of the packaged configuration,
             which is also what published weights of a packaged model have to fit.
         key: how the user gives these weights, as errors name it.
@@ -129,6 +133,8 @@ def resolve_weights(
     wanted = _Wanted(model, net)
     if weights is None:
         return _published(wanted, key)
+    if weights == INT8:
+        return _eight_bits(wanted, key)
     if "://" in (text := os.fspath(weights)):
         return _from_url(wanted, text, key)
     return _from_file(wanted, Path(text).expanduser())
@@ -196,6 +202,42 @@ def _published(wanted: _Wanted, key: str) -> Path:
     return path
 
 
+def _eight_bits(wanted: _Wanted, key: str) -> Path:
+    """The published 8-bit graph of a model."""
+    model = wanted.model
+    row = find_checkpoint(model)
+    sources = list(row.int8) if row else []
+    if namespace := os.environ.get("POSEKIT_HUB_NAMESPACE"):
+        sources.insert(0, Source(f"hf://{namespace}/{model}/{MIRROR_INT8}"))
+    file = f"{model}-{INT8}.onnx"
+    command = f"posekit export model={model} quantize=int8 inputs=PHOTOS output={file}"
+    make = f"make it with '{command}' and pass {key}{file}"
+    if not sources:
+        raise WeightsError(f"no 8-bit file of {model} is published: {make}")
+    try:
+        return _graph(model, sources, Path(file).stem, key)
+    except DownloadError as error:
+        raise DownloadError(f"{error}, or {make}") from None
+
+
+def _graph(model: str, sources: list[Source], stem: str, key: str) -> Path:
+    """A graph from the first source that works, kept as it is beside the cached weights."""
+    path = _cache_path(stem).with_suffix(".onnx")
+    with _cache_errors():
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.is_file():  # nor has another process fetched it meanwhile
+                    _fetch_first(model, sources, path, _copy_graph, lambda path: None, key)
+    return path
+
+
+def _copy_graph(path: Path, output: Path) -> None:
+    if not is_graph(path):
+        raise WeightsError("it is no graph: expected an ONNX file")
+    shutil.copyfile(path, output)
+
+
 def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
     if not text.startswith(("https://", "http://", "hf://")):
         raise InputError(f"expected weights from https://, http:// or hf://, found '{text}'")
@@ -214,6 +256,8 @@ def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
         _fetch_first(wanted.model, sources, output, convert, lambda path: None, key)
 
     name = _stem(wanted, hashlib.sha256(text.encode()).hexdigest()[:12])
+    if re.search(r"\.onnx($|[@?])", url):  # whether its weights can be read is seen when it is here
+        return _from_file(wanted, _graph(wanted.model, sources, name, key))
     return _cached(name, fetch, functools.partial(_outgrown, wanted=wanted))
 
 
@@ -251,13 +295,20 @@ def _cache_path(stem: str) -> Path:
 def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
     """A file of the cache, made by the first of all processes that ask for it."""
     path = _cache_path(stem)
-    try:
+    with _cache_errors():
         if is_current(path) and unfit(path) is None:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not is_current(path) or unfit(path):  # nor has another process made it meanwhile
                 _make(path, make, unfit)
+    return path
+
+
+@contextmanager
+def _cache_errors() -> Iterator[None]:
+    try:
+        yield
     except DownloadError:
         raise
     except OSError as error:
@@ -265,7 +316,6 @@ def _cached(stem: str, make: Callable[[Path], None], unfit: Check) -> Path:
             f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
             "make room or set POSEKIT_CACHE to another folder"
         ) from None
-    return path
 
 
 def _set_aside(model: str, superseded: Sequence[str]) -> None:
@@ -383,7 +433,7 @@ def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: C
         if reason := unfit(draft):
             raise WeightsError(reason)
         if source.stands_in is not None:
-            _annotate(draft, {STANDS_IN: f"{source.stands_in}, from {source.location}"})
+            annotate(draft, {STANDS_IN: f"{source.stands_in}, from {source.location}"})
 
 
 def _compare_with_name(source: Source, path: Path) -> None:
@@ -394,21 +444,6 @@ def _compare_with_name(source: Source, path: Path) -> None:
             "the names of some official files are wrong",
             *(source.location, digits, found),
         )
-
-
-def _annotate(path: Path, extra: Mapping[str, str]) -> None:
-    """Adds metadata to a safetensors file."""
-    with (
-        replacing(path, sole_writer=True) as temporary,
-        path.open("rb") as file,
-        temporary.open("wb") as copy,
-    ):
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)  # tensors stay aligned
-        copy.write(len(text).to_bytes(8, "little") + text)
-        shutil.copyfileobj(file, copy, BLOCK)
 
 
 def _unfit(path: Path, wanted: _Wanted) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from posekit.backends.files import is_graph
+from posekit.backends.machine import computes_in
 from posekit.build import build_network
 from posekit.component import Component
 from posekit.errors import InputError, WeightsError
@@ -99,10 +101,22 @@ def load_network(
     """
     path = resolve_weights(spec.name, weights, net=spec.net, key=key)
     net = load_weights(build_network(spec.net), path, device=device, dtype=dtype)
+    if dtype is not None and torch.device(device).type == "cpu" and not is_graph(path):
+        _warn_of_slow_type(str(dtype).removeprefix("torch."))
     if weights is not None and (named := model_in_file(path)) not in (None, spec.name):
         log.warning("%s are weights of %s; they fit and are used for %s", weights, named, spec.name)
     warn_of_other_names(spec, path, search=search)
     return net
+
+
+@functools.cache  # once, not for each network
+def _warn_of_slow_type(dtype: str) -> None:
+    if computes_in(dtype) is False:
+        log.warning(
+            "dtype=%s: this processor has no instructions for it; it is slower here than "
+            "dtype=float32, and less exact",
+            dtype,
+        )
 
 
 def load_initial_weights(

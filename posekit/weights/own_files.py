@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+from posekit.files import replacing
 from posekit.weights.download import BLOCK
 from weights_convert import CONVERTER_VERSION
 
 __all__ = [
+    "annotate",
     "fault_in",
     "is_current",
     "is_posekit",
@@ -86,3 +90,18 @@ def sha256_of(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def annotate(path: Path, extra: Mapping[str, str]) -> None:
+    """Adds metadata to a safetensors file that nobody else writes."""
+    with (
+        replacing(path, sole_writer=True) as temporary,
+        path.open("rb") as file,
+        temporary.open("wb") as copy,
+    ):
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header["__metadata__"] = {**header.get("__metadata__", {}), **extra}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # tensors stay aligned
+        copy.write(len(text).to_bytes(8, "little") + text)
+        shutil.copyfileobj(file, copy, BLOCK)

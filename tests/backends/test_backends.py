@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import platform
 import subprocess
 import sys
 import threading
@@ -322,6 +324,46 @@ def test_a_type_that_an_engine_has_not_is_a_reason(
     reason = why_unavailable(kind, CPU, dtype)
     assert reason == f"it runs in {known}, found {dtype}; take another backend"
     assert "found" not in (why_unavailable(kind, CPU, torch.float32) or "")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["torch", "openvino"])
+def test_lower_precision_on_a_cpu_is_near_float32(
+    kind: str, dtype: torch.dtype, tiny: nn.Module, tmp_path: Path
+) -> None:
+    if reason := why_unavailable(kind, CPU, dtype):
+        pytest.skip(f"{kind}: {reason}")
+    backend = make_backend(tiny, kind, input_size=(16, 16), dtype=dtype, cache_dir=tmp_path)
+    with torch.inference_mode():
+        expected = flatten(tiny(images_of(3)))
+    found = flatten(backend(images_of(3)))
+    for a, b in zip(expected, found, strict=True):
+        assert b.dtype == dtype
+        # bfloat16 rounds each number by up to 2^-9 of it; three layers of sums follow each other.
+        torch.testing.assert_close(b.float(), a, atol=3e-2, rtol=3e-2)
+        # It is rounded: float32 does not come back under another name.
+        assert not torch.equal(b, a.to(dtype))
+
+
+WHY_NOT = """
+import torch
+from posekit.backends import why_unavailable
+print(why_unavailable("openvino", torch.device("cpu"), torch.float16))
+print(why_unavailable("openvino", torch.device("cpu"), torch.float32))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="for x86")
+def test_openvino_refuses_a_type_that_the_processor_has_not() -> None:
+    skip_unavailable("openvino")
+    # It would take bfloat16 in place of float16 then, or float32, without a word.
+    as_avx2 = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", WHY_NOT], env=as_avx2, capture_output=True, text=True, check=True
+    )
+    reason, none = done.stdout.splitlines()
+    assert "as this processor has no float16; take dtype=float32" in reason
+    assert none == "None"
 
 
 def test_tensorrt_engines_of_other_weights_are_elsewhere(

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import posekit
+from posekit.backends import machine
 from posekit.build import build_network, select_device
 from posekit.component import Component
 from posekit.errors import InputError, WeightsError
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
-from posekit.weights.load import load_initial_weights
+from posekit.weights.load import _warn_of_slow_type, load_initial_weights, load_network
 from posekit.weights.tensors import check_fit, load_weights
 
 NAME = "rtmpose-t_body8-256x192"
@@ -34,6 +35,22 @@ def test_create_model_with_weights(rtmpose_t: Path) -> None:
     expected = load_file(rtmpose_t)
     assert set(state) == set(expected)
     assert all(torch.equal(state[key], expected[key]) for key in state)
+
+
+def test_a_type_that_the_processor_has_not_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2 avx512f\n")  # of another processor
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    _warn_of_slow_type.cache_clear()
+    spec = load_spec("rtmpose-n_drawn-192x128")
+    for _ in range(2):
+        net = load_network(spec, dtype=torch.bfloat16)
+        assert next(net.parameters()).dtype == torch.bfloat16
+    load_network(spec)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("dtype=bfloat16: this processor has no instructions for it")
+    _warn_of_slow_type.cache_clear()
 
 
 def test_another_number_of_keypoints_keeps_what_it_can(

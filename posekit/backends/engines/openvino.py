@@ -26,6 +26,7 @@ __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 MAX_STREAMS = 8  # images that are computed side by side
 
 PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
+CAPABILITIES = {torch.float16: "FP16", torch.bfloat16: "BF16"}  # as OpenVINO names them
 
 
 class OpenVinoBackend:
@@ -36,7 +37,7 @@ class OpenVinoBackend:
 
     Args:
         net: in eval mode; of a `GraphFile` the file itself is run.
-        target: float32 computes in it; float16 and bfloat16 where the processor has them.
+        target: its type is that of the arithmetic, which the processor has to have.
     """
 
     computes_images_apart = True  # what an image gives does not depend on the others
@@ -162,6 +163,19 @@ def _missing(device: torch.device) -> str | None:
     return None if device.type == "cpu" else "it is for the CPU; take device=cpu"
 
 
+def _lacks(dtype: torch.dtype) -> str | None:
+    """Without a word it would compute in another type: float32, or bfloat16 for float16."""
+    if dtype not in CAPABILITIES:
+        return None
+    if CAPABILITIES[dtype] in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return None
+    name = str(dtype).removeprefix("torch.")
+    return (
+        f"OpenVINO would compute in another type, as this processor has no {name}; "
+        "take dtype=float32"
+    )
+
+
 ENGINE = Engine(
     title="OpenVINO",
     summary='on x86-64 installed with posekit, else with `pip install "posekit[openvino]"`; '
@@ -170,6 +184,7 @@ ENGINE = Engine(
     packages=("openvino",),
     missing=_missing,
     dtypes=("float32", "float16", "bfloat16"),
+    lacks=_lacks,
     reads=("openvino", "onnx"),
     auto_turn=1,  # it wins most often
     alone=_alone,
