@@ -24,7 +24,7 @@ Find poses in images and videos.
 
   posekit predict model=human inputs=photo.jpg out_dir=out
   posekit predict model=human3d inputs=clip.mp4 out_dir=out
-  posekit predict model=wholebody inputs=folder/ out_dir=out model.flip_test=false
+  posekit predict model=wholebody inputs=folder/ out_dir=out speed=accurate
   posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
 
 out_dir gets visualization/ (drawings) and predictions/ (JSON). model, detector and pose2d name the

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from posekit.declared import Options, option
 
-__all__ = ["DeviceOptions", "LoadOptions", "ModelOptions", "PartOptions"]
+__all__ = ["DeviceOptions", "LoadOptions", "ModelOptions", "PartOptions", "Speed", "SpeedOptions"]
+
+Speed = Literal["accurate", "balanced", "fast"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,20 @@ class DeviceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadOptions(ModelOptions, PartOptions, DeviceOptions):
+class SpeedOptions(Options):
+    """Speed or accuracy."""
+
+    speed: Speed = option(
+        "balanced",
+        "what a call does where it does not say `flip_test` or `det_interval` itself: `accurate` "
+        "does the flip test that the model's configuration has, as MMPose does; `balanced` does "
+        "none; `fast` beside that detects in videos where a track is in doubt only, "
+        "`det_interval=auto`",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions(ModelOptions, PartOptions, SpeedOptions, DeviceOptions):
     """The engine."""
 
     backend: str | None = option(

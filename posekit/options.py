@@ -17,7 +17,7 @@ from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
-from posekit.loading import LoadOptions
+from posekit.loading import LoadOptions, Speed
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track import TrackOptions
 
@@ -98,7 +98,9 @@ class EstimateOptions(Options):
     """Estimation."""
 
     flip_test: bool | None = option(
-        None, "average with the mirrored crop; left out, as the model's configuration says"
+        None,
+        "average with the mirrored crop, and a lifter's input with the mirrored one; left out, as "
+        "`speed` says",
     )
     pose_based_nms: bool = option(
         False, "of instances whose keypoints nearly coincide, keep the best"
@@ -106,7 +108,7 @@ class EstimateOptions(Options):
     batch_size: int = option(
         1,
         "frames detected at once, results do not depend on it; a camera or a stream takes one at a "
-        "time, and so does `det_interval` above 1",
+        "time, and so do `det_interval` above 1 and `auto`",
         least=1,
     )
     pose_batch_size: int = option(
@@ -151,7 +153,7 @@ class PredictOptions(
     def check(self) -> None:
         if self.track == "none" and self.smooth is not None:
             raise InputError("smooth needs tracks, but track is 'none'")
-        if self.det_interval > 1 and self.bboxes is not None:
+        if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
 
     def check_applies(self, *, pose3d: bool, lifted: bool) -> None:
@@ -183,7 +185,8 @@ class PredictOptions(
         for key in NEED_BOXES:
             value, default = getattr(self, key), self.declared()[key].default
             said = value is not None if default is None else value != default
-            if said and value is not False:
+            idle = value is False or (key == "det_interval" and value == 1)
+            if said and not idle:
                 raise InputError(
                     f"{key} does not apply: {name} finds people and keypoints at once, without "
                     "boxes from elsewhere; leave it out"
@@ -196,7 +199,19 @@ class PredictOptions(
             return "oks"
         if self.track == "iou":
             return "iou"
-        return "iou" if self.det_interval > 1 or self.smooth is not None else None
+        return "iou" if self.det_interval not in (None, 1) or self.smooth is not None else None
+
+    def det_interval_at(self, speed: Speed, *, detects: bool) -> int | Literal["auto"]:
+        """`det_interval`, or what a speed takes where nothing is said.
+
+        Args:
+            speed: the predictor's.
+            detects: it has a detector.
+        """
+        if self.det_interval is not None:
+            return self.det_interval
+        may_rest = detects and self.bboxes is None and self.track != "none"
+        return "auto" if speed == "fast" and may_rest else 1
 
 
 @dataclass(frozen=True, kw_only=True)

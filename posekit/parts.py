@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from posekit.config import find_checkpoint
 from posekit.errors import InputError
 from posekit.locate import Located, choose_parts, locate
 from posekit.spec import Spec, load_spec
-from posekit.weights.hub import named_here
+from posekit.weights.hub import PUBLISHED, named_here
 
 __all__ = ["Part", "Parts", "composed_parts", "find_part", "find_parts"]
 
@@ -43,6 +44,14 @@ class Parts(NamedTuple):
     detector: Part | None = None
     lifter: Part | None = None
     search: tuple[Path, ...] = ()
+
+    @property
+    def licenses(self) -> dict[str, str]:
+        """Of published weights, by their models' names; of a user's own nothing is known."""
+        parts = filter(None, (self.model, self.detector, self.lifter))
+        published = (part.spec.name for part in parts if part.weights in PUBLISHED)
+        rows = filter(None, map(find_checkpoint, published))
+        return {row.name: row.license for row in rows}
 
 
 def find_parts(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,14 +23,13 @@ from posekit.backends.choose import DEFAULT
 from posekit.backends.default import network_dtype
 from posekit.backends.files import GraphFile
 from posekit.build import floating_type, select_device
-from posekit.config import find_checkpoint
 from posekit.declared import document, takes
 from posekit.drawing.drawer import Drawer
 from posekit.drawing.window import Window
 from posekit.errors import InputError
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.write import ResultWriter
-from posekit.loading import LoadOptions
+from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
@@ -49,7 +49,6 @@ from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Similarity
 from posekit.stages.windows import lift_stream
 from posekit.transforms.device import place_images
-from posekit.weights.hub import PUBLISHED
 from posekit.weights.load import load_network
 
 __all__ = ["Predictor", "load"]
@@ -66,6 +65,7 @@ def load(
     pose2d_weights: str | Path | None = None,
     detector: str | None = None,
     detector_weights: str | Path | None = None,
+    speed: Speed = "balanced",
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     backend: str | None = None,
@@ -89,8 +89,8 @@ def load(
         UnknownModelError: no such model or detector.
         WeightsError: weights that do not fit, or a damaged file.
         DownloadError: no source gave the weights.
-        InputError: a configuration that does not describe a model, or a device, a type or a
-            backend that cannot be used here.
+        InputError: a configuration that does not describe a model, another speed, or a device, a
+            type or a backend that cannot be used here.
     """
     parts = find_parts(
         name,
@@ -105,17 +105,11 @@ def load(
     return Predictor.from_parts(
         parts,
         lazy_detector=detector is None and detector_weights is None,
+        speed=speed,
         device=device,
         dtype=dtype,
         backend=backend,
     )
-
-
-def _licenses(parts: Iterable[Part]) -> dict[str, str]:
-    """Of published weights; nothing is known of a user's own."""
-    published = (part.spec.name for part in parts if part.weights in PUBLISHED)
-    rows = filter(None, map(find_checkpoint, published))
-    return {row.name: row.license for row in rows}
 
 
 class Predictor:
@@ -129,6 +123,8 @@ class Predictor:
             each image as one box.
         lifter: 2D keypoints over time -> 3D ones.
         det_cat_ids: the detector's classes that the model is for.
+        speed: what a call does where it does not say `flip_test` or `det_interval` itself, see
+            `posekit.load`.
 
     Attributes:
         licenses: of the published weights that it uses, by their models' names; of others, which
@@ -142,10 +138,13 @@ class Predictor:
         *,
         lifter: Lifter | None = None,
         det_cat_ids: Sequence[int] = (0,),
+        speed: Speed = "balanced",
     ) -> None:
+        LoadOptions.declared()["speed"].check(speed)
         self.estimator = estimator
         self.lifter = lifter
         self.det_cat_ids = tuple(det_cat_ids)
+        self.speed = speed
         # Model -> licence of its weights, of those that are the published ones.
         self.licenses: dict[str, str] = {}
         self._detector = detector
@@ -167,6 +166,7 @@ class Predictor:
         parts: Parts,
         *,
         lazy_detector: bool = False,
+        speed: Speed = "balanced",
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         backend: str | None = None,
@@ -181,6 +181,7 @@ class Predictor:
         place = select_device(device)
         number = network_dtype(dtype, place, backend)
         # All that can be checked without weights comes first: weights may take long.
+        LoadOptions.declared()["speed"].check(speed)
         if backend is not None:
             check_backend(backend, place, number)
         spec = None if model is None else model.spec
@@ -219,12 +220,14 @@ class Predictor:
             find if find is None or lazy_detector else find(),
             lifter=lift,
             det_cat_ids=spec.detector_categories if isinstance(spec, PoseSpec) else (0,),
+            speed=speed,
         )
-        predictor.licenses = _licenses(filter(None, (model, detector, lifter)))
+        predictor.licenses = parts.licenses
         predictor._remake = functools.partial(
             cls.from_parts,
             parts,
             lazy_detector=lazy_detector,
+            speed=speed,
             device=device,
             dtype=dtype,
             backend=backend,
@@ -301,6 +304,8 @@ class Predictor:
             pred_format=chosen.pred_format,
             inputs=looked_up.files,
         )
+        if chosen.flip_test is None and self.speed != "accurate":
+            chosen = dataclasses.replace(chosen, flip_test=False)
         show = looked_up.is_camera if chosen.show is None else chosen.show
         window = Window("posekit") if show else None
         return self._stream(looked_up, chosen, writer, window)
@@ -349,7 +354,8 @@ class Predictor:
     def _packets(self, frames: Iterator[Frame], options: PredictOptions) -> Iterator[Packet]:
         """A packet per frame, in order, with all that is asked for of its people."""
         in_windows = self._lifts_in_windows(options)
-        similarity = options.similarity or ("iou" if in_windows else None)
+        tracked = in_windows or self._det_interval(options) != 1
+        similarity = options.similarity or ("iou" if tracked else None)
         packets = self._estimate(frames, options, similarity, keep_images=not in_windows)
         if options.smooth == "one-euro":
             packets = smooth_one_euro(packets)
@@ -383,7 +389,7 @@ class Predictor:
         given = None if options.bboxes is None else GivenBoxes(options.bboxes)
         tracks = None if similarity is None else self._tracks(similarity, options)
         # Where tracks carry boxes, a frame's depend on the poses of the one before.
-        chunk_size = options.batch_size if options.det_interval == 1 else 1
+        chunk_size = options.batch_size if self._det_interval(options) == 1 else 1
         for chunk in in_chunks(frames, chunk_size):
             # Once for both networks, where they are on a GPU.
             images = place_images([frame.image for frame in chunk], self.estimator.device)
@@ -398,6 +404,9 @@ class Predictor:
                 else:
                     boxes = self._detect(images, options)
                 poses = self._poses(images, boxes, options)
+                if tracks is not None and tracks.lost(poses[0]):
+                    boxes = self._detect(images, options)
+                    poses = self._poses(images, boxes, options)
             for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = self._result(frame, box, pose)
                 if options.pose_based_nms:
@@ -417,8 +426,12 @@ class Predictor:
             similarity=similarity,
             threshold=options.tracking_thr,
             max_age=options.max_age,
-            det_interval=options.det_interval,
+            det_interval=self._det_interval(options),
+            images=options.det_interval is not None,
         )
+
+    def _det_interval(self, options: PredictOptions) -> int | Literal["auto"]:
+        return options.det_interval_at(self.speed, detects=self._detector is not None)
 
     def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> PoseResult:
         return PoseResult(
@@ -466,29 +479,18 @@ class Predictor:
         options: PredictOptions,
     ) -> list[Poses]:
         corners = [of_image.xyxy for of_image in boxes]
+        shared: dict[str, Any] = {
+            "flip_test": options.flip_test,
+            "batch_size": options.pose_batch_size,
+        }
         if isinstance(self.estimator, HandEstimator):
-            return self.estimator(
-                images,
-                corners,
-                flip_test=options.flip_test,
-                batch_size=options.pose_batch_size,
-                on_ground=not options.disable_rebase_keypoint,
-            )
+            on_ground = not options.disable_rebase_keypoint
+            return self.estimator(images, corners, on_ground=on_ground, **shared)
         if isinstance(self.estimator, CameraEstimator):
-            return self.estimator(
-                images,
-                corners,
-                flip_test=options.flip_test,
-                batch_size=options.pose_batch_size,
-            )
+            return self.estimator(images, corners, **shared)
         assert isinstance(self.estimator, PoseEstimator)
-        return self.estimator(
-            images,
-            corners,
-            flip_test=options.flip_test,
-            batch_size=options.pose_batch_size,
-            with_heatmap=options.draw_heatmap and self._has_heatmaps,
-        )
+        heatmap = options.draw_heatmap and self._has_heatmaps
+        return self.estimator(images, corners, with_heatmap=heatmap, **shared)
 
 
 def _make_lifter(spec: Spec, net: torch.nn.Module, search: Sequence[Path]) -> Lifter:

@@ -25,6 +25,7 @@ class Dots(Options):
     tail: float = option(0.5, "of a trail", above=0, below=1)
     frame: Any = option(None, "around it", python=True)
     bits: Literal["int8"] | None = option(None, "of a number")
+    every: int | Literal["auto"] = option(1, "in dots", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,12 @@ class Tool:
         ({"form": "xml"}, "form must be one of json, jsonl, found 'xml'"),
         ({"form": "jsom"}, "form must be one of json, jsonl, found 'jsom'; did you mean json?"),
         ({"bits": "int4"}, "bits must be int8, or left out, found 'int4'; did you mean int8?"),
+        ({"every": 0}, "every must be auto or a whole number of at least 1, found 0"),
+        ({"every": 1.5}, "every must be auto or a whole number of at least 1, found 1.5"),
+        (
+            {"every": "autos"},
+            "every must be auto or a whole number of at least 1, found 'autos'; did you mean auto?",
+        ),
         ({"form": None}, "form must be one of json, jsonl, found None"),
         ({"raduis": 3}, "unknown option 'raduis'; did you mean radius?"),
         ({"form": "jsonl", "on_error": print}, "form=jsonl raises"),
@@ -86,6 +93,8 @@ def test_a_wrong_value_is_one_line(keywords: dict[str, Any], message: str) -> No
 def test_what_fits_is_taken() -> None:
     found = Tool().run("a.jpg", radius=np.int64(4), opacity=1, out=None, on_error=print)
     assert (found.radius, found.opacity, found.form) == (4, 1, "json")
+    for value in (7, np.int64(7), "auto"):
+        assert Tool().run("a.jpg", every=value).every == value
 
 
 def test_defaults_that_can_be_changed_are_not_shared() -> None:

@@ -95,14 +95,47 @@ def test_flip_test_averages_with_the_mirrored_crop(small: posekit.Predictor) -> 
     assert asymmetry(False) > 1e-2
 
 
-def test_flip_test_can_be_turned_off(small: posekit.Predictor, shared: Path) -> None:
-    image = shared / "images" / "000000000785.jpg"
-    scores = [
-        next(small.stream(image, flip_test=flip_test)).keypoint_scores
-        for flip_test in (None, True, False)
-    ]
-    np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
-    assert np.abs(scores[1] - scores[2]).max() > 1e-2
+@pytest.mark.parametrize(
+    ("speed", "flip_test", "mirrored"),
+    [
+        ("accurate", None, True),
+        ("accurate", False, False),
+        ("balanced", None, False),
+        ("balanced", True, True),
+        ("fast", None, False),
+        ("fast", True, True),
+    ],
+)
+def test_the_flip_test_goes_by_the_speed_where_a_call_does_not_say(
+    small: posekit.Predictor, speed: Any, flip_test: bool | None, mirrored: bool
+) -> None:
+    predictor = posekit.Predictor(small.estimator, speed=speed)
+    image = np.random.default_rng(0).integers(0, 256, (256, 192, 3), np.uint8)
+    found = next(predictor.stream(image, flip_test=flip_test)).keypoint_scores
+    expected = next(small.stream(image, flip_test=mirrored)).keypoint_scores
+    other = next(small.stream(image, flip_test=not mirrored)).keypoint_scores
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.abs(found - other).max() > 1e-2
+
+
+def test_accurate_does_no_flip_test_that_the_model_does_not_have(
+    small: posekit.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small.estimator, "flip_test", False)
+    image = np.random.default_rng(0).integers(0, 256, (256, 192, 3), np.uint8)
+    predictor = posekit.Predictor(small.estimator, speed="accurate")
+    found, plain = (
+        next(predictor.stream(image, flip_test=flip_test)).keypoint_scores
+        for flip_test in (None, False)
+    )
+    np.testing.assert_allclose(found, plain, atol=1e-4)
+
+
+def test_another_speed_is_refused_before_weights_are_looked_for(rtmpose_t: Path) -> None:
+    message = "speed must be one of accurate, balanced, fast, found 'faster'"
+    for weights in (rtmpose_t, "/nowhere/a.pth"):
+        with pytest.raises(InputError, match=message):
+            posekit.load("rtmpose-t_body8-256x192", weights=weights, speed="faster")  # type: ignore[arg-type]
 
 
 def test_out_dir_has_a_drawing_and_the_predictions(
@@ -297,32 +330,43 @@ def turns(
     """The numbers of the frames that the detector saw, of every fourth and what else it takes."""
 
     def play(
-        frames: list[Frame], *, found: Sequence[list[float]] = (LEFT,), lost_in: int | None = None
+        frames: list[Frame],
+        *,
+        found: Sequence[list[float]] = (LEFT,),
+        lost_in: int | None = None,
+        interval: Any = 4,
+        speed: Any = "balanced",
     ) -> list[int]:
-        """`found`: in every detection; `lost_in`: the frame in which no pose is sure."""
-        reading(iter(frames))
+        """`found`: in every detection; `lost_in`: the frame in which no carried pose is sure."""
         seen: list[int] = []
-        done = 0
+        now = 0
+
+        def read() -> Iterator[Frame]:
+            nonlocal now
+            for now, frame in enumerate(frames):  # noqa: B007 - of the frame under way
+                yield frame
+
+        reading(read())
 
         def detect(*_: Any) -> list[Boxes]:
-            seen.append(done)
+            seen.append(now)
             return [boxes_of([[*box, 0.9] for box in found])]
 
         def poses(_: Any, boxes: list[Boxes], __: Any) -> list[Poses]:
-            nonlocal done
-            done += 1
             (pose,) = poses_in(boxes)
-            sure = 0.1 if done - 1 == lost_in else 1.0
+            sure = 0.1 if now == lost_in != seen[-1] else 1.0
             return [
                 pose._replace(
                     keypoints=pose.keypoints.reshape(-1, 17, 2), scores=sure * pose.scores
                 )
             ]
 
-        predictor = posekit.Predictor(small.estimator)
+        # Who is never asked; without one, `speed` could not let it rest.
+        predictor = posekit.Predictor(small.estimator, lambda: pytest.fail("asked"), speed=speed)
         monkeypatch.setattr(predictor, "_detect", detect)
         monkeypatch.setattr(predictor, "_poses", poses)
-        assert len(list(predictor.stream("any", det_interval=4, batch_size=8))) == len(frames)
+        results = predictor.stream("any", det_interval=interval, batch_size=8)
+        assert [len(result) for result in results] == [len(found)] * len(frames)
         return seen
 
     return play
@@ -334,9 +378,42 @@ def test_the_detector_has_its_turn_where_everybody_was_lost(
 ) -> None:
     frames = frames_of((clip, 10))
     assert turns(frames) == [0, 4, 8]
-    assert turns(frames, lost_in=1) == [0, 2, 4, 8]
+    assert turns(frames, lost_in=1) == [0, 1, 4, 8]
     # Where it finds nobody itself, nobody is lost.
     assert turns(frames, found=()) == [0, 4, 8]
+
+
+def scene(seed: int) -> np.ndarray:
+    """(400, 500, 3), with large shapes."""
+    small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
+    return cv2.resize(small, (500, 400), interpolation=cv2.INTER_LINEAR)
+
+
+@pytest.mark.parametrize("interval", [4, "auto"])
+def test_the_detector_has_its_turn_in_the_frame_behind_a_cut(
+    turns: Callable[..., list[int]], interval: Any
+) -> None:
+    frames = [
+        dataclasses.replace(frame, image=scene(number >= 6))
+        for number, frame in enumerate(frames_of((clip_of("a.mp4"), 12)))
+    ]
+    assert turns(frames, interval=interval) == ([0, 4, 6, 8] if interval == 4 else [0, 6])
+
+
+def test_a_doubtful_frame_is_looked_at_again_where_the_interval_is_automatic(
+    turns: Callable[..., list[int]],
+) -> None:
+    frames = frames_of((clip_of("a.mp4"), 14))
+    assert turns(frames, interval="auto") == [0, 10]
+    assert turns(frames, interval="auto", lost_in=3) == [0, 3, 13]
+
+
+def test_images_are_a_sequence_only_where_a_call_says_so(
+    turns: Callable[..., list[int]],
+) -> None:
+    frames = frames_of((None, 3), (clip_of("a.mp4"), 3))
+    assert turns(frames, interval="auto") == [0, 3]
+    assert turns(frames, interval=None, speed="fast") == [0, 1, 2, 3]
 
 
 def test_the_detector_has_its_turn_where_everybody_left_the_image(

@@ -150,6 +150,7 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "det_cat_ids": categories,
         "device": arguments.device,
         # As the reference does.
+        "speed": "accurate",
         "empty": None if one_stage else "whole_image",
         "lift_window": 1 if isinstance(spec, LifterSpec) else None,
         **given,

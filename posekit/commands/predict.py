@@ -18,6 +18,7 @@ from posekit.drawing.window import check_display
 from posekit.errors import InputError
 from posekit.io import Inputs
 from posekit.io.sinks import Format
+from posekit.loading import SpeedOptions
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.table import format_table
@@ -53,6 +54,8 @@ def predict(
     if show:
         print_config(config)
         return 0
+    SpeedOptions.from_config(config)
+    _check_flip_test(overrides, config)
     options = _options(config)
     if pred_format is not None:
         options["pred_format"] = pred_format
@@ -128,6 +131,7 @@ def _run(
     predictor = Predictor.from_parts(
         parts,
         lazy_detector=config["bboxes"] is not None,
+        speed=config["speed"],
         device=config["device"],
         dtype=config["dtype"],
         backend=config["backend"],
@@ -138,6 +142,20 @@ def _run(
             key = (result.name, result.source if result.frame_id is not None else result.index)
             rows.setdefault(key, _Row(result.name, f"{width}x{height}")).add(result)
             bar.update()
+
+
+def _check_flip_test(overrides: Sequence[str], config: dict[str, Any]) -> None:
+    """Refuses a typed `model.flip_test=true` that the speed makes nothing of."""
+    if config["flip_test"] is not None or config["speed"] == "accurate":
+        return
+    for group in ("model", "lifter"):
+        key = f"{group}.flip_test"
+        typed = any(word.lstrip("+").partition("=")[0] == key for word in overrides)
+        if typed and config[group]["flip_test"]:
+            raise InputError(
+                f"{key}=true has no effect with speed={config['speed']}: say flip_test=true, or "
+                "speed=accurate for the flip test of the configuration"
+            )
 
 
 def _check_applies(options: PredictOptions, parts: Parts) -> None:

@@ -75,7 +75,9 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
         "det_cat_ids": None if arguments.det_cat_id is None else [arguments.det_cat_id],
         "device": arguments.device,
         "vis_out_dir": arguments.output_root,
-        "empty": "whole_image",  # as the reference does
+        # As the reference does.
+        "speed": "accurate",
+        "empty": "whole_image",
         **{name: getattr(arguments, name) for name in OPTIONS.values()},
     }
     return [override(key, value) for key, value in values.items() if value is not None]

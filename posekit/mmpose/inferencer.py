@@ -47,7 +47,8 @@ class MMPoseInferencer:
 
     The reference's habits are kept here: where nobody is found the whole image is one instance
     (`empty="none"` in a call ends that), a video is lifted frame by frame (`lift_window=243` lifts
-    it in windows), and drawings are RGB.
+    it in windows), the flip test is done where the model's configuration has it
+    (`flip_test=False` in a call ends that), and drawings are RGB.
 
     Args:
         pose2d: an alias (`human`), a name, an official config name or its path, which is looked up
@@ -112,6 +113,7 @@ class MMPoseInferencer:
             "pose2d_weights": None if pose3d is None else pose2d_weights,
             "detector": _name_or_none(det_model),
             "detector_weights": det_weights,
+            "speed": "accurate",  # with the flip test of the model's configuration
             "device": device,
             "dtype": "float32",  # the reference's, on a GPU too
             "trust": trust,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Literal
 
 import numpy as np
 
 from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 from posekit.stages.boxes import Boxes
+from posekit.stages.estimate import Poses
 from posekit.stages.packet import Clip, Frame
 from posekit.stages.track import Similarity, Tracker
+from posekit.stages.turns import DetectorTurns
 
 __all__ = ["ClipTracks"]
 
@@ -24,7 +27,9 @@ class ClipTracks:
         similarity: as a `Tracker` takes it.
         threshold: likewise.
         max_age: likewise.
-        det_interval: people are detected in every n-th frame; tracks carry the boxes between.
+        det_interval: people are detected in every n-th frame, or with "auto" as `DetectorTurns`
+            says; tracks carry the boxes between.
+        images: whether successive images are frames in this sense, and not clips' alone.
     """
 
     def __init__(
@@ -34,9 +39,11 @@ class ClipTracks:
         similarity: Similarity,
         threshold: float,
         max_age: int,
-        det_interval: int = 1,
+        det_interval: int | Literal["auto"] = 1,
+        images: bool = True,
     ) -> None:
         self._interval = det_interval
+        self._images = images
         self._new = functools.partial(
             Tracker,
             similarity=similarity,
@@ -47,28 +54,48 @@ class ClipTracks:
         self._clip: Clip | None = None
         self._size: tuple[int, int] | None = None  # of the frame before
         self._tracker = self._new()
+        self._turns = DetectorTurns(det_interval)
         self._somebody = False  # whom the detector found
-        self._carried: np.ndarray | None = None
+        self._carried: np.ndarray | None = None  # ids
+        self._expected = np.zeros((0, 4))  # where they are looked for
 
     def carried(self, frame: Frame) -> Boxes | None:
         """Boxes from the frame before; None where the detector has its turn."""
         self._carried = None
-        number = frame.index if frame.frame_id is None else frame.frame_id
-        if number % self._interval == 0:
+        if self._interval == 1 or (frame.clip is None and not self._images):
             return None
-        if frame.clip is not self._clip or frame.size != self._size:
-            return None
+        if frame.clip is not self._clip:
+            self._turns = DetectorTurns(self._interval)
+        same = frame.clip is self._clip and frame.size == self._size
         boxes, scores, ids = self._tracker.carry(frame.size)
-        # Everybody lost, as behind a cut: whoever is there now is not left waiting.
+        number = frame.index if frame.frame_id is None else frame.frame_id
+        missing = self._tracker.is_missing(frame.size)
+        if self._turns.due(frame.image, number, boxes, missing=missing) or not same:
+            return None
+        # Everybody left: whoever is there now is not left waiting.
         if self._somebody and not len(ids):
             return None
-        self._carried = ids
+        self._carried, self._expected = ids, boxes
         return Boxes(boxes.astype(np.float32), scores.astype(np.float32))
+
+    def lost(self, poses: Poses) -> bool:
+        """Whether the detector has its turn after all, because carried boxes show people no more.
+
+        That is one of them with `det_interval="auto"`, and all of them, as behind a cut, with a
+        number.
+        """
+        if self._carried is None or not len(self._carried):
+            return False
+        there = self._tracker.still_there(self._carried, poses.keypoints, poses.scores)
+        lost = not (there.all() if self._interval == "auto" else there.any())
+        if lost:
+            self._carried = None
+        return lost
 
     def keep(self, rows: np.ndarray) -> None:
         """Of the boxes carried to this frame, those that its result still has, in its order."""
         if self._carried is not None:
-            self._carried = self._carried[rows]
+            self._carried, self._expected = self._carried[rows], self._expected[rows]
 
     def named(self, frame: Frame, result: PoseResult) -> PoseResult:
         """The result with the ids of its people; carried ones that were lost are left out."""
@@ -79,6 +106,11 @@ class ClipTracks:
         if self._carried is None:
             self._somebody = len(result) > 0
             ids = self._tracker.update(result.boxes_xyxy, result.box_scores, *poses)
+            self._turns.detected(ids, result.boxes_xyxy, result.keypoint_scores)
             return dataclasses.replace(result, track_ids=ids)
         kept = self._tracker.follow(self._carried, *poses)
+        ids = self._carried[kept]
+        self._turns.followed(
+            ids, self._expected[kept], self._tracker.boxes_of(ids), result.keypoint_scores[kept]
+        )
         return dataclasses.replace(result, track_ids=self._carried)[kept]

@@ -15,6 +15,7 @@ __all__ = [
     "mean_scores",
     "pose_oks",
     "reliable",
+    "shares_inside",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -39,6 +40,14 @@ def box_iou_rowwise(boxes: Floats, others: Floats) -> Floats:
     overlap = np.maximum(high - low, 0).prod(axis=-1)
     union = box_areas(boxes) + box_areas(others) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def shares_inside(boxes: Floats, others: Floats) -> Floats:
+    """(m, n), how much of each of the boxes (m, 4) lies in each of the others (n, 4)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    overlap = np.maximum(high - low, 0).prod(axis=-1)
+    return overlap / np.maximum(box_areas(boxes), 1e-9)[:, None]
 
 
 def pose_oks(

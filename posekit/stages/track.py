@@ -33,7 +33,9 @@ from posekit.stages.similarity import (
     mean_scores,
     pose_oks,
     reliable,
+    shares_inside,
 )
+from posekit.stages.turns import LONGEST_REST
 
 __all__ = ["Similarity", "TrackOptions", "Tracker"]
 
@@ -50,6 +52,8 @@ ABSENCE_DISCOUNT = 0.5
 LOST_SCORE_SHARE = 0.5
 LOST_INSIDE_SHARE = 0.25
 SAME_POSE_OKS = 0.9
+# Somebody is behind another where more than this share of the box lies in that one's.
+HIDDEN_SHARE = 0.6
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
@@ -76,17 +80,19 @@ class TrackOptions(Options):
         "frames that a track survives without being seen; its id never goes to somebody else",
         least=0,
     )
-    det_interval: int = option(
-        1,
+    det_interval: int | Literal["auto"] | None = option(
+        None,
         "detect in every n-th frame of a video, or of successive images; tracks carry the boxes "
-        "between; the detector also runs where the size changes or everybody was lost",
+        "between; the detector also runs where the size or the scene changes or everybody was "
+        "lost; `auto` detects where a track is in doubt, at the latest every "
+        f"{LONGEST_REST + 1} frames; left out, as `speed` says",
         least=1,
     )
 
     def check(self) -> None:
         if self.use_oks_tracking and self.track not in (None, "oks"):
             raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
-        if self.track == "none" and self.det_interval != 1:
+        if self.track == "none" and self.det_interval not in (None, 1):
             raise InputError("det_interval needs tracks, but track is 'none'")
 
 
@@ -218,19 +224,45 @@ class Tracker:
         """
         rows = self._rows(ids)
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
-        if not len(rows):
-            self._tracks.missed += 1
-            self._forget()
-            return np.zeros(0, bool)
-        tracks = self._tracks[rows]
-        boxes, found = _move_boxes(tracks, points, confidences)
-        needed = LOST_SCORE_SHARE * mean_scores(tracks.anchor_scores)
-        kept = found & (mean_scores(confidences) >= needed)
-        kept[kept] = ~self._duplicates(tracks[kept], boxes[kept], points[kept], confidences[kept])
+        boxes, kept = self._still_there(rows, points, confidences)
         self._tracks.missed += 1
-        self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
+        if len(rows):
+            self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
         self._forget()
         return kept
+
+    def still_there(
+        self, ids: npt.ArrayLike, keypoints: npt.ArrayLike, keypoint_scores: npt.ArrayLike
+    ) -> Bools:
+        """What `follow` would say, which is told nothing by it."""
+        rows = self._rows(ids)
+        points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
+        return self._still_there(rows, points, confidences)[1]
+
+    def boxes_of(self, ids: npt.ArrayLike) -> Floats:
+        """(m, 4), xyxy in pixels, of live tracks as they were last seen."""
+        return self._tracks.boxes[self._rows(ids)]
+
+    def is_missing(self, image_size: tuple[int, int]) -> bool:
+        """Whether a live track was not seen in the last frame, but should be visible in the next.
+
+        That is, in the image, and not behind those who were seen.
+        """
+        boxes, away = self._tracks.predicted_boxes(), self._tracks.missed > 0
+        inside = _share_inside(boxes[away], image_size) >= LOST_INSIDE_SHARE
+        hidden = (shares_inside(boxes[away], boxes[~away]) > HIDDEN_SHARE).any(axis=1)
+        return bool((inside & ~hidden).any())
+
+    def _still_there(self, rows: Ints, points: Floats, scores: Floats) -> tuple[Floats, Bools]:
+        """Boxes (m, 4) round the keypoints, and whose they are."""
+        if not len(rows):
+            return np.zeros((0, 4)), np.zeros(0, bool)
+        tracks = self._tracks[rows]
+        boxes, found = _move_boxes(tracks, points, scores)
+        needed = LOST_SCORE_SHARE * mean_scores(tracks.anchor_scores)
+        kept = found & (mean_scores(scores) >= needed)
+        kept[kept] = ~self._duplicates(tracks[kept], boxes[kept], points[kept], scores[kept])
+        return boxes, kept
 
     def _assign(self, boxes: Floats, points: Floats, scores: Floats) -> tuple[Ints, Ints]:
         """Rows of tracks and of instances that belong together."""

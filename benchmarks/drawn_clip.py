@@ -1,0 +1,168 @@
+"""A clip of drawn people who stand, walk, run, cross, come in and leave, with cuts and a pan.
+
+Drawn by what draws posekit's data sets, so that the packaged models, which are really trained, find
+the people in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from posekit.datasets.synthetic.backdrop import BACKGROUNDS, draw_clutter
+from posekit.datasets.synthetic.canvas import Canvas
+from posekit.datasets.synthetic.drawing import draw_figure
+from posekit.datasets.synthetic.figure import Outfit, make_figure, make_outfit, turn_x
+from posekit.datasets.synthetic.palette import Array, Rng, pick
+from posekit.datasets.synthetic.poses import Pose, cheer, dance, wave
+
+__all__ = ["draw_clip"]
+
+SIZE = (960, 540)
+SHOT = 60  # frames from cut to cut
+GESTURE = 14  # frames from one pose of somebody who stands to the next
+STRIDE = 0.55  # of a step, in statures
+
+
+@dataclass
+class _Person:
+    """Somebody in a shot; places are pixels of the backdrop."""
+
+    outfit: Outfit
+    height: float
+    ground: float
+    place: Callable[[int], float]  # of a frame: x
+    pose: Callable[[int], Pose]
+    yaw: float
+
+
+def draw_clip(seed: int, shots: int = 4) -> Iterator[Array]:
+    """Frames (540, 960, 3), BGR, uint8: `SHOT` for each shot; a function of its arguments.
+
+    In each shot two or three people stand and move their arms, one crosses behind or before them,
+    one comes in and one leaves; somebody runs in every second shot, and the camera turns in every
+    third.
+    """
+    for shot in range(shots):
+        rng = np.random.default_rng([seed, shot])
+        yield from _draw_shot(rng, runs=shot % 2 == 1, pans=shot % 3 == 2)
+
+
+def _draw_shot(rng: Rng, *, runs: bool, pans: bool) -> Iterator[Array]:
+    speed = float(rng.choice([-1, 1]) * rng.uniform(2, 4)) if pans else 0.0
+    width = SIZE[0] + math.ceil(abs(speed) * SHOT)
+    backdrop = np.empty((SIZE[1], width, 3), np.uint8)
+    horizon = pick(rng, BACKGROUNDS)(backdrop, rng)
+    for _ in range(int(rng.integers(0, 6))):
+        draw_clutter(backdrop, rng, horizon)
+    people = _cast(rng, width, runs=runs)
+    camera = turn_x(float(rng.uniform(0, 10)))
+    start = 0.0 if speed >= 0 else width - SIZE[0]
+    noise = np.random.default_rng(int(rng.integers(1 << 31)))
+    for number in range(SHOT):
+        image = backdrop.copy()
+        for person in people:
+            _draw(image, person, number, camera)
+        left = round(start + speed * number)
+        seen = image[:, left : left + SIZE[0]].astype(np.int16)
+        seen += np.rint(noise.normal(0, 3, seen.shape)).astype(np.int16)  # as a camera's sensor has
+        yield np.clip(seen, 0, 255).astype(np.uint8)
+
+
+def _cast(rng: Rng, width: int, *, runs: bool) -> list[_Person]:
+    """Who is in a shot, the farthest first."""
+    people = []
+    standing = int(rng.integers(2, 4))
+    for number in range(standing):
+        x = width * (number + 0.5 + rng.uniform(-0.2, 0.2)) / standing
+        people.append(_person(rng, lambda _, x=x: x, _gestures(rng), float(rng.normal(0, 20))))
+    pace = (8, 13) if runs else (3, 5)
+    for start in (-0.1, None, 0.3):  # comes in at once, comes in later, and leaves
+        late = rng.integers(15, 35) if start is None else 0
+        begin = -0.12 if start is None else start
+        step = float(rng.uniform(*pace))
+        if start == 0.3:
+            begin, step = 0.25, -step
+        if rng.random() < 0.5:  # the other way round
+            begin, step = 1 - begin, -step
+
+        def place(frame: int, begin=begin, late=late, step=step) -> float:  # type: ignore[no-untyped-def]
+            return begin * width + step * max(frame - late, 0)
+
+        yaw = 75.0 if step > 0 else -75.0
+        people.append(_person(rng, place, None, yaw, step))
+    return sorted(people, key=lambda person: person.ground)
+
+
+def _person(
+    rng: Rng,
+    place: Callable[[int], float],
+    pose: Callable[[int], Pose] | None,
+    yaw: float,
+    step: float = 0.0,
+) -> _Person:
+    share = float(rng.uniform(0, 1))
+    height = 150 + 150 * share
+    ground = SIZE[1] * (0.72 + 0.24 * share)
+    pose = pose or _walking(abs(step) / (STRIDE * height), float(rng.uniform(0, 6)), abs(step) > 6)
+    return _Person(make_outfit(rng), height, ground, place, pose, yaw)
+
+
+def _gestures(rng: Rng) -> Callable[[int], Pose]:
+    """Arms that move from one pose to the next."""
+    poses = [pick(rng, (wave, cheer, dance))(rng) for _ in range(SHOT // GESTURE + 2)]
+    for pose in poses[1:]:  # the feet stay
+        pose.flex, pose.knee, pose.spread = poses[0].flex, poses[0].knee, poses[0].spread
+
+    def at(frame: int) -> Pose:
+        number, share = divmod(frame / GESTURE, 1)
+        return _between(poses[int(number)], poses[int(number) + 1], share)
+
+    return at
+
+
+def _between(first: Pose, second: Pose, share: float) -> Pose:
+    share = (1 - math.cos(math.pi * share)) / 2
+    values = {}
+    for field in fields(Pose):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        if isinstance(a, bool):
+            values[field.name] = a
+        elif isinstance(a, list | tuple):
+            kind = type(a)
+            values[field.name] = kind(
+                (1 - share) * x + share * y for x, y in zip(a, b, strict=True)
+            )
+        else:
+            values[field.name] = (1 - share) * a + share * b
+    return Pose(**values)
+
+
+def _walking(steps: float, phase: float, runs: bool) -> Callable[[int], Pose]:
+    """`steps` a frame."""
+
+    def at(frame: int) -> Pose:
+        swing = (42 if runs else 26) * math.sin(math.pi * steps * frame + phase)
+        lifted = 60 if runs else 34
+        left, right = max(-swing, 0) / 40, max(swing, 0) / 40
+        return Pose(
+            flex=[swing, -0.8 * swing],
+            knee=[8 + lifted * left, 8 + lifted * right],
+            foot=[20 * left, 20 * right],
+            arm_flex=[-swing, swing],
+            elbow=[80.0, 80.0] if runs else [25.0, 25.0],
+            bend=14.0 if runs else 4.0,
+            twist=-0.3 * swing,
+        )
+
+    return at
+
+
+def _draw(image: Array, person: _Person, frame: int, camera: Array) -> None:
+    figure = make_figure(person.outfit, person.pose(frame), person.yaw, camera)
+    figure.scale = person.height
+    figure.origin = np.array([person.place(frame), person.ground - 0.53 * person.height])
+    draw_figure(Canvas(image), figure)
