@@ -12,6 +12,16 @@ import posekit
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` skip where PyTorch has no CUDA device."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference numbers, photographs and weights; skips where it is missing."""
