@@ -1,1 +1,1 @@
-"""What a GPU does with posekit, in one command: tests, parity, speed, a clip. `make gpu` runs it."""
+"""What posekit does on a GPU, in one command: tests, parity, speed, a clip; see `__main__`."""

@@ -51,7 +51,6 @@ FAST = (
     Case("rtmpose-n_drawn-192x128", 8),
     Case("rtmdet-nano_drawn-256", 2, one_type=True),
     Case("rtmo-t_body7-416x416", 1, one_type=True),
-    Case("vitpose-b_coco-256x192", 1, one_type=True),
     Case("vitpose-h_coco-256x192", 1, one_type=True),
 )
 
