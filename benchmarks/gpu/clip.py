@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,36 +27,37 @@ class Case(NamedTuple):
 
     model: str
     detector: str | None
+    types: tuple[str, ...]
     packaged: bool = False
 
 
-DEMO = Case("rtmpose-n_drawn-192x128", "rtmdet-nano_drawn-256", packaged=True)
+DEMO = Case("rtmpose-n_drawn-192x128", "rtmdet-nano_drawn-256", ("float16",), packaged=True)
 FULL = (
-    Case("rtmpose-m_body8-256x192", "rtmdet-m_person-640"),
-    Case("rtmo-s_body7-640x640", None),
+    Case("rtmpose-m_body8-256x192", "rtmdet-m_person-640", ("float32", "float16")),
+    Case("rtmo-s_body7-640x640", None, ("float16",)),
     DEMO,
 )
-FAST = (DEMO, Case("rtmo-t_body7-416x416", None))
+FAST = (DEMO, Case("rtmo-t_body7-416x416", None, ("float16",)))
 
 
 def add_clip(settings: Settings, rows: Rows) -> None:
     """Rows of each pipeline: the poses alone, with drawings and JSON written, and the stages."""
     from posekit.io.video import VideoWriter
 
-    frames = 12 if settings.fast else 300
+    frames = 12 if settings.fast else 150
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder, "clip.mp4")
+        clips = {Path(folder, "clip.mp4"): frames, Path(folder, "short.mp4"): DRAWN}
         images = [generate_scene(seed, size_wh=SIZE).image for seed in range(DRAWN)]
-        with VideoWriter(clip, fps=25, size=SIZE) as writer:
-            for number in range(frames):
-                writer.write(images[number % DRAWN])
-        types = ("float32",) if settings.device == "cpu" else ("float32", "float16", "bfloat16")
+        for path, count in clips.items():
+            with VideoWriter(path, fps=25, size=SIZE) as writer:
+                for number in range(count):
+                    writer.write(images[number % DRAWN])
         for case in FAST if settings.fast else FULL:
-            for name in types:
+            for name in ("float32",) if settings.device == "cpu" else case.types:
                 rows.attempt(
                     case.model,
                     lambda case=case, name=name: _add_case(  # type: ignore[misc]
-                        case, name, clip, frames, settings, Path(folder), rows
+                        case, name, list(clips), frames, settings, Path(folder), rows
                     ),
                 )
 
@@ -63,7 +65,7 @@ def add_clip(settings: Settings, rows: Rows) -> None:
 def _add_case(
     case: Case,
     name: str,
-    clip: Path,
+    clips: Sequence[Path],
     frames: int,
     settings: Settings,
     folder: Path,
@@ -95,20 +97,21 @@ def _add_case(
     models = " + ".join(filter(None, (case.detector, case.model)))
     options = {} if case.detector is None else {"flip_test": False}
     for what, more in (
-        ("warming up", {}),
+        ("warming up", {"batch_size": 8}),
         ("poses", {"batch_size": 1}),
         ("poses, 8 frames at once", {"batch_size": 8}),
         ("poses, drawn and written, 8 at once", {"batch_size": 8, "out_dir": folder / "out"}),
     ):
         start = time.perf_counter()
-        people = sum(len(result) for result in predictor.stream(str(clip), **options, **more))
+        source = str(clips[1 if what == "warming up" else 0])
+        people = sum(len(result) for result in predictor.stream(source, **options, **more))
         taken = time.perf_counter() - start
         if what != "warming up":
             rows.add(
                 models, name, what, f"{frames / taken:.1f}", f"{1e3 * taken / frames:.2f}",
                 f"{people / frames:.1f}",
             )  # fmt: skip
-    _add_stages(case, models, name, files, settings, clip, rows)
+    _add_stages(case, models, name, files, settings, clips[0], rows)
 
 
 def _add_stages(

@@ -198,6 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.sections if name not in SECTIONS]:
         parser.error(f"no section {unknown[0]!r}: choose among {', '.join(SECTIONS)}")
+    for key in ("frames", "rounds"):
+        if (value := getattr(chosen, key)) is not None and value < 1:
+            parser.error(f"--{key} must be at least 1, found {value}")
     if chosen.detector is not None and chosen.clip is None:
         parser.error("--detector finds people in photographs: give --clip too")
     print(f"{machine()}; {', '.join(map(_named, PACKAGES))}", flush=True)
