@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
 import posekit
 from posekit.benchmarking.stages import made_up_boxes, make_up_people
@@ -18,21 +16,7 @@ from posekit.stages.boxes import Boxes
 from posekit.stages.detect import Detector
 from posekit.stages.one_stage import OneStageEstimator
 
-NOTHING = -6.0  # logit of a class
-
-__all__ = ["have_people", "write_random_weights_of"]
-
-
-def write_random_weights_of(model: str, path: Any) -> Any:
-    """Weights of a network, which take as long as trained ones; gives the path."""
-    torch.manual_seed(0)
-    state = posekit.create_model(model).state_dict()
-    for key, value in state.items():
-        # As trained ones, and as RTMDet begins, YOLOX finds hardly anything in most cells.
-        if key.endswith("cls_pred.bias"):
-            value.fill_(NOTHING)
-    save_file(state, path, metadata={"model": model})
-    return path
+__all__ = ["have_people"]
 
 
 def have_people(predictor: posekit.Predictor, count: int) -> posekit.Predictor:

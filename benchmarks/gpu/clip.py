@@ -72,7 +72,8 @@ def _add_case(
     rows: Rows,
 ) -> None:
     import posekit
-    from benchmarks.made_up import have_people, write_random_weights_of
+    from benchmarks.common import write_random_weights
+    from benchmarks.made_up import have_people
 
     files = {
         model: None if case.packaged else folder / f"{model}.safetensors"
@@ -80,7 +81,7 @@ def _add_case(
     }
     for model, file in files.items():
         if file is not None and not file.exists():
-            write_random_weights_of(model, file)
+            write_random_weights(file, model)
     of_detector = {}
     if case.detector is not None:
         of_detector = {"detector": case.detector, "detector_weights": files[case.detector]}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import posekit
-from benchmarks.made_up import have_people, write_random_weights_of
+from benchmarks.common import write_random_weights
+from benchmarks.made_up import have_people
 from benchmarks.peers.inputs import frames_of
 from benchmarks.peers.turns import print_comparison
 
@@ -24,7 +25,7 @@ def compare_one_stage(
 
     def weights(model: str) -> Path:
         path = files / f"{model}.safetensors"
-        return path if path.exists() else Path(write_random_weights_of(model, path))
+        return path if path.exists() else write_random_weights(path, model)
 
     for people in PEOPLE:
         predictors = {}

@@ -24,7 +24,8 @@ import torch
 from onnx import TensorProto, helper
 
 import posekit
-from benchmarks.made_up import have_people, write_random_weights_of
+from benchmarks.common import write_random_weights
+from benchmarks.made_up import have_people
 from posekit.backends.graphs import example_images, to_onnx
 from posekit.backends.outputs import describe_outputs, output_names
 from posekit.benchmarking.stages import made_up_boxes
@@ -66,7 +67,7 @@ class Pair:
         if model == self.detector and self.detector_weights is not None:
             return self.detector_weights
         path = self.files / f"{model}.safetensors"
-        return path if path.exists() else Path(write_random_weights_of(model, path))
+        return path if path.exists() else write_random_weights(path, model)
 
     def exported(self, model: str) -> Path:
         """As rtmlib takes it."""
