@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 lint slow generated
+.PHONY: demo test test-avx2 lint slow generated gpu
+
+# Of `make gpu`.
+DEVICE ?= cuda
+OUT ?= benchmarks/results/gpu
 
 demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
@@ -25,6 +29,20 @@ test-avx2: test
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow
+
+# Tests, parity and speed on a GPU, in tables; `make gpu DEVICE=cpu FAST=1` proves it without one.
+# It takes the Python that has PyTorch. Only where packages are missing does it try to install them,
+# beside those of the system; where that fails, parts that need them say so.
+gpu: NEEDED := av, cv2, filelock, huggingface_hub, hydra, pytest, safetensors, scipy, timm, torch, tqdm
+gpu:
+	@python=$(PYTHON); test ! -x $(BIN)/python || python=$(BIN)/python; \
+	if ! $$python -c "import $(NEEDED)"; then \
+		$(PYTHON) -m venv --system-site-packages $(VENV)-gpu \
+		&& $(VENV)-gpu/bin/python -m pip install --quiet --retries 0 --editable . pytest \
+		&& python=$(VENV)-gpu/bin/python \
+		|| echo "packages are missing and cannot be installed: going on without them"; \
+	fi; \
+	$$python -m benchmarks.gpu --device $(DEVICE) --out "$(OUT)" $(if $(FAST),--fast)
 
 # What conf/ and docs/ say of options, from their declarations.
 generated: $(VENV)/installed

@@ -15,6 +15,7 @@ __all__ = ["DETECTOR", "MODEL", "machine", "write_random_weights"]
 
 MODEL = "rtmpose-m_body8-256x192"
 DETECTOR = "rtmdet-nano_person-320"
+NOTHING = -6.0  # logit of a class
 
 
 def machine() -> str:
@@ -25,7 +26,13 @@ def machine() -> str:
     )
 
 
-def write_random_weights(path: Path) -> None:
-    """Weights of MODEL, which take as long as trained ones."""
+def write_random_weights(path: Path, model: str = MODEL) -> Path:
+    """Weights of a network, which take as long as trained ones; gives the path."""
     torch.manual_seed(0)
-    save_file(posekit.create_model(MODEL).state_dict(), path, metadata={"model": MODEL})
+    state = posekit.create_model(model).state_dict()
+    for key, value in state.items():
+        # As trained ones, and as RTMDet begins, YOLOX finds nothing in most cells.
+        if key.endswith("cls_pred.bias"):
+            value.fill_(NOTHING)
+    save_file(state, path, metadata={"model": model})
+    return path

@@ -26,8 +26,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_runtest_setup() -> None:
-    """Random numbers do not depend on which tests ran before."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Random numbers do not depend on earlier tests; `gpu` ones skip without a CUDA device."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device")
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
 

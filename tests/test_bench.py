@@ -17,11 +17,16 @@ from torch import Tensor
 
 import posekit
 from posekit.benchmarking.results import NetworkTimes
+from posekit.benchmarking.stages import make_up_people
+from posekit.build import build_network
 from posekit.cli import main
 from posekit.config import read_config
 from posekit.errors import PosekitError
 from posekit.io.video import VideoReader, VideoWriter
 from posekit.models.rtmpose import RTMPose
+from posekit.skeleton import load_skeleton
+from posekit.spec import OneStageSpec, load_spec
+from posekit.stages.one_stage import OneStageEstimator
 
 SMALL = ["model=rtmpose-n_drawn-192x128", "rounds=2"]
 
@@ -142,10 +147,49 @@ def test_a_function_measures_and_prints_nothing(
 
 def test_a_function_measures_a_detector_alone() -> None:
     result = posekit.bench(
-        "rtmdet-nano_drawn-256", rounds=1, backends=["torch"], direct=False, device="cpu"
+        "rtmdet-nano_drawn-256",
+        rounds=1,
+        batch_sizes=[1, 2],
+        backends=["torch"],
+        direct=False,
+        device="cpu",
     )
-    assert [table.model for table in result.networks] == ["rtmdet-nano_drawn-256"]
+    assert [(table.model, table.batch) for table in result.networks] == [
+        ("rtmdet-nano_drawn-256", 1),
+        ("rtmdet-nano_drawn-256", 2),
+    ]
     assert (result.stages, result.frame) == ((), {})
+
+
+def test_a_one_stage_model_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    small = ["model=rtmo-t", "model.net.widen_factor=0.25", "model.input_size=[96,96]"]
+    options = ["rounds=2", "batch_sizes=[2]", "backends=[torch]", "direct=false", "people=3"]
+    assert main(["bench", *small, *options, "device=cpu", f"out={out}"]) == 0
+    content = json.loads(out.read_text())
+    (network,) = content["networks"]
+    assert (network["model"], network["batch"]) == ("rtmo-t_body7-416x416", 2)
+    (stages,) = content["stages"]
+    assert {"letterbox", "pose: decode cells", "pose: decode keypoints"} < set(
+        stages["milliseconds"]
+    )
+    assert "detect: network" not in stages["milliseconds"]
+    assert stages["milliseconds"]["pose: network"] < stages["milliseconds"]["whole frame"]
+
+
+def test_a_one_stage_model_has_as_many_people_as_are_asked_for() -> None:
+    spec = load_spec("rtmo-t_body7-416x416")
+    assert isinstance(spec, OneStageSpec)
+    net = build_network(spec.net, device="cpu").eval()
+    estimator = OneStageEstimator(net, spec, load_skeleton(spec.keypoints))
+    make_up_people(estimator, 5)
+    (people,) = estimator([np.zeros((60, 80, 3), np.uint8)])
+    assert people.poses.keypoints.shape == (5, 17, 2)
+
+
+def test_a_flip_test_does_not_apply_to_a_one_stage_model() -> None:
+    with pytest.raises(PosekitError, match="flip_test does not apply: rtmo-t_body7-416x416"):
+        posekit.bench("rtmo-t", flip_test=True)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from posekit.weights.load import load_network
 
 if TYPE_CHECKING:
     from posekit.backends import Backend
-    from posekit.spec import DetectorSpec, PoseSpec
+    from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 
 __all__ = ["MeasuredPart", "measure_network", "random_or_loaded"]
 
@@ -49,7 +49,7 @@ class MeasuredPart(NamedTuple):
         cache_dir: where its engines are kept; None for posekit's cache.
     """
 
-    spec: PoseSpec | DetectorSpec
+    spec: PoseSpec | OneStageSpec | DetectorSpec
     net: nn.Module
     batch_sizes: list[int]
     cache_dir: Path | None

@@ -9,7 +9,6 @@ from typing import Any
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
-from posekit.io import check_inputs, is_webcam
 from posekit.loading import DeviceOptions
 
 __all__ = ["BENCH_KEYS", "BenchKeywords", "BenchOptions"]
@@ -35,7 +34,9 @@ class NetworkOptions(Options):
 class EngineOptions(Options):
     """Engines to measure."""
 
-    batch_sizes: list[int] = option([1, 8], "crops at once; a detector takes one image")
+    batch_sizes: list[int] = option(
+        [1, 8], "crops or images at once; a detector beside a model takes one image"
+    )
     backends: list[str] | None = option(
         None,
         "engines of posekit, each measured alone and in the stages of a frame; none takes all that "
@@ -77,12 +78,16 @@ class FrameOptions(Options):
         None,
         "video or images for the stages of a frame; none takes noise of 960x540, not decoded",
     )
-    people: int = option(6, "per frame, in boxes that are made up", least=1)
+    people: int = option(
+        6, "per frame, made up: boxes, or for a one-stage model its best cells", least=1
+    )
     flip_test: bool = option(False, "average with the mirrored crop, in the stages")
 
     def check(self) -> None:
         if self.inputs is None:
             return
+        from posekit.io import check_inputs, is_webcam  # which need what decodes videos
+
         items = self.inputs if isinstance(self.inputs, list | tuple) else [self.inputs]
         for item in items:
             if not isinstance(item, str | os.PathLike) or is_webcam(item) or "://" in str(item):

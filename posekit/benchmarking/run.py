@@ -102,21 +102,22 @@ def _load(
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """
     from posekit.benchmarking.networks import MeasuredPart, random_or_loaded
-    from posekit.spec import DetectorSpec, PoseSpec
+    from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 
     if parts.model is None and options.detector_weights is not None:
         raise InputError("detector_weights are of a detector beside a model; use weights")
     if parts.model is not None:
         spec = parts.model.spec
-        if not isinstance(spec, PoseSpec) or spec.keypoints_3d:
-            raise InputError(
-                f"{spec.name} is not measured: expected a top-down 2D model or a detector"
-            )
+        if not isinstance(spec, PoseSpec | OneStageSpec) or getattr(spec, "keypoints_3d", False):
+            raise InputError(f"{spec.name} is not measured: expected a 2D model or a detector")
+        if isinstance(spec, OneStageSpec) and options.flip_test:
+            raise InputError(f"flip_test does not apply: {spec.name} sees each image once")
     measured = {}
-    sizes = {"detector": [1], "model": options.batch_sizes}
+    beside = [1] if parts.model is not None else options.batch_sizes
+    sizes = {"detector": beside, "model": options.batch_sizes}
     for group, part in (("detector", parts.detector), ("model", parts.model)):
         if part is not None:
-            assert isinstance(part.spec, PoseSpec | DetectorSpec)
+            assert isinstance(part.spec, PoseSpec | OneStageSpec | DetectorSpec)
             net = random_or_loaded(part, parts.search).to(device, dtype)
             cache = temporary if part.weights is None else None
             measured[group] = MeasuredPart(part.spec, net, sizes[group], cache)

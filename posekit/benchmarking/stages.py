@@ -18,20 +18,29 @@ from posekit.benchmarking.machine import wait_for
 from posekit.benchmarking.networks import MeasuredPart
 from posekit.benchmarking.options import BenchOptions
 from posekit.benchmarking.results import StageTimes
+from posekit.codecs.one_stage import Cells
 from posekit.drawing.overlay import draw_pose
 from posekit.io import open_clip, read_frames, read_image
 from posekit.io.video import VideoWriter
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, PoseSpec
+from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
-from posekit.stages.estimate import PoseEstimator
+from posekit.stages.estimate import PoseEstimator, Poses
+from posekit.stages.one_stage import OneStageEstimator
 from posekit.transforms.device import place_images
 
-__all__ = ["frame_conditions", "measure_stages", "read_some_frames"]
+__all__ = [
+    "frame_conditions",
+    "made_up_boxes",
+    "make_up_people",
+    "measure_stages",
+    "read_some_frames",
+]
 
 FRAME_SIZE = (960, 540)
 DECODED = 32  # frames, one after the other
 KEPT = 8  # of these, for the other stages
+CANDIDATES = 10  # cells of a one-stage model for each person, of which suppression leaves one
 
 
 def measure_stages(
@@ -73,16 +82,12 @@ def _stage_times(
     """Medians of all stages after decoding, one frame after the other."""
     estimator, detector = _predictor(parts, search, kind)
     watch = _Watch(estimator.device)
-    if detector is not None:
-        watch.wrap(detector, "normalize", "detect: normalise")
-        watch.wrap(detector, "run", "detect: network")
-    watch.wrap(estimator, "crop", "crop")
-    watch.wrap(estimator, "normalize", "pose: normalise")
-    watch.wrap(estimator, "run", "pose: network")
-    watch.wrap(estimator.codec, "decode", "pose: decode keypoints")
+    _wrap_all(watch, estimator, detector)
     rounds = options.rounds
     size = (images[0].shape[1], images[0].shape[0])
-    boxes = _boxes(size, options.people)
+    boxes = made_up_boxes(size, options.people)
+    if isinstance(estimator, OneStageEstimator):
+        make_up_people(estimator, options.people)
     with (
         tempfile.TemporaryDirectory() as folder,
         VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size) as writer,
@@ -97,12 +102,57 @@ def _stage_times(
                     with watch.timed("detect: all of it"):
                         detector(placed, score_threshold=0.3)
                 with watch.timed("pose: all of it"):
-                    poses = estimator(placed, [boxes], flip_test=options.flip_test)[0]
+                    poses = _poses(estimator, placed, boxes, options)
                 with watch.timed("draw"):
                     drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
                 with watch.timed("write"):
                     writer.write(drawing, number / 25)
     return watch.stages(rounds)
+
+
+def _wrap_all(
+    watch: _Watch, estimator: PoseEstimator | OneStageEstimator, detector: Detector | None
+) -> None:
+    """Has the parts of both timed."""
+    if detector is not None:
+        watch.wrap(detector, "normalize", "detect: normalise")
+        watch.wrap(detector, "run", "detect: network")
+    watch.wrap(estimator, "normalize", "pose: normalise")
+    watch.wrap(estimator, "run", "pose: network")
+    if isinstance(estimator, OneStageEstimator):
+        watch.wrap(estimator, "letterbox", "letterbox")
+        watch.wrap(estimator, "cells", "pose: decode cells")
+        watch.wrap(estimator, "classify", "pose: decode keypoints")
+    else:
+        watch.wrap(estimator, "crop", "crop")
+        watch.wrap(estimator.codec, "decode", "pose: decode keypoints")
+
+
+def _poses(
+    estimator: PoseEstimator | OneStageEstimator,
+    placed: Sequence[np.ndarray | torch.Tensor],
+    boxes: np.ndarray,
+    options: BenchOptions,
+) -> Poses:
+    """Those of one image."""
+    if isinstance(estimator, OneStageEstimator):
+        return estimator(placed)[0].poses
+    return estimator(placed, [boxes], flip_test=options.flip_test)[0]
+
+
+def make_up_people(estimator: OneStageEstimator, count: int) -> None:
+    """Takes the cells of the best scores for people, after suppression among ten times as many.
+
+    How many there are does not depend on the weights then, which may be random.
+    """
+    choose = estimator._choose
+
+    def best(cells: Cells, score_threshold: float, nms_threshold: float) -> list[np.ndarray]:
+        scores, places = cells.scores.topk(min(CANDIDATES * count, cells.scores.shape[1]))
+        choose(cells, float(scores.min()), nms_threshold)
+        return list(places[:, :count].cpu().numpy())
+
+    estimator._choose = best  # type: ignore[method-assign]
 
 
 class _Watch:
@@ -134,8 +184,8 @@ class _Watch:
         }
         order = (
             "copy to the device", "detect: all of it", "detect: normalise",
-            "detect: network", "crop", "pose: normalise", "pose: network",
-            "pose: decode keypoints", "pose: all of it", "draw", "write",
+            "detect: network", "crop", "letterbox", "pose: normalise", "pose: network",
+            "pose: decode cells", "pose: decode keypoints", "pose: all of it", "draw", "write",
             "whole frame",
         )  # fmt: skip
         stages = {name: medians[name] for name in order if name in medians}
@@ -166,11 +216,14 @@ def _summed(taken: Sequence[float], frames: int) -> list[float]:
 
 def _predictor(
     parts: Mapping[str, MeasuredPart], search: Sequence[Path], kind: str
-) -> tuple[PoseEstimator, Detector | None]:
+) -> tuple[PoseEstimator | OneStageEstimator, Detector | None]:
     """As prediction makes them."""
     model = parts["model"]
-    assert isinstance(model.spec, PoseSpec)
+    assert isinstance(model.spec, PoseSpec | OneStageSpec)
     skeleton = load_skeleton(model.spec.keypoints, search=search)
+    if isinstance(model.spec, OneStageSpec):
+        found = OneStageEstimator(model.net, model.spec, skeleton, backend=model.engine(kind))
+        return found, None
     estimator = PoseEstimator(model.net, model.spec, skeleton, backend=model.engine(kind))
     if "detector" not in parts:
         return estimator, None
@@ -228,7 +281,7 @@ def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:
                     yield image
 
 
-def _boxes(size: tuple[int, int], people: int) -> np.ndarray:
+def made_up_boxes(size: tuple[int, int], people: int) -> np.ndarray:
     """(people, 4): upright people, side by side."""
     width, height = size
     left = np.linspace(0, width * 0.8, people)

@@ -90,7 +90,7 @@ def test_outputs_equal_the_networks_for_any_batch(
             torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["torch", SLOW_COMPILE])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_gpu_gives_the_networks_outputs(

@@ -365,7 +365,7 @@ def test_tensors_move_and_lose_their_graph() -> None:
     assert data.to_tensor().img_path == "a.jpg"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 def test_tensors_move_to_a_gpu() -> None:
     data = people().cuda()
     assert data.masks.is_cuda and isinstance(data.keypoints, np.ndarray)

@@ -205,7 +205,7 @@ def test_the_model_changes_its_type(rtmpose: TopdownModel, image: np.ndarray) ->
         assert scores(rtmpose, image).shape == before.shape
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 def test_the_model_moves_to_a_gpu(rtmpose: TopdownModel, image: np.ndarray) -> None:
     before = scores(rtmpose, image)
     assert rtmpose.cuda().device.type == "cuda"

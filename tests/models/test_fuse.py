@@ -53,14 +53,12 @@ def test_one_convolution_is_folded_to_the_last_bits() -> None:
     torch.testing.assert_close(fold_batch_norms(net)(images), net(images), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.skipif(
-    not (torch.cuda.is_available() or torch.backends.mps.is_available()), reason="there is no GPU"
-)
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_folding_on_a_gpu_gives_the_same_values(dtype: torch.dtype) -> None:
     net = with_statistics(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))).to(dtype)
     expected = dict(fold_batch_norms(net).named_parameters())
-    device = torch.device("cuda" if torch.cuda.is_available() else "mps")
+    device = torch.device("cuda")
     found = dict(fold_batch_norms(net.to(device)).named_parameters())
     assert list(found) == list(expected)
     for key, value in found.items():

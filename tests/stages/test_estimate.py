@@ -46,7 +46,7 @@ def test_tensors_give_the_same_keypoints(drawn: posekit.Predictor) -> None:
     assert np.quantile(apart, 0.99) < 0.1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("backend", [None, "torch"])
 def test_a_gpu_finds_the_same_keypoints(
     drawn: posekit.Predictor, backend: str | None, monkeypatch: pytest.MonkeyPatch
@@ -59,3 +59,17 @@ def test_a_gpu_finds_the_same_keypoints(
     found = list(on_gpu.stream(images, batch_size=3, pose_batch_size=1))
     assert [len(result) for result in found] == [len(result) for result in expected]
     assert np.quantile(distances(expected, found), 0.99) < 0.1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_gpu_finds_them_in_half_precision(drawn: posekit.Predictor, dtype: str) -> None:
+    images = [generate_scene(seed).image for seed in range(8)]
+    on_gpu = posekit.load("demo", device="cuda", dtype=dtype, backend="torch")
+    expected = list(drawn.stream(images))
+    found = list(on_gpu.stream(images))
+    people = sum(map(len, expected))
+    assert abs(sum(map(len, found)) - people) <= 1  # one may be at the threshold
+    same = [(a, b) for a, b in zip(expected, found, strict=True) if len(a) == len(b)]
+    away = distances(*zip(*same, strict=True))
+    assert np.quantile(away, 0.9) < (0.5 if dtype == "float16" else 2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -214,3 +215,23 @@ def test_wrong_strides_are_refused(image: np.ndarray) -> None:
     estimator.codec.strides = (8, 16)
     with pytest.raises(InputError, match="set the strides that it has"):
         estimator([image])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backend", [None, "torch"])
+def test_a_gpu_finds_the_same_people(
+    estimator: OneStageEstimator,
+    image: np.ndarray,
+    backend: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    net = copy.deepcopy(estimator.net).cuda()
+    on_gpu = OneStageEstimator(net, estimator.spec, estimator.skeleton, backend=backend)
+    threshold = middle_score(estimator, image)
+    (expected,), (found,) = (one([image], score_threshold=threshold) for one in (estimator, on_gpu))
+    # The best one: which of two that overlap is better, rounding may decide.
+    np.testing.assert_allclose(found.scores[0], expected.scores[0], atol=1e-3)
+    np.testing.assert_allclose(found.boxes_xyxy[0], expected.boxes_xyxy[0], atol=0.5)
+    away = np.linalg.norm(found.poses.keypoints[0] - expected.poses.keypoints[0], axis=-1)
+    assert np.median(away) < 0.1

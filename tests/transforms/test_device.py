@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 import torch
 
+from posekit.datasets.synthetic import generate_scene
 from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices
 from posekit.transforms.device import batched_nms, crop_batch, letterbox_batch, place_images
 from posekit.transforms.image import Normalize, letterbox
 from posekit.transforms.nms import nms
 
 SIZE = (96, 128)
-CUDA = pytest.param(
-    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-)
+CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = pytest.mark.parametrize("device", ["cpu", CUDA])
 
 
 @pytest.fixture(scope="module")
-def photographs(shared: Path) -> list[np.ndarray]:
-    return [cv2.imread(str(path)) for path in sorted((shared / "images").glob("*.jpg"))[:3]]
+def pictures() -> list[np.ndarray]:
+    """With light, blur and noise as photographs have, of sizes of their own."""
+    sizes = [(640, 425), (500, 640), (333, 501)]
+    return [generate_scene(seed, size_wh=size).image for seed, size in enumerate(sizes)]
 
 
 @DEVICES
 @pytest.mark.parametrize("udp", [False, True])
-def test_crops_are_opencvs(photographs: list[np.ndarray], device: str, udp: bool) -> None:
+def test_crops_are_opencvs(pictures: list[np.ndarray], device: str, udp: bool) -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform(-100, 600, (30, 2))  # some lie outside of the image
     boxes = np.hstack([corners, corners + rng.uniform(5, 500, (30, 2))])
@@ -37,8 +35,8 @@ def test_crops_are_opencvs(photographs: list[np.ndarray], device: str, udp: bool
     matrices = crop_matrices(centers, scales, input_size=SIZE, udp=udp)
     expected = np.empty((30, SIZE[1], SIZE[0], 3), np.uint8)
     for owner, matrix, out in zip(owners, matrices, expected, strict=True):
-        crop(photographs[owner], matrix, out)
-    tensors = [torch.from_numpy(image).to(device) for image in photographs]
+        crop(pictures[owner], matrix, out)
+    tensors = [torch.from_numpy(image).to(device) for image in pictures]
     found = crop_batch(tensors, owners, matrices, SIZE)
     assert found.dtype == torch.uint8
     difference = np.abs(found.cpu().numpy().astype(int) - expected)
@@ -48,8 +46,8 @@ def test_crops_are_opencvs(photographs: list[np.ndarray], device: str, udp: bool
 
 
 @DEVICES
-def test_no_crops(photographs: list[np.ndarray], device: str) -> None:
-    tensors = [torch.from_numpy(photographs[0]).to(device)]
+def test_no_crops(pictures: list[np.ndarray], device: str) -> None:
+    tensors = [torch.from_numpy(pictures[0]).to(device)]
     found = crop_batch(tensors, np.zeros(0, int), np.zeros((0, 2, 3)), SIZE)
     assert found.shape == (0, 128, 96, 3)
 
@@ -57,9 +55,9 @@ def test_no_crops(photographs: list[np.ndarray], device: str) -> None:
 @DEVICES
 @pytest.mark.parametrize("keep_ratio", [True, False])
 def test_letterboxed_images_are_opencvs(
-    photographs: list[np.ndarray], device: str, keep_ratio: bool
+    pictures: list[np.ndarray], device: str, keep_ratio: bool
 ) -> None:
-    images = [*photographs, np.full((1, 1, 3), 9, np.uint8), np.full((3, 900, 3), 9, np.uint8)]
+    images = [*pictures, np.full((1, 1, 3), 9, np.uint8), np.full((3, 900, 3), 9, np.uint8)]
     tensors = [torch.from_numpy(image).to(device) for image in images]
     batch, factors = letterbox_batch(tensors, (160, 128), 114, keep_ratio=keep_ratio)
     for image, found, factor in zip(images, batch.cpu().numpy(), factors, strict=True):
@@ -74,7 +72,7 @@ def test_letterboxed_images_are_opencvs(
 @DEVICES
 @pytest.mark.parametrize("color", ["rgb", "bgr"])
 def test_tensors_are_normalised_as_arrays_are(
-    photographs: list[np.ndarray], device: str, color: str
+    pictures: list[np.ndarray], device: str, color: str
 ) -> None:
     normalize = Normalize(
         mean=[123.675, 116.28, 103.53],
@@ -83,7 +81,7 @@ def test_tensors_are_normalised_as_arrays_are(
         device=torch.device(device),
         dtype=torch.float32,
     )
-    image = photographs[0][None]
+    image = pictures[0][None]
     found = normalize(torch.from_numpy(image).to(device))
     torch.testing.assert_close(found, normalize(image), atol=1e-5, rtol=0)
 
@@ -137,7 +135,7 @@ def test_images_for_a_processor_stay_what_they_are() -> None:
     assert all(isinstance(image, torch.Tensor) for image in place_images([array, tensor], cpu))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 def test_images_for_a_gpu_go_there() -> None:
     array = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     (placed,) = place_images([array[::-1]], torch.device("cuda"))

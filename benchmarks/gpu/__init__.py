@@ -1,0 +1,1 @@
+"""What posekit does on a GPU, in one command: tests, parity, speed, a clip; see `__main__`."""
