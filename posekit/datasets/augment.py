@@ -14,11 +14,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posekit.errors import InputError
+from posekit.datasets.augment_values import (
+    expect,
+    expect_hsv,
+    expect_probability,
+    expect_range,
+)
 from posekit.skeleton import Skeleton
 from posekit.transforms.affine import boxes_to_cs, crop_matrices
 
-__all__ = ["DetectionAugment", "PoseAugment", "Tile", "View", "place", "view_matrix"]
+__all__ = [
+    "DetectionAugment",
+    "PoseAugment",
+    "Tile",
+    "View",
+    "place",
+    "shift_hsv",
+    "view_matrix",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +98,11 @@ class PoseAugment:
             *("flip", "half_body", "upper_body", "shift_prob", "rotation_prob"),
             *("photometric", "blur", "median_blur", "dropout"),
         ):
-            _expect_probability(f"augment.{name}", getattr(self, name))
-        _expect_range("augment.scale", self.scale)
-        _expect_range("augment.dropout_size", self.dropout_size, most=1.0)
-        _expect_hsv("augment.hsv", self.hsv)
-        _expect(
+            expect_probability(f"augment.{name}", getattr(self, name))
+        expect_range("augment.scale", self.scale)
+        expect_range("augment.dropout_size", self.dropout_size, most=1.0)
+        expect_hsv("augment.hsv", self.hsv)
+        expect(
             math.isfinite(self.half_body_padding) and self.half_body_padding > 0,
             "augment.half_body_padding",
             "a positive number",
@@ -97,7 +110,7 @@ class PoseAugment:
         )
         for name in ("shift", "rotation"):
             value = getattr(self, name)
-            _expect(math.isfinite(value) and value >= 0, f"augment.{name}", "a number >= 0", value)
+            expect(math.isfinite(value) and value >= 0, f"augment.{name}", "a number >= 0", value)
 
     def view(
         self,
@@ -237,11 +250,11 @@ class DetectionAugment:
     hsv: Sequence[float] = (5.0, 30.0, 30.0)
 
     def __post_init__(self) -> None:
-        _expect_probability("augment.mixup", self.mixup)
-        _expect_probability("augment.flip", self.flip)
-        _expect_range("augment.resize", self.resize)
-        _expect_hsv("augment.hsv", self.hsv)
-        _expect(self.pool >= 1, "augment.pool", "at least 1", self.pool)
+        expect_probability("augment.mixup", self.mixup)
+        expect_probability("augment.flip", self.flip)
+        expect_range("augment.resize", self.resize)
+        expect_hsv("augment.hsv", self.hsv)
+        expect(self.pool >= 1, "augment.pool", "at least 1", self.pool)
 
     def tiles(
         self,
@@ -404,27 +417,3 @@ def _bell(rng: np.random.Generator, count: int) -> np.ndarray:
     while (outside := np.abs(values) > 1).any():
         values[outside] = rng.standard_normal(int(outside.sum()))
     return values
-
-
-def _expect(condition: bool, name: str, expected: str, found: object) -> None:
-    if not condition:
-        raise InputError(f"{name}: expected {expected}, found {found}")
-
-
-def _expect_probability(name: str, value: float) -> None:
-    _expect(0 <= value <= 1, name, "a probability 0..1", value)
-
-
-def _expect_range(name: str, values: Sequence[float], most: float = math.inf) -> None:
-    good = len(values) == 2 and 0 < values[0] <= values[1] <= most and math.isfinite(values[1])
-    limit = f", at most {most}" if math.isfinite(most) else ""
-    _expect(good, name, f"[smallest, largest], positive{limit}", list(values))
-
-
-def _expect_hsv(name: str, values: Sequence[float]) -> None:
-    _expect(
-        len(values) == 3 and all(0 <= value <= 255 for value in values),
-        name,
-        "three numbers 0..255: hue, saturation, value",
-        list(values),
-    )

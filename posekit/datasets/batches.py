@@ -14,6 +14,9 @@ from posekit.errors import InputError, PosekitError
 
 __all__ = ["batches", "collate", "init_worker"]
 
+# Entries of as many rows as an image has boxes or people.
+VARYING = ("boxes", "labels", "people", "areas", "ignored")
+
 
 def batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """A loader's batches; an error keeps its own words through a worker process.
@@ -38,7 +41,7 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     batch: dict[str, Any] = {}
     for key in samples[0]:
         values = [np.asarray(sample[key]) for sample in samples]
-        if key in ("boxes", "labels"):  # of varying number, and so even where they agree by chance
+        if key in VARYING:  # of varying number, and so even where they agree by chance
             batch[key] = [torch.from_numpy(np.array(value)) for value in values]
         else:
             batch[key] = torch.from_numpy(np.stack(values))

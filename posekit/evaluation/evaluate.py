@@ -11,11 +11,12 @@ from posekit.evaluation.detectors import evaluate_detector
 from posekit.evaluation.labelled_set import LabelledSet, named_set
 from posekit.evaluation.lifters import evaluate_lifter
 from posekit.evaluation.measure import measure_boxes, measure_lifting, measure_poses
+from posekit.evaluation.measure_people import measure_people
 from posekit.evaluation.options import EvaluateOptions, Kind
 from posekit.evaluation.poses import evaluate_pose
 from posekit.evaluation.result import EvaluateResult
 from posekit.parts import Parts, find_part, find_parts
-from posekit.spec import DetectorSpec, LifterSpec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec
 
 __all__ = [
     "evaluate",
@@ -64,6 +65,8 @@ def evaluate_parts(
     """
     if data is None:
         result = measure_lifting(parts, options)
+    elif parts.model is not None and isinstance(parts.model.spec, OneStageSpec):
+        result = measure_people(parts, data, options)
     elif parts.model is not None:
         result = measure_poses(parts, data, options)
     else:

@@ -29,7 +29,8 @@ from posekit.evaluation.run import (
     restore_ids,
     weights_of,
 )
-from posekit.parts import Part, Parts
+from posekit.evaluation.settings import of_data, of_poses, of_protocol
+from posekit.parts import Parts
 from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
 from posekit.stages.detect import Detector
@@ -51,11 +52,7 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
     part = parts.model
     assert part is not None
     spec = part.spec
-    if not isinstance(spec, PoseSpec):
-        raise InputError(
-            f"{spec.name} finds people itself: there is no evaluation of such models here; "
-            "posekit predict writes what it finds"
-        )
+    assert isinstance(spec, PoseSpec)
     _check_poses(spec, data, options)
     skeleton = load_skeleton(spec.keypoints, search=parts.search)
     labelled = dataset_skeleton(data.config)
@@ -70,8 +67,8 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
             samples,
             skeleton,
             metrics,
-            nms_threshold=options.oks_nms,
-            keypoint_threshold=options.rescore,
+            nms_threshold=options.suppression(),
+            keypoint_threshold=options.rescoring(),
         )
         check_images(path for part in samples.labels for path in part.image_paths[part.image_rows])
         net = load_part(part, parts.search, options)
@@ -79,12 +76,12 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
         predictions = _predict(estimator, samples, found, options)
     restore_ids(predictions, data.sources)
     settings = {
-        **_of_data(part, data),
+        **of_data(part, data),
         "images": sum(len(labels.image_ids) for labels in samples.labels),
-        **_of_poses(found),
+        **of_poses(found, found.people),
         "boxes": boxes,
         "flip test": spec.flip_test if options.flip_test is None else options.flip_test,
-        **_of_protocol(found, options),
+        **of_protocol(found),
         **device_settings(options, net),
     }
     figures = {}
@@ -123,7 +120,7 @@ def _predict(
         ):
             found.update(batch)
             if options.wants_predictions and found.protocol is None:
-                predictions += coco_results(batch, keypoint_threshold=options.rescore)
+                predictions += coco_results(batch, keypoint_threshold=options.rescoring())
             bar.update(len(batch.keypoints))
     if options.wants_predictions and found.protocol is not None:
         return found.results()
@@ -151,7 +148,7 @@ def measure_boxes(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
             metric.update(*found)
             bar.update()
     settings = {
-        **_of_data(part, data),
+        **of_data(part, data),
         "images": count,
         "classes": len(metric.category_ids),
         "score": "0.001 or more",
@@ -199,29 +196,3 @@ def measure_lifting(parts: Parts, options: EvaluateOptions) -> EvaluateResult:
     }
     figures = published_figures(spec.name, "lifter", part.weights, None)
     return EvaluateResult(metrics, figures, settings)
-
-
-def _of_data(part: Part, data: LabelledSet) -> dict[str, Any]:
-    return {
-        "model": part.spec.name,
-        "weights": weights_of(part),
-        "data set": data.name,
-        "annotations": [source.annotations for source in data.sources],
-    }
-
-
-def _of_poses(found: PoseMetrics) -> dict[str, Any]:
-    measured = f"{found.skeleton.num_keypoints} of {found.skeleton.name}"
-    if found.labelled < found.skeleton.num_keypoints:
-        measured += f", {found.labelled} of them labelled"
-    return {"people": found.people, "keypoints": measured}
-
-
-def _of_protocol(found: PoseMetrics, options: EvaluateOptions) -> dict[str, Any]:
-    if found.protocol is None:
-        return {}
-    return {
-        "protocol": found.protocol,
-        "OKS-NMS": options.oks_nms,
-        "rescoring by keypoints above": options.rescore,
-    }

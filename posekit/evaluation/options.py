@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from posekit.config import NO_DETECTOR
-from posekit.declared import Options, option
+from posekit.declared import Options, is_number, option
 from posekit.errors import InputError
 from posekit.loading import DeviceOptions, ModelOptions
 
@@ -50,7 +50,7 @@ class LabelOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions(Options):
-    """The boxes of a pose model, instead of the labelled ones."""
+    """The boxes of a pose model, instead of the labelled ones; of a one-stage model its own."""
 
     detections: str | os.PathLike[str] | None = option(
         None, "those of a COCO result file of a detector"
@@ -63,14 +63,16 @@ class BoxOptions(Options):
     )
     bbox_thr: float | None = option(
         None,
-        "detections of a lower score are left out; by default 0 for a file, 0.05 for a detector",
+        "detections of a lower score are left out; by default 0 for a file, 0.05 for a detector, "
+        "and for people of a one-stage model its own",
         least=0,
         most=1,
     )
     nms_thr: float | None = option(
         None,
         "of two boxes of the detector with an IoU above this, the one with the lower score is left "
-        "out; by default there is only the detector's own suppression",
+        "out; by default there is only the detector's own suppression; the same for people of a "
+        "one-stage model",
         least=0,
         most=1,
     )
@@ -88,20 +90,39 @@ class MetricOptions(Options):
     flip_test: bool | None = option(
         None, "average with the mirrored input; left out, as the model's configuration says"
     )
-    oks_nms: float | None = option(
-        0.9,
+    oks_nms: float | Literal["auto"] | None = option(
+        "auto",
         "for `ap`: of two people of an image with an OKS above this, the one with the lower score "
-        "is left out; none keeps all",
+        "is left out; none keeps all; `auto` is as published: 0.9, for one-stage models none",
         least=0,
         most=1,
     )
-    rescore: float | None = option(
-        0.2,
+    rescore: float | Literal["auto"] | None = option(
+        "auto",
         "for `ap`: a person's score is the box's times the mean of the keypoints' scores above it; "
-        "none takes the box's",
+        "none takes the box's; `auto` is as published: 0.2, for one-stage models none",
         least=0,
         most=1,
     )
+
+    def check(self) -> None:
+        """Refuses thresholds that are none."""
+        for key in ("oks_nms", "rescore"):
+            value = getattr(self, key)
+            if value not in ("auto", None) and not (is_number(value) and 0 <= value <= 1):
+                raise InputError(
+                    f"{key} must be a number from 0 to 1, auto, or left out, found {value!r}"
+                )
+
+    def suppression(self, *, one_stage: bool = False) -> float | None:
+        """`oks_nms` of a kind of model."""
+        published = None if one_stage else 0.9
+        return published if self.oks_nms == "auto" else self.oks_nms
+
+    def rescoring(self, *, one_stage: bool = False) -> float | None:
+        """`rescore` of a kind of model."""
+        published = None if one_stage else 0.2
+        return published if self.rescore == "auto" else self.rescore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +214,23 @@ class EvaluateOptions(
             for key in ("out_predictions", "with_predictions"):
                 if getattr(self, key):
                     raise InputError(f"{key}: lifters have no COCO results; leave it out")
+
+    def check_one_stage(self, name: str) -> None:
+        """Refuses what has no effect on a model that finds people itself.
+
+        Raises:
+            InputError: names the option.
+        """
+        why = f"does not apply: {name} finds the people itself"
+        self._refuse(("detections", "detector_weights"), why)
+        if self.flip_test:
+            raise InputError(f"flip_test does not apply: {name} looks at whole images as they are")
+        metrics = [self.metrics] if isinstance(self.metrics, str) else self.metrics
+        if others := [metric for metric in metrics or () if metric != "ap"]:
+            raise InputError(
+                f"metrics: {', '.join(others)} measures people in labelled boxes, and {name} finds "
+                "them itself: choose metrics=[ap]"
+            )
 
     def _check_boxes(self, *, has_detector: bool) -> None:
         if self.detections is not None and has_detector:

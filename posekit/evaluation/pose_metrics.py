@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from posekit.datasets.labels import PoseLabels
+from posekit.datasets.people_samples import PeopleDataset
 from posekit.datasets.plain_coco import plain_coco
 from posekit.datasets.pose_labels import read_pose_labels
 from posekit.datasets.pose_samples import PoseDataset
@@ -77,7 +78,7 @@ class PoseMetrics:
 
     def __init__(
         self,
-        dataset: PoseDataset,
+        dataset: PoseDataset | PeopleDataset,
         skeleton: Skeleton,
         metrics: Sequence[str],
         *,
@@ -85,6 +86,8 @@ class PoseMetrics:
         keypoint_threshold: float | None = 0.2,
     ) -> None:
         names = checked_metrics(metrics)
+        self.nms_threshold = nms_threshold
+        self.keypoint_threshold = keypoint_threshold
         self.skeleton = common_skeleton(skeleton, dataset.skeleton)
         self._columns, self._truth_columns = (
             match_names(self.skeleton.names, names).indices
@@ -114,7 +117,7 @@ class PoseMetrics:
             self._note_labels(labels)
         if "ap" in names:
             self._merged = Merged(contents, dataset.sources)
-            self._ap = self._average_precision(dataset, nms_threshold, keypoint_threshold)
+            self._ap = self._average_precision(dataset)
         self.labelled = int(self._has_label.sum())
         self.clear()
 
@@ -132,7 +135,7 @@ class PoseMetrics:
             InputError: an annotation that lacks what a metric needs.
         """
         samples = batch.samples
-        keypoints, scores = batch.keypoints[:, self._columns], batch.scores[:, self._columns]
+        keypoints = batch.keypoints[:, self._columns]
         truth = samples["image_keypoints"][:, self._truth_columns]
         visible = samples["image_visible"][:, self._truth_columns]
         self.people += len(keypoints)
@@ -142,15 +145,43 @@ class PoseMetrics:
             else:
                 found.update(keypoints, truth, visible, self._norms(name, samples, truth))
         if self._ap is not None:
-            self._ap.update(
-                self._merged.image_ids(samples["source"], samples["image_id"]),
-                keypoints,
-                scores,
-                samples["bbox_score"],
+            self.add_people(
+                *(samples[key] for key in ("source", "image_id", "category_id")),
+                keypoints=batch.keypoints,
+                keypoint_scores=batch.scores,
+                box_scores=samples["bbox_score"],
                 # Published tables measure similarity by the crops' areas.
-                samples["scale"].prod(axis=1),
-                self._merged.category_ids(samples["source"], samples["category_id"]),
+                areas=samples["scale"].prod(axis=1),
             )
+
+    def add_people(
+        self,
+        parts: np.ndarray,
+        image_ids: np.ndarray,
+        category_ids: np.ndarray,
+        *,
+        keypoints: np.ndarray,
+        keypoint_scores: np.ndarray,
+        box_scores: np.ndarray,
+        areas: np.ndarray,
+    ) -> None:
+        """Tells AP alone of n people, who need not be labelled ones.
+
+        Args:
+            parts: (n,), the numbers of their files.
+            image_ids, category_ids: (n,), as the files have them.
+            keypoints, keypoint_scores, box_scores, areas: as `KeypointAP.update`, with all
+                keypoints of the model.
+        """
+        assert self._ap is not None
+        self._ap.update(
+            self._merged.image_ids(parts, image_ids),
+            keypoints[:, self._columns],
+            keypoint_scores[:, self._columns],
+            box_scores,
+            areas,
+            self._merged.category_ids(parts, category_ids),
+        )
 
     def compute(self) -> dict[str, float]:
         """AP and its kin as in `KeypointAP.compute`, PCK@0.2, PCKh@0.5, PCKh@0.1, AUC, EPE, NME.
@@ -172,12 +203,7 @@ class PoseMetrics:
             raise InputError("results are those of 'ap', of one annotation file at a time")
         return self._ap.results()
 
-    def _average_precision(
-        self,
-        dataset: PoseDataset,
-        nms_threshold: float | None,
-        keypoint_threshold: float | None,
-    ) -> KeypointAP:
+    def _average_precision(self, dataset: PoseDataset | PeopleDataset) -> KeypointAP:
         names = self.skeleton.names
         if not self.skeleton.sigmas:
             raise InputError(
@@ -202,8 +228,8 @@ class PoseMetrics:
             self._merged.content,
             sigmas=self.skeleton.sigmas,
             protocol=self.protocol,
-            nms_threshold=nms_threshold,
-            keypoint_threshold=keypoint_threshold,
+            nms_threshold=self.nms_threshold,
+            keypoint_threshold=self.keypoint_threshold,
         )
 
     def _note_labels(self, labels: PoseLabels) -> None:

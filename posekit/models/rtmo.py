@@ -12,6 +12,7 @@ the keypoints' visibility (N, K, h, w) and pose vectors (N, C, h, w), each a tup
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 
 import torch
@@ -78,6 +79,7 @@ FAMILY = Family(
     outputs=("classes", "cell_offsets", "visibility", "pose_vectors"),
     one_stage=True,
     stride=32,
+    recipe="rtmo",
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
     color="bgr",
@@ -103,6 +105,7 @@ CODE_CHANNELS = 128  # of a place
 CODE_TEMPERATURE = 300.0
 BOX_PADDING = 1.25  # bins cover the box and so much around it
 MAX_LOGIT = 5e4  # of a bin
+RARE = -math.log(99)  # logit of a hundredth: until it has learnt, a cell hardly holds a person
 
 
 class SineCode(nn.Module):
@@ -255,6 +258,8 @@ class Head(nn.Module):
             *(ConvBNAct(inner, inner, 3, groups=POSE_GROUPS) for _ in range(POSE_CONVS - 1)),
         )
         self.class_pred = nn.Conv2d(width, 1, 1)
+        assert self.class_pred.bias is not None
+        nn.init.constant_(self.class_pred.bias, RARE)
         self.box_pred = nn.Conv2d(inner, 4, 1)
         self.visibility_pred = nn.Conv2d(inner, num_keypoints, 1)
         self.vector_pred = nn.Conv2d(inner, 2 * width, 1)
@@ -273,6 +278,17 @@ class Head(nn.Module):
         return (*outputs, self.offset_pred(pose)) if self.training else outputs
 
 
+class TokenNorm(nn.BatchNorm1d):
+    """Batch normalisation that also learns from one person, who has no variance, or from nobody."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) < 2:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
+
+
 class CoordinateClassifier(nn.Module):
     """The dynamic coordinate classifier: bins that lie over a person's box, one token per keypoint.
 
@@ -285,7 +301,7 @@ class CoordinateClassifier(nn.Module):
         super().__init__()
         self.num_keypoints = num_keypoints
         tokens = TOKEN_CHANNELS * num_keypoints
-        self.to_tokens = nn.Sequential(nn.Linear(in_channels, tokens), nn.BatchNorm1d(tokens))
+        self.to_tokens = nn.Sequential(nn.Linear(in_channels, tokens), TokenNorm(tokens))
         self.attention = GatedAttentionUnit(TOKEN_CHANNELS, num_tokens=num_keypoints)
         self.sine = SineCode(CODE_CHANNELS, CODE_TEMPERATURE)
         self.x_proj = nn.Linear(CODE_CHANNELS, TOKEN_CHANNELS)

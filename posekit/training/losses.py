@@ -33,6 +33,7 @@ __all__ = [
     "keypoint_weights",
     "limb_length_error",
     "limb_length_variation",
+    "mean_over_processes",
     "mpjpe",
     "n_mpjpe",
     "pose_loss",
@@ -263,13 +264,15 @@ class RTMDetLoss(nn.Module):
             cell_labels = torch.full_like(assigned.indices, -1)
             cell_labels[found] = classes.long()[of_cell]
             class_losses.append(
-                quality_focal_loss(image_logits, cell_labels, assigned.ious, beta=self.beta)
+                quality_focal_loss(image_logits, cell_labels, assigned.overlaps, beta=self.beta)
             )
-            box_loss = torch.zeros_like(assigned.ious)
+            box_loss = torch.zeros_like(assigned.overlaps)
             overlap = generalized_iou(image_boxes[found], truth[of_cell])
-            box_losses.append(box_loss.index_put((found,), (1 - overlap) * assigned.ious[found]))
-            divisor = divisor + assigned.ious.sum()
-        divisor = _mean_over_processes(divisor).clamp(min=1)
+            box_losses.append(
+                box_loss.index_put((found,), (1 - overlap) * assigned.overlaps[found])
+            )
+            divisor = divisor + assigned.overlaps.sum()
+        divisor = mean_over_processes(divisor).clamp(min=1)
         sizes = [level.shape[2] * level.shape[3] for level in outputs[0]]
         return DetectorLosses(
             _per_level(class_losses, sizes) / divisor,
@@ -441,7 +444,8 @@ def _per_level(losses: list[Tensor], sizes: list[int]) -> Tensor:
     return torch.stack([part.sum() for part in cells.split(sizes)])
 
 
-def _mean_over_processes(value: Tensor) -> Tensor:
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean over all processes that train; without others the value itself."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     value = value / torch.distributed.get_world_size()

@@ -33,13 +33,7 @@ def freeze(net: nn.Module, prefixes: Sequence[str]) -> None:
     for prefix in prefixes:
         chosen = [p for name, p in net.named_parameters() if _is_below(name, prefix)]
         if not chosen:
-            names = [name for name, _ in net.named_modules() if name]
-            depth = prefix.count(".") + 1
-            shallow = [name for name in names if name.count(".") <= depth]
-            close = nearest(prefix, shallow) or shallow[:8]
-            raise InputError(
-                f"freeze: the network has no '{prefix}'; did you mean {' or '.join(close)}?"
-            )
+            raise InputError(f"freeze: {_no_such(net, prefix)}")
         for parameter in chosen:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in net.parameters()):
@@ -74,7 +68,7 @@ def make_optimizer(
     weight_decay = float(options.weight_decay)
     try:
         return create_optimizer_v2(
-            parameter_groups(net, weight_decay, options.layer_decay),
+            parameter_groups(net, weight_decay, options.layer_decay, options.lr_factors),
             opt=options.optimizer,
             lr=lr,
             weight_decay=weight_decay,
@@ -105,14 +99,25 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 
 
 def parameter_groups(
-    net: nn.Module, weight_decay: float, layer_decay: float | None
+    net: nn.Module,
+    weight_decay: float,
+    layer_decay: float | None,
+    lr_factors: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Parameters that share a weight decay and a factor on the learning rate, `lr_scale`.
 
     Biases, norms and positions have no weight decay. With `layer_decay` each block of a
     transformer learns slower than the next by this factor (BEiT, arXiv 2106.08254), and the
-    embedding slowest; the head learns at full rate.
+    embedding slowest; the head learns at full rate. `lr_factors` are more factors, by prefixes of
+    names; the longest that fits counts.
+
+    Raises:
+        InputError: a prefix that no name has, or layers that cannot be told apart.
     """
+    factors = dict(sorted((lr_factors or {}).items(), key=lambda item: len(item[0])))
+    for prefix in factors:
+        if not any(_is_below(name, prefix) for name, _ in net.named_parameters()):
+            raise InputError(f"lr_factors: {_no_such(net, prefix)}")
     blocks = 0
     if layer_decay is not None:
         found = [_block(name) for name, _ in net.named_parameters()]
@@ -129,6 +134,7 @@ def parameter_groups(
         scale = 1.0
         if layer_decay is not None:
             scale = layer_decay ** (blocks + 1 - _layer(name, blocks))
+        scale *= next((f for p, f in reversed(factors.items()) if _is_below(name, p)), 1.0)
         key = (0.0 if exempt else weight_decay, scale)
         group = groups.setdefault(key, {"params": [], "weight_decay": key[0], "lr_scale": key[1]})
         group["params"].append(parameter)
@@ -170,6 +176,14 @@ def make_scheduler(
     if scheduler is None:
         raise InputError("schedule=none: use constant, which has a warm-up too")
     return scheduler
+
+
+def _no_such(net: nn.Module, prefix: str) -> str:
+    names = [name for name, _ in net.named_modules() if name]
+    depth = prefix.count(".") + 1
+    shallow = [name for name in names if name.count(".") <= depth]
+    close = nearest(prefix, shallow) or shallow[:8]
+    return f"the network has no '{prefix}'; did you mean {' or '.join(close)}?"
 
 
 def _is_below(name: str, prefix: str) -> bool:

@@ -80,6 +80,9 @@ class ScheduleOptions(Options):
         above=0,
         most=1,
     )
+    lr_factors: dict[str, float] = option(
+        {}, "factors on `lr`, by prefixes of parameter names: `{neck.encoder: 0.05}`"
+    )
     clip_grad: float | None = option(None, "largest norm of the gradient; none: any", above=0)
     schedule: str = option(
         "multistep",
@@ -104,6 +107,12 @@ class ScheduleOptions(Options):
             numbers = getattr(self, key)
             if numbers is not None and not all(is_number(number) for number in numbers):
                 raise InputError(f"{key} must be a list of numbers, found {numbers!r}")
+        factors = self.lr_factors
+        if not all(is_number(factor) and factor >= 0 for factor in factors.values()):
+            raise InputError(
+                "lr_factors must be a mapping of names to numbers of at least 0, such as "
+                f"{{neck.encoder: 0.05}}, found {factors!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

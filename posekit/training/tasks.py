@@ -1,7 +1,7 @@
 """What differs between training a pose network, a detector and a lifter: data, loss, metric.
 
-Each of the three tasks has
-    model: the model's YAML as the trained model has it, with its keypoints and classes;
+Each of the tasks has
+    spec: the model's YAML as the trained model has it, with its keypoints and classes;
     skeleton: the keypoints, None for a detector;
     known_names: the keypoints of the model that training starts from;
     train_set, val_set: samples of (epoch, index); `val_set` is None where there is none;
@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from posekit.codecs.boxes import DistanceBoxes
 from posekit.codecs.lifting import MotionBERTLift
-from posekit.component import Component, find_class
+from posekit.codecs.one_stage import PersonCells
 from posekit.compose import read_part
 from posekit.config import NO_DETECTOR, read_config
 from posekit.datasets.augment import DetectionAugment, PoseAugment
@@ -36,19 +36,15 @@ from posekit.datasets.detection_samples import DetectionDataset
 from posekit.datasets.lifting_samples import LiftingDataset
 from posekit.datasets.plain_coco import named_content
 from posekit.datasets.pose_samples import PoseDataset
-from posekit.datasets.source_skeletons import dataset_skeleton
 from posekit.datasets.sources import Dataset as DatasetConfig
-from posekit.datasets.sources import Source, parse_dataset
-from posekit.datasets.validate import validate
 from posekit.errors import InputError
 from posekit.evaluation.detectors import evaluate_detector
 from posekit.evaluation.pose3d import MPJPE
 from posekit.evaluation.pose_metrics import PoseMetrics
 from posekit.evaluation.poses import evaluate_pose
 from posekit.locate import locate
-from posekit.names import match_names
 from posekit.skeleton import Skeleton, load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, PoseSpec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.training.losses import (
@@ -58,14 +54,21 @@ from posekit.training.losses import (
     keypoint_weights,
     pose_loss,
 )
-from posekit.transforms.image import Normalize
+from posekit.training.one_stage_task import OneStageTask
+from posekit.training.task_data import (
+    are_same_keypoints,
+    check_dataset,
+    final_epoch,
+    make_augment,
+    normalizer,
+    parsed_dataset,
+    trained_skeleton,
+    without_repeat,
+)
 
-__all__ = ["DetectionTask", "LiftingTask", "PoseTask", "Task", "make_task"]
+__all__ = ["DetectionTask", "LiftingTask", "OneStageTask", "PoseTask", "Task", "make_task"]
 
 log = logging.getLogger(__name__)
-
-# Where nobody measured how far annotators differ; near the mean of COCO's seventeen.
-UNKNOWN_SIGMA = 0.06
 
 
 def make_task(config: Mapping[str, Any]) -> Task:
@@ -81,6 +84,8 @@ def make_task(config: Mapping[str, Any]) -> Task:
         return LiftingTask(config, spec)
     if isinstance(spec, DetectorSpec) and isinstance(codec, DistanceBoxes):
         return DetectionTask(config, spec)
+    if isinstance(spec, OneStageSpec) and isinstance(codec, PersonCells):
+        return OneStageTask(config, spec)
     if isinstance(spec, PoseSpec) and hasattr(codec, "encode"):
         return PoseTask(config, spec)
     raise InputError(f"{spec.name} cannot be trained: {type(codec).__name__} makes no targets")
@@ -102,20 +107,17 @@ class PoseTask:
 
     def __init__(self, config: Mapping[str, Any], spec: PoseSpec) -> None:
         search = [Path(folder) for folder in config["search"]]
-        dataset = _dataset(config, search)
+        dataset = parsed_dataset(config, search)
         known = load_skeleton(spec.keypoints, search)
-        self.skeleton: Skeleton = _skeleton(dataset, known)
-        if not self.skeleton.sigmas:  # AP needs them
-            sigmas = (UNKNOWN_SIGMA,) * self.skeleton.num_keypoints
-            self.skeleton = dataclasses.replace(self.skeleton, sigmas=sigmas)
-        _check(dataset, skeleton=self.skeleton)
+        self.skeleton: Skeleton = trained_skeleton(dataset, known)
+        check_dataset(dataset, skeleton=self.skeleton)
         self.known_names: Sequence[str] = known.names
         detector = spec.detector
         base = read_config(spec.name, search).get("detector")
         if detector is not None and detector not in NO_DETECTOR:
             if detector != base:
                 detector = _chosen_detector(detector, search)
-            elif not _are_same(self.skeleton, known):
+            elif not are_same_keypoints(self.skeleton, known):
                 detector = _detector_of_unknown(dataset, detector)
         weights = spec.keypoint_weights
         if self.skeleton.names != known.names and weights:
@@ -143,21 +145,21 @@ class PoseTask:
         self.train_set = PoseDataset(
             dataset.train,
             self.skeleton,
-            augment=_augment(config, "augment", PoseAugment),
-            final_augment=_augment(config, "final_augment", PoseAugment),
-            final_epoch=_final_epoch(config),
+            augment=make_augment(config, "augment", PoseAugment),
+            final_augment=make_augment(config, "final_augment", PoseAugment),
+            final_epoch=final_epoch(config),
             seed=config["seed"],
             **same,
         )
         self.val_set: PoseDataset | None = None
         if dataset.val:
-            self.val_set = PoseDataset(_without_repeat(dataset.val), self.skeleton, **same)
+            self.val_set = PoseDataset(without_repeat(dataset.val), self.skeleton, **same)
             # Read once, so that what is wrong is said once, and before the first epoch.
             self.metrics = PoseMetrics(self.val_set, self.skeleton, ("ap",))
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
-        images = _normalize(self.spec, device)(batch["crop"].numpy())
+        images = normalizer(self.spec, device)(batch["crop"].numpy())
         targets, weights = self.codec.encode(
             batch["keypoints"].to(device), batch["visible"].to(device)
         )
@@ -197,9 +199,9 @@ class DetectionTask:
     skeleton = None
 
     def __init__(self, config: Mapping[str, Any], spec: DetectorSpec) -> None:
-        dataset = _dataset(config, [])
+        dataset = parsed_dataset(config, [])
         classes = spec.classes
-        _check(dataset, classes=classes)
+        check_dataset(dataset, classes=classes)
         self.spec = dataclasses.replace(spec, note=None)
         self.criterion = RTMDetLoss(strides=spec.codec.arguments["strides"])
         same = {
@@ -210,19 +212,19 @@ class DetectionTask:
         self.train_set = DetectionDataset(
             dataset.train,
             classes,
-            augment=_augment(config, "augment", DetectionAugment),
-            final_augment=_augment(config, "final_augment", DetectionAugment),
-            final_epoch=_final_epoch(config),
+            augment=make_augment(config, "augment", DetectionAugment),
+            final_augment=make_augment(config, "final_augment", DetectionAugment),
+            final_epoch=final_epoch(config),
             seed=config["seed"],
             **same,
         )
         self.val_set = (
-            DetectionDataset(_without_repeat(dataset.val), classes, **same) if dataset.val else None
+            DetectionDataset(without_repeat(dataset.val), classes, **same) if dataset.val else None
         )
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any], device: torch.device) -> Tensor:
         """The mean over the samples of a batch, a scalar."""
-        images = _normalize(self.spec, device)(batch["image"].numpy())
+        images = normalizer(self.spec, device)(batch["image"].numpy())
         losses = self.criterion(net(images), batch["boxes"], batch["labels"])
         return losses.total
 
@@ -316,12 +318,7 @@ class LiftingTask:
         return poses - root
 
 
-Task = PoseTask | DetectionTask | LiftingTask
-
-
-def _without_repeat(sources: Sequence[Source]) -> list[Source]:
-    """`repeat` is of training."""
-    return [dataclasses.replace(source, repeat=1.0) for source in sources]
+Task = PoseTask | OneStageTask | DetectionTask | LiftingTask
 
 
 def _in_order(dataset: Dataset[dict[str, Any]], batch_size: int) -> Iterator[dict[str, Any]]:
@@ -334,42 +331,6 @@ def _in_order(dataset: Dataset[dict[str, Any]], batch_size: int) -> Iterator[dic
         generator=torch.Generator(),
     )
     yield from loader
-
-
-def _normalize(spec: PoseSpec | DetectorSpec, device: torch.device) -> Normalize:
-    return Normalize(**spec.normalization, device=device, dtype=torch.float32)
-
-
-def _dataset(config: Mapping[str, Any], search: Sequence[Path]) -> DatasetConfig:
-    # A skeleton may lie beside the user's own models.
-    return parse_dataset(config["dataset"], search)
-
-
-def _skeleton(dataset: DatasetConfig, known: Skeleton) -> Skeleton:
-    """The data set's; with the model's sigmas, pairs and colours where the names agree."""
-    found = dataset_skeleton(dataset)
-    if dataset.skeleton is not None or not _are_same(found, known):
-        return found
-    if found.names == known.names:
-        return known
-    return dataclasses.replace(known, name=found.name, names=found.names)
-
-
-def _are_same(one: Skeleton, other: Skeleton) -> bool:
-    """The same keypoints in the same order, in any spelling."""
-    return match_names(one.names, other.names).indices == list(range(other.num_keypoints))
-
-
-def _check(
-    dataset: DatasetConfig,
-    *,
-    skeleton: Skeleton | None = None,
-    classes: Sequence[str] | None = None,
-) -> None:
-    report = validate(dataset, skeleton=skeleton, classes=classes)
-    for problem in report.warnings:
-        log.warning("warning: %s", problem)
-    report.raise_errors()
 
 
 def _chosen_detector(detector: str, search: Sequence[Path]) -> str:
@@ -397,26 +358,6 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
         detector,
     )
     return "whole_image"
-
-
-def _augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-    """What a group's YAML describes; None for an empty one."""
-    if not config.get(key):
-        return None
-    arguments = dict(config[key])
-    target = arguments.pop("_target_", None)
-    if not isinstance(target, str):
-        raise InputError(f"{key}._target_ is missing: name the class, a {kind.__name__}")
-    if not issubclass(found := find_class(target), kind):
-        raise InputError(
-            f"{key}: expected a {kind.__name__} for this model, found {found.__name__}"
-        )
-    return Component(target, arguments).make()
-
-
-def _final_epoch(config: Mapping[str, Any]) -> int | None:
-    last = round(config["final_part"] * config["epochs"])
-    return config["epochs"] - last if last else None
 
 
 def _paths(config: Mapping[str, Any], key: str) -> list[str]:

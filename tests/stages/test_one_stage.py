@@ -39,6 +39,7 @@ def make(model: str = "rtmo-t_body7-416x416") -> OneStageEstimator:
         )
         for head in net.heads:
             head.class_pred.weight *= 4
+            head.class_pred.bias.zero_()
             head.box_pred.bias[2:] += 1.5
     return OneStageEstimator(net.eval(), spec, load_skeleton(spec.keypoints))
 

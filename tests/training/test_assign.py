@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from posekit.errors import InputError
-from posekit.training.assign import Assignment, assign_cells
+from posekit.training.assign import (
+    Assignment,
+    assign_cells,
+    assign_people,
+    keypoint_similarity,
+)
 from tests.seeded import uniform
 
 CLASSES = 5
@@ -55,14 +62,14 @@ def test_each_box_has_a_cell_even_if_it_is_predicted_badly() -> None:
     )
     # With nothing to tell cells apart, the one next to the box's centre (15.5, 15.5).
     assert points[found.indices >= 0].tolist() == [[16, 16]]
-    assert found.ious.tolist() == [0] * len(points)
+    assert found.overlaps.tolist() == [0] * len(points)
 
 
 def test_no_boxes_and_boxes_between_the_cells_are_background() -> None:
     for boxes, labels in (([], []), ([[1.0, 1.0, 5.0, 5.0]], [0])):
         found = assign(boxes, labels)
         assert (found.indices == -1).all()
-        assert (found.ious == 0).all()
+        assert (found.overlaps == 0).all()
 
 
 def test_the_order_of_boxes_does_not_matter() -> None:
@@ -71,7 +78,7 @@ def test_the_order_of_boxes_does_not_matter() -> None:
     second = assign([boxes[2], boxes[0], boxes[1]], [2, 0, 1])
     of_second = torch.tensor([2, 0, 1, -1])[second.indices]  # -1 is the last: background
     assert torch.equal(first.indices, of_second)
-    assert torch.equal(first.ious, second.ious)
+    assert torch.equal(first.overlaps, second.overlaps)
 
 
 def test_a_box_takes_as_many_cells_as_its_best_ious_sum_to() -> None:
@@ -148,3 +155,69 @@ def test_labels_that_are_category_ids_are_refused() -> None:
 def test_boxes_and_labels_have_the_same_number() -> None:
     with pytest.raises(InputError, match=r"\(1, 4\) and \(2,\)"):
         assign([[1.0, 1.0, 30.0, 30.0]], [0, 1])
+
+
+def people_of(
+    boxes: list[list[float]], keypoints: list[list[list[float]]], logits: Tensor | None = None
+) -> Assignment:
+    """Every cell predicts its own surroundings, and its middle as the one keypoint."""
+    points, strides = grid()
+    predicted = torch.cat([points - 8, points + 8], dim=1)
+    return assign_people(
+        torch.zeros(len(points)) if logits is None else logits,
+        predicted,
+        points[:, None],
+        points,
+        strides,
+        torch.tensor(boxes).reshape(-1, 4),
+        torch.tensor(keypoints).reshape(-1, 1, 2),
+        torch.ones(len(boxes), 1),
+        torch.full((len(boxes),), 256.0),
+        sigmas=torch.tensor([0.25]),
+    )
+
+
+def test_a_person_takes_as_many_cells_as_the_sum_of_oks() -> None:
+    found = people_of([[8.0, 8, 40, 40]], [[[24.0, 24]]])
+    points, _ = grid()
+    # OKS: 1 at the keypoint, exp(-1/2) at the 4 cells beside it, exp(-1) and exp(-2) around.
+    best = [1.0, *[0.6065] * 4, *[0.3679] * 4, 0.1353]
+    assert int((found.indices == 0).sum()) == int(sum(best)) == 5
+    near = (points - 24).abs().sum(dim=1) <= 8
+    assert torch.equal(found.indices == 0, near)
+    assert found.overlaps[near].tolist() == pytest.approx(
+        [0.6065, 0.6065, 1, 0.6065, 0.6065], abs=1e-4
+    )
+
+
+def test_the_middle_of_a_person_is_that_of_the_keypoints() -> None:
+    found = people_of([[0.0, 0, 64, 64]], [[[8.0, 8]]])
+    points, _ = grid()
+    chosen = points[found.indices == 0]
+    assert ((chosen - 8).abs() < 20).all()
+
+
+def test_a_surer_cell_is_cheaper() -> None:
+    points, _ = grid()
+    logits = torch.zeros(len(points))
+    sure = int(((points == torch.tensor([16.0, 24])).all(dim=1)).nonzero())
+    logits[sure] = -50.0
+    found = people_of([[8.0, 8, 40, 40]], [[[24.0, 24]]], logits)
+    assert found.indices[sure] == -1 and int((found.indices == 0).sum()) == 5
+
+
+def test_a_person_smaller_than_a_cell_has_one_and_nobody_none() -> None:
+    found = people_of([[29.0, 29, 31, 31]], [[[30.0, 30]]])
+    assert int((found.indices == 0).sum()) >= 1
+    assert people_of([], []).indices.eq(-1).all()
+    # Nor is anybody near who is far outside.
+    assert people_of([[900.0, 900, 990, 990]], [[[950.0, 950]]]).indices.eq(-1).all()
+
+
+def test_similarity_is_cocos() -> None:
+    keypoints = torch.tensor([[[3.0, 4], [0, 0]]])
+    found = keypoint_similarity(
+        keypoints, torch.zeros(1, 2, 2), torch.tensor([100.0]), torch.tensor([0.1, 0.1])
+    )
+    expected = math.exp(-25 / (2 * 100 * 0.2**2))
+    assert found.tolist() == [pytest.approx([expected, 1.0])]
