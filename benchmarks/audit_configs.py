@@ -447,6 +447,37 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "net.depth_size": maps["depth_size"],
             "net.root_cells": roots["heatmap_size"],
         }
+    backbone, deconvs = model["backbone"], _simple_head(head)
+    _same(
+        {
+            "style": ("pytorch", backbone.get("style", "pytorch")),
+            "groups": ((32, 4), (backbone.get("groups", 32), backbone.get("width_per_group", 4))),
+            "se_ratio": (16, backbone.get("se_ratio", 16)),
+        }
+    )
+    return {
+        "net": "ResNetPose",
+        "net.kind": backbone["type"].lower(),
+        "net.depth": depth,
+        "net.num_keypoints": head["out_channels"],
+        "net.num_deconvs": len(deconvs),
+    }
+
+
+def _mobilenet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
+    backbone, head = model["backbone"], model["head"]
+    _same(
+        {
+            "widen_factor": (1.0, backbone["widen_factor"]),
+            "out_indices": ((7,), tuple(backbone["out_indices"])),
+            "deconvolutions": (3, len(_simple_head(head))),
+        }
+    )
+    return {"net": "MobileNetV2Pose", "net.num_keypoints": head["out_channels"]}
+
+
+def _simple_head(head: Mapping[str, Any]) -> tuple[int, ...]:
+    """The deconvolutions of a Simple Baseline."""
     deconvs = _deconvs(head)
     _same(
         {
@@ -455,12 +486,7 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "conv": (None, head.get("conv_out_channels")),
         }
     )
-    return {
-        "net": "ResNetPose",
-        "net.depth": depth,
-        "net.num_keypoints": head["out_channels"],
-        "net.num_deconvs": len(deconvs),
-    }
+    return deconvs
 
 
 def _deconvs(head: Mapping[str, Any]) -> tuple[int, ...]:
@@ -509,7 +535,8 @@ def _vit(model: Mapping[str, Any], size: Sequence[int]) -> Values:
 NETWORKS: dict[str, Callable[[Mapping[str, Any], Sequence[int]], Values]] = {
     "CSPNeXt": _cspnext,
     "HRNet": _hrnet,
-    "ResNet": _resnet,
+    "MobileNetV2": _mobilenet,
+    **dict.fromkeys(("ResNet", "ResNeXt", "ResNetV1d", "SEResNet"), _resnet),
     "VisionTransformer": _vit,
 }
 

@@ -285,18 +285,45 @@ def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, i
     return net, int(take(head, "out_channels")) // maps
 
 
+# Backbones that are a ResNet but for what their kind says.
+RESNETS = {
+    "ResNet": "resnet",
+    "ResNeXt": "resnext",
+    "ResNetV1d": "resnetv1d",
+    "SEResNet": "seresnet",
+}
+
+
 def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
     backbone = model["backbone"]
+    kind = short(backbone.get("type"))
     expect(
         {
             "backbone.style": ("pytorch", backbone.get("style", "pytorch")),
             "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
             "backbone.avg_down": (False, backbone.get("avg_down", False)),
+            "backbone.strides": ([1, 2, 2, 2], list(backbone.get("strides", (1, 2, 2, 2)))),
+            "backbone.dilations": ([1] * 4, list(backbone.get("dilations", (1,) * 4))),
+            "backbone.groups": (32, backbone.get("groups", 32)),
+            "backbone.width_per_group": (4, backbone.get("width_per_group", 4)),
+            "backbone.se_ratio": (16, backbone.get("se_ratio", 16)),
         }
     )
     if short(head.get("type")) == "InternetHead":
+        expect({"backbone.type": ("ResNet", kind)})
         return _internet(backbone, head)
-    _heatmap_head(head, "ResNet")
+    net: Values = {
+        "_target_": MODELS + "resnet.ResNetPose",
+        "depth": take(backbone, "depth"),
+        "kind": RESNETS[kind],
+        "num_deconvs": _simple_head(head, kind),
+    }
+    return net, int(take(head, "out_channels"))
+
+
+def _simple_head(head: Mapping[str, Any], backbone: str) -> int:
+    """How many deconvolutions a Simple Baseline has."""
+    _heatmap_head(head, backbone)
     deconv = _deconv_channels(head)
     expect(
         {
@@ -305,14 +332,22 @@ def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, 
                 [4] * len(deconv),
                 list(head.get("deconv_kernel_sizes", (4, 4, 4)) or ()),
             ),
+            "head.conv_out_channels": (None, head.get("conv_out_channels")),
         }
     )
-    net: Values = {
-        "_target_": MODELS + "resnet.ResNetPose",
-        "depth": take(backbone, "depth"),
-        "num_deconvs": len(deconv),
-    }
-    return net, int(take(head, "out_channels"))
+    return len(deconv)
+
+
+def _mobilenet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    backbone = model["backbone"]
+    expect(
+        {
+            "backbone.widen_factor": (1.0, float(backbone.get("widen_factor", 1.0))),
+            "backbone.out_indices": ([7], list(backbone.get("out_indices", (7,)))),
+            "number of head.deconv_out_channels": (3, _simple_head(head, "MobileNetV2")),
+        }
+    )
+    return {"_target_": MODELS + "mobilenet.MobileNetV2Pose"}, int(take(head, "out_channels"))
 
 
 def _internet(backbone: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
@@ -385,6 +420,7 @@ def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int
 NETWORKS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Values, int]]] = {
     "CSPNeXt": _cspnext,
     "HRNet": _hrnet,
-    "ResNet": _resnet,
+    "MobileNetV2": _mobilenet,
+    **dict.fromkeys(RESNETS, _resnet),
     "VisionTransformer": _vit,
 }
