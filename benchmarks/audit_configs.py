@@ -38,6 +38,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("hrnet-w32_coco-aic-combine-*", "output_keypoints"): _ALL_19,
     ("cspnext-*_aic-coco-*", "output_keypoints"): _ALL_19,
     ("videopose3d-*", "net.max_frames"): "officially all frames of a window make one",
+    ("simplebaseline3d_*", "net.max_frames"): "each frame is lifted alone, however many there are",
     ("yolox-*", "max_detections"): "no limit officially; 1000 boxes bound the time of an image",
 }
 
@@ -446,6 +447,37 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "net.depth_size": maps["depth_size"],
             "net.root_cells": roots["heatmap_size"],
         }
+    backbone, deconvs = model["backbone"], _simple_head(head)
+    _same(
+        {
+            "style": ("pytorch", backbone.get("style", "pytorch")),
+            "groups": ((32, 4), (backbone.get("groups", 32), backbone.get("width_per_group", 4))),
+            "se_ratio": (16, backbone.get("se_ratio", 16)),
+        }
+    )
+    return {
+        "net": "ResNetPose",
+        "net.kind": backbone["type"].lower(),
+        "net.depth": depth,
+        "net.num_keypoints": head["out_channels"],
+        "net.num_deconvs": len(deconvs),
+    }
+
+
+def _mobilenet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
+    backbone, head = model["backbone"], model["head"]
+    _same(
+        {
+            "widen_factor": (1.0, backbone["widen_factor"]),
+            "out_indices": ((7,), tuple(backbone["out_indices"])),
+            "deconvolutions": (3, len(_simple_head(head))),
+        }
+    )
+    return {"net": "MobileNetV2Pose", "net.num_keypoints": head["out_channels"]}
+
+
+def _simple_head(head: Mapping[str, Any]) -> tuple[int, ...]:
+    """The deconvolutions of a Simple Baseline."""
     deconvs = _deconvs(head)
     _same(
         {
@@ -454,12 +486,7 @@ def _resnet(model: Mapping[str, Any], size: Sequence[int]) -> Values:
             "conv": (None, head.get("conv_out_channels")),
         }
     )
-    return {
-        "net": "ResNetPose",
-        "net.depth": depth,
-        "net.num_keypoints": head["out_channels"],
-        "net.num_deconvs": len(deconvs),
-    }
+    return deconvs
 
 
 def _deconvs(head: Mapping[str, Any]) -> tuple[int, ...]:
@@ -508,7 +535,8 @@ def _vit(model: Mapping[str, Any], size: Sequence[int]) -> Values:
 NETWORKS: dict[str, Callable[[Mapping[str, Any], Sequence[int]], Values]] = {
     "CSPNeXt": _cspnext,
     "HRNet": _hrnet,
-    "ResNet": _resnet,
+    "MobileNetV2": _mobilenet,
+    **dict.fromkeys(("ResNet", "ResNeXt", "ResNetV1d", "SEResNet"), _resnet),
     "VisionTransformer": _vit,
 }
 
@@ -542,25 +570,36 @@ def _temporal(
     test: Mapping[str, Any],
 ) -> Values:
     decoder, frames = head["decoder"], config["test_dataloader"]["dataset"]
+    single = decoder["type"] == "ImagePoseLifting"  # a frame, of which the order does not matter
+    removed = bool(decoder.get("remove_root", False))
     _same(
         {
-            "codec": ("VideoPoseLifting", decoder["type"]),
-            "in_channels": (2 * head["num_joints"], backbone["in_channels"]),
-            "causal": ((False, False), (backbone.get("causal", False), frames["causal"])),
+            "codec": (True, decoder["type"] in ("ImagePoseLifting", "VideoPoseLifting")),
+            "in_channels": (2 * (head["num_joints"] + removed), backbone["in_channels"]),
+            "causal": ((False, single), (backbone.get("causal", False), frames["causal"])),
             "frames seen": (math.prod(backbone["kernel_sizes"]), frames["seq_len"]),
-            "padding": (frames["seq_len"] > 1, frames["pad_video_seq"]),
-            "root": ((0, True, False), _root(decoder)),
+            "padding": (frames["seq_len"] > 1, frames.get("pad_video_seq", False)),
+            "root": ((0, True, single), _root(decoder)),
         }
     )
+    statistics = ("keypoints_mean", "keypoints_std", "target_mean", "target_std")
     return {
         "net": "VideoPose3D",
         "net.kernel_sizes": backbone["kernel_sizes"],
         "net.channels": backbone["stem_channels"],
-        "net.num_keypoints": head["num_joints"],
-        "codec": "VideoPoseLift",
+        "net.num_keypoints": head["num_joints"] + removed,
+        "net.gives_root": not removed,
+        "codec": "ImagePoseLift" if single else "VideoPoseLift",
+        **({"codec.root": 0} if single else {}),
+        **({f"codec.{key}": _rows(decoder[key]) for key in statistics} if single else {}),
         "flip_test": test.get("flip_test", False),
-        "output_keypoints": head["num_joints"],
+        "output_keypoints": head["num_joints"] + removed,
     }
+
+
+def _rows(values: Any) -> Any:
+    """A list of a row for each joint, which may stand in a list of one."""
+    return _rows(values[0]) if isinstance(values[0][0], list) else values
 
 
 def _root(codec: Mapping[str, Any]) -> tuple[int, bool, bool]:

@@ -22,7 +22,6 @@ from posekit.errors import InputError, UnknownModelError
 from posekit.files import cache_dir
 from posekit.foreign.description import Description
 from posekit.foreign.folder import describe_file, model_name, write_description
-from posekit.foreign.python_config import UnknownKindError
 from posekit.foreign.skeletons import is_packaged
 
 __all__ = ["Chosen", "Located", "choose_parts", "locate"]
@@ -30,6 +29,8 @@ __all__ = ["Chosen", "Located", "choose_parts", "locate"]
 log = logging.getLogger(__name__)
 
 _said: set[str] = set()  # of configuration files, by this process
+# What official files call their classes, or leave open, where posekit says what they are.
+OFFICIAL_CLASSES = {"yolox-s_face-640": ["person"], "rtmdet-nano_hand-320": ["class_0"]}
 
 
 class Located(NamedTuple):
@@ -181,13 +182,7 @@ def _of_config(path: Path, search: tuple[Path, ...], foreign: tuple[Path, ...]) 
     Read at each call: the file, a base of it or the cache may have changed.
     """
     weights = path if path.suffix == ".pth" else None
-    try:
-        found = _read_description(path)
-    except UnknownKindError as error:
-        if not _is_public(path.stem):
-            raise
-        _warn_once(f"{error}: so the published model of its name is taken, as it was published")
-        return Located(resolve_name(path.stem), search, None, foreign)
+    found = _read_description(path)
     if weights is None and (public := _public_name(path, found)) is not None:
         return Located(public, search, None, foreign)
     for note in found.notes:
@@ -237,6 +232,8 @@ def _public_name(path: Path, found: Description) -> str | None:
         if not is_packaged(named, found.skeleton):
             return None
         values = {**values, "keypoints": named}
+    if "classes" in values and values["classes"] == OFFICIAL_CLASSES.get(public):
+        values = {**values, "classes": list(getattr(official, "classes", ()))}
     own = read_spec(values, public)
     return (
         public

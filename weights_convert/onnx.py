@@ -61,7 +61,8 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
     name, data = type(net).__name__, open_onnx(path)
     if not family_of(type(net)).onnx:
         raise ConversionError(
-            f"{path}: weights of {name} are not read from an ONNX export: take its checkpoint"
+            f"{path}: weights of {name} are not read from an ONNX export: take its checkpoint, a "
+            ".pth, or name no file for those that are published"
         )
     network = reduce_network(net)
     try:

@@ -1,6 +1,7 @@
 """2D keypoints -> the input of a lifting network, and its output -> 3D keypoints.
 
-Source: MotionBERT (arXiv 2210.06551), VideoPose3D (arXiv 1811.11742), and their use in MMPose.
+Source: MotionBERT (arXiv 2210.06551), VideoPose3D (arXiv 1811.11742), SimpleBaseline3D (arXiv
+1705.03098), and their use in MMPose.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 
 __all__ = [
     "METRES_PER_PIXEL",
+    "ImagePoseLift",
     "MotionBERTLift",
     "VideoPoseLift",
     "center_in_frame",
@@ -149,6 +151,106 @@ class VideoPoseLift(_Lift):
         """The network's output as it is, (N, T, K, 3) in metres, and scores (N, T, K), all 1."""
         keypoints = outputs.detach().float().cpu().numpy().copy()
         return keypoints, np.ones(keypoints.shape[:-1], np.float32)
+
+
+class ImagePoseLift:
+    """Normalises each joint by the training data's, in pixels; the outputs are normalised metres.
+
+    Args:
+        keypoints_mean: (K, 2), of the 2D joints, in pixels.
+        keypoints_std: (K, 2), as large, positive.
+        target_mean: (K, 3) or, without the root joint, (K - 1, 3): of the 3D joints, relative to
+            the root, in metres.
+        target_std: as large, positive.
+        root: index of the root joint, which a network without it has at the origin.
+    """
+
+    reads = ("keypoints_3d",)
+    metric = True
+
+    def __init__(
+        self,
+        *,
+        keypoints_mean: Sequence[Sequence[float]],
+        keypoints_std: Sequence[Sequence[float]],
+        target_mean: Sequence[Sequence[float]],
+        target_std: Sequence[Sequence[float]],
+        root: int = 0,
+    ) -> None:
+        self._inputs = _statistics("keypoints", keypoints_mean, keypoints_std, 2)
+        self._outputs = _statistics("target", target_mean, target_std, 3)
+        joints, given = len(keypoints_mean), len(target_mean)
+        if given not in (joints, joints - 1):
+            raise ValueError(
+                f"target_mean: expected {joints} joints, or {joints - 1} without the root, "
+                f"found {given}"
+            )
+        if not 0 <= root < joints:
+            raise ValueError(f"root: expected 0 to {joints - 1}, found {root}")
+        self.root = root
+        self.adds_root = given < joints
+
+    def encode(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray | None = None,
+        *,
+        image_size: Sequence[float],
+    ) -> Tensor:
+        """The network's input.
+
+        Args:
+            keypoints: (N, T, K, 2), in pixels of the image.
+            scores: not used.
+            image_size: not used: the training data's people say where things are.
+
+        Returns:
+            (N, T, K, 2), float32, in deviations from each joint's mean.
+        """
+        mean, std = self._inputs
+        return torch.from_numpy((keypoints.astype(np.float32) - mean) / std)
+
+    def decode(
+        self, outputs: Tensor, *, image_size: Sequence[float] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The network's output (N, T, K or K - 1, 3) as metres, and scores (N, T, K), all 1."""
+        mean, std = self._outputs
+        keypoints = outputs.detach().float().cpu().numpy() * std + mean
+        if self.adds_root:
+            keypoints = np.insert(keypoints, self.root, 0, axis=-2)
+        return keypoints, np.ones(keypoints.shape[:-1], np.float32)
+
+    def flip(self, coordinates: Tensor, flip_indices: Sequence[int]) -> Tensor:
+        """Mirrors left and right: an input (N, T, K, 2), or the output back.
+
+        Joints are mirrored at the mean of the root joint, and those of a pair change places.
+        """
+        order = list(flip_indices)
+        if coordinates.shape[-1] == 2:
+            statistics, middle = self._inputs, float(self._inputs[0][self.root, 0])
+        else:
+            statistics, middle = self._outputs, 0.0
+            if self.adds_root:  # those after the root are one further forward
+                order = [i - (i > self.root) for i in order if i != self.root]
+        mean, std = (torch.as_tensor(x).to(coordinates) for x in statistics)
+        mirrored = (coordinates * std + mean)[..., order, :]
+        mirrored = torch.cat([2 * middle - mirrored[..., :1], mirrored[..., 1:]], dim=-1)
+        return (mirrored - mean) / std
+
+
+def _statistics(
+    name: str, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]], axes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    means, stds = np.array(mean, np.float32), np.array(std, np.float32)
+    for key, found in ((f"{name}_mean", means), (f"{name}_std", stds)):
+        if found.ndim != 2 or found.shape != (len(means), axes):
+            raise ValueError(
+                f"{key}: expected {axes} numbers for each of {len(means)} joints, found the shape "
+                f"{found.shape}"
+            )
+    if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds > 0).all()):
+        raise ValueError(f"{name}_mean and {name}_std: expected numbers, and positive deviations")
+    return means, stds
 
 
 def coco_to_h36m(keypoints: np.ndarray) -> np.ndarray:

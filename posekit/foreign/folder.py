@@ -12,9 +12,12 @@ import yaml
 from posekit.errors import OutputError
 from posekit.files import write_atomically
 from posekit.foreign.description import Description, short, take
-from posekit.foreign.others import DETECTOR_HEADS, describe_detector, describe_lifter
+from posekit.foreign.detectors import DETECTOR_HEADS, describe_detector
+from posekit.foreign.known_bases import known_base
+from posekit.foreign.lifters import describe_lifter
+from posekit.foreign.one_stage import describe_one_stage
 from posekit.foreign.pose import describe_pose
-from posekit.foreign.python_config import ConfigError, UnknownKindError, read_config
+from posekit.foreign.python_config import ConfigError, read_config
 
 __all__ = ["describe_config", "describe_file", "model_name", "write_description"]
 
@@ -25,7 +28,7 @@ def describe_file(path: Path) -> Description:
     Raises:
         ConfigError: it cannot be read, or has no counterpart here; one line with its path.
     """
-    return describe_config(read_config(path), path=path, where=str(path))
+    return describe_config(read_config(path, known=known_base), path=path, where=str(path))
 
 
 def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str) -> Description:
@@ -44,23 +47,26 @@ def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str)
         if kind in ("TopdownPoseEstimator", "TopdownPoseEstimator3D"):
             return describe_pose(config, path)
         if kind == "PoseLifter":
-            return describe_lifter(config)
+            return describe_lifter(config, path)
+        if kind == "BottomupPoseEstimator":
+            return describe_one_stage(config, path)
         head = config["model"].get("bbox_head")
         if isinstance(head, Mapping) and short(head.get("type")) in DETECTOR_HEADS:
             return describe_detector(config)
-        raise UnknownKindError(f"a {kind} has no counterpart here{_instead(kind)}")
+        raise ConfigError(f"a {kind} has no counterpart here{_instead(kind)}")
     except ConfigError as error:
-        raise type(error)(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ConfigError(f"{where}: a value of another kind than expected: {error!r}") from None
 
 
 def _instead(kind: str) -> str:
-    if kind == "BottomupPoseEstimator":
-        return ": of the models that find all people at once posekit has RTMO; load it by its name"
     if "RCNN" in kind:
         return "; use the detector rtmdet-m_person-640 for people, rtmdet-m_coco-640 for others"
-    return ": there are TopdownPoseEstimator, PoseLifter, RTMDet and YOLOX"
+    return (
+        ": there are TopdownPoseEstimator, PoseLifter, RTMO, and the detectors RTMDet, YOLOX and "
+        "SSDLite"
+    )
 
 
 def model_name(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posekit.foreign.description import Description, expect, normalisation, short, steps_of, take
-from posekit.foreign.python_config import ConfigError, UnknownKindError
+from posekit.foreign.python_config import ConfigError
 from posekit.foreign.skeletons import find_skeleton
 
 __all__ = ["describe_pose"]
@@ -30,13 +30,16 @@ SUBJECTS: dict[str, tuple[str, list[int]]] = {
         ("yolox-s_face-640", [0]),
     ),
     **dict.fromkeys(
-        ("coco_wholebody_hand", "interhand2d", "onehand10k", "rhd2d"),
+        ("coco_wholebody_hand", "freihand2d", "interhand2d", "onehand10k", "rhd2d"),
         ("rtmdet-nano_hand-320", [0]),
     ),
     **dict.fromkeys(
-        ("animalpose", "ap10k", "macaque"),
+        ("animalpose", "ap10k", "apt36k", "macaque"),
         ("rtmdet-m_coco-640", [15, 16, 17, 18, 19, 20, 21, 22, 23]),
     ),
+    "ak": ("rtmdet-m_coco-640", [14, 15, 16, 17, 18, 19, 20, 21, 22, 23]),
+    "zebra": ("rtmdet-m_coco-640", [22]),
+    **dict.fromkeys(("fly", "interhand3d", "locust"), ("whole_image", [0])),
 }
 BODY = ("shoulder", "hip", "knee")  # parts of names that a body has
 
@@ -76,7 +79,7 @@ def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
     if test.get("output_keypoint_indices"):
         found.notes.append("test_cfg.output_keypoint_indices: all keypoints are given here")
     values["keypoints"], found.skeleton = find_skeleton(config, path, count)
-    if "rtmw3d" in net["_target_"]:
+    if net["_target_"].startswith((MODELS + "rtmw3d.", MODELS + "internet.")):
         values["keypoints_3d"] = True
     values |= _subject(found)
     loss = _loss(head.get("loss"), found.notes)
@@ -102,12 +105,16 @@ def _subject(found: Description) -> Values:
 
 
 def _input_size(head: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[int, int]:
-    size = steps.get("TopdownAffine", {}).get("input_size") or take(head, "decoder.input_size")
+    decoder = take(head, "decoder")
+    size = steps.get("TopdownAffine", {}).get("input_size") or decoder.get("image_size")
+    size = size or take(head, "decoder.input_size")
     return int(size[0]), int(size[1])
 
 
 def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int]) -> Values:
     kind = short(codec.get("type"))
+    if kind == "Hand3DHeatmap":
+        return _hand_codec(codec, size)
     if kind not in ("SimCCLabel", "SimCC3DLabel", "MSRAHeatmap", "UDPHeatmap"):
         raise ConfigError(f"decoder {kind}: expected SimCCLabel, MSRAHeatmap or UDPHeatmap")
     if list(codec.get("input_size", size))[:2] != list(size):
@@ -145,6 +152,22 @@ def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int
         **values,
         "combined": codec.get("heatmap_type", "gaussian") == "combined",
         "radius_factor": codec.get("radius_factor", 0.0546875),
+    }
+
+
+def _hand_codec(codec: Mapping[str, Any], size: Sequence[int]) -> Values:
+    expect(
+        {
+            "decoder.image_size": (list(size), list(codec.get("image_size", (256, 256)))),
+            "decoder.max_bound": (255.0, float(codec.get("max_bound", 1.0))),
+        }
+    )
+    return {
+        "_target_": "posekit.codecs.hand3d.Hand3DHeatmap",
+        "heatmap_size": list(codec.get("heatmap_size", (64, 64, 64))),
+        "depth_bound": float(codec.get("heatmap3d_depth_bound", 400.0)),
+        "root_cells": int(codec.get("root_heatmap_size", 64)),
+        "root_depth_bound": float(codec.get("root_depth_bound", 400.0)),
     }
 
 
@@ -223,7 +246,7 @@ def _deconv_channels(head: Mapping[str, Any]) -> list[int]:
 def _heatmap_head(head: Mapping[str, Any], backbone: str) -> None:
     kind = short(head.get("type"))
     if kind != "HeatmapHead":
-        raise UnknownKindError(f"head {kind} on {backbone}: expected HeatmapHead")
+        raise ConfigError(f"head {kind} on {backbone}: expected HeatmapHead")
 
 
 def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
@@ -262,9 +285,46 @@ def _hrnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, i
     return net, int(take(head, "out_channels")) // maps
 
 
+# Backbones that are a ResNet but for what their kind says.
+RESNETS = {
+    "ResNet": "resnet",
+    "ResNeXt": "resnext",
+    "ResNetV1d": "resnetv1d",
+    "SEResNet": "seresnet",
+}
+
+
 def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
-    _heatmap_head(head, "ResNet")
-    backbone, deconv = model["backbone"], _deconv_channels(head)
+    backbone = model["backbone"]
+    kind = short(backbone.get("type"))
+    expect(
+        {
+            "backbone.style": ("pytorch", backbone.get("style", "pytorch")),
+            "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
+            "backbone.avg_down": (False, backbone.get("avg_down", False)),
+            "backbone.strides": ([1, 2, 2, 2], list(backbone.get("strides", (1, 2, 2, 2)))),
+            "backbone.dilations": ([1] * 4, list(backbone.get("dilations", (1,) * 4))),
+            "backbone.groups": (32, backbone.get("groups", 32)),
+            "backbone.width_per_group": (4, backbone.get("width_per_group", 4)),
+            "backbone.se_ratio": (16, backbone.get("se_ratio", 16)),
+        }
+    )
+    if short(head.get("type")) == "InternetHead":
+        expect({"backbone.type": ("ResNet", kind)})
+        return _internet(backbone, head)
+    net: Values = {
+        "_target_": MODELS + "resnet.ResNetPose",
+        "depth": take(backbone, "depth"),
+        "kind": RESNETS[kind],
+        "num_deconvs": _simple_head(head, kind),
+    }
+    return net, int(take(head, "out_channels"))
+
+
+def _simple_head(head: Mapping[str, Any], backbone: str) -> int:
+    """How many deconvolutions a Simple Baseline has."""
+    _heatmap_head(head, backbone)
+    deconv = _deconv_channels(head)
     expect(
         {
             "head.deconv_out_channels": ([256] * len(deconv), deconv),
@@ -272,16 +332,50 @@ def _resnet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, 
                 [4] * len(deconv),
                 list(head.get("deconv_kernel_sizes", (4, 4, 4)) or ()),
             ),
-            "backbone.style": ("pytorch", backbone.get("style", "pytorch")),
-            "backbone.deep_stem": (False, backbone.get("deep_stem", False)),
+            "head.conv_out_channels": (None, head.get("conv_out_channels")),
+        }
+    )
+    return len(deconv)
+
+
+def _mobilenet(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    backbone = model["backbone"]
+    expect(
+        {
+            "backbone.widen_factor": (1.0, float(backbone.get("widen_factor", 1.0))),
+            "backbone.out_indices": ([7], list(backbone.get("out_indices", (7,)))),
+            "number of head.deconv_out_channels": (3, _simple_head(head, "MobileNetV2")),
+        }
+    )
+    return {"_target_": MODELS + "mobilenet.MobileNetV2Pose"}, int(take(head, "out_channels"))
+
+
+def _internet(backbone: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
+    maps, roots = take(head, "keypoint_head_cfg"), take(head, "root_head_cfg")
+    kinds, decoder = take(head, "hand_type_head_cfg"), take(head, "decoder")
+    depth, cells = int(maps.get("depth_size", 64)), int(roots.get("heatmap_size", 64))
+    deconv = _deconv_channels(maps)
+    expect(
+        {
+            "head.keypoint_head_cfg.deconv_out_channels": ([256] * 3, deconv),
+            "head.keypoint_head_cfg.deconv_kernel_sizes": (
+                [4] * 3,
+                list(maps.get("deconv_kernel_sizes", (4, 4, 4)) or ()),
+            ),
+            "head.root_head_cfg.hidden_dims": ([512], list(roots.get("hidden_dims", (512,)))),
+            "head.hand_type_head_cfg.hidden_dims": ([512], list(kinds.get("hidden_dims", (512,)))),
+            "head.hand_type_head_cfg.num_labels": (2, kinds.get("num_labels", 2)),
+            "head.decoder.heatmap_size[2]": (depth, decoder.get("heatmap_size", [64] * 3)[2]),
+            "head.decoder.root_heatmap_size": (cells, decoder.get("root_heatmap_size", 64)),
         }
     )
     net: Values = {
-        "_target_": MODELS + "resnet.ResNetPose",
+        "_target_": MODELS + "internet.InterNet",
         "depth": take(backbone, "depth"),
-        "num_deconvs": len(deconv),
+        "depth_size": depth,
+        "root_cells": cells,
     }
-    return net, int(take(head, "out_channels"))
+    return net, 2 * (int(take(maps, "out_channels")) // depth)
 
 
 def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int]:
@@ -326,6 +420,7 @@ def _vit(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values, int
 NETWORKS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Values, int]]] = {
     "CSPNeXt": _cspnext,
     "HRNet": _hrnet,
-    "ResNet": _resnet,
+    "MobileNetV2": _mobilenet,
+    **dict.fromkeys(RESNETS, _resnet),
     "VisionTransformer": _vit,
 }

@@ -18,36 +18,38 @@ from typing import Any
 
 from posekit.errors import InputError
 
-__all__ = ["ConfigError", "UnknownKindError", "parse_config", "read_config"]
+__all__ = ["ConfigError", "parse_config", "read_config"]
 
 MAX_BYTES = 1_000_000  # of a file
 MAX_SIZE = 100_000  # items of a list, characters of a text
 MAX_NUMBER = 10**18
 MAX_STEPS = 1_000_000  # expressions evaluated in a file, and items of what they make
 MAX_BASES = 16  # files, one upon the other
-# It holds hooks and logging, nothing of a model: a copy of a configuration does without it.
-WITHOUT_MODEL = "default_runtime.py"
+# They hold hooks, logging, schedules, nothing of a model: a configuration does without them.
+WITHOUT_MODEL = re.compile(r"(.*[/:])?(default_runtime|schedule_\w+|\w+_tta)\.py")
 
 
 class ConfigError(InputError):
     """A file that cannot be read, or is not of the kind that is understood here."""
 
 
-class UnknownKindError(ConfigError):
-    """A model of a kind whose configuration is not read here, though posekit may have it."""
+Known = Callable[[str], dict[str, Any] | None]
 
 
-def read_config(path: Path, *, packages: Mapping[str, Path] | None = None) -> dict[str, Any]:
+def read_config(
+    path: Path, *, packages: Mapping[str, Path] | None = None, known: Known | None = None
+) -> dict[str, Any]:
     """All top-level values of a file, merged into those of its `_base_` files.
 
     Args:
         path: the file.
         packages: folders that `_base_ = 'name::file.py'` means, by name.
+        known: gives the values of a `name::file.py` of another package; None where it has none.
 
     Raises:
         ConfigError: missing or too large, not Python of that kind, a base that leads in a circle.
     """
-    return _read(Path(path), packages or {}, ())
+    return _read(Path(path), packages or {}, known or (lambda location: None), ())
 
 
 def parse_config(text: str, name: str) -> dict[str, Any]:
@@ -66,7 +68,9 @@ def parse_config(text: str, name: str) -> dict[str, Any]:
     return _evaluated(tree, {}, name)
 
 
-def _read(path: Path, packages: Mapping[str, Path], above: tuple[Path, ...]) -> dict[str, Any]:
+def _read(
+    path: Path, packages: Mapping[str, Path], known: Known, above: tuple[Path, ...]
+) -> dict[str, Any]:
     path = path.resolve()
     if path in above or len(above) >= MAX_BASES:
         raise ConfigError(f"{path}: _base_ leads in a circle, or too deep")
@@ -82,17 +86,31 @@ def _read(path: Path, packages: Mapping[str, Path], above: tuple[Path, ...]) -> 
     tree = _parse(text, str(path))
     base: dict[str, Any] = {}
     for location in _bases(str(path), tree):
-        package, _, _ = location.rpartition("::")
-        if location.endswith(WITHOUT_MODEL) and package not in (*packages, ""):
-            continue
-        found = _locate(path, location, packages)
-        if found.name == WITHOUT_MODEL and not found.is_file():
-            continue
-        values = _read(found, packages, (*above, path))
+        values = _base_values(path, location, packages, known, above)
         if twice := base.keys() & values.keys():
             raise ConfigError(f"{path}: two of its _base_ files have '{min(twice)}'")
         base |= values
     return _evaluated(tree, base, str(path))
+
+
+def _base_values(
+    path: Path,
+    location: str,
+    packages: Mapping[str, Path],
+    known: Known,
+    above: tuple[Path, ...],
+) -> dict[str, Any]:
+    """Of one of a file's bases; none where it is not here and says nothing of a model."""
+    package, _, _ = location.rpartition("::")
+    if package not in (*packages, ""):
+        if WITHOUT_MODEL.fullmatch(location):
+            return {}
+        if (values := known(location)) is not None:
+            return values
+    found = _locate(path, location, packages)
+    if WITHOUT_MODEL.fullmatch(found.name) and not found.is_file():
+        return {}
+    return _read(found, packages, known, (*above, path))
 
 
 def _parse(text: str, name: str) -> ast.Module:
@@ -301,6 +319,12 @@ class _Evaluator:
                 return self.value(value)
             case ast.ListComp(elt=element, generators=generators):
                 return self._comprehension(element, generators)
+            case ast.DictComp(key=key, value=value, generators=generators):
+                pair = ast.copy_location(ast.Tuple([key, value], ast.Load()), node)
+                made = self._comprehension(pair, generators)
+                if not all(isinstance(name, SCALARS) for name, _ in made):
+                    raise _unknown(node)
+                return dict(made)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
                 return self._call(node, name, args, keywords)
             case _:

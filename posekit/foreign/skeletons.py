@@ -11,7 +11,7 @@ from typing import Any
 from posekit.foreign.python_config import ConfigError, read_config
 from posekit.skeleton import load_skeleton, parse_skeleton, skeleton_names
 
-__all__ = ["find_skeleton", "is_packaged", "skeleton_of_names"]
+__all__ = ["data_statistics", "find_skeleton", "is_packaged", "skeleton_of_names"]
 
 # The file in configs/_base_/datasets that a class takes where it is not told another.
 OF_CLASSES = {
@@ -111,6 +111,26 @@ def find_skeleton(
     )
 
 
+def data_statistics(config: Mapping[str, Any], path: Path | None) -> dict[str, Any] | None:
+    """Where the training data of a lifter had people, as its YAML has it; None where not said.
+
+    Args:
+        config: a configuration of MMPose.
+        path: its file, from which the files that it names are looked for; None for none.
+    """
+    infos = [dataset.get("metainfo") for dataset in _datasets(config)]
+    for info in [*infos, config.get("dataset_info")]:
+        if isinstance(info, Mapping) and "from_file" in info:
+            file = _beside(str(info["from_file"]), path)
+            info = None if file is None else read_config(file).get("dataset_info")
+        if isinstance(info, Mapping) and isinstance(found := info.get("stats_info"), Mapping):
+            return {
+                "center": [float(x) for x in found["bbox_center"]],
+                "scale": float(found["bbox_scale"]),
+            }
+    return None
+
+
 def _datasets(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Those of testing, then of training, the outer before the inner."""
     for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
@@ -125,12 +145,11 @@ def _datasets(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_file(name: str, path: Path | None) -> tuple[str, dict[str, Any] | None]:
-    for folder in () if path is None else (path.parent, *path.resolve().parents, Path()):
-        if (file := folder / name).is_file():
-            info = read_config(file).get("dataset_info")
-            if not isinstance(info, Mapping):
-                raise ConfigError(f"{file}: expected dataset_info")
-            return _of_info(info)
+    if (file := _beside(name, path)) is not None:
+        info = read_config(file).get("dataset_info")
+        if not isinstance(info, Mapping):
+            raise ConfigError(f"{file}: expected dataset_info")
+        return _of_info(info)
     stem = PurePosixPath(name.replace("\\", "/")).stem
     if stem in skeleton_names():
         return stem, None
@@ -139,9 +158,17 @@ def _of_file(name: str, path: Path | None) -> tuple[str, dict[str, Any] | None]:
     )
 
 
+def _beside(name: str, path: Path | None) -> Path | None:
+    """A file that a configuration names: beside it, or in a folder above."""
+    for folder in () if path is None else (path.parent, *path.resolve().parents, Path()):
+        if (file := folder / name).is_file():
+            return file
+    return None
+
+
 def _of_info(info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    rows = info.get("keypoint_info")
-    rows = _by_number(rows, "keypoint_info")
+    listed = _rows(info.get("keypoint_info"), "keypoint_info")
+    rows = sorted(listed, key=lambda row: int(row.get("id", listed.index(row))))
     names = [str(row.get("name")) for row in rows]
     sigmas = [float(sigma) for sigma in info.get("sigmas") or []]
     if sigmas and len(sigmas) != len(names):
@@ -155,7 +182,7 @@ def _of_info(info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         "flip_pairs": _pairs(rows),
         "links": [
             [*map(str, row["link"]), _color(row.get("color"), str(row["link"][0]))]
-            for row in _by_number(info.get("skeleton_info") or {}, "skeleton_info")
+            for row in _rows(info.get("skeleton_info") or {}, "skeleton_info")
         ],
     }
     for key, kind in (("upper_body", "upper"), ("lower_body", "lower")):
@@ -166,13 +193,13 @@ def _of_info(info: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return _file_name(str(info.get("dataset_name") or "own")), skeleton
 
 
-def _by_number(rows: Any, key: str) -> list[Mapping[str, Any]]:
+def _rows(rows: Any, key: str) -> list[Mapping[str, Any]]:
     found = list(rows.values()) if isinstance(rows, Mapping) else rows
     if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
         raise ConfigError(f"{key}: expected a dict of dicts")
     if key == "keypoint_info" and not found:
         raise ConfigError(f"{key} is empty")
-    return sorted(found, key=lambda row: int(row.get("id", found.index(row))))
+    return found
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:

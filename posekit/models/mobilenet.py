@@ -1,17 +1,45 @@
-"""MobileNetV2, the backbone of SSDLite.
+"""MobileNetV2, the backbone of SSDLite, and the Simple Baseline pose network on top of it.
 
-Architecture: MobileNetV2 (arXiv 1801.04381), table 2 without the classifier.
+Architecture: MobileNetV2 (arXiv 1801.04381), table 2 without the classifier; Simple Baselines
+(arXiv 1804.06208) for the deconvolution head.
 
-Images (N, 3, H, W) -> features (N, 96, H/16, W/16) and (N, 1280, H/32, W/32).
+`MobileNetV2`: images (N, 3, H, W) -> features (N, 96, H/16, W/16) and (N, 1280, H/32, W/32).
+`MobileNetV2Pose`: images (N, 3, H, W), RGB, normalised -> heat maps (N, K, H/4, W/4).
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from posekit.models.family import Family
+from posekit.models.heatmap_head import HEATMAP_HEAD_KEYS, HeatmapHead
 from posekit.models.layers import ConvBNAct
 
-__all__ = ["MobileNetV2"]
+__all__ = ["MobileNetV2", "MobileNetV2Pose"]
+
+_PARTS = ("expand_conv", "depthwise_conv", "linear_conv")
+
+FAMILY = Family(
+    codec="posekit.codecs.heatmap.MSRAHeatmap",
+    outputs=("heatmap",),
+    stride=32,
+    codec_defaults={"shift_heatmap": True},
+    recipe="heatmap",
+    openmmlab_keys=(
+        *HEATMAP_HEAD_KEYS,
+        (r"backbone\.conv1\.(.*)", r"backbone.stem.\1"),
+        (r"backbone\.conv2\.(.*)", r"backbone.last_conv.\1"),
+        # The source counts the stages from one; the first one does not widen.
+        *(
+            (
+                rf"backbone\.layer{stage + 1}\.(\d)\.conv\.{index}\.(.*)",
+                rf"backbone.stages.{stage}.\1.{part}.\2",
+            )
+            for stage in range(7)
+            for index, part in enumerate(_PARTS[1:] if stage == 0 else _PARTS)
+        ),
+    ),
+)
 
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
@@ -75,3 +103,22 @@ class MobileNetV2(nn.Module):
         for stage in self.stages[STRIDE_16_STAGE + 1 :]:
             x = stage(x)
         return c4, self.last_conv(x)  # the latter (N, 1280, H/32, W/32)
+
+
+class MobileNetV2Pose(nn.Module):
+    """Simple Baseline with MobileNetV2.
+
+    Args:
+        num_keypoints: K.
+    """
+
+    def __init__(self, *, num_keypoints: int) -> None:
+        super().__init__()
+        self.backbone = MobileNetV2()
+        self.head = HeatmapHead(LAST_CHANNELS, num_keypoints)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W), sides multiples of 32 -> heat maps (N, K, H/4, W/4)."""
+        _, feature = self.backbone(images)
+        out: Tensor = self.head(feature)
+        return out

@@ -1,6 +1,7 @@
 """VideoPose3D: lifts sequences of 2D keypoints to 3D by dilated convolutions over time.
 
-Architecture: VideoPose3D (arXiv 1811.11742), section 3.
+Architecture: VideoPose3D (arXiv 1811.11742), section 3. With kernels of one frame, and without the
+root joint in the output, it is SimpleBaseline3D (arXiv 1705.03098) as MMPose has it.
 
 Keypoints (N, T, K, 2), normalised x and y -> (N, T, K, 3), in metres from the root joint, x right,
 y down, z away from the camera.
@@ -66,6 +67,7 @@ class VideoPose3D(nn.Module):
         kernel_sizes: over time, odd; (3, 3, 3) sees 27 frames.
         num_keypoints: K.
         channels: of the features.
+        gives_root: whether the root joint is in the output, which has K - 1 joints otherwise.
         max_frames: longest sequence at once.
     """
 
@@ -75,6 +77,7 @@ class VideoPose3D(nn.Module):
         kernel_sizes: Sequence[int],
         num_keypoints: int = 17,
         channels: int = 1024,
+        gives_root: bool = True,
         max_frames: int = 243,
     ) -> None:
         super().__init__()
@@ -88,10 +91,10 @@ class VideoPose3D(nn.Module):
             for index, kernel in enumerate(kernel_sizes)
             if index
         )
-        self.head = nn.Conv1d(channels, 3 * num_keypoints, 1)
+        self.head = nn.Conv1d(channels, 3 * (num_keypoints - (not gives_root)), 1)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        """(N, T, K, 2) with T up to `max_frames` -> (N, T, K, 3)."""
+        """(N, T, K, 2) with T up to `max_frames` -> (N, T, K, 3), or K - 1 joints."""
         frames = keypoints.shape[1]
         if frames > self.max_frames:
             raise InputError(

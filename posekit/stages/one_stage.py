@@ -69,7 +69,8 @@ class OneStageEstimator:
         if isinstance(net, GraphFile):
             raise InputError(
                 f"{net.path} is a graph, which lacks what makes keypoints of {spec.name}'s raw "
-                "outputs: give the checkpoint as weights, and the engine as backend"
+                "outputs: give the checkpoint as weights (or none, for those that are published), "
+                "and the engine as backend"
             )
         parameter = next(net.parameters())
         self.net = net

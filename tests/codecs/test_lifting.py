@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from posekit.codecs.lifting import MotionBERTLift, center_in_frame, coco_to_h36m, stand_up
+from posekit.codecs.lifting import (
+    ImagePoseLift,
+    MotionBERTLift,
+    center_in_frame,
+    coco_to_h36m,
+    stand_up,
+)
 from posekit.models.motionbert import MotionBERT
 from tests.networks import reference_state
 from weights_convert import convert_state_dict
@@ -53,6 +59,65 @@ def test_flip_mirrors_and_exchanges_pairs() -> None:
     mirrored = codec.flip(inputs, [0, 2, 1])
     assert mirrored[0, 0].tolist() == [[-0.0, 1, 2], [-6, 7, 8], [-3, 4, 5]]
     assert torch.equal(codec.flip(mirrored, [0, 2, 1]), inputs)
+
+
+def image_lift(root: int = 1) -> ImagePoseLift:
+    return ImagePoseLift(
+        keypoints_mean=[[10, 20], [30, 40], [50, 60]],
+        keypoints_std=[[1, 2], [4, 5], [8, 10]],
+        target_mean=[[0.5, 0, 0], [-0.5, 0, 1]],
+        target_std=[[0.1, 1, 1], [0.2, 1, 2]],
+        root=root,
+    )
+
+
+def test_each_joint_is_normalised_by_the_training_data() -> None:
+    codec = image_lift()
+    inputs = codec.encode(np.array([[[[11.0, 24], [30, 45], [42, 40]]]]), image_size=(9, 9))
+    assert inputs.dtype == torch.float32
+    assert inputs[0, 0].tolist() == [[1, 2], [0, 1], [-1, -2]]
+    keypoints, scores = codec.decode(torch.tensor([[[[1.0, 2, 3], [5, 1, 1]]]]))
+    assert keypoints[0, 0] == pytest.approx(np.array([[0.6, 2, 3], [0, 0, 0], [0.5, 1, 3]]))
+    assert scores.shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("root", [0, 1, 2])
+def test_mirroring_by_statistics_is_mirroring_of_the_joints(root: int) -> None:
+    codec, pairs = image_lift(root), {0: [0, 2, 1], 1: [2, 1, 0], 2: [1, 0, 2]}[root]
+    middle = (10, 30, 50)[root]
+    keypoints = np.random.default_rng(0).uniform(0, 50, (1, 1, 3, 2))
+    inputs = codec.encode(keypoints, image_size=(9, 9))
+    mirrored = keypoints[:, :, pairs] * [-1, 1] + [2 * middle, 0]
+    expected = codec.encode(mirrored, image_size=(9, 9))
+    torch.testing.assert_close(codec.flip(inputs, pairs), expected)
+    outputs = torch.rand(1, 1, 2, 3)
+    found, _ = codec.decode(codec.flip(outputs, pairs))
+    np.testing.assert_allclose(
+        found, codec.decode(outputs)[0][:, :, pairs] * np.float32([-1, 1, 1]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints_std": [[1, 2]]}, "keypoints_std: expected 2 numbers for each of 3 joints"),
+        ({"target_std": [[1, 1, 1], [1, 0, 1]]}, "positive deviations"),
+        (
+            {"keypoints_mean": [[0, 0]], "keypoints_std": [[1, 1]]},
+            "expected 1 joints, or 0 without",
+        ),
+        ({"root": 3}, "root: expected 0 to 2, found 3"),
+    ],
+)
+def test_statistics_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
+    arguments = {
+        "keypoints_mean": [[0, 0]] * 3,
+        "keypoints_std": [[1, 1]] * 3,
+        "target_mean": [[0, 0, 0]] * 2,
+        "target_std": [[1, 1, 1]] * 2,
+    }
+    with pytest.raises(ValueError, match=message):
+        ImagePoseLift(**{**arguments, **change})
 
 
 def test_coco_keypoints_become_h36m_joints() -> None:

@@ -256,18 +256,6 @@ def test_an_edited_copy_of_an_official_file_is_not_the_published_model(base: Pat
     assert load_spec(found.name, found.search).flip_test is False
 
 
-def test_a_kind_that_is_not_read_is_taken_by_its_official_name_with_a_word(
-    base: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    official = base.with_name("internet_res50_4xb16-20e_interhand3d-256x256.py")
-    official.write_text(
-        "model = dict(type='TopdownPoseEstimator', backbone=dict(type='ResNet', depth=50), "
-        "head=dict(type='InternetHead', decoder=dict(input_size=(256, 256, 256))))"
-    )
-    assert locate(str(official)).name == "internet-r50_interhand3d-256x256"
-    assert "so the published model of its name is taken" in caplog.text
-
-
 def test_a_path_that_does_not_exist_is_still_a_name() -> None:
     name = "configs/body/rtmpose-t_8xb256-420e_body8-256x192.py"
     assert locate(name).name == "rtmpose-t_body8-256x192"

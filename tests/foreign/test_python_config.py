@@ -30,6 +30,7 @@ def read(folder: Path, text: str, **others: str) -> dict:
             ["p0", "q1"],
         ),
         ("x = {'k': list(range(3))[1:]}", {"k": [1, 2]}),
+        ("x = {f'{i}': [i] for i in range(3) if i}", {"1": [1], "2": [2]}),
         ("'a text'\nx = 1 if not [] else 2", 1),
         ("d = dict(a=1)\nd['b'] = 2\nx = d", {"a": 1, "b": 2}),
     ],

@@ -46,6 +46,14 @@ def test_an_official_checkpoint_converts(frames: int, blocks: int) -> None:
     converted(official_shapes(blocks), f"videopose3d-{frames}frm_h36m")
 
 
+def test_an_official_checkpoint_of_simplebaseline3d_converts() -> None:
+    shapes = {
+        key.replace("head.", "keypoint_head."): [*shape[:2], 1] if shape[2:] else shape
+        for key, shape in official_shapes(2, joints=16).items()
+    }
+    converted(shapes, "simplebaseline3d_h36m")
+
+
 def test_the_second_network_of_semi_supervised_training_is_left_out() -> None:
     second = official_shapes(2, "traj_", joints=1)
     converted({**official_shapes(2), **second}, "videopose3d-27frm-semi_h36m")
@@ -100,8 +108,9 @@ def test_too_many_frames_are_refused() -> None:
         small(3)(torch.zeros(1, 244, 5, 2, dtype=torch.float64))
 
 
-def test_a_person_is_lifted_to_metres() -> None:
-    spec = load_spec("videopose3d-27frm_h36m")
+@pytest.mark.parametrize("name", ["videopose3d-27frm_h36m", "simplebaseline3d"])
+def test_a_person_is_lifted_to_metres(name: str) -> None:
+    spec = load_spec(name)
     torch.manual_seed(0)
     lifter = Lifter(build_network(spec.net, device="cpu").eval(), spec, load_skeleton("h36m"))
     keypoints = np.random.default_rng(0).uniform(0, 300, (1, 3, 17, 2)).astype(np.float32)

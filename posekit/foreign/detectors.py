@@ -1,4 +1,4 @@
-"""Detectors of MMDetection and lifters of MMPose: their configuration in posekit's terms."""
+"""Detectors of MMDetection: their configuration in posekit's terms."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from posekit.config import read_config
 from posekit.foreign.description import Description, expect, normalisation, short, steps_of, take
-from posekit.foreign.python_config import ConfigError, UnknownKindError
+from posekit.foreign.python_config import ConfigError
 
-__all__ = ["DETECTOR_HEADS", "describe_detector", "describe_lifter"]
+__all__ = ["DETECTOR_HEADS", "describe_detector"]
 
 Values = dict[str, Any]
 COCO_CLASSES = 80
 MAX_DETECTIONS = 1000  # where a configuration has no limit
+# Channels of SSDLite's levels: of MobileNetV2's two outputs, then of the levels behind it.
+SSD_CHANNELS = [96, 1280, 512, 256, 256, 128]
 
 
 def describe_detector(config: Mapping[str, Any]) -> Description:
@@ -29,8 +31,10 @@ def describe_detector(config: Mapping[str, Any]) -> Description:
         raise ConfigError("the size of the input: expected Resize(scale=(w, h)) in test_pipeline")
     padding = (steps.get("Pad") or {}).get("pad_val", {})
     pad = (padding.get("img", [0]) if isinstance(padding, Mapping) else [padding])[0]
+    described = DETECTOR_HEADS[short(head.get("type"))](model, head)
+    codec = described.pop("codec", None)
     values: Values = {
-        "net": DETECTOR_HEADS[short(head.get("type"))](model, head),
+        "net": described,
         "input_size": [int(side) for side in size],
         "preprocess": {
             **normalisation(model),
@@ -40,6 +44,8 @@ def describe_detector(config: Mapping[str, Any]) -> Description:
         "nms_threshold": take(test, "nms.iou_threshold"),
         "max_detections": test.get("max_per_img", MAX_DETECTIONS),
     }
+    if codec is not None:
+        values["codec"] = codec
     found = Description("detector", values)
     values["classes"] = _classes(config, int(take(head, "num_classes")), found.notes)
     return found
@@ -55,7 +61,7 @@ def _classes(config: Mapping[str, Any], count: int, notes: list[str]) -> list[st
             if names:
                 return _as_many([names] if isinstance(names, str) else list(names), count)
     info = config.get("metainfo") or {}
-    if names := info.get("classes", info.get("CLASSES")):
+    if names := info.get("classes", info.get("CLASSES", config.get("classes"))):
         return _as_many([names] if isinstance(names, str) else list(names), count)
     if count == COCO_CLASSES:
         return list(read_config("rtmdet-m_coco-640")["classes"])
@@ -114,47 +120,44 @@ def _yolox(model: Mapping[str, Any], head: Mapping[str, Any]) -> Values:
     }
 
 
+def _ssdlite(model: Mapping[str, Any], head: Mapping[str, Any]) -> Values:
+    backbone, neck = take(model, "backbone"), take(model, "neck")
+    anchors, coder = take(head, "anchor_generator"), take(head, "bbox_coder")
+    ratios = [list(ratio) for ratio in take(anchors, "ratios")]
+    eps = (neck.get("norm_cfg") or {}).get("eps", 1e-5)
+    expect(
+        {
+            "backbone.type": ("MobileNetV2", short(backbone.get("type"))),
+            "backbone.out_indices": ([4, 7], backbone.get("out_indices", (1, 2, 4, 7))),
+            "backbone.widen_factor": (1.0, float(backbone.get("widen_factor", 1.0))),
+            "neck.out_channels": (SSD_CHANNELS, take(neck, "out_channels")),
+            "neck.level_strides": ([2] * 4, take(neck, "level_strides")),
+            "neck.level_paddings": ([1] * 4, take(neck, "level_paddings")),
+            "neck.use_depthwise": (True, neck.get("use_depthwise", False)),
+            "neck.l2_norm_scale": (None, neck.get("l2_norm_scale", 20.0)),
+            "neck.norm_cfg.eps": (1e-3, eps),
+            "bbox_head.use_depthwise": (True, head.get("use_depthwise", False)),
+            "anchor_generator.ratios": ([ratios[0]] * len(SSD_CHANNELS), ratios),
+            "anchor_generator.scale_major": (False, anchors.get("scale_major", True)),
+            "bbox_coder.target_means": ([0.0] * 4, list(coder.get("target_means", [0.0] * 4))),
+        }
+    )
+    for key in ("min_sizes", "max_sizes"):  # otherwise they follow from a range of scales
+        take(anchors, key)
+    return {
+        "_target_": "posekit.models.ssdlite.SSDLite",
+        "anchors_per_cell": 2 + 2 * len(ratios[0]),
+        "codec": {
+            "_target_": "posekit.codecs.anchors.SSDBoxes",
+            **{key: list(take(anchors, key)) for key in ("strides", "min_sizes", "max_sizes")},
+            "ratios": ratios[0],
+            "stds": list(coder.get("target_stds", [1.0] * 4)),
+        },
+    }
+
+
 DETECTOR_HEADS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Values]] = {
     "RTMDetSepBNHead": _rtmdet,
     "YOLOXHead": _yolox,
+    "SSDHead": _ssdlite,
 }
-
-
-def describe_lifter(config: Mapping[str, Any]) -> Description:
-    """The YAML of a MotionBERT.
-
-    Raises:
-        ConfigError: something that has no counterpart here; it names the key.
-    """
-    backbone, head = take(config, "model.backbone"), take(config, "model.head")
-    if (kind := short(backbone.get("type"))) != "DSTFormer":
-        raise UnknownKindError(
-            f"backbone {kind}: the only lifter that is read here is MotionBERT's DSTFormer"
-        )
-    expect(
-        {
-            "head.type": ("MotionRegressionHead", short(head.get("type"))),
-            "backbone.in_channels": (3, backbone.get("in_channels", 3)),
-            "head.decoder.num_keypoints": (17, take(head, "decoder.num_keypoints")),
-        }
-    )
-    published = read_config("motionbert-ft_h36m")
-    values = {
-        **published,
-        "net": {
-            "_target_": "posekit.models.motionbert.MotionBERT",
-            "channels": backbone.get("feat_size", 256),
-            "depth": backbone.get("depth", 5),
-            "num_heads": backbone.get("num_heads", 8),
-            "mlp_ratio": float(backbone.get("mlp_ratio", 4)),
-            "adaptive_fusion": backbone.get("att_fuse", True),
-            "max_frames": backbone.get("seq_len", 243),
-            "representation_channels": head.get("embedding_size", 512),
-        },
-        "codec": {
-            "_target_": "posekit.codecs.lifting.MotionBERTLift",
-            "root_relative": bool(take(head, "decoder").get("rootrel", False)),
-        },
-        "flip_test": bool((take(config, "model").get("test_cfg") or {}).get("flip_test", True)),
-    }
-    return Description("lifter", values)
