@@ -5,7 +5,6 @@ import logging
 import math
 import resource
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +77,18 @@ def test_a_run_cut_twice_ends_with_the_weights_of_one_that_was_not(tmp_path: Pat
     assert losses(cut) == losses(whole)
 
 
-def free_port() -> tuple[str, ...]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return ("--master-addr=127.0.0.1", f"--master-port={probe.getsockname()[1]}")
-
-
 def test_two_processes_learn_as_one_with_the_double_batch(tmp_path: Path) -> None:
     options = [*runs.workshop(tmp_path), "train_net.drop_path_rate=0", "epochs=4"]
     one = runs.train(tmp_path, *options, "batch_size=4", f"out_dir={tmp_path / 'one'}")
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", *free_port())
+    # They meet at a port that is chosen as it is opened.
+    meet = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", *meet)
     if not torch.cuda.is_available():
         options += ["device=null"]  # the best there is
     process = runs.start(
         tmp_path, *options, "batch_size=2", f"out_dir={tmp_path / 'two'}", launcher=launcher
     )
-    _, log = process.communicate(timeout=300)
+    _, log = process.communicate(timeout=600)
     assert process.returncode == 0, log
     assert len(losses(one)) == 8
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(one), rtol=1e-5)
