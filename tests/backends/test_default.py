@@ -320,6 +320,22 @@ def test_a_loaded_predictor_has_it_and_eager_is_the_network() -> None:
         posekit.load("demo", device="cpu", backend=DEFAULT)
 
 
+def test_a_smaller_type_by_default_is_the_networks_and_not_a_graphs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, net: nn.Module
+) -> None:
+    # As on a GPU, whose type a processor has too.
+    monkeypatch.setattr("posekit.predictor.network_dtype", lambda *arguments: torch.bfloat16)
+    predictor = posekit.load("demo", detector="whole_image", device="cpu")
+    assert next(predictor.estimator.net.parameters()).dtype == torch.bfloat16
+    (result,) = predictor.stream(np.full((64, 48, 3), 128, np.uint8))
+    assert np.isfinite(result.keypoints).all()
+    graph = GraphFile(tmp_path / "a.onnx", net).to(torch.bfloat16)
+    monkeypatch.setattr("posekit.predictor.load_network", lambda *rest, **options: graph)
+    monkeypatch.setattr("posekit.predictor.make_estimator", lambda net, *rest: net)
+    taken = posekit.load("demo", detector="whole_image", device="cpu").estimator
+    assert next(taken.parameters()).dtype == torch.float32
+
+
 def test_poses_after_the_first_frames_are_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(default, "FIRST_PARTS", 1)
