@@ -228,6 +228,21 @@ def test_an_engine_that_fails_is_replaced_with_one_warning(
     assert set(noted.ran) == {"onnxruntime"}
 
 
+def test_an_engine_whose_libraries_do_not_load_is_no_error(
+    net: nn.Module, noted: Noted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def why(kind: str, *rest: object) -> None:
+        if kind == "openvino":
+            raise OSError("libtbb.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(default, "why_unavailable", why)
+    backend = backend_of(net)
+    for count in [1] * (FIRST + 2) + [2]:
+        assert backend(images_of(count)).equal(net(images_of(count)))
+    assert caplog.text.count("backend=openvino cannot be imported for Sequential") == 1
+    assert set(noted.ran) == {"onnxruntime"}
+
+
 def test_where_every_engine_fails_the_network_goes_on(net: nn.Module, noted: Noted) -> None:
     noted.fails = lambda kind: True
     backend = backend_of(net)
