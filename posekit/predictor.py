@@ -18,9 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from posekit.backends import check_backend
-from posekit.backends.choose import DEFAULT
-from posekit.backends.default import network_dtype
+from posekit.backends import DEFAULT, check_backend, network_dtype
 from posekit.backends.files import GraphFile
 from posekit.build import floating_type, select_device
 from posekit.declared import document, takes
@@ -34,7 +32,7 @@ from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
@@ -190,13 +188,8 @@ class Predictor:
         if isinstance(spec, OneStageSpec) and detector is not None:
             raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
-
-        def loaded(part: Part, number: torch.dtype = number) -> torch.nn.Module:
-            spec, weights, key = part
-            net = load_network(spec, weights, search=search, key=key, device=place, dtype=number)
-            # A graph computes in the types that it was written in.
-            return net.float() if dtype is None and isinstance(net, GraphFile) else net
-
+        own = floating_type(dtype)  # what a graph and a lifter have: nobody measured them in less
+        loaded = functools.partial(_load, search=search, device=place, dtype=number, own=own)
         find: Callable[[], Detector] | None = None
         if detector is not None:
             part, of_detector = detector, detector.spec
@@ -209,9 +202,7 @@ class Predictor:
         lift = None
         if lifter is not None:
             check_liftable(skeleton)
-            # By default too in float32: what it loses in a smaller type has not been measured.
-            lifted = loaded(lifter, floating_type(dtype))
-            lift = _make_lifter(lifter.spec, lifted, search)
+            lift = _make_lifter(lifter, functools.partial(loaded, dtype=own), search)
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
@@ -493,7 +484,19 @@ class Predictor:
         return self.estimator(images, corners, with_heatmap=heatmap, **shared)
 
 
-def _make_lifter(spec: Spec, net: torch.nn.Module, search: Sequence[Path]) -> Lifter:
-    if not isinstance(spec, LifterSpec):
-        raise InputError(f"{spec.name} does not lift 2D poses")
-    return Lifter(net, spec, load_skeleton(spec.keypoints, search=search))
+def _load(
+    part: Part, search: Sequence[Path], device: torch.device, dtype: torch.dtype, own: torch.dtype
+) -> torch.nn.Module:
+    """The network of a part; a graph computes as it was written, and has inputs of type `own`."""
+    spec, weights, key = part
+    net = load_network(spec, weights, search=search, key=key, device=device, dtype=dtype)
+    return net.to(own) if isinstance(net, GraphFile) else net
+
+
+def _make_lifter(
+    part: Part, load: Callable[[Part], torch.nn.Module], search: Sequence[Path]
+) -> Lifter:
+    if not isinstance(part.spec, LifterSpec):
+        raise InputError(f"{part.spec.name} does not lift 2D poses")
+    lifted = load_skeleton(part.spec.keypoints, search=search)
+    return Lifter(load(part), part.spec, lifted)

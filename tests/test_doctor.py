@@ -13,11 +13,14 @@ import torch
 from torch import nn
 
 from posekit.backends import make_backend
+from posekit.backends.auto import read_choices, remembered_kind
+from posekit.backends.engine import Target
 from posekit.backends.kinds import auto_candidates
 from posekit.cli import main
 from posekit.commands.doctor import doctor
 from posekit.errors import InputError
 from posekit.version import __version__
+from posekit.weights.load import create_model
 
 
 @pytest.fixture
@@ -109,3 +112,40 @@ def test_threads_and_missing_packages_are_those_of_the_process(cache: Path) -> N
     text = " ".join(done.stdout.split())
     assert "threads 1 of" in text
     assert 'pip install "posekit[openvino]"' in text
+
+
+def test_the_default_is_said_with_its_reason(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctor(device="cpu")
+    printed = " ".join(capsys.readouterr().out.split())
+    _, _, section = printed.partition("default on cpu, where no backend= is given ")
+    assert section.startswith("type float32 first ")
+    assert "measured networks what was the fastest, see below chosen by auto" in section
+    assert "posekit doctor measure=true measures the engines" in section
+
+
+def test_what_is_measured_is_remembered_and_followed(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posekit.commands.doctor.MEASURED", "demo")
+    # One engine, which is quick to make; that it is the fastest of all is another test's.
+    monkeypatch.setattr("posekit.backends.auto.auto_candidates", lambda: ("torch",))
+    assert main(["doctor", "device=cpu", "measure=true"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    threads = torch.get_num_threads()
+    assert printed.count("batch of one") == 2  # the detector and the pose network
+    assert printed.count("batch of many") == 1
+    choices = read_choices(cache / "backends" / "auto.json")
+    assert sorted(choice["batch"] for choice in choices.values()) == ["many", "one", "one"]
+    assert {choice["threads"] for choice in choices.values()} == {threads}
+    net = create_model("rtmpose-n_drawn-192x128", weights="published")
+    target = Target(
+        input_size=(128, 192), device=torch.device("cpu"), dtype=torch.float32,
+        folder=cache / "backends",
+    )  # fmt: skip
+    # Whatever the weights are.
+    assert remembered_kind(net, "one", target) == "torch"
+    assert remembered_kind(net, "many", target) == "torch"
+    assert main(["doctor", "device=cpu", "measure=true"]) == 0
+    assert read_choices(cache / "backends" / "auto.json") == choices

@@ -9,26 +9,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from posekit.backends.choose import choose_backend, make_backend
+    from posekit.backends.choose import DEFAULT, choose_backend, make_backend
+    from posekit.backends.default import network_dtype
     from posekit.backends.engine import Backend
     from posekit.backends.kinds import KINDS, check_backend, why_unavailable
 
 __all__ = [
+    "DEFAULT",
     "KINDS",
     "Backend",
     "check_backend",
     "choose_backend",
     "make_backend",
+    "network_dtype",
     "why_unavailable",
 ]
 
 # Imported when first used: the names of the engines are known without torch.
 _HOMES = {
+    "DEFAULT": "choose",
     "KINDS": "kinds",
     "Backend": "engine",
     "check_backend": "kinds",
     "choose_backend": "choose",
     "make_backend": "choose",
+    "network_dtype": "default",
     "why_unavailable": "kinds",
 }
 

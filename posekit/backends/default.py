@@ -180,11 +180,18 @@ class DefaultBackend:
         return None
 
     def _is_missing(self, kind: str) -> bool:
-        return why_unavailable(kind, self.target.device, self.target.dtype) is not None
+        try:
+            return why_unavailable(kind, self.target.device, self.target.dtype) is not None
+        except Exception as error:  # an installed package whose libraries do not load
+            self._note(kind, "cannot be imported for", error)
+            return True
 
     def _wants(self, order: Sequence[str]) -> bool:
-        """Whether none of the engines that are faster is installed."""
-        return order[0] != FLOOR and all(self._is_missing(kind) for kind in order if kind != FLOOR)
+        """Whether there are faster engines, none of which is installed."""
+        faster = [kind for kind in order if kind != FLOOR]
+        return bool(faster) and all(
+            kind not in self._failed and self._is_missing(kind) for kind in faster
+        )
 
     def _give_up(self, kind: str, what: str, error: Exception) -> None:
         """Chooses again without an engine that failed."""
@@ -197,7 +204,7 @@ class DefaultBackend:
     def _note(self, kind: str, what: str, error: Exception) -> None:
         self._failed.add(kind)
         log.warning(
-            "backend=%s %s %s, PyTorch goes on: %s",
+            "backend=%s %s %s, which goes on without it: %s",
             *(kind, what, type(self.net).__name__, first_line(error)),
         )
 

@@ -228,6 +228,21 @@ def test_an_engine_that_fails_is_replaced_with_one_warning(
     assert set(noted.ran) == {"onnxruntime"}
 
 
+def test_an_engine_whose_libraries_do_not_load_is_no_error(
+    net: nn.Module, noted: Noted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def why(kind: str, *rest: object) -> None:
+        if kind == "openvino":
+            raise OSError("libtbb.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(default, "why_unavailable", why)
+    backend = backend_of(net)
+    for count in [1] * (FIRST + 2) + [2]:
+        assert backend(images_of(count)).equal(net(images_of(count)))
+    assert caplog.text.count("backend=openvino cannot be imported for Sequential") == 1
+    assert set(noted.ran) == {"onnxruntime"}
+
+
 def test_where_every_engine_fails_the_network_goes_on(net: nn.Module, noted: Noted) -> None:
     noted.fails = lambda kind: True
     backend = backend_of(net)
@@ -318,6 +333,22 @@ def test_a_loaded_predictor_has_it_and_eager_is_the_network() -> None:
     assert DEFAULT not in KINDS
     with pytest.raises(InputError, match="backend must be one of auto, compile, eager"):
         posekit.load("demo", device="cpu", backend=DEFAULT)
+
+
+def test_a_smaller_type_by_default_is_the_networks_and_not_a_graphs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, net: nn.Module
+) -> None:
+    # As on a GPU, whose type a processor has too.
+    monkeypatch.setattr("posekit.predictor.network_dtype", lambda *arguments: torch.bfloat16)
+    predictor = posekit.load("demo", detector="whole_image", device="cpu")
+    assert next(predictor.estimator.net.parameters()).dtype == torch.bfloat16
+    (result,) = predictor.stream(np.full((64, 48, 3), 128, np.uint8))
+    assert np.isfinite(result.keypoints).all()
+    graph = GraphFile(tmp_path / "a.onnx", net).to(torch.bfloat16)
+    monkeypatch.setattr("posekit.predictor.load_network", lambda *rest, **options: graph)
+    monkeypatch.setattr("posekit.predictor.make_estimator", lambda net, *rest: net)
+    taken = posekit.load("demo", detector="whole_image", device="cpu").estimator
+    assert next(taken.parameters()).dtype == torch.float32
 
 
 def test_poses_after_the_first_frames_are_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
