@@ -53,9 +53,9 @@ class Case(NamedTuple):
 FULL = (
     Case("rtmpose-n_drawn-192x128", None, 16),
     Case("rtmdet-nano_drawn-256", None, 16),
-    Case("rtmpose-m_body8-256x192", 250, 16),
-    Case("vitpose-b_coco-256x192", 250, 16),
-    Case("rtmdet-m_person-640", 200, 8),
+    Case("rtmpose-m_body8-256x192", 200, 16),
+    Case("vitpose-b_coco-256x192", 200, 16),
+    Case("rtmdet-m_person-640", 150, 8),
     Case("rtmo-s_body7-640x640", 0, 8),
 )
 FAST = (
