@@ -37,7 +37,7 @@ class Part(NamedTuple):
     Attributes:
         module: of this package, with `HEADER` and what adds the rows.
         function: the latter's name.
-        seconds: in which it begins new rows.
+        seconds: in which it begins new rows, besides what the parts before left over.
         title: of the table.
     """
 
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="small networks and batches")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu")
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)  # of the process of a part
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)  # likewise
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.parts if name not in PARTS]:
         parser.error(f"no part {unknown[0]!r}: choose among {', '.join(PARTS)}")
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.rows is not None:
         part = PARTS[chosen.parts[0]]
         module = importlib.import_module(f"benchmarks.gpu.{part.module}")
-        getattr(module, part.function)(settings, Rows(chosen.rows, seconds_of(part, settings)))
+        getattr(module, part.function)(settings, Rows(chosen.rows, chosen.seconds))
         return 0
     chosen.out.mkdir(parents=True, exist_ok=True)
     head = describe(settings)
@@ -84,11 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_parts(names: Sequence[str], settings: Settings, out: Path, head: str) -> int:
     """Writes a table for each part and one of all; gives the exit status."""
-    summary = []
+    summary, spare = [], 0.0
     for name in names:
         start = time.monotonic()
-        rows = run_part(name, settings)
+        allowed = PARTS[name].seconds * (ON_CPU if settings.device == "cpu" else 1) + spare
+        rows = run_part(name, settings, allowed)
         seconds = time.monotonic() - start
+        spare = max(allowed - seconds, 0.0)
         header = importlib.import_module(f"benchmarks.gpu.{PARTS[name].module}").HEADER
         text = f"{PARTS[name].title}\n{formatted(header, rows)}\n"
         (out / f"{name}.txt").write_text(f"{head}\n\n{text}", encoding="utf-8")
@@ -102,13 +105,17 @@ def run_parts(names: Sequence[str], settings: Settings, out: Path, head: str) ->
     return 1 if any(row[2] != "0" for row in summary) else 0
 
 
-def run_part(name: str, settings: Settings) -> list[Row]:
+def run_part(name: str, settings: Settings, seconds: float) -> list[Row]:
     """The rows of a part that ran in a process of its own, whatever became of it."""
     with tempfile.TemporaryDirectory() as folder:
         path, log = Path(folder, "rows"), Path(folder, "log")
         command = [sys.executable, "-m", "benchmarks.gpu", name, f"--device={settings.device}"]
-        command += [f"--rows={path}", *(["--fast"] if settings.fast else [])]
-        limit = seconds_of(PARTS[name], settings) + GRACE
+        command += [
+            f"--rows={path}",
+            f"--seconds={seconds:.1f}",
+            *(["--fast"] if settings.fast else []),
+        ]
+        limit = seconds + GRACE
         with log.open("wb") as file:
             try:
                 done = subprocess.run(
@@ -123,11 +130,6 @@ def run_part(name: str, settings: Settings) -> list[Row]:
             print("\n".join(lines[-15:]), file=sys.stderr, flush=True)
             rows.append(Row((name,), f"{ended}: {lines[-1] if lines else 'no message'}"))
         return rows or [Row((name,), "no rows")]
-
-
-def seconds_of(part: Part, settings: Settings) -> float:
-    """In which a part begins new rows."""
-    return part.seconds * (ON_CPU if settings.device == "cpu" else 1)
 
 
 def _environment() -> dict[str, str]:

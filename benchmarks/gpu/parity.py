@@ -53,16 +53,16 @@ class Case(NamedTuple):
 FULL = (
     Case("rtmpose-n_drawn-192x128", None, 16),
     Case("rtmdet-nano_drawn-256", None, 16),
-    Case("rtmpose-m_body8-256x192", 250, 16),
-    Case("vitpose-b_coco-256x192", 250, 16),
-    Case("rtmdet-m_person-640", 200, 8),
+    Case("rtmpose-m_body8-256x192", 200, 16),
+    Case("vitpose-b_coco-256x192", 200, 16),
+    Case("rtmdet-m_person-640", 150, 8),
     Case("rtmo-s_body7-640x640", 0, 8),
 )
 FAST = (
     Case("rtmpose-n_drawn-192x128", None, 4),
     Case("rtmdet-nano_drawn-256", None, 4, halves=False),
-    Case("rtmpose-n_drawn-192x128", 60, 2, halves=False),
-    Case("rtmdet-nano_drawn-256", 60, 1, halves=False),
+    Case("rtmpose-n_drawn-192x128", 40, 1, halves=False),
+    Case("rtmdet-nano_drawn-256", 40, 1, halves=False),
     Case("rtmo-t_body7-416x416", 0, 1, halves=False),
 )
 

@@ -15,7 +15,7 @@ from posekit.benchmarking.machine import wait_for
 __all__ = ["HEADER", "add_rates", "as_type", "matmul_rate", "torch_type"]
 
 HEADER = ("what", "size", "median ms", "rate")
-SIZES = {"cuda": 8192, "cpu": 1024}
+SIZES = {"cuda": 8192, "cpu": 512}
 AT_ONCE = 8  # products behind one figure: starting a single one would count too
 ROUNDS = 7
 

@@ -40,6 +40,7 @@ class Setup:
         rounds: behind a median.
         fast: take only what there is to know first.
         files: folder for weights, exports and clips.
+        named: backends that were asked for; none takes what each section has.
     """
 
     clip: str | None
@@ -48,10 +49,17 @@ class Setup:
     rounds: int
     fast: bool
     files: Path
+    named: tuple[str, ...] = ()
+
+    def some_backends(self, fewest: Sequence[str] = ("auto",)) -> list[str]:
+        """Those that were named, or a few."""
+        return list(self.named or fewest)
 
     @property
     def backends(self) -> list[str]:
-        """Those that can run here, `auto` last."""
+        """Those that were named, or all that can run here, `auto` last."""
+        if self.named:
+            return list(self.named)
         import torch
 
         from posekit.backends import why_unavailable
@@ -82,7 +90,9 @@ def published(setup: Setup) -> None:
     setup = setup.reduced(8)
     source = _clip(setup, "published.mp4")
     pair = Pair("rtmdet-m_person-640", MODEL, "Custom", source, 6, setup.files)
-    _compare(setup, pair, "960x540", backends=["auto"] if setup.fast else setup.backends)
+    _compare(
+        setup, pair, "960x540", backends=setup.some_backends() if setup.fast else setup.backends
+    )
 
 
 def defaults(setup: Setup) -> None:
@@ -99,7 +109,7 @@ def defaults(setup: Setup) -> None:
         ("Wholebody", whole),
     ):
         pair = Pair(detector, pose, solution, source, 6, setup.files)
-        _compare(setup, pair, "960x540", backends=["auto"], tracker=solution == "Body")
+        _compare(setup, pair, "960x540", backends=setup.some_backends(), tracker=solution == "Body")
 
 
 YOLOX = "yolox-m_humanart-640"
@@ -113,7 +123,7 @@ def crowds(setup: Setup) -> None:
     source = _clip(setup, "crowds.mp4")
     for people in (1, 20):
         pair = Pair(DETECTOR, MODEL, "Custom", source, people, setup.files)
-        _compare(setup, pair, "960x540", backends=["auto"], tracker=False)
+        _compare(setup, pair, "960x540", backends=setup.some_backends(), tracker=False)
 
 
 def large(setup: Setup) -> None:
@@ -123,7 +133,7 @@ def large(setup: Setup) -> None:
     setup = setup.reduced(8)
     source = _clip(setup, "large.mp4", (1920, 1080))
     pair = Pair(DETECTOR, MODEL, "Custom", source, 6, setup.files)
-    _compare(setup, pair, "1920x1080", backends=["auto"], tracker=False)
+    _compare(setup, pair, "1920x1080", backends=setup.some_backends(), tracker=False)
 
 
 def folder(setup: Setup) -> None:
@@ -134,7 +144,7 @@ def folder(setup: Setup) -> None:
     setup = setup.reduced(8)
     source = folder_of(setup.clip, setup.frames, setup.files / "pictures")
     pair = Pair(DETECTOR, MODEL, "Custom", source, 6, setup.files)
-    _compare(setup, pair, "a folder of pictures", backends=["auto"], tracker=False)
+    _compare(setup, pair, "a folder of pictures", backends=setup.some_backends(), tracker=False)
 
 
 def vitpose(setup: Setup) -> None:
@@ -149,7 +159,7 @@ def one_stage(setup: Setup) -> None:
     from benchmarks.peers.one_stage import compare_one_stage
 
     setup = setup.reduced(2 if setup.fast else 6)
-    backends = ["auto"] if setup.fast else ["auto", "torch"]
+    backends = setup.some_backends(["auto"] if setup.fast else ["auto", "torch"])
     compare_one_stage(setup.clip, setup.frames, setup.rounds, setup.files, backends)
 
 
@@ -195,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="fewer frames, rounds and backends")
     parser.add_argument("--frames", type=int)
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--backends", nargs="+", default=(), help="in place of each section's own")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.sections if name not in SECTIONS]:
         parser.error(f"no section {unknown[0]!r}: choose among {', '.join(SECTIONS)}")
@@ -215,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rounds=chosen.rounds or (2 if chosen.fast else 5),
                 fast=chosen.fast,
                 files=Path(files),
+                named=tuple(chosen.backends),
             )
             try:
                 SECTIONS[name](setup)
