@@ -120,5 +120,8 @@ def _default(option: Declared) -> str:
 
 def _values(option: Declared) -> str:
     if option.choices:
-        return ", ".join(f"`{choice}`" for choice in option.choices)
+        about, named = option.about, ", ".join(f"`{choice}`" for choice in option.choices)
+        if option.free and about.least is not None and about.most is not None:
+            return f"a number from {about.least:g} to {about.most:g}, {named}"
+        return named
     return "" if option.free else option.expected.replace("a text or a path", "a path")
