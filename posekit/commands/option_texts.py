@@ -121,5 +121,8 @@ def _default(option: Declared) -> str:
 def _values(option: Declared) -> str:
     if option.free and not option.choices:
         return ""
+    about, named = option.about, [f"`{choice}`" for choice in option.choices]
+    if option.free and about.least is not None and about.most is not None:
+        return ", ".join([f"a number from {about.least:g} to {about.most:g}", *named])
     kinds = [option.expected_kinds.replace("a text or a path", "a path")] if option.kinds else []
-    return ", ".join([*(f"`{choice}`" for choice in option.choices), *kinds])
+    return ", ".join([*named, *kinds])

@@ -289,7 +289,7 @@ def _moved(people: _People, matrix: np.ndarray, window: tuple[int, int, int, int
     """Through a map (2, 3), and cut at a window; keypoints outside are not visible."""
     points = people.points.copy()
     points[..., :2] = moved(matrix, points[..., :2])
-    low, high = np.float32(window[:2]), np.float32(window[2:])
+    low, high = np.array(window, np.float32).reshape(2, 2)
     points[..., 2] *= ((points[..., :2] >= low) & (points[..., :2] < high)).all(axis=-1)
     areas = people.areas * np.float32(abs(np.linalg.det(matrix[:, :2])))
     boxes, ignored = (_moved_boxes(b, matrix, window) for b in (people.boxes, people.ignored))
@@ -301,7 +301,7 @@ def _moved_boxes(
 ) -> np.ndarray:
     corners = moved(matrix, boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]])  # (n, 4, 2)
     extents = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    low, high = np.float32(window[:2] * 2), np.float32(window[2:] * 2)
+    low, high = np.tile(np.array(window, np.float32).reshape(2, 2), 2)
     clipped: np.ndarray = np.clip(extents, low, high)
     return clipped
 

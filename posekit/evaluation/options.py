@@ -50,7 +50,7 @@ class LabelOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions(Options):
-    """The boxes of a pose model, instead of the labelled ones; of a one-stage model its own."""
+    """The boxes of a pose model, instead of the labelled ones, or those it finds."""
 
     detections: str | os.PathLike[str] | None = option(
         None, "those of a COCO result file of a detector"

@@ -205,7 +205,7 @@ class RTMOLoss(nn.Module):
             torch.cat(images),
             torch.cat(chosen),
             torch.cat(similarities),
-            LabelledPeople(*columns, ignored_xyxy=logits.new_zeros(0, 4)),
+            LabelledPeople(*columns, logits.new_zeros(0, 4)),
         )
 
     def _classified(
