@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError, OutputError
@@ -71,6 +72,7 @@ class VideoWriter:
         self._last = -self._step
         self._begin = 0.0
         self._encoded = 0
+        self._to_yuv = VideoReformatter()
         self._file = _FragmentFile(self.path)
         self._closed = False
         try:
@@ -103,8 +105,11 @@ class VideoWriter:
             )
         if width % 2 or height % 2:
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        # A frame that lies in the array's memory: the copy of one takes longer than its conversion.
+        bgr = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24")
+        frame = self._to_yuv.reformat(
+            bgr, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
         frame.pts, frame.time_base = self._next_pts(time), self._time_base
         self._encode(frame)
 
