@@ -19,7 +19,8 @@ from posekit.skeleton import Skeleton
 from posekit.spec import OneStageSpec
 from posekit.stages.detect import MAX_TOGETHER, check_levels
 from posekit.stages.estimate import Poses
-from posekit.transforms.affine import crop, crop_matrices, to_image
+from posekit.timeline import span
+from posekit.transforms.affine import crop_all, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
 from posekit.transforms.nms import nms
@@ -131,10 +132,14 @@ class OneStageEstimator:
     ) -> Iterator[People]:
         sizes = [(image.shape[1], image.shape[0]) for image in images]
         centers, scales = letterbox_cs(sizes, self.input_size)
-        batch = self.letterbox(images, centers, scales)
-        cells = self.cells(self.run(self.normalize(batch)))
-        chosen = self._choose(cells, score_threshold, nms_threshold)
-        found = self._people(cells, chosen)
+        with span("pose: letterbox"):
+            batch = self.normalize(self.letterbox(images, centers, scales))
+        with span("pose: network"):
+            outputs = self.run(batch)
+        with span("pose: decode keypoints"):
+            cells = self.cells(outputs)
+            chosen = self._choose(cells, score_threshold, nms_threshold)
+            found = list(self._people(cells, chosen))
         for (boxes, scores, keypoints, keypoint_scores), center, scale in zip(
             found, centers, scales, strict=True
         ):
@@ -158,7 +163,7 @@ class OneStageEstimator:
         batch = np.empty((len(images), height, width, 3), np.uint8)
         arrays = [image for image in images if isinstance(image, np.ndarray)]
         for image, matrix, out in zip(arrays, matrices, batch, strict=True):
-            crop(image, matrix, out, pad_value=self.pad_value)
+            crop_all(image, matrix[None], out[None], pad_value=self.pad_value)
         return batch
 
     def cells(self, outputs: Sequence[Sequence[Tensor]]) -> Cells:
