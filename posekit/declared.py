@@ -83,7 +83,7 @@ class Declared:
         name: as it is said in Python and on the command line.
         kinds: the types that it may have, None's left out: `bool`, `int`, `float`, `str`,
             `os.PathLike`, `list`, ...; empty where it takes anything or checks itself.
-        choices: values that it may have by name; without `kinds`, no others.
+        choices: values that it may have by name; beside those of its `kinds`, where it has some.
         free: it takes anything, or its group checks it.
         optional: whether it may be None.
         default: its value where nothing is said.
@@ -117,8 +117,8 @@ class Declared:
             )
 
     def _takes(self, value: Any) -> bool:
-        if self.choices:
-            return any(value == choice and type(value) is type(choice) for choice in self.choices)
+        if any(type(value) is type(choice) and value == choice for choice in self.choices):
+            return True
         return any(_is_a(value, kind) for kind in self.kinds) and self._in_range(value)
 
     def _in_range(self, value: Any) -> bool:
@@ -155,9 +155,15 @@ class Declared:
     @property
     def expected(self) -> str:
         """What it may be, in words: "a whole number of at least 1"."""
-        if self.choices:
-            several = "one of " if len(self.choices) > 1 else ""
-            return f"{several}{', '.join(map(str, self.choices))}"
+        if not self.choices:
+            return self.expected_kinds
+        several = "one of " if len(self.choices) > 1 else ""
+        by_name = f"{several}{', '.join(map(str, self.choices))}"
+        return f"{by_name} or {self.expected_kinds}" if self.kinds else by_name
+
+    @property
+    def expected_kinds(self) -> str:
+        """As `expected`, without the values that go by name; empty where there are no others."""
         return " or ".join(dict.fromkeys(_in_words(kind) for kind in self.kinds)) + self._range
 
     @property
@@ -349,7 +355,8 @@ def _split(kind: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], bool, bool]:
     choices = tuple(v for part in parts for v in typing.get_args(part) if _is_literal(part))
     kinds = tuple(typing.get_origin(part) or part for part in parts if not _is_literal(part))
     # A function or whatever else `Any` stands for is checked by the group itself.
-    free = any(part is Any or part is Callable for part in kinds) or bool(choices and kinds)
+    objects = bool(choices) and not set(kinds) <= {bool, int, float}
+    free = any(part is Any or part is Callable for part in kinds) or objects
     return (() if free else kinds), choices, free, optional
 
 

@@ -119,6 +119,7 @@ def _default(option: Declared) -> str:
 
 
 def _values(option: Declared) -> str:
-    if option.choices:
-        return ", ".join(f"`{choice}`" for choice in option.choices)
-    return "" if option.free else option.expected.replace("a text or a path", "a path")
+    if option.free and not option.choices:
+        return ""
+    kinds = [option.expected_kinds.replace("a text or a path", "a path")] if option.kinds else []
+    return ", ".join([*(f"`{choice}`" for choice in option.choices), *kinds])
