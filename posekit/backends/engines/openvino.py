@@ -163,7 +163,7 @@ def _missing(device: torch.device) -> str | None:
 ENGINE = Engine(
     title="OpenVINO",
     summary='with `pip install "posekit[openvino]"`; several images side by side, on CPUs: frames '
-    "too, with `batch_size=8`",
+    "too",
     make=OpenVinoBackend,
     packages=("openvino",),
     missing=_missing,
