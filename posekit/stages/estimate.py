@@ -39,7 +39,8 @@ class Crops:
     """n crops of images.
 
     Attributes:
-        pixels: (n, h, w, 3), BGR, uint8; a tensor where the images are.
+        pixels: (n, h, w, 4), BGR and a byte that means nothing, uint8; where the images are
+            tensors, a tensor (n, h, w, 3).
         centers: (n, 2), of the crops, in pixels of their images.
         scales: (n, 2), their sizes, in pixels of their images.
     """
@@ -193,7 +194,7 @@ class PoseEstimator:
     def crop(
         self, images: Sequence[np.ndarray | Tensor], owners: np.ndarray, matrices: np.ndarray
     ) -> np.ndarray | Tensor:
-        """Crops (n, h, w, 3), BGR, uint8, given the affine map (2, 3) of each.
+        """The pixels of `Crops`, given the affine map (2, 3) of each.
 
         `owners` are the numbers of their images, in rising order.
         """
@@ -201,7 +202,7 @@ class PoseEstimator:
         if tensors:
             return crop_batch(tensors, owners, matrices, self.input_size)
         width, height = self.input_size
-        crops = np.empty((len(owners), height, width, 3), np.uint8)
+        crops = np.empty((len(owners), height, width, 4), np.uint8)
         for owner in np.unique(owners):
             own = slice(*np.searchsorted(owners, [owner, owner + 1]))
             crop_all(images[owner], matrices[own], crops[own])
@@ -209,7 +210,7 @@ class PoseEstimator:
 
     @torch.inference_mode()
     def forward(self, crops: np.ndarray | Tensor, *, flip_test: bool | None = None) -> Any:
-        """The network's raw outputs for crops (n, h, w, 3), BGR, uint8."""
+        """The network's raw outputs for crops (n, h, w, 3 or 4), as `Normalize` takes them."""
         with span("pose: normalise"):
             batch = self.normalize(crops)
         with span("pose: network"):

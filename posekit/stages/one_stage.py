@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -161,9 +162,11 @@ class OneStageEstimator:
             owners = np.arange(len(tensors))
             return crop_batch(tensors, owners, matrices, self.input_size, pad_value=self.pad_value)
         batch = np.empty((len(images), height, width, 3), np.uint8)
+        wide = np.empty((1, height, width, 4), np.uint8)
         arrays = [image for image in images if isinstance(image, np.ndarray)]
         for image, matrix, out in zip(arrays, matrices, batch, strict=True):
-            crop_all(image, matrix[None], out[None], pad_value=self.pad_value)
+            crop_all(image, matrix[None], wide, pad_value=self.pad_value)
+            cv2.cvtColor(wide[0], cv2.COLOR_BGRA2BGR, dst=out)
         return batch
 
     def cells(self, outputs: Sequence[Sequence[Tensor]]) -> Cells:

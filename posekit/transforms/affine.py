@@ -110,27 +110,27 @@ def crop_all(
     Args:
         image: (H, W, 3), uint8.
         matrices: (n, 2, 3), from image to crop coordinates, as `crop_matrices` makes them.
-        out: (n, h, w, 3), uint8, C-contiguous; it is written.
+        out: (n, h, w, 4), uint8, C-contiguous; it is written. The fourth byte means nothing.
         pad_value: grey level outside the image.
     """
     count, height, width = out.shape[:3]
     few = count * height * width < WIDENED_FROM * image.shape[0] * image.shape[1]
     if few or max(image.shape[:2]) > MAX_WARP_SIDE:
+        narrow = np.empty((height, width, 3), np.uint8)
         for matrix, pixels in zip(matrices, out, strict=True):
-            crop(image, matrix, pixels, pad_value=pad_value)
+            crop(image, matrix, narrow, pad_value=pad_value)
+            cv2.cvtColor(narrow, cv2.COLOR_BGR2BGRA, dst=pixels)
         return
     wide = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    warped = np.empty((height, width, 4), np.uint8)
     for matrix, pixels in zip(matrices, out, strict=True):
         cv2.warpAffine(
             wide,
             matrix,
             (width, height),
-            dst=warped,
+            dst=pixels,
             flags=cv2.INTER_LINEAR,
             borderValue=(pad_value,) * 4,
         )
-        cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR, dst=pixels)
 
 
 def _visible_part(

@@ -56,6 +56,8 @@ def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int
 class Normalize:
     """uint8 images (N, h, w, 3), BGR -> normalised tensors (N, 3, h, w) on the device.
 
+    Arrays may have a fourth byte for each pixel, which is left out.
+
     Args:
         mean: per channel, in the network's channel order.
         std: likewise.
@@ -87,7 +89,7 @@ class Normalize:
         if isinstance(images, np.ndarray):
             if self.device.type == "cpu":
                 return self._looked_up(images).to(self.dtype)
-            images = torch.from_numpy(images)
+            images = torch.from_numpy(images[..., :3])
         tensor = images.to(self.device).permute(0, 3, 1, 2)
         if self.reverse:
             tensor = tensor.flip(1)
@@ -137,7 +139,7 @@ class Normalize:
         return torch.from_numpy(out)
 
     def _look_up(self, image: np.ndarray, planes: np.ndarray) -> None:
-        channels = cv2.split(image)
+        channels = cv2.split(image)[:3]
         for channel, table, plane in zip(
             channels[::-1] if self.reverse else channels, self._tables, planes, strict=True
         ):

@@ -44,6 +44,8 @@ def test_tables_give_what_arithmetic_gives(color: str) -> None:
     pixels = torch.from_numpy(ordered.copy()).permute(0, 3, 1, 2).float()
     expected = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     assert torch.equal(normalize(images), expected)
+    wide = np.concatenate([images, images[..., :1]], axis=-1)
+    assert torch.equal(normalize(wide), expected)
     assert normalize(images[:0]).shape == (0, 3, 16, 12)
 
 
