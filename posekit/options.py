@@ -105,10 +105,12 @@ class EstimateOptions(Options):
     pose_based_nms: bool = option(
         False, "of instances whose keypoints nearly coincide, keep the best"
     )
-    batch_size: int = option(
-        1,
-        "frames detected at once, results do not depend on it; a camera or a stream takes one at a "
-        "time, and so do `det_interval` above 1 and `auto`",
+    batch_size: int | Literal["auto"] = option(
+        "auto",
+        "frames or images that go through the networks at once; results do not depend on it, but "
+        "the first comes when so many were read: `auto` takes up to 8 of files (16 on a GPU), "
+        "fewer of large ones, and 1 of an iterator or for a window; a camera or a stream takes 1 "
+        "in any case, and so do `det_interval` above 1 and `auto`",
         least=1,
     )
     pose_batch_size: int = option(

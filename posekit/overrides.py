@@ -45,6 +45,7 @@ LITERAL_KEYS = frozenset(
         "detections",
         "sequences",
         "out",
+        "trace",
         "out_predictions",
     )
 )

@@ -22,6 +22,7 @@ from posekit.backends import DEFAULT, check_backend, network_dtype
 from posekit.backends.files import GraphFile
 from posekit.build import floating_type, select_device
 from posekit.declared import document, takes
+from posekit.drawing.delivery import deliver
 from posekit.drawing.drawer import Drawer
 from posekit.drawing.window import Window
 from posekit.errors import InputError
@@ -42,10 +43,11 @@ from posekit.stages.estimators import Estimator, make_estimator
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
 from posekit.stages.one_stage import OneStageEstimator
-from posekit.stages.packet import Frame, Packet, in_chunks, until_error
+from posekit.stages.packet import AUTO_SIZE, Frame, Packet, in_chunks, until_error
 from posekit.stages.smooth import smooth_one_euro, smooth_savgol
 from posekit.stages.track import Similarity
 from posekit.stages.windows import lift_stream
+from posekit.timeline import span
 from posekit.transforms.device import place_images
 from posekit.weights.load import load_network
 
@@ -299,6 +301,8 @@ class Predictor:
             chosen = dataclasses.replace(chosen, flip_test=False)
         show = looked_up.is_camera if chosen.show is None else chosen.show
         window = Window("posekit") if show else None
+        if chosen.batch_size == "auto" and (show or looked_up.may_wait):
+            chosen = dataclasses.replace(chosen, batch_size=1)
         return self._stream(looked_up, chosen, writer, window)
 
     def _stream(
@@ -315,21 +319,19 @@ class Predictor:
                 tqdm(unit="frame", file=sys.stderr, disable=not options.show_progress)
             )
             failure: list[InputError] = []
-            for packet in self._packets(until_error(reader, failure), options):
-                draw = functools.partial(drawer.draw, packet)
-                drawing = draw() if options.return_vis or window is not None else None
-                packet = packet.having(visualization=drawing)
-                writer.write(packet, draw)
-                if packet.clip is None:
-                    writer.flush()
+            frames: Iterator[Frame] = reader
+            if options.bboxes is not None:
+                frames = GivenBoxes(options.bboxes).checked(reader)
+            for result in deliver(
+                self._packets(until_error(frames, failure), options),
+                options,
+                drawer=drawer,
+                writer=writer,
+                window=window,
+                ahead=0 if options.batch_size == 1 else AUTO_SIZE,
+            ):
                 bar.update()
-                if window is not None and drawing is not None:
-                    wait = options.wait_time if packet.clip is None else None
-                    if not window.show(drawing, wait):
-                        return
-                    if not options.return_vis:
-                        packet = packet.having(visualization=None)
-                yield packet.result
+                yield result
             if failure:
                 # Only now: what had been read before it was still under way.
                 raise failure[0]
@@ -381,22 +383,27 @@ class Predictor:
         tracks = None if similarity is None else self._tracks(similarity, options)
         # Where tracks carry boxes, a frame's depend on the poses of the one before.
         chunk_size = options.batch_size if self._det_interval(options) == 1 else 1
-        for chunk in in_chunks(frames, chunk_size):
+        for chunk in in_chunks(frames, chunk_size, gpu=self.estimator.device.type == "cuda"):
+            numbers = [frame.index for frame in chunk]
             # Once for both networks, where they are on a GPU.
             images = place_images([frame.image for frame in chunk], self.estimator.device)
             carried = tracks.carried(chunk[0]) if tracks is not None else None
             if isinstance(self.estimator, OneStageEstimator):
-                boxes, poses = self._at_once(self.estimator, images, options)
+                with span("pose", frames=numbers):
+                    boxes, poses = self._at_once(self.estimator, images, options)
             else:
                 if given is not None:
                     boxes = [given.of(frame.index) for frame in chunk]
                 elif carried is not None:
                     boxes = [carried]
                 else:
-                    boxes = self._detect(images, options)
-                poses = self._poses(images, boxes, options)
+                    with span("detect", frames=numbers):
+                        boxes = self._detect(images, options)
+                with span("pose", frames=numbers):
+                    poses = self._poses(images, boxes, options)
                 if tracks is not None and tracks.lost(poses[0]):
-                    boxes = self._detect(images, options)
+                    with span("detect", frames=numbers):
+                        boxes = self._detect(images, options)
                     poses = self._poses(images, boxes, options)
             for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = self._result(frame, box, pose)
@@ -406,7 +413,8 @@ class Predictor:
                     if tracks is not None:
                         tracks.keep(kept)
                 if tracks is not None:
-                    result = tracks.named(frame, result)
+                    with span("track", frame=frame.index):
+                        result = tracks.named(frame, result)
                 keep = keep_images or frame.clip is None or frame.clip.live
                 image = frame.image if keep else None
                 yield Packet(result, frame.clip, frame.time, image, pose.heatmap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def test_engines_and_stages_are_measured(
     for table in content["stages"]:
         stages = table["milliseconds"]
         assert stages["pose: network"] < stages["pose: all of it"] < stages["whole frame"]
-        assert {"detect: network", "crop", "draw", "write"} < set(stages)
+        assert {"detect: network", "crop", "draw", "encode"} < set(stages)
+        assert set(table["cpu milliseconds"]) == set(stages)
         assert "decode" not in stages  # of noise there is nothing to decode
     assert content["frame"] == {
         "dtype": "float32", "inputs": None, "people": 2, "flip_test": False, "rounds": 2,
@@ -115,6 +117,50 @@ def test_an_animation_is_decoded_as_prediction_does(tmp_path: Path) -> None:
     first, *others = (Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (0, 90, 180))
     first.save(tmp_path / "a.webp", save_all=True, append_images=others, duration=50)
     assert measured_stages(tmp_path, f"inputs={tmp_path / 'a.webp'}")["decode"] > 0
+
+
+def test_a_timeline_has_the_stages_of_each_thread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.json"
+    options = ["batch_sizes=[1]", "backends=[torch]", "direct=false", "rounds=1", "people=2"]
+    assert main(["bench", SMALL[0], *options, "device=cpu", f"trace={path}"]) == 0
+    assert f"{path}: open it in" in capsys.readouterr().out
+    events = json.loads(path.read_text())["traceEvents"]
+    threads = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    spans: dict[str, list[dict[str, Any]]] = {name: [] for name in threads.values()}
+    for event in events:
+        if event["ph"] == "X":
+            assert {"name", "cat", "ph", "ts", "dur", "pid", "tid", "args"} <= set(event)
+            spans[threads[event["tid"]]].append(event)
+    names = {thread: {event["name"] for event in of_one} for thread, of_one in spans.items()}
+    assert names == {
+        "posekit-reader": {"read"},
+        "MainThread": {
+            "detect", "detect: letterbox", "detect: network", "detect: decode boxes",
+            "detect: suppress", "pose", "crop", "pose: normalise", "pose: network",
+            "pose: decode keypoints", "track",
+        },
+        "posekit-write": {"draw", "write", "encode"},
+    }  # fmt: skip
+    for name in ("track", "draw", "write", "encode"):
+        of_frames = [event for event in events if event["name"] == name]
+        assert [event["args"]["frame"] for event in of_frames] == list(range(24))
+    crops = [event for event in events if event["name"] == "crop"]
+    assert [n for event in crops for n in event["args"]["frames"]] == list(range(24))
+    ends = {
+        thread: [(event["ts"], event["ts"] + event["dur"]) for event in of_one]
+        for thread, of_one in spans.items()
+    }
+    for of_one in ends.values():  # one after the other, or one within the other
+        for (a, b), (c, d) in itertools.combinations(of_one, 2):
+            assert b <= c or (a <= c and d <= b)
+    assert any(
+        a < d and c < b
+        for (a, b), (c, d) in itertools.product(
+            ends["MainThread"], ends["posekit-write"] + ends["posekit-reader"]
+        )
+    )
 
 
 def test_a_function_measures_and_prints_nothing(
@@ -202,6 +248,7 @@ def test_a_flip_test_does_not_apply_to_a_one_stage_model() -> None:
         ({"inputs": [np.zeros((4, 4, 3), np.uint8)]}, "inputs must be files, .* found ndarray"),
         ({"config_dir": "nowhere"}, "config_dir: no such folder: nowhere"),
         ({"detector": "rtmdet-nanu"}, "did you mean"),
+        ({"trace": "nowhere/trace.json"}, "expected a file in a folder that can be written to"),
     ],
 )
 def test_a_wrong_keyword_is_one_line(keywords: dict[str, Any], message: str) -> None:

@@ -11,6 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -450,6 +451,44 @@ def test_it_is_lazy(small: posekit.Predictor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, [8, 2]), ({"batch_size": 3}, [3, 3, 3, 1]), ({"det_interval": 2}, [1] * 10)],
+)
+def test_so_many_images_are_taken_at_once(
+    small: posekit.Predictor,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    expected: list[int],
+) -> None:
+    sizes = []
+    run = small.estimator.run
+
+    def counted(images: torch.Tensor) -> Any:
+        sizes.append(len(images))
+        return run(images)
+
+    monkeypatch.setattr(small.estimator, "run", counted)
+    images = [np.zeros((64, 64, 3), np.uint8)] * 10
+    assert len(list(small.stream(images, flip_test=False, **options))) == 10
+    assert sizes == expected
+
+
+def test_an_iterators_next_image_may_wait_for_a_result(small: posekit.Predictor) -> None:
+    given, waited = threading.Event(), []
+
+    def images() -> Iterator[np.ndarray]:
+        yield np.zeros((64, 64, 3), np.uint8)
+        waited.append(given.wait(60))
+        yield np.zeros((64, 64, 3), np.uint8)
+
+    results = small.stream(images())
+    next(results)
+    given.set()
+    next(results)
+    assert waited == [True]
+
+
+@pytest.mark.parametrize(
     "bboxes",
     [
         [[1, 2, 30, 40]],
@@ -501,8 +540,10 @@ def test_wrong_boxes(small: posekit.Predictor, bboxes: Any, message: str) -> Non
 
 def test_boxes_for_fewer_images_than_there_are(small: posekit.Predictor) -> None:
     images = [np.zeros((64, 64, 3), np.uint8)] * 2
+    results = small.stream(images, bboxes=[[1, 2, 30, 40]])
+    assert len(next(results)) == 1
     with pytest.raises(InputError, match="bboxes has boxes for 1 images"):
-        list(small(images, bboxes=[[1, 2, 30, 40]]))
+        next(results)
 
 
 def test_a_bad_file_is_raised_or_skipped(

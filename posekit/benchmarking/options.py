@@ -105,12 +105,20 @@ class ReportOptions(Options):
 
     out: str | os.PathLike[str] | None = option(None, "a JSON file: the figures and the machine")
 
+    trace: str | os.PathLike[str] | None = option(
+        None,
+        "a JSON file: which thread does what while `inputs` (up to 100 frames) go through "
+        "prediction with tracking, drawings and predictions; https://ui.perfetto.dev shows it",
+    )
+
     def check(self) -> None:
-        if self.out is None:
-            return
-        out = Path(self.out)
-        if out.is_dir() or not os.access(out.parent, os.W_OK):
-            raise InputError(f"out={out}: expected a file in a folder that can be written to")
+        for name, value in (("out", self.out), ("trace", self.trace)):
+            if value is not None:
+                path = Path(value)
+                if path.is_dir() or not os.access(path.parent, os.W_OK):
+                    raise InputError(
+                        f"{name}={path}: expected a file in a folder that can be written to"
+                    )
 
 
 BENCH_KEYS = (NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, ReportOptions)

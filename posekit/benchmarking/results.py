@@ -87,14 +87,21 @@ class StageTimes:
     Attributes:
         backend: the engine.
         milliseconds: by stage.
+        cpu_milliseconds: by stage, those that the thread computed; work of an engine's or FFmpeg's
+            own threads counts in `decode` alone.
     """
 
     backend: str
     milliseconds: Mapping[str, float]
+    cpu_milliseconds: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """As in the file that `out` names."""
-        return {"backend": self.backend, "milliseconds": dict(self.milliseconds)}
+        return {
+            "backend": self.backend,
+            "milliseconds": dict(self.milliseconds),
+            "cpu milliseconds": dict(self.cpu_milliseconds),
+        }
 
 
 @dataclass(frozen=True)

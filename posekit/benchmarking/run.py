@@ -38,7 +38,7 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
         UnknownModelError: no such model or detector.
         InputError: values that cannot be used, or an engine that cannot run here; one that fails
             is among the `failed` of its table.
-        OutputError: `out` cannot be written.
+        OutputError: `out` or `trace` cannot be written.
         WeightsError, DownloadError: weights that do not fit, or cannot be had.
     """
     named = options.named
@@ -65,6 +65,7 @@ def _measure(parts: Parts, options: BenchOptions, report: Report) -> BenchResult
     from posekit.benchmarking.machine import Speed, describe_machine
     from posekit.benchmarking.networks import measure_network
     from posekit.benchmarking.stages import frame_conditions, measure_stages, read_some_frames
+    from posekit.benchmarking.trace import trace_prediction
     from posekit.build import select_device
 
     device = select_device(options.device)
@@ -86,6 +87,9 @@ def _measure(parts: Parts, options: BenchOptions, report: Report) -> BenchResult
             for times in measure_stages(measured, parts.search, options, failed, *frames):
                 report(times)
                 stages.append(times)
+            if options.trace is not None:
+                timeline = trace_prediction(measured, parts.search, options, failed, frames[0])
+                timeline.save(Path(options.trace))
     frame = frame_conditions(options) if stages else {}
     return BenchResult(machine, tuple(networks), tuple(stages), frame)
 
@@ -104,6 +108,8 @@ def _load(
     from posekit.benchmarking.networks import MeasuredPart, random_or_loaded
     from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 
+    if parts.model is None and options.trace is not None:
+        raise InputError("trace is of a model that finds keypoints; leave it out for a detector")
     if parts.model is None and options.detector_weights is not None:
         raise InputError("detector_weights are of a detector beside a model; use weights")
     if parts.model is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from posekit.benchmarking.machine import wait_for
 from posekit.benchmarking.networks import MeasuredPart
@@ -27,13 +26,17 @@ from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses
 from posekit.stages.one_stage import OneStageEstimator
+from posekit.timeline import Timeline, recording, span
 from posekit.transforms.device import place_images
 
 __all__ = [
+    "FRAME_SIZE",
+    "engines_of_stages",
     "frame_conditions",
     "made_up_boxes",
     "make_up_people",
     "measure_stages",
+    "prediction_stages",
     "read_some_frames",
 ]
 
@@ -41,6 +44,16 @@ FRAME_SIZE = (960, 540)
 DECODED = 32  # frames, one after the other
 KEPT = 8  # of these, for the other stages
 CANDIDATES = 10  # cells of a one-stage model for each person, of which suppression leaves one
+WARM_UP = 2  # frames that are not counted
+FRAME, AROUND = "whole frame", "around the networks"
+NETWORKS = ("detect: network", "pose: network")
+WHOLE = ("copy to the device", "detect: all of it", "pose: all of it")
+# In the order of a frame; `all of it` holds the ones before it.
+STAGES = (
+    "copy to the device", "detect: letterbox", "detect: network", "detect: decode boxes",
+    "detect: suppress", "detect: all of it", "crop", "pose: letterbox", "pose: normalise",
+    "pose: network", "pose: decode keypoints", "pose: all of it", "draw", "encode", FRAME, AROUND,
+)  # fmt: skip
 
 
 def measure_stages(
@@ -49,7 +62,7 @@ def measure_stages(
     options: BenchOptions,
     failed: Collection[str],
     images: Sequence[np.ndarray],
-    decoding: float | None,
+    decoding: np.ndarray | None,
 ) -> Iterator[StageTimes]:
     """Milliseconds of each stage of a frame, with each of the engines that were named.
 
@@ -59,17 +72,25 @@ def measure_stages(
         options: what is measured.
         failed: engines that cannot be, as the tables of networks name them.
         images: frames (H, W, 3), all of one size.
-        decoding: milliseconds that decoding one takes; None where nothing is decoded.
+        decoding: (2,), what decoding one takes, on the clock and of the processor; None where
+            nothing is decoded.
     """
-    # Where none was named all are compared by themselves, of which `auto` takes the fastest.
-    for kind in dict.fromkeys(options.backends or ["auto"]):
-        if f"backend={kind}" in failed:
-            continue
+    for kind in engines_of_stages(options, failed):
         stages = {} if decoding is None else {"decode": decoding}
         stages |= _stage_times(parts, search, options, kind, images)
         if decoding is not None:
-            stages["whole frame"] += decoding
-        yield StageTimes(kind, stages)
+            stages[FRAME] = stages[FRAME] + decoding
+        yield StageTimes(
+            kind,
+            {name: float(taken[0]) for name, taken in stages.items()},
+            {name: float(taken[1]) for name, taken in stages.items()},
+        )
+
+
+def engines_of_stages(options: BenchOptions, failed: Collection[str]) -> list[str]:
+    """Those that were named and run; where none was named, `auto`, which takes the fastest."""
+    named = dict.fromkeys(options.backends or ["auto"])
+    return [kind for kind in named if f"backend={kind}" not in failed]
 
 
 def _stage_times(
@@ -78,59 +99,38 @@ def _stage_times(
     options: BenchOptions,
     kind: str,
     images: Sequence[np.ndarray],
-) -> dict[str, float]:
-    """Medians of all stages after decoding, one frame after the other."""
-    estimator, detector = _predictor(parts, search, kind)
-    watch = _Watch(estimator.device)
-    _wrap_all(watch, estimator, detector)
-    rounds = options.rounds
+) -> dict[str, np.ndarray]:
+    """Medians (2,) of all stages after decoding, on the clock and of the thread's own work."""
+    estimator, detector = prediction_stages(parts, search, kind)
     size = (images[0].shape[1], images[0].shape[0])
     boxes = made_up_boxes(size, options.people)
     if isinstance(estimator, OneStageEstimator):
         make_up_people(estimator, options.people)
     with (
+        recording(lambda: wait_for(estimator.device)) as timeline,
         tempfile.TemporaryDirectory() as folder,
         VideoWriter(Path(folder) / "clip.mp4", fps=25.0, size=size) as writer,
     ):
-        for number, image in enumerate(itertools.islice(itertools.cycle(images), rounds + 2)):
-            if number == 2:
-                watch.times.clear()  # of warming up
-            with watch.timed("whole frame"):
-                with watch.timed("copy to the device"):
+        some = itertools.islice(itertools.cycle(images), options.rounds + WARM_UP)
+        for number, image in enumerate(some):
+            with span(FRAME):
+                with span("copy to the device"):
                     placed = place_images([image], estimator.device)
                 if detector is not None:
-                    with watch.timed("detect: all of it"):
+                    with span("detect: all of it"):
                         detector(placed, score_threshold=0.3)
-                with watch.timed("pose: all of it"):
+                with span("pose: all of it"):
                     poses = _poses(estimator, placed, boxes, options)
-                with watch.timed("draw"):
+                with span("draw"):
                     drawing = draw_pose(image, poses.keypoints, poses.scores, estimator.skeleton)
-                with watch.timed("write"):
+                with span("encode"):
                     writer.write(drawing, number / 25)
-    return watch.stages(rounds)
-
-
-def _wrap_all(
-    watch: _Watch, estimator: PoseEstimator | OneStageEstimator, detector: Detector | None
-) -> None:
-    """Has the parts of both timed."""
-    if detector is not None:
-        watch.wrap(detector, "normalize", "detect: normalise")
-        watch.wrap(detector, "run", "detect: network")
-    watch.wrap(estimator, "normalize", "pose: normalise")
-    watch.wrap(estimator, "run", "pose: network")
-    if isinstance(estimator, OneStageEstimator):
-        watch.wrap(estimator, "letterbox", "letterbox")
-        watch.wrap(estimator, "cells", "pose: decode cells")
-        watch.wrap(estimator, "classify", "pose: decode keypoints")
-    else:
-        watch.wrap(estimator, "crop", "crop")
-        watch.wrap(estimator.codec, "decode", "pose: decode keypoints")
+    return _medians(timeline)
 
 
 def _poses(
     estimator: PoseEstimator | OneStageEstimator,
-    placed: Sequence[np.ndarray | torch.Tensor],
+    placed: Sequence[np.ndarray | Tensor],
     boxes: np.ndarray,
     options: BenchOptions,
 ) -> Poses:
@@ -155,69 +155,34 @@ def make_up_people(estimator: OneStageEstimator, count: int) -> None:
     estimator._choose = best  # type: ignore[method-assign]
 
 
-class _Watch:
-    """Sums what each stage of a frame takes."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.times: dict[str, list[float]] = {}
-
-    @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        wait_for(self.device)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            wait_for(self.device)
-            self.times.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
-
-    def wrap(self, owner: Any, attribute: str, name: str) -> None:
-        """Has the calls of an attribute timed."""
-        setattr(owner, attribute, _Timed(getattr(owner, attribute), self, name))
-
-    def stages(self, frames: int) -> dict[str, float]:
-        """Medians, in the order of a frame; what no named part explains is `around`."""
+def _medians(timeline: Timeline) -> dict[str, np.ndarray]:
+    """Of each stage, in the order of a frame."""
+    frames: list[dict[str, np.ndarray]] = []
+    stages: dict[str, np.ndarray] = {}
+    for name, _, start, end, cpu, _ in timeline.spans:
         # A stage may come several times in a frame, as with a flip test.
-        medians = {
-            name: statistics.median(_summed(taken, frames)) for name, taken in self.times.items()
-        }
-        order = (
-            "copy to the device", "detect: all of it", "detect: normalise",
-            "detect: network", "crop", "letterbox", "pose: normalise", "pose: network",
-            "pose: decode cells", "pose: decode keypoints", "pose: all of it", "draw", "write",
-            "whole frame",
-        )  # fmt: skip
-        stages = {name: medians[name] for name in order if name in medians}
-        networks = medians.get("detect: network", 0.0) + medians["pose: network"]
-        whole = ("copy to the device", "detect: all of it", "pose: all of it")
-        frame = sum(medians.get(name, 0.0) for name in whole)
-        return stages | {"around the networks": frame - networks}
+        stages[name] = stages.get(name, 0.0) + np.array([end - start, cpu]) / 1e6
+        if name == FRAME:
+            frames.append(stages | {AROUND: _sum(stages, WHOLE) - _sum(stages, NETWORKS)})
+            stages = {}
+    return {
+        name: np.median(found, axis=0)
+        for name in STAGES
+        if (found := [frame[name] for frame in frames[WARM_UP:] if name in frame])
+    }
 
 
-class _Timed:
-    """What it stands for, except that calls are timed."""
-
-    def __init__(self, function: Callable[..., Any], watch: _Watch, name: str) -> None:
-        self._function, self._watch, self._name = function, watch, name
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        with self._watch.timed(self._name):
-            return self._function(*arguments, **keywords)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
+def _sum(stages: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    return np.sum([stages[name] for name in names if name in stages], axis=0)
 
 
-def _summed(taken: Sequence[float], frames: int) -> list[float]:
-    per_frame = max(len(taken) // frames, 1)
-    return [sum(taken[i : i + per_frame]) for i in range(0, len(taken), per_frame)]
-
-
-def _predictor(
-    parts: Mapping[str, MeasuredPart], search: Sequence[Path], kind: str
+def prediction_stages(
+    parts: Mapping[str, MeasuredPart],
+    search: Sequence[Path],
+    kind: str,
+    make_detector: Callable[..., Detector] = Detector,
 ) -> tuple[PoseEstimator | OneStageEstimator, Detector | None]:
-    """As prediction makes them."""
+    """Estimator and detector, as prediction makes them."""
     model = parts["model"]
     assert isinstance(model.spec, PoseSpec | OneStageSpec)
     skeleton = load_skeleton(model.spec.keypoints, search=search)
@@ -229,7 +194,7 @@ def _predictor(
         return estimator, None
     part = parts["detector"]
     assert isinstance(part.spec, DetectorSpec)
-    return estimator, Detector(part.net, part.spec, backend=part.engine(kind))
+    return estimator, make_detector(part.net, part.spec, backend=part.engine(kind))
 
 
 def frame_conditions(options: BenchOptions) -> dict[str, Any]:
@@ -243,8 +208,8 @@ def frame_conditions(options: BenchOptions) -> dict[str, Any]:
     }
 
 
-def read_some_frames(inputs: Any) -> tuple[list[np.ndarray], float | None]:
-    """Images (H, W, 3) of one size for the stages, and the milliseconds that decoding one takes.
+def read_some_frames(inputs: Any) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Images (H, W, 3) of one size for the stages, and what decoding one takes.
 
     They are decoded one after the other with nothing in between: FFmpeg's own threads work ahead
     while other stages run, which would hide most of it.
@@ -257,12 +222,13 @@ def read_some_frames(inputs: Any) -> tuple[list[np.ndarray], float | None]:
         return [noise], None
     with contextlib.closing(_decoded(inputs)) as frames:
         images = [next(frames)]
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()  # that of FFmpeg's threads too
         for _ in range(DECODED):
             image = next(frames)
             if len(images) < KEPT and image.shape == images[0].shape:
                 images.append(image)
-        return images, 1e3 * (time.perf_counter() - start) / DECODED
+        taken = np.array([time.perf_counter() - start, time.process_time() - busy])
+        return images, 1e3 * taken / DECODED
 
 
 def _decoded(inputs: Any) -> Generator[np.ndarray, None, None]:

@@ -31,4 +31,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
         print_config(config)
         return 0
     printer = Printer(people=config["people"], flip_test=config["flip_test"])
-    return 1 if bench_composed(config, printer).failed else 0
+    result = bench_composed(config, printer)
+    if config["trace"] is not None:
+        print(f"\n{config['trace']}: open it in https://ui.perfetto.dev")
+    return 1 if result.failed else 0

@@ -36,8 +36,11 @@ class Printer:
     def _print_stages(self, table: StageTimes) -> None:
         flip = "with" if self.flip_test else "no"
         print(f"\nA frame with {self.people} people, backend={table.backend}, {flip} flip test")
-        rows = [(stage, f"{value:.1f}") for stage, value in table.milliseconds.items()]
-        print(format_table(("stage", "ms"), rows), flush=True)
+        rows = [
+            (stage, f"{value:.1f}", f"{table.cpu_milliseconds[stage]:.1f}")
+            for stage, value in table.milliseconds.items()
+        ]
+        print(format_table(("stage", "ms", "CPU ms"), rows), flush=True)
 
 
 def _print_network(table: NetworkTimes) -> None:

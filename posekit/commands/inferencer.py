@@ -77,10 +77,11 @@ def add_options(parser: argparse.ArgumentParser, options: Mapping[str, str]) -> 
             parser.add_argument(
                 flag, dest=name, type=_truth, metavar="BOOL", default=None, help=text
             )
-        elif option.choices:
+        elif option.choices and not option.kinds:
             parser.add_argument(flag, dest=name, choices=option.choices, help=text)
         else:
-            kind = next((kind for kind in (int, float) if kind in option.kinds), str)
+            numbers = () if option.choices else (int, float)
+            kind = next((kind for kind in numbers if kind in option.kinds), str)
             metavar = flag.strip("-").replace("-", "_").upper()
             parser.add_argument(flag, dest=name, type=kind, metavar=metavar, help=text)
 

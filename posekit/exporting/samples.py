@@ -152,7 +152,7 @@ def _crops(
     (crops,) = estimator.crop_batches(
         [image for image, _ in pairs], [box for _, box in pairs], batch_size=len(pairs)
     )
-    return np.asarray(crops.pixels)
+    return np.asarray(crops.pixels)[..., :3]
 
 
 def _letterboxed(detector: Detector, images: Sequence[np.ndarray]) -> np.ndarray:

@@ -161,6 +161,11 @@ class Inputs:
         """A camera is all that there is."""
         return len(self.named) == 1 and isinstance(self.named[0], Camera)
 
+    @property
+    def may_wait(self) -> bool:
+        """What comes next may depend on a result, or on time: of an iterator, of a camera."""
+        return any(isinstance(named, Later | Camera) for named in self.named)
+
     def check(self) -> None:
         """Sees that files, folders and patterns are there, and that there is anything at all.
 

@@ -40,6 +40,7 @@ from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader, hide_password
 from posekit.io.web import URL_LIMIT, Response, connect, download
 from posekit.stages.packet import Clip, Download, Frame
+from posekit.timeline import span
 
 __all__ = ["FrameReader", "OnError", "read_frames"]
 
@@ -166,8 +167,7 @@ class FrameReader:
         return Frame(image, index, item.name, item.source, item.clip, frame_id, seconds)
 
     def _report(self, item: _Item, error: InputError) -> None:
-        if item.clip is None:  # otherwise its frames have used up indices
-            self._index += 1
+        self._index += item.uses_index
         if self._on_error == "raise":
             raise error
         if callable(self._on_error):
@@ -189,6 +189,11 @@ class _Item:
     @property
     def live(self) -> bool:
         return self.clip is not None and self.clip.live and isinstance(self.content, np.ndarray)
+
+    @property
+    def uses_index(self) -> bool:
+        """An image does, and an input without any; of a clip that breaks off, its frames did."""
+        return self.clip is None or isinstance(self.content, np.ndarray)
 
 
 class _Channel:
@@ -250,11 +255,23 @@ def _fill(channel: _Channel, inputs: Inputs) -> None:
     """The thread. No variable may hold an image while the next one is waited for."""
     try:
         with contextlib.closing(_items(inputs.named, inputs.listing, channel)) as items:
-            all(map(channel.put, items))
+            all(map(channel.put, _traced(items)))
     except BaseException as error:  # the caller's iterator's too: raised in the caller's thread
         channel.put(_Item(error))
     else:
         channel.put(None)
+
+
+def _traced(items: Iterator[_Item]) -> Iterator[_Item]:
+    index = 0
+    while True:
+        with span("read", frame=index):
+            item = next(items, None)
+        if item is None:
+            return
+        index += item.uses_index
+        yield item
+        del item
 
 
 def _stop(channel: _Channel, thread: threading.Thread) -> None:

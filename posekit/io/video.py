@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
@@ -76,6 +77,8 @@ class VideoReader:
         self._file: BinaryIO | None = None
         self._container: av.container.InputContainer | None = None
         self._fault: Exception | str | None = None
+        # One for all frames: it keeps what each of them would have to set up.
+        self._to_bgr = VideoReformatter()
         self.num_frames: int | None = None
         try:
             if text is not None and "://" not in text:
@@ -218,7 +221,7 @@ class VideoReader:
                 if frame.is_corrupt:
                     self._fault = self._fault or DAMAGED
                 try:
-                    image = _upright(frame)
+                    image = _upright(frame, self._to_bgr)
                 except (av.FFmpegError, OSError, ValueError) as error:
                     self._fault = self._fault or f"{UNKNOWN_COLOURS}: {_why(error)}"
                     continue
@@ -396,12 +399,12 @@ def _is_mp4(file: BinaryIO) -> bool:
     return file.read(4) in (b"ftyp", b"mdat", b"free", b"wide")
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
     # PyAV before 18 heeds a frame's matrix only where another one is named for the result, which
     # has none: it is BGR.
     source, result = ("ITU709", "ITU601") if frame.colorspace == 1 else (None, None)
-    bgr = frame.reformat(format="bgr24", src_colorspace=source, dst_colorspace=result)
+    bgr = to_bgr.reformat(frame, format="bgr24", src_colorspace=source, dst_colorspace=result)
     image = bgr.to_ndarray()
     turn = TURNS.get(round(frame.rotation / 90) * 90 % 360)
     return np.asarray(image if turn is None else cv2.rotate(image, turn))

@@ -23,6 +23,7 @@ from posekit.files import prediction_formats
 from posekit.io import listing
 from posekit.io.sinks import Format, Sink, load_format, pictures, video
 from posekit.stages.packet import Clip, Packet
+from posekit.timeline import span
 
 __all__ = ["ResultWriter", "WriteOptions"]
 
@@ -127,10 +128,13 @@ class ResultWriter:
         self._taken_drawings: dict[str, int] = {}
         self._said_renamed = False
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
+        self._count, self._written = 0, 0
+        self._progress = threading.Condition()
         self._thread: threading.Thread | None = None
         self._error: PosekitError | None = None
         self._clip: Clip | None = None
-        self._sinks: list[Sink] = []  # of the clip
+        # Of the clip, and what writing to each is called in a timeline.
+        self._sinks: list[tuple[str, Sink]] = []
         named_as_file = predictions and predictions.suffix[1:] in prediction_formats()
         if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
@@ -138,23 +142,39 @@ class ResultWriter:
             if folder is not None:
                 _check_writable(folder)
 
-    def write(self, packet: Packet, draw: Callable[[], np.ndarray] | None = None) -> None:
+    def write(self, packet: Packet, draw: Callable[[], np.ndarray] | None = None) -> int:
         """Takes a packet to be written; waits where too many are waiting.
 
         Args:
             packet: of an image, or of the next frame of a clip.
             draw: makes the drawing (H, W, 3), where the result has none yet.
 
+        Returns:
+            How many were taken so far, for `wait_for`.
+
         Raises:
             OutputError: an earlier result could not be written.
         """
         if self.predictions is None and self.visualizations is None:
-            return
+            return 0
         self._raise_error()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="posekit-write", daemon=True)
             self._thread.start()
         self._jobs.put(_Job(packet, draw))
+        self._count += 1
+        return self._count
+
+    def wait_for(self, count: int) -> None:
+        """Waits until so many of the packets are written.
+
+        Raises:
+            OutputError: one of these could not be written.
+        """
+        with self._progress:
+            self._progress.wait_for(lambda: self._error or self._written >= count)
+        if self._written < count:
+            self._raise_error()
 
     def flush(self) -> None:
         """Waits until everything that was taken is written.
@@ -162,9 +182,7 @@ class ResultWriter:
         Raises:
             OutputError: something could not be written.
         """
-        if self._thread is not None:
-            self._jobs.join()
-        self._raise_error()
+        self.wait_for(self._count)
 
     def close(self) -> None:
         """Writes what is left and closes the files.
@@ -205,10 +223,11 @@ class ResultWriter:
             if self._error is None:
                 with self._errors_kept():
                     self._write(job)
-            self._jobs.task_done()
+            with self._progress:
+                self._written += self._error is None
+                self._progress.notify_all()
         with self._errors_kept():
             self._end_clip()
-        self._jobs.task_done()
 
     @contextlib.contextmanager
     def _errors_kept(self) -> Iterator[None]:
@@ -226,15 +245,18 @@ class ResultWriter:
 
     def _write(self, job: _Job) -> None:
         packet, drawing = job.packet, None
+        frame = packet.result.index
         if self.visualizations is not None:
             drawing = packet.result.visualization
             if drawing is None and job.draw is not None:
-                drawing = job.draw()
+                with span("draw", frame=frame):
+                    drawing = job.draw()
         if packet.clip is not self._clip or packet.clip is None:
             self._end_clip()
             self._open(packet)
-        for sink in self._sinks:
-            sink.write(packet, drawing)
+        for name, sink in self._sinks:
+            with span(name, frame=frame):
+                sink.write(packet, drawing)
         if packet.clip is None:
             self._end_clip()
 
@@ -254,7 +276,8 @@ class ResultWriter:
             self._check_not_input(path, source)
         self._clip = clip
         for kind_of_file, path in files:
-            self._sinks.append(kind_of_file.open_sink(path, clip))
+            action = "write" if kind_of_file is self._format else "encode"
+            self._sinks.append((action, kind_of_file.open_sink(path, clip)))
 
     def _check_not_input(self, path: Path, source: str | None) -> None:
         """Raises an OutputError where writing would destroy what is read now or later."""
@@ -273,7 +296,7 @@ class ResultWriter:
     def _end_clip(self) -> None:
         sinks, self._sinks, self._clip = self._sinks, [], None
         with contextlib.ExitStack() as closing:
-            for sink in sinks:
+            for _, sink in sinks:
                 closing.callback(sink.close)
 
     def _name_of_drawing(self, own: str, suffixes: Sequence[str]) -> str:

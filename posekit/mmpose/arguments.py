@@ -87,7 +87,7 @@ ARGUMENTS: dict[str, Argument] = {
     ),
     "bboxes": Argument("per image or frame (n, 4) or (n, 5), xyxy; replaces the detector"),
     "pose_based_nms": Argument(),
-    "batch_size": Argument("results do not depend on it", own=True),
+    "batch_size": Argument("results do not depend on it", own=True, shown="`1`"),
 }
 
 

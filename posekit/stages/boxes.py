@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from posekit.errors import InputError
+from posekit.stages.packet import Frame
 
 __all__ = ["Boxes", "GivenBoxes", "parse_boxes", "whole_image"]
 
@@ -98,6 +99,13 @@ class GivenBoxes:
                 f"{index + 1}; give one array (n, 4) per image"
             )
         return parse_boxes(self.per_image[index], f"bboxes of image {index}")
+
+    def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames, up to the first one whose boxes raise what `of` raises."""
+        for frame in frames:
+            self.of(frame.index)
+            yield frame
+            del frame
 
 
 def _depth(nested: Any) -> int:

@@ -16,8 +16,9 @@ from posekit.errors import InputError
 from posekit.finite import check_finite
 from posekit.spec import DetectorSpec
 from posekit.stages.boxes import Boxes, whole_image
+from posekit.timeline import span
 from posekit.transforms.device import batched_nms, letterbox_batch, place_images, to_device
-from posekit.transforms.image import Normalize, letterbox
+from posekit.transforms.image import Normalize
 from posekit.transforms.nms import nms
 
 __all__ = ["MAX_TOGETHER", "Detections", "Detector", "check_levels"]
@@ -150,22 +151,23 @@ class Detector:
         return boxes
 
     def _detect(self, images: Sequence[np.ndarray], score_threshold: float) -> list[Detections]:
-        width, height = self.input_size
-        batch = np.empty((len(images), height, width, 3), np.uint8)
-        factors = [
-            letterbox(image, out, self.pad_value, keep_ratio=self.keep_ratio)
-            for image, out in zip(images, batch, strict=True)
-        ]
+        with span("detect: letterbox"):
+            batch, factors = self.normalize.letterboxed(
+                images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
+            )
         found = zip(*self._scored_boxes(batch, factors), strict=True)
-        return [self._suppress(boxes, scores, score_threshold) for boxes, scores in found]
+        with span("detect: suppress"):
+            return [self._suppress(boxes, scores, score_threshold) for boxes, scores in found]
 
     def _detect_on_device(
         self, images: Sequence[Tensor], score_threshold: float
     ) -> list[Detections]:
         """All steps on the device, and one transfer from it."""
-        batch, factors = letterbox_batch(
-            images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
-        )
+        with span("detect: letterbox"):
+            pixels, factors = letterbox_batch(
+                images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
+            )
+            batch = self.normalize(pixels)
         boxes, scores = self._scored_boxes(batch, factors)
         num_classes = scores.shape[2]
         flat = scores.flatten(1)  # (N, A * C)
@@ -193,12 +195,15 @@ class Detector:
         ]
 
     def _scored_boxes(
-        self, batch: np.ndarray | Tensor, factors: Sequence[tuple[float, float]]
+        self, batch: Tensor, factors: Sequence[tuple[float, float]]
     ) -> tuple[Tensor, Tensor]:
         """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
-        boxes, scores = self.boxes_in_input(self.run(self.normalize(batch)))
-        inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)  # (N, 1, 4)
-        return boxes * to_device(inverses, boxes.device), scores
+        with span("detect: network"):
+            outputs = self.run(batch)
+        with span("detect: decode boxes"):
+            boxes, scores = self.boxes_in_input(outputs)
+            inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)
+            return boxes * to_device(inverses, boxes.device), scores  # by (N, 1, 4)
 
     def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
         """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""

@@ -18,7 +18,8 @@ from posekit.finite import check_finite
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import Skeleton
 from posekit.spec import PoseSpec
-from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
+from posekit.timeline import span
+from posekit.transforms.affine import boxes_to_cs, crop_all, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.heatmaps import project_heatmaps
 from posekit.transforms.image import Normalize
@@ -38,7 +39,8 @@ class Crops:
     """n crops of images.
 
     Attributes:
-        pixels: (n, h, w, 3), BGR, uint8; a tensor where the images are.
+        pixels: (n, h, w, 4), BGR and a byte that means nothing, uint8; where the images are
+            tensors, a tensor (n, h, w, 3).
         centers: (n, 2), of the crops, in pixels of their images.
         scales: (n, 2), their sizes, in pixels of their images.
     """
@@ -136,7 +138,8 @@ class PoseEstimator:
         )
         # Decoding waits for a GPU: it has more to do by then.
         for crops, outputs in _ahead(batches, QUEUED if self.device.type == "cuda" else 1):
-            in_crop, found = self.codec.decode(outputs)
+            with span("pose: decode keypoints"):
+                in_crop, found = self.codec.decode(outputs)
             check_finite("the pose network", self.normalize.dtype, in_crop, found)
             keypoints.append(crops.to_image(in_crop))
             scores.append(found)
@@ -184,29 +187,38 @@ class PoseEstimator:
         matrices = crop_matrices(centers, scales, input_size=size, udp=self.udp)
         for start in range(0, len(boxes), batch_size):
             part = slice(start, start + batch_size)
-            pixels = self.crop(images, owners[part], matrices[part])
+            with span("crop"):
+                pixels = self.crop(images, owners[part], matrices[part])
             yield Crops(pixels, centers[part], scales[part])
 
     def crop(
         self, images: Sequence[np.ndarray | Tensor], owners: np.ndarray, matrices: np.ndarray
     ) -> np.ndarray | Tensor:
-        """Crops (n, h, w, 3), BGR, uint8, given the image and the affine map (2, 3) of each."""
+        """The pixels of `Crops`, given the affine map (2, 3) of each.
+
+        `owners` are the numbers of their images, in rising order.
+        """
         tensors = [image for image in images if isinstance(image, Tensor)]
         if tensors:
             return crop_batch(tensors, owners, matrices, self.input_size)
         width, height = self.input_size
-        crops = np.empty((len(owners), height, width, 3), np.uint8)
-        for owner, matrix, out in zip(owners, matrices, crops, strict=True):
-            crop(images[owner], matrix, out)
+        crops = np.empty((len(owners), height, width, 4), np.uint8)
+        for owner in np.unique(owners):
+            own = slice(*np.searchsorted(owners, [owner, owner + 1]))
+            crop_all(images[owner], matrices[own], crops[own])
         return crops
 
     @torch.inference_mode()
     def forward(self, crops: np.ndarray | Tensor, *, flip_test: bool | None = None) -> Any:
-        """The network's raw outputs for crops (n, h, w, 3), BGR, uint8."""
-        batch = self.normalize(crops)
-        outputs = self.run(batch)
+        """The network's raw outputs for crops (n, h, w, 3 or 4), as `Normalize` takes them."""
+        with span("pose: normalise"):
+            batch = self.normalize(crops)
+        with span("pose: network"):
+            outputs = self.run(batch)
         if self.flip_test if flip_test is None else flip_test:
-            mirrored = self.codec.flip(self.run(batch.flip(-1)), self.flip_indices)
+            with span("pose: network"):
+                mirrored = self.run(batch.flip(-1))
+            mirrored = self.codec.flip(mirrored, self.flip_indices)
             outputs = _mean(outputs, mirrored)
         return outputs
 

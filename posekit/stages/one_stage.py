@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ from posekit.skeleton import Skeleton
 from posekit.spec import OneStageSpec
 from posekit.stages.detect import MAX_TOGETHER, check_levels
 from posekit.stages.estimate import Poses
-from posekit.transforms.affine import crop, crop_matrices, to_image
+from posekit.timeline import span
+from posekit.transforms.affine import crop_all, crop_matrices, to_image
 from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
 from posekit.transforms.nms import nms
@@ -132,10 +134,14 @@ class OneStageEstimator:
     ) -> Iterator[People]:
         sizes = [(image.shape[1], image.shape[0]) for image in images]
         centers, scales = letterbox_cs(sizes, self.input_size)
-        batch = self.letterbox(images, centers, scales)
-        cells = self.cells(self.run(self.normalize(batch)))
-        chosen = self._choose(cells, score_threshold, nms_threshold)
-        found = self._people(cells, chosen)
+        with span("pose: letterbox"):
+            batch = self.normalize(self.letterbox(images, centers, scales))
+        with span("pose: network"):
+            outputs = self.run(batch)
+        with span("pose: decode keypoints"):
+            cells = self.cells(outputs)
+            chosen = self._choose(cells, score_threshold, nms_threshold)
+            found = list(self._people(cells, chosen))
         for (boxes, scores, keypoints, keypoint_scores), center, scale in zip(
             found, centers, scales, strict=True
         ):
@@ -157,9 +163,11 @@ class OneStageEstimator:
             owners = np.arange(len(tensors))
             return crop_batch(tensors, owners, matrices, self.input_size, pad_value=self.pad_value)
         batch = np.empty((len(images), height, width, 3), np.uint8)
+        wide = np.empty((1, height, width, 4), np.uint8)
         arrays = [image for image in images if isinstance(image, np.ndarray)]
         for image, matrix, out in zip(arrays, matrices, batch, strict=True):
-            crop(image, matrix, out, pad_value=self.pad_value)
+            crop_all(image, matrix[None], wide, pad_value=self.pad_value)
+            cv2.cvtColor(wide[0], cv2.COLOR_BGRA2BGR, dst=out)
         return batch
 
     def cells(self, outputs: Sequence[Sequence[Tensor]]) -> Cells:

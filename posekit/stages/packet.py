@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -131,12 +132,30 @@ class Packet:
         return dataclasses.replace(self, result=dataclasses.replace(self.result, **changes))
 
 
-def in_chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Lists of `size` frames; those of a camera one by one, for nothing may wait there."""
+# Frames that are taken together where nobody says how many: an engine's larger batches are full
+# then, or its threads have an image each. More would only take memory.
+AUTO_SIZE, AUTO_SIZE_GPU = 8, 16
+AUTO_BYTES = 64 << 20  # of their images, on a GPU twice as many
+
+
+def in_chunks(
+    frames: Iterable[Frame], size: int | Literal["auto"], *, gpu: bool = False
+) -> Iterator[list[Frame]]:
+    """Lists of frames; those of a camera one by one, for nothing may wait there.
+
+    Args:
+        frames: in order.
+        size: how many; "auto" for what pays and does not take much memory.
+        gpu: whether the networks run on one.
+    """
+    most, room = (AUTO_SIZE_GPU, 2 * AUTO_BYTES) if gpu else (AUTO_SIZE, AUTO_BYTES)
+    if size != "auto":
+        most, room = size, sys.maxsize
     chunk: list[Frame] = []
     for frame in frames:
         chunk.append(frame)
-        if len(chunk) == size or frame.live:
+        another = (len(chunk) + 1) * frame.image.nbytes <= room
+        if len(chunk) == most or not another or frame.live:
             yield chunk
             chunk = []
     if chunk:

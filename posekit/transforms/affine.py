@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-__all__ = ["boxes_to_cs", "crop", "crop_matrices", "to_image"]
+__all__ = ["boxes_to_cs", "crop", "crop_all", "crop_matrices", "to_image"]
 
 # OpenCV keeps source coordinates in 16-bit integers while it remaps.
 MAX_WARP_SIDE = 32766
+# A fourth channel pays for itself where crops have an eighth of their image's pixels.
+WIDENED_FROM = 1 / 8
 
 
 def boxes_to_cs(
@@ -96,6 +98,39 @@ def crop(image: np.ndarray, matrix: np.ndarray, out: np.ndarray, *, pad_value: i
         flags=cv2.INTER_LINEAR,
         borderValue=(pad_value, pad_value, pad_value),
     )
+
+
+def crop_all(
+    image: np.ndarray, matrices: np.ndarray, out: np.ndarray, *, pad_value: int = 0
+) -> None:
+    """Warps parts of an image into `out`, with the values of `crop`.
+
+    OpenCV warps pixels of four bytes more than twice as fast as pixels of three.
+
+    Args:
+        image: (H, W, 3), uint8.
+        matrices: (n, 2, 3), from image to crop coordinates, as `crop_matrices` makes them.
+        out: (n, h, w, 4), uint8, C-contiguous; it is written. The fourth byte means nothing.
+        pad_value: grey level outside the image.
+    """
+    count, height, width = out.shape[:3]
+    few = count * height * width < WIDENED_FROM * image.shape[0] * image.shape[1]
+    if few or max(image.shape[:2]) > MAX_WARP_SIDE:
+        narrow = np.empty((height, width, 3), np.uint8)
+        for matrix, pixels in zip(matrices, out, strict=True):
+            crop(image, matrix, narrow, pad_value=pad_value)
+            cv2.cvtColor(narrow, cv2.COLOR_BGR2BGRA, dst=pixels)
+        return
+    wide = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    for matrix, pixels in zip(matrices, out, strict=True):
+        cv2.warpAffine(
+            wide,
+            matrix,
+            (width, height),
+            dst=pixels,
+            flags=cv2.INTER_LINEAR,
+            borderValue=(pad_value,) * 4,
+        )
 
 
 def _visible_part(

@@ -26,16 +26,21 @@ def letterbox(
     Returns:
         The factors (x, y) from image to `out` coordinates.
     """
+    resized, factors = _resized(image, (out.shape[1], out.shape[0]), keep_ratio)
+    height, width = resized.shape[:2]
+    out[height:] = pad_value
+    out[:height, width:] = pad_value
+    out[:height, :width] = resized
+    return factors
+
+
+def _resized(
+    image: np.ndarray, into_wh: tuple[int, int], keep_ratio: bool
+) -> tuple[np.ndarray, tuple[float, float]]:
     height, width = image.shape[:2]
-    new_width, new_height = out.shape[1], out.shape[0]
-    if keep_ratio:
-        new_width, new_height = fitted_size((width, height), (new_width, new_height))
-    out[new_height:] = pad_value
-    out[:new_height, new_width:] = pad_value
-    out[:new_height, :new_width] = cv2.resize(
-        image, (new_width, new_height), interpolation=cv2.INTER_LINEAR
-    )
-    return new_width / width, new_height / height
+    size = fitted_size((width, height), into_wh) if keep_ratio else into_wh
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return resized, (size[0] / width, size[1] / height)
 
 
 def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int, int]:
@@ -50,6 +55,8 @@ def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int
 
 class Normalize:
     """uint8 images (N, h, w, 3), BGR -> normalised tensors (N, 3, h, w) on the device.
+
+    Arrays may have a fourth byte for each pixel, which is left out.
 
     Args:
         mean: per channel, in the network's channel order.
@@ -82,20 +89,58 @@ class Normalize:
         if isinstance(images, np.ndarray):
             if self.device.type == "cpu":
                 return self._looked_up(images).to(self.dtype)
-            images = torch.from_numpy(images)
+            images = torch.from_numpy(images[..., :3])
         tensor = images.to(self.device).permute(0, 3, 1, 2)
         if self.reverse:
             tensor = tensor.flip(1)
         return ((tensor.float() - self.mean) / self.std).to(self.dtype).contiguous()
+
+    def letterboxed(
+        self,
+        images: Sequence[np.ndarray],
+        size_wh: tuple[int, int],
+        pad_value: int,
+        *,
+        keep_ratio: bool = True,
+    ) -> tuple[Tensor, list[tuple[float, float]]]:
+        """What `letterbox` makes of arrays, normalised; on a CPU in one pass over the pixels.
+
+        Args:
+            images: (H, W, 3) each, BGR, uint8.
+            size_wh: of the batch, in pixels.
+            pad_value, keep_ratio: as in `letterbox`.
+
+        Returns:
+            (N, 3, h, w) on the device, and the factors (x, y) from each image to it.
+        """
+        width, height = size_wh
+        if self.device.type != "cpu":
+            pixels = np.empty((len(images), height, width, 3), np.uint8)
+            fitted = zip(images, pixels, strict=True)
+            factors = [letterbox(*pair, pad_value, keep_ratio=keep_ratio) for pair in fitted]
+            return self(pixels), factors
+        out = np.empty((len(images), 3, height, width), np.float32)
+        factors = []
+        for image, planes in zip(images, out, strict=True):
+            resized, factor = _resized(image, size_wh, keep_ratio)
+            factors.append(factor)
+            h, w = resized.shape[:2]
+            for plane, table in zip(planes, self._tables, strict=True):
+                plane[h:] = plane[:h, w:] = table[pad_value]
+            self._look_up(resized, planes[:, :h, :w])
+        return torch.from_numpy(out).to(self.dtype), factors
 
     def _looked_up(self, images: np.ndarray) -> Tensor:
         """The same numbers in a tenth of the time that arithmetic on interleaved bytes takes."""
         count, height, width = images.shape[:3]
         out = np.empty((count, 3, height, width), np.float32)
         for image, planes in zip(images, out, strict=True):
-            channels = cv2.split(image)
-            for channel, table, plane in zip(
-                channels[::-1] if self.reverse else channels, self._tables, planes, strict=True
-            ):
-                cv2.LUT(channel, table, dst=plane)
+            self._look_up(image, planes)
         return torch.from_numpy(out)
+
+    def _look_up(self, image: np.ndarray, planes: np.ndarray) -> None:
+        channels = cv2.split(image)[:3]
+        for channel, table, plane in zip(
+            channels[::-1] if self.reverse else channels, self._tables, planes, strict=True
+        ):
+            cv2.LUT(channel, table, dst=plane)

@@ -12,6 +12,9 @@ from posekit.errors import InputError
 
 __all__ = ["nearby_joints_nms", "nms", "oks_nms", "soft_oks_nms"]
 
+# Of so many boxes all pairs are compared at once, which takes less time than one after the other.
+ALL_PAIRS = 64
+
 
 def nms(
     boxes_xyxy: np.ndarray,
@@ -37,14 +40,27 @@ def nms(
     order = np.argsort(-scores, kind="stable")
     low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
     areas = (high - low + pixel_offset).prod(axis=1)
+
+    def apart(some: np.ndarray | np.intp, others: np.ndarray) -> np.ndarray:
+        """Which of the others each of some does not cover: (..., n)."""
+        a, b = np.expand_dims(some, -1), others
+        sides = np.minimum(high[a], high[b]) - np.maximum(low[a], low[b])
+        overlap = np.maximum(sides + pixel_offset, 0).prod(axis=-1)
+        found: np.ndarray = overlap <= threshold * (areas[a] + areas[b] - overlap)
+        return found
+
     kept: list[int] = []
-    while order.size and (max_kept is None or len(kept) < max_kept):
+    while order.size > ALL_PAIRS and (max_kept is None or len(kept) < max_kept):
         best, rest = order[0], order[1:]
         kept.append(best)
-        sides = np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest])
-        overlap = np.maximum(sides + pixel_offset, 0).prod(axis=1)
-        union = areas[best] + areas[rest] - overlap
-        order = rest[overlap <= threshold * union]
+        order = rest[apart(best, rest)]
+    stays = np.ones(len(order), dtype=bool)
+    for place, row in enumerate(apart(order, order) if order.size else ()):
+        if max_kept is not None and len(kept) >= max_kept:
+            break
+        if stays[place]:
+            kept.append(order[place])
+            stays &= row
     return np.array(kept, dtype=np.intp)
 
 

@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from posekit.transforms.affine import boxes_to_cs, crop, crop_matrices, to_image
+from posekit.transforms.affine import (
+    boxes_to_cs,
+    crop,
+    crop_all,
+    crop_matrices,
+    to_image,
+)
 
 
 @pytest.mark.parametrize("kind", ["plain", "udp", "square", "outside"])
@@ -65,3 +71,16 @@ def test_an_image_wider_than_opencv_can_warp_is_cropped() -> None:
 def test_a_box_without_area_has_a_finite_crop() -> None:
     centers, scales = boxes_to_cs(np.array([[5, 5, 5, 5]], np.float32), input_size=(192, 256))
     assert np.isfinite(crop_matrices(centers, scales, input_size=(192, 256))).all()
+
+
+@pytest.mark.parametrize("size", [(300, 200), (3000, 2000)])  # with a fourth channel, and without
+def test_crops_of_an_image_are_those_of_one_after_the_other(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    boxes = np.array([[-20, 10, 90, 150], [50.3, 20.7, 130.2, 180.1]], np.float32)
+    centers, scales = boxes_to_cs(boxes, input_size=(48, 64))
+    matrices = crop_matrices(centers, scales, input_size=(48, 64))
+    together, alone = np.empty((2, 64, 48, 4), np.uint8), np.empty((2, 64, 48, 3), np.uint8)
+    crop_all(image, matrices, together, pad_value=9)
+    for matrix, out in zip(matrices, alone, strict=True):
+        crop(image, matrix, out, pad_value=9)
+    np.testing.assert_array_equal(together[..., :3], alone)

@@ -44,6 +44,8 @@ def test_tables_give_what_arithmetic_gives(color: str) -> None:
     pixels = torch.from_numpy(ordered.copy()).permute(0, 3, 1, 2).float()
     expected = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     assert torch.equal(normalize(images), expected)
+    wide = np.concatenate([images, images[..., :1]], axis=-1)
+    assert torch.equal(normalize(wide), expected)
     assert normalize(images[:0]).shape == (0, 3, 16, 12)
 
 
@@ -54,3 +56,24 @@ def test_the_ratio_stays_where_the_frame_is_not_square(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert fitted_size(size, (640, 480)) == expected
+
+
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+@pytest.mark.parametrize("keep_ratio", [True, False])
+def test_letterbox_and_normalisation_at_once_are_one_after_the_other(
+    color: str, keep_ratio: bool
+) -> None:
+    normalize = Normalize(
+        mean=[1, 2, 3],
+        std=[4, 5, 6],
+        color=color,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    noise = np.random.default_rng(0)
+    images = [noise.integers(0, 256, (*size, 3), np.uint8) for size in [(50, 30), (20, 70)]]
+    batch, factors = normalize.letterboxed(images, (48, 32), 114, keep_ratio=keep_ratio)
+    pixels = np.empty((2, 32, 48, 3), np.uint8)
+    for image, out, factor in zip(images, pixels, factors, strict=True):
+        assert letterbox(image, out, 114, keep_ratio=keep_ratio) == factor
+    assert torch.equal(batch, normalize(pixels))

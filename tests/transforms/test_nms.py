@@ -34,6 +34,30 @@ def test_pixel_offset_counts_the_border() -> None:
     assert nms(boxes, scores, 0.3).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("count", [20, 64, 65, 200])
+@pytest.mark.parametrize("max_kept", [None, 7])
+def test_each_box_stays_that_no_better_one_that_stays_covers(
+    count: int, max_kept: int | None
+) -> None:
+    noise = np.random.default_rng(count)
+    corners = noise.uniform(0, 100, (count, 2))
+    boxes = np.hstack([corners, corners + noise.uniform(10, 40, (count, 2))]).astype(np.float32)
+    scores = noise.permutation(count).astype(np.float32)
+    expected: list[int] = []
+    for box in np.argsort(-scores):
+        if all(iou(boxes[box], boxes[other]) <= 0.3 for other in expected):
+            expected.append(int(box))
+    assert len(expected) > 7
+    assert nms(boxes, scores, 0.3, max_kept=max_kept).tolist() == expected[:max_kept]
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    overlap = float(np.maximum(sides, 0).prod())
+    areas = [float((box[2:] - box[:2]).prod()) for box in (one, other)]
+    return overlap / (sum(areas) - overlap)
+
+
 SIGMAS = np.full(17, 0.07)
 
 

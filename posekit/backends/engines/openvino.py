@@ -179,7 +179,7 @@ def _lacks(dtype: torch.dtype) -> str | None:
 ENGINE = Engine(
     title="OpenVINO",
     summary='on x86-64 installed with posekit, else with `pip install "posekit[openvino]"`; '
-    "several images side by side, on CPUs: frames too, with `batch_size=8`",
+    "several images side by side, on CPUs: frames too",
     make=OpenVinoBackend,
     packages=("openvino",),
     missing=_missing,

@@ -1,0 +1,71 @@
+"""What happens to a packet that is ready: it is drawn, shown, written, and given as a result."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from posekit.drawing.drawer import Drawer
+from posekit.drawing.window import ShowOptions, Window
+from posekit.io.write import ResultWriter
+from posekit.result import PoseResult
+from posekit.stages.packet import Packet
+
+__all__ = ["deliver"]
+
+
+def deliver(
+    packets: Iterable[Packet],
+    options: ShowOptions,
+    *,
+    drawer: Drawer,
+    writer: ResultWriter,
+    window: Window | None,
+    ahead: int,
+) -> Iterator[PoseResult]:
+    """Results in order, an image's as soon as its files are there.
+
+    Files are written in another thread while the next packets are made. After an error the results
+    that were written before it still come; where the user closes the window it ends.
+
+    Args:
+        packets: in order.
+        options: of what is shown.
+        drawer: draws them, in the writer's thread where nobody needs the drawing here.
+        writer: writes them.
+        window: where they are shown.
+        ahead: images that wait for their files, at most, while others are made.
+
+    Raises:
+        OutputError: a result could not be written.
+    """
+    # With each the number of packets to be written before it; 0 of clips, whose files grow.
+    held: deque[tuple[int, PoseResult]] = deque()
+
+    def take() -> PoseResult:
+        count, result = held.popleft()
+        writer.wait_for(count)
+        return result
+
+    try:
+        for packet in packets:
+            draw = functools.partial(drawer.draw, packet)
+            drawing = draw() if options.return_vis or window is not None else None
+            packet = packet.having(visualization=drawing)
+            count = writer.write(packet, draw)
+            if window is not None and drawing is not None:
+                if not window.show(drawing, options.wait_time if packet.clip is None else None):
+                    break
+                if not options.return_vis:
+                    packet = packet.having(visualization=None)
+            awaited = count if packet.clip is None else 0
+            held.append((awaited, packet.result))
+            while held and (len(held) > ahead or not awaited):
+                yield take()
+    except Exception:
+        while held:
+            yield take()
+        raise
+    while held:
+        yield take()
