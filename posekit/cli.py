@@ -196,6 +196,12 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
     imported.set_defaults(run=_import)
 
+    converted = commands.add_parser(
+        "convert", help="write results that were kept as Parquet in other formats"
+    )
+    converted.add_argument("tables", nargs="+", metavar="FILE.parquet")
+    converted.set_defaults(run=_convert)
+
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
     push.add_argument("folder", type=Path, help="a run or its export")
     push.add_argument("repository", help="organisation/name")
@@ -271,6 +277,12 @@ def _import(arguments: argparse.Namespace) -> int:
     if weights is not None and "=" in str(weights) and not weights.exists():
         weights, rest = None, [str(weights), *rest]
     return import_model(arguments.config, weights, rest)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from posekit.commands.convert import convert_tables
+
+    return convert_tables(arguments.tables)
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
+from posekit.io.sinks import load_format
 from posekit.io.write import ResultWriter
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
@@ -211,7 +210,7 @@ def test_drawings_of_another_size_are_fitted_into_the_video(
 
 
 def test_a_clip_as_lines(tmp_path: Path) -> None:
-    with ResultWriter(tmp_path, None, pred_format="jsonl") as writer:
+    with ResultWriter(tmp_path, None, formats=[load_format("jsonl")]) as writer:
         for number in range(3):
             writer.write(Packet(frame(number), CLIP))
     lines = (tmp_path / "walk.jsonl").read_text().splitlines()
@@ -270,29 +269,13 @@ def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
             writer.write(Packet(result("a.png")), draw)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("no mount on this system")
-    if done.returncode:
-        pytest.skip(f"a small file system needs rights: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("pred_format", ["json", "jsonl"])
 def test_a_full_disk_keeps_the_frames_before(small_disk: Path, pred_format: str) -> None:
     with (
         pytest.raises(
             OutputError, match=r"No space left on device; (\d+) frames are in it"
         ) as error,
-        ResultWriter(small_disk, None, pred_format=pred_format) as writer,
+        ResultWriter(small_disk, None, formats=[load_format(pred_format)]) as writer,
     ):
         for number in range(10_000):
             writer.write(Packet(frame(number, n=6), CLIP))
