@@ -119,7 +119,8 @@ class _Table(Sink):
             self._run, self._clip, pose3d=self._pose3d, frames=self._frames, complete=complete
         )
         part = part_path(self._path)
-        with self._disk_errors(), self._handle:
+        # On a full disk a buffer that cannot be emptied keeps its file open.
+        with self._disk_errors(), contextlib.closing(self._handle.raw):
             self._flush()
             self._file.close()
             self._handle.close()
