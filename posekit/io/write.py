@@ -56,7 +56,6 @@ class WriteOptions(Options):
     formats: Any = option(
         None,
         "several of these at once, such as `[json,parquet]`, in place of `pred_format`",
-        choices=(None, *prediction_formats()),
     )
 
     def check(self) -> None:

@@ -7,9 +7,12 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+import posekit
+from posekit.cli import main
 from posekit.converting import convert
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
@@ -18,6 +21,7 @@ from posekit.io.write import ResultWriter
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.stages.packet import Packet
+from tests.io.test_write import small_disk  # noqa: F401
 
 CLIP = Clip("walk.mp4", "videos/walk.mp4", (640, 480), Fraction(30000, 1001), 3)
 TABLES = ("csv", "parquet")
@@ -326,7 +330,7 @@ def test_what_cannot_be_converted_is_said_in_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*TABLES, "coco", "posekit", "openpose"])
-def test_a_full_disk_leaves_no_half_file(small_disk: Path, name: str) -> None:
+def test_a_full_disk_leaves_no_half_file(small_disk: Path, name: str) -> None:  # noqa: F811
     results = [frame(number, 6) for number in range(400)]
     with pytest.raises(OutputError, match="No space left"):
         write(small_disk, results, (name,))
@@ -355,3 +359,47 @@ def test_a_format_that_fails_at_its_end_too_keeps_nobody_waiting(tmp_path: Path)
     ):
         for number in range(100):
             writer.write(Packet(frame(number), CLIP))
+
+
+def test_a_predictor_writes_several_formats(small: posekit.Predictor, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), np.zeros((32, 32, 3), np.uint8))
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    formats = ["json", "csv", "coco", "parquet"]
+    for _ in small.stream(tmp_path / "in", out_dir=tmp_path, formats=formats, on_error="skip"):
+        pass
+    predictions = tmp_path / "predictions"
+    names = ["a.json", "b.json", "images.csv", "images.meta.json", "images.parquet"]
+    assert sorted(path.name for path in predictions.iterdir()) == [*names, "predictions.coco.json"]
+    rows = (predictions / "images.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert "broken.png" in rows[-1]
+    about = json.loads((predictions / "images.meta.json").read_text())
+    assert about["options"]["on_error"] == "skip"
+    labels = json.loads((predictions / "predictions.coco.json").read_text())
+    assert [one["file_name"] for one in labels["images"]] == ["a.png", "b.png"]
+
+
+def test_formats_that_do_not_exist_or_contradict(small: posekit.Predictor, tmp_path: Path) -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    for options, message in (
+        ({"formats": "xml"}, "a format must be one of"),
+        ({"formats": []}, "formats is empty"),
+        ({"formats": ["csv"], "pred_format": "jsonl"}, "leave one out"),
+    ):
+        with pytest.raises(InputError, match=message):
+            small.stream(image, out_dir=tmp_path, **options)
+
+
+def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    write(tmp_path, [frame(0)], ("parquet",))
+    table = str(tmp_path / "walk.parquet")
+    assert main(["convert", table, "format=csv", f"out_dir={tmp_path / 'out'}"]) == 0
+    assert (tmp_path / "out" / "walk.csv").read_text().count("\n") == 3
+    assert main(["convert", table]) == 1
+    assert "formats is missing" in capsys.readouterr().err
+    assert main(["convert", table, "colour=red"]) == 1
+    assert "unknown option 'colour'" in capsys.readouterr().err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -267,6 +269,22 @@ def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="in the drawing"), ResultWriter(None, tmp_path) as writer:
         for _ in range(20):  # more than the queue holds: nobody may wait for ever
             writer.write(Packet(result("a.png")), draw)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no mount on this system")
+    if done.returncode:
+        pytest.skip(f"a small file system needs rights: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("pred_format", ["json", "jsonl"])

@@ -94,6 +94,7 @@ class _Table(Sink):
         self._schema = schema(run.skeleton, run.skeleton_3d)
         self._rows: list[dict[str, Any]] = []
         self._frames = 0
+        self._failed = False
         self._pose3d: Pose3D | None = None
         with self._disk_errors():
             # Python's own, which is closed whatever Arrow says of a full disk.
@@ -121,6 +122,8 @@ class _Table(Sink):
         part = part_path(self._path)
         # On a full disk a buffer that cannot be emptied keeps its file open.
         with self._disk_errors(), contextlib.closing(self._handle.raw):
+            if self._failed:
+                return
             self._flush()
             self._file.close()
             self._handle.close()
@@ -150,6 +153,7 @@ class _Table(Sink):
         try:
             yield
         except (OSError, pa.ArrowException) as error:
+            self._failed = True
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
             raise OutputError(f"cannot write {self._path}: {reason}") from None
 
