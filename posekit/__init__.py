@@ -16,6 +16,7 @@ from posekit.version import __version__
 if TYPE_CHECKING:
     from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
+    from posekit.converting import convert
     from posekit.evaluation.evaluate import evaluate
     from posekit.evaluation.result import EvaluateResult
     from posekit.exporting.export import export
@@ -34,6 +35,7 @@ __all__ = [
     "TrainResult",
     "__version__",
     "bench",
+    "convert",
     "create_model",
     "evaluate",
     "export",
@@ -51,6 +53,7 @@ _HOMES = {
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
     "bench": "posekit.benchmarking.run",
+    "convert": "posekit.converting",
     "create_model": "posekit.weights.load",
     "export": "posekit.exporting.export",
     "evaluate": "posekit.evaluation.evaluate",

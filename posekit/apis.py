@@ -7,6 +7,7 @@ What differs on purpose is listed in docs/migrating.md. torch is imported when a
 
 from __future__ import annotations
 
+from posekit.metainfo import dataset_meta, parse_pose_metainfo
 from posekit.mmpose.inferencer import (
     MMPoseInferencer,
     Pose2DInferencer,
@@ -18,7 +19,6 @@ from posekit.mmpose.inferencer import (
 )
 from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.lifting import LifterModel, inference_pose_lifter_model
-from posekit.mmpose.metainfo import dataset_meta, parse_pose_metainfo
 from posekit.mmpose.sequences import (
     _compute_iou,
     _track_by_iou,

@@ -184,18 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         composed.composes = name
         composed.set_defaults(run=_run_composed)
 
-    imported = commands.add_parser(
-        "import", help="make a model folder of an MMPose or MMDetection configuration and weights"
-    )
-    imported.add_argument(
-        "config",
-        type=Path,
-        help="the .py, which is read and never run; or a checkpoint that holds it",
-    )
-    imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
-    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
-    imported.set_defaults(run=_import)
-
+    _add_conversions(commands)
     push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
     push.add_argument("folder", type=Path, help="a run or its export")
     push.add_argument("repository", help="organisation/name")
@@ -222,6 +211,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_conversions(commands: Any) -> None:
+    imported = commands.add_parser(
+        "import", help="make a model folder of an MMPose or MMDetection configuration and weights"
+    )
+    imported.add_argument(
+        "config",
+        type=Path,
+        help="the .py, which is read and never run; or a checkpoint that holds it",
+    )
+    imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
+    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
+    imported.set_defaults(run=_import)
+
+    converted = commands.add_parser(
+        "convert", help="write results that were kept as Parquet in other formats"
+    )
+    converted.add_argument("tables", nargs="+", metavar="FILE.parquet")
+    converted.set_defaults(run=_convert)
 
 
 def _add_models(commands: Any) -> None:
@@ -279,6 +288,12 @@ def _import(arguments: argparse.Namespace) -> int:
     if weights is not None and "=" in str(weights) and not weights.exists():
         weights, rest = None, [str(weights), *rest]
     return import_model(arguments.config, weights, rest)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from posekit.commands.convert import convert_tables
+
+    return convert_tables(arguments.tables)
 
 
 def _models(arguments: argparse.Namespace) -> int:

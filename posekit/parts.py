@@ -46,9 +46,25 @@ class Parts(NamedTuple):
     search: tuple[Path, ...] = ()
 
     @property
+    def named(self) -> dict[str, Part]:
+        """The parts that there are, as "model", "detector" and "lifter"."""
+        parts = {"model": self.model, "detector": self.detector, "lifter": self.lifter}
+        return {kind: part for kind, part in parts.items() if part is not None}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Each part's model."""
+        return {kind: part.spec.name for kind, part in self.named.items()}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The file or URL of each part's weights, or "published"."""
+        return {kind: os.fspath(part.weights or "published") for kind, part in self.named.items()}
+
+    @property
     def licenses(self) -> dict[str, str]:
         """Of published weights, by their models' names; of a user's own nothing is known."""
-        parts = filter(None, (self.model, self.detector, self.lifter))
+        parts = self.named.values()
         published = (part.spec.name for part in parts if part.weights in PUBLISHED)
         rows = filter(None, map(find_checkpoint, published))
         return {row.name: row.license for row in rows}

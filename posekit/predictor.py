@@ -27,7 +27,9 @@ from posekit.drawing.drawer import Drawer
 from posekit.drawing.window import Window
 from posekit.errors import InputError
 from posekit.io import Inputs, Order, read_frames
-from posekit.io.write import ResultWriter
+from posekit.io.listing import OnError
+from posekit.io.sinks import Run, together
+from posekit.io.write import ResultWriter, common_folder
 from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
@@ -39,6 +41,7 @@ from posekit.stages.camera3d import CameraEstimator
 from posekit.stages.clip_tracks import ClipTracks
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
+from posekit.stages.estimator_3d import Estimator3D
 from posekit.stages.estimators import Estimator, make_estimator
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
@@ -129,6 +132,8 @@ class Predictor:
     Attributes:
         licenses: of the published weights that it uses, by their models' names; of others, which
             were given as `weights=`, nothing is known.
+        models: name of the "model", the "detector" and the "lifter", as far as there are any.
+        weights: of each of these the file or URL of its weights, or "published".
     """
 
     def __init__(
@@ -147,6 +152,9 @@ class Predictor:
         self.speed = speed
         # Model -> licence of its weights, of those that are the published ones.
         self.licenses: dict[str, str] = {}
+        # What each part is -> its model's name, and where its weights are from.
+        self.models: dict[str, str] = {}
+        self.weights: dict[str, str] = {}
         self._detector = detector
         self._loading = threading.Lock()  # one thread loads the detector
         self._process = os.getpid()
@@ -216,6 +224,7 @@ class Predictor:
             speed=speed,
         )
         predictor.licenses = parts.licenses
+        predictor.models, predictor.weights = parts.names, parts.sources
         predictor._remake = functools.partial(
             cls.from_parts,
             parts,
@@ -294,8 +303,9 @@ class Predictor:
             chosen.predictions_dir,
             chosen.visualization_dir,
             drawing_name=chosen.drawing_name,
-            pred_format=chosen.pred_format,
+            formats=chosen.prediction_formats,
             inputs=looked_up.files,
+            run=self._run(chosen, looked_up),
         )
         if chosen.flip_test is None and self.speed != "accurate":
             chosen = dataclasses.replace(chosen, flip_test=False)
@@ -314,7 +324,9 @@ class Predictor:
             # Left in the opposite order: the writer's last drawings need the drawer.
             drawer = opened.enter_context(Drawer(options))
             opened.enter_context(writer)
-            reader = opened.enter_context(read_frames(inputs, on_error=options.on_error))
+            reader = opened.enter_context(
+                read_frames(inputs, on_error=_told(options.on_error, writer))
+            )
             bar = opened.enter_context(
                 tqdm(unit="frame", file=sys.stderr, disable=not options.show_progress)
             )
@@ -335,6 +347,27 @@ class Predictor:
             if failure:
                 # Only now: what had been read before it was still under way.
                 raise failure[0]
+
+    def _run(self, options: PredictOptions, inputs: Inputs) -> Run:
+        """What files of results say of all of them."""
+        skeleton = self.estimator.skeleton
+        skeleton_3d = skeleton if isinstance(self.estimator, Estimator3D) else None
+        declared = options.declared()
+        in_one = any(together(one) == "all" for one in options.prediction_formats)
+        return Run(
+            skeleton=skeleton,
+            skeleton_3d=skeleton_3d if self.lifter is None else self.lifter.skeleton,
+            models=self.models,
+            weights=self.weights,
+            licenses=self.licenses,
+            kpt_thr=options.kpt_thr,
+            root=common_folder(inputs.files()) if in_one else None,
+            options={
+                name: value
+                for name, value in options.named.items()
+                if isinstance(value, bool | int | float | str) and value != declared[name].default
+            },
+        )
 
     def _order(self, options: PredictOptions) -> Order:
         """In which order a folder's files come; see `PredictOptions.order`."""
@@ -444,6 +477,7 @@ class Predictor:
             index=frame.index,
             source=frame.source,
             frame_id=frame.frame_id,
+            time=frame.time,
             pose3d=poses.pose3d,
         )
 
@@ -499,6 +533,21 @@ def _load(
     spec, weights, key = part
     net = load_network(spec, weights, search=search, key=key, device=device, dtype=dtype)
     return net.to(own) if isinstance(net, GraphFile) else net
+
+
+def _told(on_error: OnError, writer: ResultWriter) -> OnError:
+    """Tells the files of results too what could not be read."""
+    if on_error == "raise":
+        return on_error
+
+    def tell(name: str, error: InputError) -> None:
+        writer.skip(name, str(error))
+        if callable(on_error):
+            on_error(name, error)
+        else:
+            log.warning("skipped: %s", error)
+
+    return tell
 
 
 def _make_lifter(

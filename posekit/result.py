@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from posekit.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Pose3D", "PoseResult"]
 
@@ -63,6 +66,7 @@ class PoseResult:
         index: its position in the inputs, from 0; every frame of a video counts.
         source: the path or URL it came from, None for an array.
         frame_id: its number in its video, from 0; None for an image.
+        time: seconds since its video began; None for an image.
         track_ids: (n,), int64, who is who over the frames; None where nobody is tracked.
         interpolated: (n,), bool, instances that were not seen here but between two frames in which
             they were; None where nothing was filled in.
@@ -80,6 +84,7 @@ class PoseResult:
     index: int
     source: str | None = None
     frame_id: int | None = None
+    time: float | None = None
     track_ids: np.ndarray | None = None
     interpolated: np.ndarray | None = None
     pose3d: Pose3D | None = None
@@ -150,6 +155,29 @@ class PoseResult:
             "visualization": [] if self.visualization is None else [self.visualization],
             "predictions": [self.instances()],
         }
+
+    def to_coco(self, image_id: int = 1, *, kpt_thr: float = 0.3) -> list[dict[str, Any]]:
+        """COCO's annotation of each instance, as `pred_format=coco` writes them.
+
+        Args:
+            image_id: the image's in the data set.
+            kpt_thr: the least score of a keypoint that counts as seen; others are 0, 0, 0.
+        """
+        from posekit.coco_form import annotations
+
+        return annotations(self, image_id, threshold=kpt_thr)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row of each instance: who, when, box, `nose_x`, `nose_y`, `nose_score`, ...
+
+        Columns are those of `pred_format=csv`; `pandas.concat` joins the frames of a clip.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        from posekit.records import dataframe
+
+        return dataframe(self)
 
 
 def _expect_shape(field: str, values: np.ndarray, shape: tuple[int, ...], n: int) -> None:

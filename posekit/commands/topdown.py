@@ -18,7 +18,7 @@ from posekit.commands.predict import predict
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, PosekitError
 from posekit.io import Clip, is_webcam
-from posekit.io.sinks import Sink
+from posekit.io.sinks import Run, Sink
 from posekit.io.sinks.json import JsonSink
 from posekit.mmpose.visualizer import dataset_meta
 from posekit.skeleton import load_skeleton
@@ -95,7 +95,7 @@ class _DemoFormat:
     def file_name(self, name: str, clip: Clip | None) -> str:
         return f"results_{Path(name).stem}.json"
 
-    def open_sink(self, path: Path, clip: Clip | None) -> Sink:
+    def open_sink(self, path: Path, clip: Clip | None, run: Run) -> Sink:
         return JsonSink(path, clip, before=self._before, after=b"}\n")
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from posekit.coco_form import rescored
 from posekit.datasets.label_values import whole_number
 from posekit.errors import InputError
 from posekit.evaluation.cocoeval import check_ids, cocoeval, pycocotools, summary
@@ -26,7 +27,7 @@ from posekit.evaluation.truth import (
 )
 from posekit.transforms.nms import oks_nms
 
-__all__ = ["WHOLEBODY_PARTS", "KeypointAP", "Part", "rescored"]
+__all__ = ["WHOLEBODY_PARTS", "KeypointAP", "Part"]
 
 log = logging.getLogger(__name__)
 
@@ -290,25 +291,6 @@ class KeypointAP:
             "bbox": [*low.tolist(), *size.tolist()],
             "area": float(size.prod()),
         }
-
-
-def rescored(
-    box_scores: np.ndarray, keypoint_scores: np.ndarray, *, threshold: float = 0.2
-) -> np.ndarray:
-    """A person's score: the box's times the mean of its keypoints' scores above a threshold.
-
-    Args:
-        box_scores: (n,).
-        keypoint_scores: (n, K).
-        threshold: keypoints of lower scores do not count.
-
-    Returns:
-        (n,); 0 for a person none of whose keypoints counts.
-    """
-    counts = keypoint_scores > threshold
-    sums = np.where(counts, keypoint_scores, 0).sum(axis=1)
-    scores: np.ndarray = box_scores * sums / np.maximum(counts.sum(axis=1), 1)
-    return scores
 
 
 def _crowd_metrics(

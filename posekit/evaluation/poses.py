@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from posekit.coco_form import rescored
 from posekit.datasets.batches import batches, collate, init_worker
 from posekit.datasets.pose_samples import PoseDataset
 from posekit.errors import InputError
-from posekit.evaluation.keypoint_ap import rescored
 from posekit.evaluation.networks import in_eval_mode
 from posekit.evaluation.pose_metrics import PoseBatch, PoseMetrics
 from posekit.stages.estimate import Crops, PoseEstimator

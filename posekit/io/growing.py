@@ -1,4 +1,4 @@
-"""Files of results: one that is complete after every record, or written whole or not at all."""
+"""Files of results: complete after every record, whole at their end only, or written at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from posekit.errors import OutputError
 from posekit.files import write_atomically
 
-__all__ = ["GrowingFile", "write_whole"]
+__all__ = ["GrowingFile", "PartFile", "part_path", "write_whole"]
 
 
 class GrowingFile:
@@ -53,6 +53,15 @@ class GrowingFile:
         self._end += len(record)
         self.records_written += 1
 
+    def end(self, closing: bytes) -> None:
+        """Writes another closing behind the last record, which is not shorter than the one there.
+
+        Raises:
+            OutputError: the disk is full; the closing there stays.
+        """
+        with _disk_errors(self.path):
+            self._put(self._end, closing)
+
     def close(self) -> None:
         """Closes the file; more calls do nothing."""
         self._file.close()
@@ -62,6 +71,71 @@ class GrowingFile:
         rest = memoryview(data)
         while rest:  # a nearly full disk takes a part
             rest = rest[self._file.write(rest) :]
+
+
+def part_path(path: Path) -> Path:
+    """`a.csv.part` of `a.csv`: where it is until it is finished."""
+    return path.with_name(f"{path.name}.part")
+
+
+class PartFile:
+    """A text file that has its name only when it is finished; until then it is `<name>.part`.
+
+    Args:
+        path: of the finished file, which is overwritten then.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._part = part_path(path)
+        self._good = 0  # bytes that are whole records
+        with _disk_errors(path):
+            self._file = self._part.open("wb", buffering=0)
+
+    def append(self, record: bytes) -> None:
+        """Appends a record, whole or not at all.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        with _disk_errors(self.path):
+            rest = memoryview(record)
+            try:
+                while rest:  # a nearly full disk takes a part
+                    rest = rest[self._file.write(rest) :]
+            except OSError:
+                self._file.truncate(self._good)
+                raise
+        self._good += len(record)
+
+    def take(self, other: PartFile) -> None:
+        """Appends what is in another file, which goes.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        other._file.close()
+        with _disk_errors(self.path), other._part.open("rb") as file:
+            while block := file.read(1 << 20):
+                self.append(block)
+        other._part.unlink()
+
+    def close(self) -> None:
+        """Closes the file, which keeps the name of an unfinished one; more calls do nothing."""
+        self._file.close()
+
+    def finish(self) -> None:
+        """Closes the file and gives it its name.
+
+        Raises:
+            OutputError: it cannot be renamed.
+        """
+        self.close()
+        with _disk_errors(self.path):
+            self._part.replace(self.path)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -8,7 +8,8 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,12 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import prediction_formats
 from posekit.io import listing
-from posekit.io.sinks import Format, Sink, load_format, pictures, video
+from posekit.io.sinks import Format, Run, Sink, load_format, pictures, together, video
+from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
 from posekit.timeline import span
 
-__all__ = ["ResultWriter", "WriteOptions"]
+__all__ = ["ResultWriter", "WriteOptions", "chosen_formats", "common_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +47,30 @@ class WriteOptions(Options):
         "folder of the drawings; or the drawing itself, a picture or a video such as "
         "`out/drawing.jpg`, beside which further ones get names of their own",
     )
-    pred_out_dir: str | os.PathLike[str] | None = option(None, "folder of the predictions, as JSON")
+    pred_out_dir: str | os.PathLike[str] | None = option(None, "folder of the predictions")
     pred_format: Any = option(
         "json",
-        "a video's predictions as one `json` list, or `jsonl`, a line per frame; in Python also an "
-        "object of your own that has what `posekit.io.sinks.Format` has",
+        "what predictions are written as; `json` is MMPose's; in Python also an object of your own "
+        "that has what `posekit.io.sinks.Format` has",
         choices=prediction_formats(),
+    )
+    formats: Any = option(
+        None,
+        "several of these at once, such as `[json,parquet]`, in place of `pred_format`",
     )
 
     def check(self) -> None:
-        if not hasattr(self.pred_format, "open_sink"):
-            load_format(self.pred_format)
+        _ = self.prediction_formats
+
+    @property
+    def prediction_formats(self) -> tuple[Format, ...]:
+        """What predictions are written as."""
+        wanted = self.formats
+        if wanted is None:
+            wanted = self.pred_format
+        elif self.pred_format != "json":
+            raise InputError("formats stands beside pred_format; leave one out")
+        return chosen_formats(wanted)
 
     @property
     def predictions_dir(self) -> Path | None:
@@ -84,9 +99,29 @@ class WriteOptions(Options):
         return None if self.out_dir is None else Path(self.out_dir) / name
 
 
+def chosen_formats(wanted: Any) -> tuple[Format, ...]:
+    """The formats of a name or of several; an object that is one stays.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if isinstance(wanted, str) or not isinstance(wanted, Collection):
+        wanted = (wanted,)
+    if not wanted:
+        raise InputError("formats is empty: name one, or leave it out")
+    return tuple(
+        one if hasattr(one, "open_sink") else load_format(one) for one in dict.fromkeys(wanted)
+    )
+
+
 class _Job(NamedTuple):
     packet: Packet
     draw: Callable[[], np.ndarray] | None
+
+
+class _Skipped(NamedTuple):
+    source: str
+    error: str
 
 
 class ResultWriter:
@@ -101,12 +136,13 @@ class ResultWriter:
         visualizations: folder of the pictures, None for none.
         drawing_name: of the drawing, where it is not named after its input; further ones are named
             alike.
-        pred_format: what predictions are written as: the name of a module of `posekit.io.sinks`,
-            or anything else that has what a `Format` has.
+        formats: what predictions are written as: modules of `posekit.io.sinks`, or anything else
+            that has what a `Format` has.
+        run: what all results have in common; None takes what the first one shows.
         inputs: lists the files that are read, which are never written over.
 
     Raises:
-        InputError: a folder cannot be made or written to.
+        InputError: a folder cannot be made or written to, or a format cannot hold such results.
     """
 
     def __init__(
@@ -115,19 +151,21 @@ class ResultWriter:
         visualizations: Path | None,
         *,
         drawing_name: str | None = None,
-        pred_format: str | Format = "json",
+        formats: Sequence[Format] = (),
         inputs: Callable[[], Sequence[Path]] = tuple,
+        run: Run | None = None,
     ) -> None:
         self.predictions = predictions
         self.visualizations = visualizations
         self.drawing_name = drawing_name
-        self._format = load_format(pred_format) if isinstance(pred_format, str) else pred_format
+        self._formats = tuple(formats) or (load_format("json"),)
         self._list_inputs = inputs
+        self._run_info = run
         # Names, and the number that the next of that name gets.
-        self._taken: dict[str, int] = {}
+        self._taken: dict[Path, dict[str, int]] = defaultdict(dict)
         self._taken_drawings: dict[str, int] = {}
         self._said_renamed = False
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_SIZE)
+        self._jobs: queue.Queue[_Job | _Skipped | None] = queue.Queue(QUEUE_SIZE)
         self._count, self._written = 0, 0
         self._progress = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -135,12 +173,19 @@ class ResultWriter:
         self._clip: Clip | None = None
         # Of the clip, and what writing to each is called in a timeline.
         self._sinks: list[tuple[str, Sink]] = []
+        self._shared: dict[int, Sink] = {}  # of all images, or of all; by the format's place
+        self._skipped: dict[str, str] = {}  # why, by source
+        self._complete = True
         named_as_file = predictions and predictions.suffix[1:] in prediction_formats()
         if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
         for folder in (predictions, visualizations):
             if folder is not None:
                 _check_writable(folder)
+        if predictions is not None:
+            for wanted in self._formats:
+                if run is not None and (check := getattr(wanted, "check", None)):
+                    check(run)
 
     def write(self, packet: Packet, draw: Callable[[], np.ndarray] | None = None) -> int:
         """Takes a packet to be written; waits where too many are waiting.
@@ -157,13 +202,25 @@ class ResultWriter:
         """
         if self.predictions is None and self.visualizations is None:
             return 0
+        self._put(_Job(packet, draw))
+        self._count += 1
+        return self._count
+
+    def skip(self, source: str, error: str) -> None:
+        """Takes that an input, or the rest of one, could not be read; see `Sink.skip`.
+
+        Raises:
+            OutputError: an earlier result could not be written.
+        """
+        if self.predictions is not None:
+            self._put(_Skipped(source, error))
+
+    def _put(self, job: _Job | _Skipped) -> None:
         self._raise_error()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="posekit-write", daemon=True)
             self._thread.start()
-        self._jobs.put(_Job(packet, draw))
-        self._count += 1
-        return self._count
+        self._jobs.put(job)
 
     def wait_for(self, count: int) -> None:
         """Waits until so many of the packets are written.
@@ -205,6 +262,7 @@ class ResultWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._complete = kind is None
         try:
             self.close()
         except PosekitError as late:
@@ -222,12 +280,16 @@ class ResultWriter:
         while (job := self._jobs.get()) is not None:
             if self._error is None:
                 with self._errors_kept():
-                    self._write(job)
+                    if isinstance(job, _Skipped):
+                        # What was read of it before may still be under way.
+                        self._skipped[job.source] = job.error
+                    else:
+                        self._write(job)
             with self._progress:
-                self._written += self._error is None
+                self._written += isinstance(job, _Job) and self._error is None
                 self._progress.notify_all()
         with self._errors_kept():
-            self._end_clip()
+            self._end_all(self._complete)
 
     @contextlib.contextmanager
     def _errors_kept(self) -> Iterator[None]:
@@ -240,8 +302,8 @@ class ResultWriter:
             self._error.__cause__ = error
         else:
             return
-        with contextlib.suppress(PosekitError):
-            self._end_clip()
+        with contextlib.suppress(Exception):  # of a format; whoever waits for this thread goes on
+            self._end_all(complete=False)
 
     def _write(self, job: _Job) -> None:
         packet, drawing = job.packet, None
@@ -253,31 +315,57 @@ class ResultWriter:
                     drawing = job.draw()
         if packet.clip is not self._clip or packet.clip is None:
             self._end_clip()
-            self._open(packet)
-        for name, sink in self._sinks:
+            self._run_info = self._run_info or _run_of(packet.result)
+            self._open(packet, self._run_info)
+        shared = [("write", self._open_shared(place)) for place in self._shared_by(packet.clip)]
+        for name, sink in (*self._sinks, *shared):
             with span(name, frame=frame):
                 sink.write(packet, drawing)
         if packet.clip is None:
             self._end_clip()
 
-    def _open(self, packet: Packet) -> None:
+    def _open(self, packet: Packet, run: Run) -> None:
         """Opens the files of an image or a clip."""
         clip = packet.clip
-        name = _unique_name(packet.result.name if clip is None else clip.name, self._taken)
+        name = packet.result.name if clip is None else clip.name
         source = packet.result.source if clip is None else clip.source
+        folder = self._folders.get(source or "", Path())
+        name = _unique_name(name, self._taken[folder])
         files: list[tuple[Format, Path]] = []
         if self.predictions is not None:
-            files.append((self._format, self.predictions / self._format.file_name(name, clip)))
+            shared = self._shared_by(clip)
+            for place, wanted in enumerate(self._formats):
+                if place not in shared:
+                    files.append((wanted, self.predictions / folder / wanted.file_name(name, clip)))
         if self.visualizations is not None:
             kind = pictures if clip is None else video
             drawn = self._name_of_drawing(kind.file_name(name, clip), kind.SUFFIXES)
-            files.append((kind, self.visualizations / drawn))
+            where = folder if self.drawing_name is None else Path()
+            files.append((kind, self.visualizations / where / drawn))
         for _, path in files:
             self._check_not_input(path, source)
         self._clip = clip
         for kind_of_file, path in files:
-            action = "write" if kind_of_file is self._format else "encode"
-            self._sinks.append((action, kind_of_file.open_sink(path, clip)))
+            _make_folder(path.parent)
+            action = "write" if kind_of_file in self._formats else "encode"
+            self._sinks.append((action, kind_of_file.open_sink(path, clip, run)))
+
+    def _shared_by(self, clip: Clip | None) -> list[int]:
+        """Places of the formats in whose common file the results of an image or a clip are."""
+        kinds = ("all",) if clip is not None else ("all", "images")
+        return [place for place, one in enumerate(self._formats) if together(one) in kinds]
+
+    def _open_shared(self, place: int) -> Sink:
+        """The common file of a format, opened when it is first needed."""
+        if place not in self._shared:
+            assert self.predictions is not None
+            wanted = self._formats[place]
+            name = "predictions" if together(wanted) == "all" else "images"
+            path = self.predictions / wanted.file_name(name, None)
+            self._check_not_input(path, None)
+            assert self._run_info is not None
+            self._shared[place] = wanted.open_sink(path, None, self._run_info)
+        return self._shared[place]
 
     def _check_not_input(self, path: Path, source: str | None) -> None:
         """Raises an OutputError where writing would destroy what is read now or later."""
@@ -293,11 +381,45 @@ class ResultWriter:
     def _inputs(self) -> frozenset[tuple[int, int] | None]:
         return frozenset(map(_identity, self._list_inputs()))
 
-    def _end_clip(self) -> None:
-        sinks, self._sinks, self._clip = self._sinks, [], None
+    def _end_clip(self, complete: bool = True) -> None:
+        """Closes the files of an image or a clip, each even where another one fails."""
+        clip, sinks = self._clip, [sink for _, sink in self._sinks]
+        self._sinks, self._clip = [], None
+        error = None if clip is None else self._skipped.pop(clip.source, None)
         with contextlib.ExitStack() as closing:
-            for _, sink in sinks:
-                closing.callback(sink.close)
+            for sink in sinks:
+                closing.callback(sink.close, complete and error is None)
+            if clip is not None and error is not None:
+                for sink in (*sinks, *map(self._open_shared, self._shared_by(clip))):
+                    sink.skip(clip.source, error)
+
+    def _end_all(self, complete: bool) -> None:
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._end_shared, complete)
+            self._end_clip(complete)
+
+    def _end_shared(self, complete: bool) -> None:
+        with contextlib.ExitStack() as closing:
+            if self._run_info is not None and self._error is None:
+                for source, error in self._skipped.items():
+                    for place in self._shared_by(None):
+                        self._open_shared(place).skip(source, error)
+            shared, self._shared, self._skipped = self._shared, {}, {}
+            for sink in shared.values():
+                closing.callback(sink.close, complete)
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        """Subfolders of the files, by source, where inputs of one name lie in several folders."""
+        paths = self._list_inputs()
+        homes: dict[str, set[Path]] = defaultdict(set)
+        for path in paths:
+            homes[path.stem].add(path.parent)
+        if all(len(folders) == 1 for folders in homes.values()):
+            return {}
+        if (root := common_folder(paths)) is None:
+            return {}
+        return {str(path): path.parent.absolute().relative_to(root) for path in paths}
 
     def _name_of_drawing(self, own: str, suffixes: Sequence[str]) -> str:
         """Its own, or the one that was asked for, with a suffix of what is written."""
@@ -313,6 +435,19 @@ class ResultWriter:
         return name
 
 
+def common_folder(paths: Sequence[Path]) -> Path | None:
+    """The innermost folder that all files lie in; None of no files, and on several drives."""
+    try:
+        return Path(os.path.commonpath([path.parent.absolute() for path in paths]))
+    except ValueError:
+        return None
+
+
+def _run_of(result: PoseResult) -> Run:
+    pose3d = result.pose3d
+    return Run(skeleton=result.skeleton, skeleton_3d=None if pose3d is None else pose3d.skeleton)
+
+
 def _unique_name(name: str, taken: dict[str, int]) -> str:
     """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
     path = Path(name)
@@ -325,6 +460,13 @@ def _unique_name(name: str, taken: dict[str, int]) -> str:
             taken[stem] += 1
     taken[candidate] = 2
     return candidate + suffix
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

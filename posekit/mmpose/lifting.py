@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posekit.errors import InputError
+from posekit.metainfo import dataset_meta
 from posekit.mmpose.instances import InstanceData
-from posekit.mmpose.metainfo import dataset_meta
 from posekit.mmpose.network import NetworkModel
 from posekit.mmpose.sequences import collate_pose_sequence
 from posekit.mmpose.structures import PoseDataSample

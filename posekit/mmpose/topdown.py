@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from posekit.errors import InputError
+from posekit.metainfo import dataset_meta
 from posekit.mmpose.elements import as_array
 from posekit.mmpose.inferencer import model_spec
-from posekit.mmpose.metainfo import dataset_meta
 from posekit.mmpose.network import NetworkModel
 from posekit.mmpose.samples import data_sample
 from posekit.mmpose.structures import PixelData, PoseDataSample

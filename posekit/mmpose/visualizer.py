@@ -18,14 +18,14 @@ from posekit.drawing.overlay import Style, draw_heatmap, draw_pose
 from posekit.drawing.window import show_image
 from posekit.errors import InputError
 from posekit.io import read_frames, to_bgr
-from posekit.mmpose.elements import as_array
-from posekit.mmpose.instances import InstanceData
-from posekit.mmpose.metainfo import (
+from posekit.metainfo import (
     dataset_meta,
     guess_skeleton,
     known_skeleton,
     parse_pose_metainfo,
 )
+from posekit.mmpose.elements import as_array
+from posekit.mmpose.instances import InstanceData
 from posekit.mmpose.structures import PoseDataSample, revert_heatmap
 from posekit.skeleton import Color, Skeleton
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posekit.coco_form import rescored
 from posekit.errors import InputError
 from posekit.evaluation.box_ap import BoxAP
-from posekit.evaluation.keypoint_ap import KeypointAP, rescored
+from posekit.evaluation.keypoint_ap import KeypointAP
 
 SIGMAS = [0.05, 0.05, 0.1]
 PERFECT = pytest.approx(1.0)  # pycocotools adds an epsilon

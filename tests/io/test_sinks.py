@@ -13,7 +13,7 @@ import posekit
 from posekit.errors import InputError
 from posekit.files import prediction_formats
 from posekit.io import Clip
-from posekit.io.sinks import Sink, load_format
+from posekit.io.sinks import Run, Sink, load_format
 from posekit.stages.packet import Packet
 
 
@@ -21,8 +21,8 @@ def test_every_format_of_the_folder_can_be_loaded() -> None:
     assert {"json", "jsonl"} <= set(prediction_formats())
     assert not {"pictures", "video"} & set(prediction_formats())
     for name in prediction_formats():
-        assert load_format(name).file_name("a.jpg", None).startswith("a.")
-    with pytest.raises(InputError, match=r"pred_format must be one of .*json, jsonl.*'xml'"):
+        assert load_format(name).file_name("a.jpg", None).startswith("a")
+    with pytest.raises(InputError, match=r"a format must be one of .*json, jsonl.*'xml'"):
         load_format("xml")
 
 
@@ -39,17 +39,17 @@ def test_a_format_of_ones_own(small: posekit.Predictor, tmp_path: Path) -> None:
         def file_name(self, name: str, clip: Clip | None) -> str:
             return f"{Path(name).stem}.txt"
 
-        def open_sink(self, path: Path, clip: Clip | None) -> Sink:
+        def open_sink(self, path: Path, clip: Clip | None, run: Run) -> Sink:
             return Count(path)
 
-    class Count:
+    class Count(Sink):
         def __init__(self, path: Path) -> None:
             self.path = path
 
         def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
             self.path.write_text(f"{len(packet.result)} in {packet.result.name}")
 
-        def close(self) -> None:
+        def close(self, complete: bool) -> None:
             pass
 
     image = np.zeros((32, 32, 3), np.uint8)

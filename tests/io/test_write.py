@@ -17,6 +17,7 @@ import pytest
 
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
+from posekit.io.sinks import load_format
 from posekit.io.write import ResultWriter
 from posekit.result import PoseResult
 from posekit.skeleton import load_skeleton
@@ -211,7 +212,7 @@ def test_drawings_of_another_size_are_fitted_into_the_video(
 
 
 def test_a_clip_as_lines(tmp_path: Path) -> None:
-    with ResultWriter(tmp_path, None, pred_format="jsonl") as writer:
+    with ResultWriter(tmp_path, None, formats=[load_format("jsonl")]) as writer:
         for number in range(3):
             writer.write(Packet(frame(number), CLIP))
     lines = (tmp_path / "walk.jsonl").read_text().splitlines()
@@ -292,7 +293,7 @@ def test_a_full_disk_keeps_the_frames_before(small_disk: Path, pred_format: str)
         pytest.raises(
             OutputError, match=r"No space left on device; (\d+) frames are in it"
         ) as error,
-        ResultWriter(small_disk, None, pred_format=pred_format) as writer,
+        ResultWriter(small_disk, None, formats=[load_format(pred_format)]) as writer,
     ):
         for number in range(10_000):
             writer.write(Packet(frame(number, n=6), CLIP))

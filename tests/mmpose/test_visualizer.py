@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
-from posekit.mmpose.metainfo import dataset_meta
+from posekit.metainfo import dataset_meta
 from posekit.mmpose.visualizer import VISUALIZERS, PoseLocalVisualizer, visualize
 from posekit.skeleton import load_skeleton
 from posekit.structures import InstanceData, PixelData, PoseDataSample

@@ -1,26 +1,64 @@
 """What results are written as: a module per format, found by its name.
 
-Each module has the two functions of `Format`. `pictures` and `video` are of drawings; any other is
-a value of the option `pred_format`, by being here.
+Each module has what `Format` says. `pictures` and `video` are of drawings; any other is a value of
+the options `formats` and `pred_format`, by being here.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
 from posekit.errors import InputError
 from posekit.files import prediction_formats
+from posekit.skeleton import Skeleton
 from posekit.stages.packet import Clip, Packet
 
-__all__ = ["Format", "Sink", "load_format"]
+__all__ = ["Format", "Run", "Sink", "Together", "load_format", "together"]
+
+# Whose results have a file in common: nobody's, those of a run's single images, all of a run.
+Together = Literal["", "images", "all"]
 
 
-class Sink(Protocol):
-    """The file of one image or clip, open for its packets."""
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What all results of a run have in common, for formats that say so.
+
+    Attributes:
+        skeleton: of the 2D keypoints.
+        skeleton_3d: of the 3D keypoints; None where there are none.
+        models: names of what was used, such as `{"model": "rtmpose-m_...", "detector": ...}`.
+        weights: file of the weights of each of these, or "published".
+        licenses: of the published weights, by their models' names.
+        options: those that were said.
+        kpt_thr: the least score of a keypoint that counts as seen.
+        root: folder that paths of images are relative to; None where they have none.
+    """
+
+    skeleton: Skeleton
+    skeleton_3d: Skeleton | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    licenses: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kpt_thr: float = 0.3
+    root: Path | None = None
+
+    def relative(self, source: str | None) -> str | None:
+        """The path of an image from the root, with slashes; None where it does not lie there."""
+        if source is None or self.root is None:
+            return None
+        path = Path(source).absolute()
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else None
+
+
+class Sink:
+    """The file of one image or clip, or of several, open for their packets."""
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         """Takes the image's packet, or a clip's next one.
@@ -32,19 +70,36 @@ class Sink(Protocol):
         Raises:
             OutputError: it cannot be written; what is there is whole.
         """
+        raise NotImplementedError
 
-    def close(self) -> None:
-        """Finishes the file. What was written is whole if this is never called."""
+    def skip(self, source: str, error: str) -> None:
+        """Takes that an input, or what was left of a clip, could not be read.
+
+        Args:
+            source: path or URL.
+            error: why.
+        """
+
+    def close(self, complete: bool) -> None:
+        """Finishes the file; if this is never called, what is there is whole, or has another name.
+
+        Args:
+            complete: everything that was to come has come.
+        """
 
 
 class Format(Protocol):
-    """What a module in this folder has."""
+    """What a module in this folder has.
+
+    A module may also have `TOGETHER`, see `Together`, and `check(run)`, which raises an InputError
+    where results of such a run cannot be written so.
+    """
 
     def file_name(self, name: str, clip: Clip | None) -> str:
-        """The name of the file for an image or a clip of this (unique) name."""
+        """The name of the file, or folder, for an image or a clip of this (unique) name."""
 
-    def open_sink(self, path: Path, clip: Clip | None) -> Sink:
-        """Opens a file for an image, where `clip` is None, or for a clip.
+    def open_sink(self, path: Path, clip: Clip | None, run: Run) -> Sink:
+        """Opens a file for an image or several, where `clip` is None, or for a clip.
 
         Raises:
             OutputError: it cannot be made.
@@ -58,5 +113,10 @@ def load_format(name: str) -> Format:
         InputError: there is none.
     """
     if name not in (known := prediction_formats()):
-        raise InputError(f"pred_format must be one of {', '.join(known)}, found {name!r}")
+        raise InputError(f"a format must be one of {', '.join(known)}, found {name!r}")
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def together(wanted: Format) -> Together:
+    """Whose results the format has in one file."""
+    return getattr(wanted, "TOGETHER", "")

@@ -9,6 +9,7 @@ import numpy as np
 
 from posekit.errors import OutputError
 from posekit.io.growing import GrowingFile, write_whole
+from posekit.io.sinks import Run, Sink
 from posekit.stages.packet import Clip, Packet
 
 __all__ = ["JsonSink", "encode", "file_name", "frame_record", "open_sink"]
@@ -19,12 +20,12 @@ def file_name(name: str, clip: Clip | None) -> str:
     return f"{Path(name).stem}.json"
 
 
-def open_sink(path: Path, clip: Clip | None) -> JsonSink:
+def open_sink(path: Path, clip: Clip | None, run: Run) -> JsonSink:
     """Opens a file; that of a clip is complete JSON after every frame."""
     return JsonSink(path, clip)
 
 
-class JsonSink:
+class JsonSink(Sink):
     """One JSON file.
 
     Args:
@@ -56,7 +57,7 @@ class JsonSink:
         separator = b",\n" if self._frames.records_written else b"\n"
         self._frames.append(separator + frame_record(packet))
 
-    def close(self) -> None:
+    def close(self, complete: bool) -> None:
         """Closes the file."""
         if self._frames is not None:
             self._frames.close()

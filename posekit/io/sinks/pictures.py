@@ -9,6 +9,7 @@ import numpy as np
 
 from posekit.errors import OutputError
 from posekit.io.growing import write_whole
+from posekit.io.sinks import Run, Sink
 from posekit.stages.packet import Clip, Packet
 
 __all__ = ["SUFFIXES", "file_name", "open_sink"]
@@ -22,12 +23,12 @@ def file_name(name: str, clip: Clip | None) -> str:
     return path.name if path.suffix.lower() in SUFFIXES else path.with_suffix(".png").name
 
 
-def open_sink(path: Path, clip: Clip | None) -> _Picture:
+def open_sink(path: Path, clip: Clip | None, run: Run) -> _Picture:
     """A file that is written whole or not at all."""
     return _Picture(path)
 
 
-class _Picture:
+class _Picture(Sink):
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -40,5 +41,5 @@ class _Picture:
             raise OutputError(f"cannot encode the drawing of {self._path.name} as {suffix}")
         write_whole(self._path, data.tobytes())
 
-    def close(self) -> None:
+    def close(self, complete: bool) -> None:
         pass

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from posekit.io.sinks import Run, Sink
 from posekit.io.video_writer import VideoWriter
 from posekit.stages.packet import Clip, Packet
 
@@ -20,13 +21,13 @@ def file_name(name: str, clip: Clip | None) -> str:
     return f"{Path(name).stem}.mp4"
 
 
-def open_sink(path: Path, clip: Clip | None) -> _Video:
+def open_sink(path: Path, clip: Clip | None, run: Run) -> _Video:
     """A file that plays as far as it goes; there is none before the first drawing."""
     assert clip is not None
     return _Video(path, clip)
 
 
-class _Video:
+class _Video(Sink):
     def __init__(self, path: Path, clip: Clip) -> None:
         self._path = path
         self._clip = clip
@@ -42,7 +43,7 @@ class _Video:
         # Streams and recordings may change their size as they go.
         self._video.write(_pad_to(drawing, self._video.size), packet.time)
 
-    def close(self) -> None:
+    def close(self, complete: bool) -> None:
         if self._video is not None:
             self._video.close()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
-from posekit.mmpose.metainfo import dataset_meta, known_skeleton, parse_pose_metainfo
+from posekit.metainfo import dataset_meta, known_skeleton, parse_pose_metainfo
 from posekit.skeleton import load_skeleton, skeleton_names
 
 # As a program has it that brings keypoints of its own.
