@@ -30,7 +30,7 @@ from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
-from posekit.skeleton import load_skeleton
+from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
@@ -201,10 +201,7 @@ class Predictor:
             def find() -> Detector:
                 return Detector(loaded(part), of_detector, backend=backend)
 
-        lift = None
-        if lifter is not None:
-            check_liftable(skeleton)
-            lift = _make_lifter(lifter, loaded, search)
+        lift = None if lifter is None else _make_lifter(lifter, skeleton, loaded, search)
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
@@ -487,8 +484,12 @@ class Predictor:
 
 
 def _make_lifter(
-    part: Part, load: Callable[[Part], torch.nn.Module], search: Sequence[Path]
+    part: Part,
+    skeleton: Skeleton,
+    load: Callable[[Part], torch.nn.Module],
+    search: Sequence[Path],
 ) -> Lifter:
+    check_liftable(skeleton)
     if not isinstance(part.spec, LifterSpec):
         raise InputError(f"{part.spec.name} does not lift 2D poses")
     lifted = load_skeleton(part.spec.keypoints, search=search)
