@@ -11,7 +11,7 @@ from posekit.skeleton import Skeleton
 if TYPE_CHECKING:
     from posekit.result import PoseResult
 
-__all__ = ["annotations", "category", "rescored", "results"]
+__all__ = ["category", "coco_annotations", "rescored", "results"]
 
 CATEGORY = 1
 
@@ -27,7 +27,7 @@ def category(skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def annotations(
+def coco_annotations(
     result: PoseResult, image_id: int, *, first_id: int = 1, threshold: float = 0.3
 ) -> list[dict[str, Any]]:
     """An annotation of each instance.

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from posekit.backends import DEFAULT, check_backend, network_dtype
@@ -26,6 +24,7 @@ from posekit.drawing.delivery import deliver
 from posekit.drawing.drawer import Drawer
 from posekit.drawing.window import Window
 from posekit.errors import InputError
+from posekit.finding import PoseFinder, has_heatmaps
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.listing import OnError
 from posekit.io.sinks import Run, together
@@ -34,24 +33,19 @@ from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
 from posekit.result import PoseResult
-from posekit.skeleton import load_skeleton
+from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec
-from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
+from posekit.stages.boxes import GivenBoxes
 from posekit.stages.camera3d import CameraEstimator
-from posekit.stages.clip_tracks import ClipTracks
 from posekit.stages.detect import Detector
-from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
 from posekit.stages.estimator_3d import Estimator3D
 from posekit.stages.estimators import Estimator, make_estimator
 from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
 from posekit.stages.one_stage import OneStageEstimator
-from posekit.stages.packet import AUTO_SIZE, Frame, Packet, in_chunks, until_error
+from posekit.stages.packet import AUTO_SIZE, Frame, Packet, until_error
 from posekit.stages.smooth import smooth_one_euro, smooth_savgol
-from posekit.stages.track import Similarity
 from posekit.stages.windows import lift_stream
-from posekit.timeline import span
-from posekit.transforms.device import place_images
 from posekit.weights.load import load_network
 
 __all__ = ["Predictor", "load"]
@@ -211,8 +205,7 @@ class Predictor:
 
         lift = None
         if lifter is not None:
-            check_liftable(skeleton)
-            lift = _make_lifter(lifter, functools.partial(loaded, dtype=own), search)
+            lift = _make_lifter(lifter, skeleton, functools.partial(loaded, dtype=own), search)
         net = loaded(model)
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
@@ -243,10 +236,6 @@ class Predictor:
             if self._detector is not None and not isinstance(self._detector, Detector):
                 self._detector = self._detector()
             return self._detector
-
-    @property
-    def _has_heatmaps(self) -> bool:
-        return isinstance(self.estimator, PoseEstimator) and self.estimator.heatmap_size is not None
 
     @takes(PredictOptions)
     def __call__(self, inputs: Any, options: PredictOptions) -> Iterator[dict[str, list[Any]]]:
@@ -291,7 +280,7 @@ class Predictor:
         )
         if isinstance(self.estimator, OneStageEstimator):
             chosen.check_one_stage(self.estimator.spec.name)
-        if chosen.draw_heatmap and not self._has_heatmaps:
+        if chosen.draw_heatmap and not has_heatmaps(self.estimator):
             log.warning("draw_heatmap has no effect: this model has no heat maps")
         looked_up = Inputs.of(
             inputs,
@@ -382,7 +371,18 @@ class Predictor:
         in_windows = self._lifts_in_windows(options)
         tracked = in_windows or self._det_interval(options) != 1
         similarity = options.similarity or ("iou" if tracked else None)
-        packets = self._estimate(frames, options, similarity, keep_images=not in_windows)
+        finder = PoseFinder(
+            estimator=self.estimator,
+            detector=lambda: self.detector,
+            det_cat_ids=self.det_cat_ids,
+            options=options,
+        )
+        packets = finder.packets(
+            frames,
+            similarity=similarity,
+            det_interval=self._det_interval(options),
+            keep_images=not in_windows,
+        )
         if options.smooth == "one-euro":
             packets = smooth_one_euro(packets)
         elif options.smooth == "savgol":
@@ -400,130 +400,8 @@ class Predictor:
         for packet in packets:
             yield packet if ids_asked_for else packet.having(track_ids=None)
 
-    def _estimate(
-        self,
-        frames: Iterator[Frame],
-        options: PredictOptions,
-        similarity: Similarity | None,
-        *,
-        keep_images: bool,
-    ) -> Iterator[Packet]:
-        """The 2D poses of each frame, and who is who.
-
-        Without `keep_images`, those of a video do not stay for as long as a window is filled.
-        """
-        given = None if options.bboxes is None else GivenBoxes(options.bboxes)
-        tracks = None if similarity is None else self._tracks(similarity, options)
-        # Where tracks carry boxes, a frame's depend on the poses of the one before.
-        chunk_size = options.batch_size if self._det_interval(options) == 1 else 1
-        for chunk in in_chunks(frames, chunk_size, gpu=self.estimator.device.type == "cuda"):
-            numbers = [frame.index for frame in chunk]
-            # Once for both networks, where they are on a GPU.
-            images = place_images([frame.image for frame in chunk], self.estimator.device)
-            carried = tracks.carried(chunk[0]) if tracks is not None else None
-            if isinstance(self.estimator, OneStageEstimator):
-                with span("pose", frames=numbers):
-                    boxes, poses = self._at_once(self.estimator, images, options)
-            else:
-                if given is not None:
-                    boxes = [given.of(frame.index) for frame in chunk]
-                elif carried is not None:
-                    boxes = [carried]
-                else:
-                    with span("detect", frames=numbers):
-                        boxes = self._detect(images, options)
-                with span("pose", frames=numbers):
-                    poses = self._poses(images, boxes, options)
-                if tracks is not None and tracks.lost(poses[0]):
-                    with span("detect", frames=numbers):
-                        boxes = self._detect(images, options)
-                    poses = self._poses(images, boxes, options)
-            for frame, box, pose in zip(chunk, boxes, poses, strict=True):
-                result = self._result(frame, box, pose)
-                if options.pose_based_nms:
-                    kept = doubles_left_out(result)
-                    result = result[kept]
-                    if tracks is not None:
-                        tracks.keep(kept)
-                if tracks is not None:
-                    with span("track", frame=frame.index):
-                        result = tracks.named(frame, result)
-                keep = keep_images or frame.clip is None or frame.clip.live
-                image = frame.image if keep else None
-                yield Packet(result, frame.clip, frame.time, image, pose.heatmap)
-
-    def _tracks(self, similarity: Similarity, options: PredictOptions) -> ClipTracks:
-        return ClipTracks(
-            self.estimator.skeleton,
-            similarity=similarity,
-            threshold=options.tracking_thr,
-            max_age=options.max_age,
-            det_interval=self._det_interval(options),
-            images=options.det_interval is not None,
-        )
-
     def _det_interval(self, options: PredictOptions) -> int | Literal["auto"]:
         return options.det_interval_at(self.speed, detects=self._detector is not None)
-
-    def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> PoseResult:
-        return PoseResult(
-            keypoints=poses.keypoints,
-            keypoint_scores=poses.scores,
-            boxes_xyxy=boxes.xyxy,
-            box_scores=boxes.scores,
-            skeleton=self.estimator.skeleton,
-            image_size=frame.size,
-            name=frame.name,
-            index=frame.index,
-            source=frame.source,
-            frame_id=frame.frame_id,
-            time=frame.time,
-            pose3d=poses.pose3d,
-        )
-
-    def _detect(
-        self, images: Sequence[np.ndarray | Tensor], options: PredictOptions
-    ) -> list[Boxes]:
-        """The boxes of each image that the detector finds, or the image itself without one."""
-        if self.detector is None:
-            return [whole_image(image) for image in images]
-        score_threshold, nms_threshold = options.detection_thresholds
-        return self.detector.find_boxes(
-            images,
-            options.det_categories or self.det_cat_ids,
-            score_threshold=score_threshold,
-            nms_threshold=nms_threshold,
-            whole_if_none=options.empty == "whole_image",
-        )
-
-    @staticmethod
-    def _at_once(
-        estimator: OneStageEstimator, images: Sequence[np.ndarray | Tensor], options: PredictOptions
-    ) -> tuple[list[Boxes], list[Poses]]:
-        """Boxes and poses of each image, by a model that needs no boxes."""
-        people = estimator(images, score_threshold=options.bbox_thr, nms_threshold=options.nms_thr)
-        boxes = [Boxes(found.boxes_xyxy, found.scores) for found in people]
-        return boxes, [found.poses for found in people]
-
-    def _poses(
-        self,
-        images: Sequence[np.ndarray | Tensor],
-        boxes: Sequence[Boxes],
-        options: PredictOptions,
-    ) -> list[Poses]:
-        corners = [of_image.xyxy for of_image in boxes]
-        shared: dict[str, Any] = {
-            "flip_test": options.flip_test,
-            "batch_size": options.pose_batch_size,
-        }
-        if isinstance(self.estimator, HandEstimator):
-            on_ground = not options.disable_rebase_keypoint
-            return self.estimator(images, corners, on_ground=on_ground, **shared)
-        if isinstance(self.estimator, CameraEstimator):
-            return self.estimator(images, corners, **shared)
-        assert isinstance(self.estimator, PoseEstimator)
-        heatmap = options.draw_heatmap and self._has_heatmaps
-        return self.estimator(images, corners, with_heatmap=heatmap, **shared)
 
 
 def _load(
@@ -551,8 +429,12 @@ def _told(on_error: OnError, writer: ResultWriter) -> OnError:
 
 
 def _make_lifter(
-    part: Part, load: Callable[[Part], torch.nn.Module], search: Sequence[Path]
+    part: Part,
+    skeleton: Skeleton,
+    load: Callable[[Part], torch.nn.Module],
+    search: Sequence[Path],
 ) -> Lifter:
+    check_liftable(skeleton)
     if not isinstance(part.spec, LifterSpec):
         raise InputError(f"{part.spec.name} does not lift 2D poses")
     lifted = load_skeleton(part.spec.keypoints, search=search)

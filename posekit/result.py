@@ -163,9 +163,9 @@ class PoseResult:
             image_id: the image's in the data set.
             kpt_thr: the least score of a keypoint that counts as seen; others are 0, 0, 0.
         """
-        from posekit.coco_form import annotations
+        from posekit.coco_form import coco_annotations
 
-        return annotations(self, image_id, threshold=kpt_thr)
+        return coco_annotations(self, image_id, threshold=kpt_thr)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A row of each instance: who, when, box, `nose_x`, `nose_y`, `nose_score`, ...

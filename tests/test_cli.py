@@ -153,6 +153,18 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["model=humann", "inputs=a.png"], "unknown model 'humann'; did you mean human"),
         (["inputs=a.png", "kpt_th=1"], "unknown key 'kpt_th'; did you mean kpt_thr"),
         (["inputs=a.png", "batch_size=0"], "batch_size must be"),
+        (
+            ["inputs=a.png", "det_interval=often"],
+            "det_interval must be auto or a whole number of at least 1, or left out, found 'often'",
+        ),
+        (["inputs=a.png", "speed=fastest"], "speed must be one of accurate, balanced, fast, found"),
+        (
+            ["inputs=a.png", "model.flip_test=true"],
+            "model.flip_test=true has no effect with speed=balanced: say flip_test=true, or",
+        ),
+        (["inputs=a.png", "model.flip_test=true", "speed=accurate"], "no such file: a.png"),
+        (["inputs=a.png", "model.flip_test=true", "flip_test=false"], "no such file: a.png"),
+        (["inputs=a.png", "model.flip_test=false"], "no such file: a.png"),
         (["inputs=sub/a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
         (["inputs=sub/a.png", "weights=none.pth"], "none.pth"),
         (["a.png"], "expected key=value, found 'a.png'"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
+from posekit.loading import Speed
 from posekit.options import PredictOptions
 
 
@@ -39,6 +40,10 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ("flip_test", 0),
         ("show", "yes"),
         ("show", 1),
+        ("det_interval", 0),
+        ("det_interval", 2.0),
+        ("det_interval", "often"),
+        ("det_interval", True),
         ("det_cat_ids", "0"),
         ("det_cat_ids", "person"),
         ("det_cat_ids", b"0"),
@@ -54,6 +59,36 @@ def test_an_unknown_option_names_the_nearest() -> None:
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(InputError, match=name):
         PredictOptions.from_keywords({name: value})
+
+
+@pytest.mark.parametrize("value", [2, "auto"])
+def test_an_interval_needs_boxes_that_can_be_carried(value: Any) -> None:
+    with pytest.raises(InputError, match="det_interval needs tracks, but track is 'none'"):
+        PredictOptions(det_interval=value, track="none")
+    with pytest.raises(InputError, match="det_interval does not apply where bboxes are given"):
+        PredictOptions(det_interval=value, bboxes=[[1, 2, 3, 4]])
+    assert PredictOptions(det_interval=value).similarity == "iou"
+
+
+@pytest.mark.parametrize(
+    ("options", "speed", "detects", "expected"),
+    [
+        ({}, "accurate", True, 1),
+        ({}, "balanced", True, 1),
+        ({}, "fast", True, "auto"),
+        ({}, "fast", False, 1),
+        ({"track": "none"}, "fast", True, 1),
+        ({"track": "oks"}, "fast", True, "auto"),
+        ({"bboxes": [[1, 2, 3, 4]]}, "fast", True, 1),
+        ({"det_interval": 1}, "fast", True, 1),
+        ({"det_interval": 5}, "fast", True, 5),
+        ({"det_interval": "auto"}, "accurate", True, "auto"),
+    ],
+)
+def test_the_interval_goes_by_the_speed_where_a_call_does_not_say(
+    options: dict[str, Any], speed: Speed, detects: bool, expected: Any
+) -> None:
+    assert PredictOptions(**options).det_interval_at(speed, detects=detects) == expected
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -28,6 +28,7 @@ from posekit.config import PACKAGED
 from posekit.drawing.drawer import Drawer, Look
 from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
 from posekit.io import Clip, Frame
+from posekit.io.video import VideoWriter
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
@@ -407,6 +408,29 @@ def test_a_doubtful_frame_is_looked_at_again_where_the_interval_is_automatic(
     frames = frames_of((clip_of("a.mp4"), 14))
     assert turns(frames, interval="auto") == [0, 10]
     assert turns(frames, interval="auto", lost_in=3) == [0, 3, 13]
+
+
+def test_the_detector_rests_where_everybody_stays_in_sight(tmp_path: Path) -> None:
+    predictor = posekit.load("demo", device="cpu", speed="fast")
+    assert predictor.detector is not None
+    seen: list[int] = []
+    predictor.detector.net.register_forward_hook(lambda *_: seen.append(1))
+    picture = cv2.imread(str(PACKAGED / "demo.jpg"))
+    path = tmp_path / "walk.mp4"
+    with VideoWriter(path, fps=25.0, size=(900, 600)) as writer:
+        for number in range(14):  # the camera turns, then shows another place
+            shown = picture[20:620, 3 * number :][:, :900]
+            writer.write(shown if number < 9 else shown[:, ::-1], number / 25)
+    every = list(predictor.stream(path, det_interval=1))
+    assert len(seen) == 14
+    seen.clear()
+    found = list(predictor.stream(path))
+    assert 2 <= len(seen) < 14
+    for one, other in zip(every, found, strict=True):
+        assert len(one) == len(other) > 0
+        order = one.boxes_xyxy[:, 0].argsort(), other.boxes_xyxy[:, 0].argsort()
+        apart = one.keypoints[order[0]] - other.keypoints[order[1]]
+        assert np.median(np.linalg.norm(apart, axis=-1)) < 4
 
 
 def test_images_are_a_sequence_only_where_a_call_says_so(

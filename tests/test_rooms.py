@@ -41,6 +41,7 @@ ROOMS = (
     ("posekit.drawing",),
     ("posekit.parts",),
     ("posekit.options",),
+    ("posekit.finding",),
     ("posekit.predictor",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),

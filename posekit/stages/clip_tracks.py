@@ -69,7 +69,7 @@ class ClipTracks:
         same = frame.clip is self._clip and frame.size == self._size
         boxes, scores, ids = self._tracker.carry(frame.size)
         number = frame.index if frame.frame_id is None else frame.frame_id
-        missing = self._tracker.is_missing(frame.size)
+        missing = self._tracker.is_missing(frame.size, self._turns.scene_age)
         if self._turns.due(frame.image, number, boxes, missing=missing) or not same:
             return None
         # Everybody left: whoever is there now is not left waiting.

@@ -33,7 +33,6 @@ from posekit.stages.similarity import (
     mean_scores,
     pose_oks,
     reliable,
-    shares_inside,
 )
 from posekit.stages.turns import LONGEST_REST
 
@@ -52,8 +51,6 @@ ABSENCE_DISCOUNT = 0.5
 LOST_SCORE_SHARE = 0.5
 LOST_INSIDE_SHARE = 0.25
 SAME_POSE_OKS = 0.9
-# Somebody is behind another where more than this share of the box lies in that one's.
-HIDDEN_SHARE = 0.6
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
@@ -243,15 +240,11 @@ class Tracker:
         """(m, 4), xyxy in pixels, of live tracks as they were last seen."""
         return self._tracks.boxes[self._rows(ids)]
 
-    def is_missing(self, image_size: tuple[int, int]) -> bool:
-        """Whether a live track was not seen in the last frame, but should be visible in the next.
-
-        That is, in the image, and not behind those who were seen.
-        """
-        boxes, away = self._tracks.predicted_boxes(), self._tracks.missed > 0
-        inside = _share_inside(boxes[away], image_size) >= LOST_INSIDE_SHARE
-        hidden = (shares_inside(boxes[away], boxes[~away]) > HIDDEN_SHARE).any(axis=1)
-        return bool((inside & ~hidden).any())
+    def is_missing(self, image_size: tuple[int, int], within: int) -> bool:
+        """Whether somebody who was last seen 1 to `within` frames ago should be in the image."""
+        boxes, missed = self._tracks.predicted_boxes(), self._tracks.missed
+        away = (missed > 0) & (missed <= within)
+        return bool((_share_inside(boxes[away], image_size) >= LOST_INSIDE_SHARE).any())
 
     def _still_there(self, rows: Ints, points: Floats, scores: Floats) -> tuple[Floats, Bools]:
         """Boxes (m, 4) round the keypoints, and whose they are."""

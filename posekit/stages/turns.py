@@ -38,11 +38,11 @@ NEWCOMER_SHARE, REVEALED_SHARE = 0.001, 0.03
 # Of a camera since the last detection: small pixels, and a share of the width or the height.
 LEAST_SHIFT, LARGEST_SHIFT = 0.2, 0.25
 KNOWN_MARGIN = 0.1  # round the box of somebody known, in its sides
-# What a frame adds to the doubts: there may be more people than those who are carried (the second
-# number once the detector looked for them in vain so often, as where trees move); two people cover
-# each other; somebody stands at the border.
-MORE_PEOPLE_DOUBT, IN_VAIN_DOUBT, PATIENCE = 1.0, 0.5, 8
-OVERLAP_DOUBT, BORDER_DOUBT = 0.34, 0.1
+# What a frame adds to the doubts: somebody new may be there (the second number once the detector
+# looked for them in vain so often, as where trees move); somebody who was out of sight may be back;
+# two people cover each other; somebody stands at the border.
+NEWCOMER_DOUBTS, PATIENCE = (1.0, 0.5), 8
+MISSING_DOUBT, OVERLAP_DOUBT, BORDER_DOUBT = 0.5, 0.34, 0.1
 OVERLAP = 0.3  # of a box that lies in another
 # Doubts of 1, and in proportion to their square: mean scores fall by this share of their own level
 # so far, or the IoU of a box with where it was expected is so far below 1.
@@ -55,10 +55,14 @@ class DetectorTurns:
 
     Args:
         interval: every n-th frame, or "auto".
+
+    Attributes:
+        scene_age: frames since the last cut.
     """
 
     def __init__(self, interval: int | Literal["auto"]) -> None:
         self.interval = interval
+        self.scene_age = 0
         self._rested = 0
         self._doubts = 0.0
         self._vain = 0
@@ -85,15 +89,19 @@ class DetectorTurns:
         self._rested += 1
         if before is None or self._anchor is None or before.shape != small.shape:
             return True
+        self.scene_age += 1
+        if _difference(before, small) > CUT:
+            self.scene_age = 0
+            return True
         if self.interval != "auto":
-            return number % self.interval == 0 or _difference(before, small) > CUT
-        if self._rested > LONGEST_REST or _difference(before, small) > CUT:
+            return number % self.interval == 0
+        if self._rested > LONGEST_REST or _difference(self._anchor, small) > DRIFT:
             return True
-        if _difference(self._anchor, small) > DRIFT:
-            return True
-        if missing or self._somebody_new(self._anchor, small, expected):
+        if self._somebody_new(self._anchor, small, expected):
             self._vain += 1  # until somebody is found
-            self._doubts += MORE_PEOPLE_DOUBT if self._vain <= PATIENCE else IN_VAIN_DOUBT
+            self._doubts += NEWCOMER_DOUBTS[self._vain > PATIENCE]
+        if missing:
+            self._doubts += MISSING_DOUBT
         return self._doubts >= 1
 
     def detected(self, ids: npt.ArrayLike, boxes: Floats, keypoint_scores: Floats) -> None:
@@ -162,7 +170,7 @@ def _moved(anchor: Floats, small: Floats) -> tuple[Floats, Floats]:
     height, width = small.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_64F)
     # Not as its own argument, with which OpenCV would change the frames.
-    shift = np.array(cv2.phaseCorrelate(anchor * window, small * window)[0])
+    shift: Floats = np.array(cv2.phaseCorrelate(anchor * window, small * window)[0], np.float64)
     still = anchor, np.zeros(2)
     shares = np.abs(shift) / (width, height)
     if not LEAST_SHIFT / width < shares.max() < LARGEST_SHIFT:

@@ -458,3 +458,26 @@ def test_the_people_of_a_real_clip_keep_their_ids(shared: Path) -> None:
     # Four are found in every frame; one at the edge of the threshold is missed in the second.
     assert set.intersection(*seen) == {0, 1, 2, 4}
     assert [5 in ids for ids in seen] == [True, False, True, True, True]
+
+
+def test_somebody_who_should_be_in_sight_is_missing() -> None:
+    size = (640, 480)
+    tracker = Tracker()
+    for _ in range(3):
+        ids_of(tracker, (100, 300), (300, 300))
+        assert not tracker.is_missing(size, 30)
+    ids_of(tracker, (300, 300))
+    assert tracker.is_missing(size, 1) and not tracker.is_missing(size, 0)
+    assert not tracker.is_missing((20, 480), 30)  # has left the image
+
+
+def test_asking_who_is_still_there_changes_nothing() -> None:
+    tracker = Tracker()
+    ids_of(tracker, (100, 300), (500, 300))
+    _, _, keypoints, confidences = people((104, 300), (500, 300))
+    confidences[1] *= 0.1
+    before = tracker.carry()[0]
+    assert tracker.still_there([0, 1], keypoints, confidences).tolist() == [True, False]
+    np.testing.assert_array_equal(tracker.carry()[0], before)
+    assert tracker.follow([0, 1], keypoints, confidences).tolist() == [True, False]
+    np.testing.assert_allclose(tracker.boxes_of([0]), people((104, 300))[0], atol=1e-3)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from posekit.coco_form import annotations, category
+from posekit.coco_form import category, coco_annotations
 from posekit.io.growing import PartFile
 from posekit.io.sinks import Run, Sink, Together
 from posekit.stages.packet import Clip, Packet
@@ -68,7 +68,7 @@ class _DataSet(Sink):
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         image = image_of(packet, self._images + 1, self._run)
-        found = annotations(
+        found = coco_annotations(
             packet.result,
             image["id"],
             first_id=self._annotations + 1,
