@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from posekit.backends.openvino_package import import_package
 from posekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Engine:
 def missing_package(module: str, extra: str) -> str | None:
     """Why a package cannot be imported, and which extra of posekit has it; None where it can."""
     try:
-        importlib.import_module(module)
+        import_package(module)
     except ImportError as error:
         return f'{error}; pip install "posekit[{extra}]"'
     return None

@@ -6,18 +6,23 @@ import importlib
 import sys
 from typing import Any
 
-__all__ = ["import_openvino"]
+__all__ = ["import_openvino", "import_package"]
 
 REPORTER = "openvino_telemetry"
 
 
 def import_openvino() -> Any:
-    """The module `openvino`.
+    """The module `openvino`; see `import_package`."""
+    return import_package("openvino")
+
+
+def import_package(name: str) -> Any:
+    """An optional package; `openvino` without its reporter.
 
     It would send a message to Google Analytics for each import and each conversion, unasked, from
     forked processes, and without a network wait for them. Without its reporter, which it can do
     without, it sends none; a program that has imported that before keeps it.
     """
-    if REPORTER not in sys.modules:
+    if name == "openvino" and REPORTER not in sys.modules:
         sys.modules[REPORTER] = None  # type: ignore[assignment]  # "cannot be imported"
-    return importlib.import_module("openvino")
+    return importlib.import_module(name)

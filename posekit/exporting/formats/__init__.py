@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from posekit.backends.openvino_package import import_package
 from posekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Format:
         """
         for package in self.packages:
             try:
-                import_module(package)
+                import_package(package)
             except ImportError as error:
                 raise InputError(f'{error}; pip install "posekit[{self.extra}]"') from None
 
