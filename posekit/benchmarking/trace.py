@@ -64,7 +64,7 @@ def trace_prediction(
     predictor = Predictor(estimator, detector)
     # Without a detector; some are asked for ahead.
     given = {} if detector is not None else {"bboxes": [boxes(images[0])] * (2 * TRACED)}
-    how = {"flip_test": options.flip_test, "track": "iou", **given}
+    how: dict[str, Any] = {"flip_test": options.flip_test, "track": "iou", **given}
     with tempfile.TemporaryDirectory() as folder:
         inputs = options.inputs
         if inputs is None:
@@ -72,7 +72,7 @@ def trace_prediction(
         # Engines compile when the first images come.
         list(itertools.islice(predictor.stream(inputs, **how), 10))
         with recording() as timeline:
-            stream = predictor.stream(inputs, out_dir=Path(folder) / "out", **how)
+            stream: Any = predictor.stream(inputs, out_dir=Path(folder) / "out", **how)
             list(itertools.islice(stream, TRACED))
             stream.close()
     return timeline

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from av.packet import Packet
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
@@ -403,7 +403,8 @@ def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
     # PyAV before 18 heeds a frame's matrix only where another one is named for the result, which
     # has none: it is BGR.
-    source, result = ("ITU709", "ITU601") if frame.colorspace == 1 else (None, None)
+    known = (Colorspace.ITU709, Colorspace.ITU601)
+    source, result = known if frame.colorspace == 1 else (None, None)
     bgr = to_bgr.reformat(frame, format="bgr24", src_colorspace=source, dst_colorspace=result)
     image = bgr.to_ndarray()
     turn = TURNS.get(round(frame.rotation / 90) * 90 % 360)

@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError, OutputError
@@ -109,7 +109,7 @@ class VideoWriter:
         # A frame that lies in the array's memory: the copy of one takes longer than its conversion.
         bgr = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24")
         frame = self._to_yuv.reformat(
-            bgr, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            bgr, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG"
         )
         frame.pts, frame.time_base = self._next_pts(time), self._time_base
         self._encode(frame)
