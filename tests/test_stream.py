@@ -477,7 +477,9 @@ def test_heat_maps_below_the_drawing(shared: Path, tmp_path: Path) -> None:
     name = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
     weights = tmp_path / "hrnet.safetensors"
     save_seeded_weights(shared / "reference" / "pose2d" / name, name, weights)
-    predictor = posekit.load(name, weights=weights, detector="whole_image", device="cpu")
+    predictor = posekit.load(
+        name, weights=weights, detector="whole_image", device="cpu", speed="accurate"
+    )
     recorded = shared / "reference" / "inferencer" / f"{name}__000000000785.json"
     (instances,) = json.loads(recorded.read_text())["result"]["predictions"]
     boxes = [[*instance["bbox"][0], instance["bbox_score"]] for instance in instances]
