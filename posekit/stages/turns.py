@@ -175,9 +175,9 @@ def _moved(anchor: Floats, small: Floats) -> tuple[Floats, Floats]:
     shares = np.abs(shift) / (width, height)
     if not LEAST_SHIFT / width < shares.max() < LARGEST_SHIFT:
         return still
-    moved: Floats = cv2.warpAffine(
-        anchor, np.column_stack([np.eye(2), shift]), (width, height), borderValue=np.nan
-    )
+    matrix = np.column_stack([np.eye(2), shift])
+    warped = cv2.warpAffine(anchor, matrix, (width, height), borderValue=np.nan)
+    moved = warped.astype(np.float64)
     known = np.isfinite(moved)
     # Where people are most of what moves, it is not the camera.
     better = np.median(np.abs(small - moved)[known]) < np.median(np.abs(small - anchor)[known])
