@@ -200,12 +200,12 @@ class RTMOLoss(nn.Module):
             similarities.append(assigned.overlaps[cell])
             for part, values in zip(parts, labels[:4], strict=True):
                 part.append(values[assigned.indices[cell]])
-        columns = [torch.cat(part) for part in parts]
+        boxes, keypoints, visible, areas = (torch.cat(part) for part in parts)
         return _Positives(
             torch.cat(images),
             torch.cat(chosen),
             torch.cat(similarities),
-            LabelledPeople(*columns, logits.new_zeros(0, 4)),
+            LabelledPeople(boxes, keypoints, visible, areas, logits.new_zeros(0, 4)),
         )
 
     def _classified(
