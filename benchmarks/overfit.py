@@ -5,8 +5,8 @@
 Each model starts at random and is trained without augmentation and flip test, seeing every person
 some hundred times. Then `posekit evaluate` measures the exported folder and `posekit predict` finds
 the same people, in the labels' own boxes, or itself where the model does that. RTMO is a narrower
-and smaller one, which learns in minutes on a processor. Exits with 1 where AP is below 0.95, or
-where evaluation gives another AP or prediction other keypoints.
+and smaller one, for a processor. Exits with 1 where AP is below 0.95, or where evaluation gives
+another AP or prediction other keypoints.
 """
 
 from __future__ import annotations

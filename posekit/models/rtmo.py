@@ -105,6 +105,7 @@ CODE_CHANNELS = 128  # of a place
 CODE_TEMPERATURE = 300.0
 BOX_PADDING = 1.25  # bins cover the box and so much around it
 MAX_LOGIT = 5e4  # of a bin
+NEAR_UNIFORM = 2e-3  # deviation of weights
 RARE = -math.log(99)  # logit of a hundredth: until it has learnt, a cell hardly holds a person
 
 
@@ -306,6 +307,10 @@ class CoordinateClassifier(nn.Module):
         self.sine = SineCode(CODE_CHANNELS, CODE_TEMPERATURE)
         self.x_proj = nn.Linear(CODE_CHANNELS, TOKEN_CHANNELS)
         self.y_proj = nn.Linear(CODE_CHANNELS, TOKEN_CHANNELS)
+        # At random all bins are near as probable: with PyTorch's own numbers one has nearly all of
+        # it, and keypoints that are elsewhere hardly learn.
+        for proj in (self.x_proj, self.y_proj):
+            nn.init.normal_(proj.weight, std=NEAR_UNIFORM)
         # Of the error that training expects of each keypoint.
         self.sigma_proj = nn.Linear(in_channels, num_keypoints)
         self.sigma_scale = nn.Parameter(torch.tensor(0.1))

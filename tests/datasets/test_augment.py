@@ -12,6 +12,7 @@ import yaml
 from posekit.component import Component
 from posekit.config import CONF_DIR
 from posekit.datasets.augment import DetectionAugment, PoseAugment, View, place, view_matrix
+from posekit.datasets.people_augment import PeopleAugment
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton
 
@@ -189,5 +190,5 @@ def test_every_packaged_augmentation_is_made(path: Path) -> None:
         assert not config
         return
     made = Component(config.pop("_target_"), config).make()
-    assert isinstance(made, PoseAugment | DetectionAugment)
+    assert isinstance(made, PoseAugment | DetectionAugment | PeopleAugment)
     assert set(config) == set(type(made).__dataclass_fields__)  # nothing is hidden

@@ -99,3 +99,13 @@ def test_places_of_a_checkpoint_of_its_own_are_kept() -> None:
     net.classifier.x_bins.mul_(0.75)
     made = net.half().classifier.in_float32()
     torch.testing.assert_close(made.x_bins, net.classifier.x_bins.float())
+
+
+def test_random_weights_know_no_place_of_a_keypoint() -> None:
+    """So that training reaches all bins: none has nearly everything."""
+    classifier = small_net().classifier.train()
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(8, 64, generator=generator)
+    boxes = torch.tensor([[10.0, 20, 60, 120]]).repeat(8, 1)
+    for weights in classifier.weights(vectors, boxes, torch.full((8, 2), 39.5)):
+        assert weights.max() < 0.5

@@ -70,12 +70,12 @@ def test_people_of_the_reference_are_found(shared: Path, folder: str) -> None:
     with torch.inference_mode():
         cells = estimator.cells(estimator.net(case.inputs))
         # Scores, boxes and visibilities as the reference rounded them: the shortest period of its
-        # seeded codes is 2e-4 pixels (published: 1) and boxes are up to 49,000 pixels wide. In
-        # float64, a change of all boxes by their last float32 bit moves a keypoint of 58 of t's 60
-        # people by more than 0.05 pixels, the farthest by 18,557, and of 44 of s's 60. Pose vectors
-        # differ from float64 by 1e-3, and the reference has only a part of them in float32. So 36
-        # and 59 people agree within 0.05 pixels, in this order of operations as well as in the
-        # reference's own; with places in float64, 8 and 47.
+        # seeded codes is 2e-4 pixels (published: 1), and boxes are up to 49,000 pixels wide. A
+        # change of all boxes by their last float32 bit moves, in float64, a keypoint of 58 of t's
+        # 60 people by more than 0.05 pixels, the farthest by 18,557, and of 44 of s's 60. Pose
+        # vectors differ from float64 by 1e-3; of the reference's there is only a part in float32.
+        # So 36 and 59 people agree within 0.05 pixels, in this order of operations as well as in
+        # the reference's own; with places in float64, 8 and 47.
         with np.load(path / "raw.npz") as raw:
             shapes = [output["shape"] for output in case.golden["outputs"]]
             values = [torch.from_numpy(raw[f"out{i}"]).reshape(shapes[i]) for i in range(6)]
