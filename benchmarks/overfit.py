@@ -34,7 +34,7 @@ RECIPES = {
     "vitpose-s-simple_coco-256x192": [*TOP_DOWN, "epochs=320", "lr=1e-3", "layer_decay=null"],
     ONE_STAGE: [
         *("model.net.widen_factor=0.25", "model.input_size=[256,256]"),
-        *("epochs=800", "lr=2e-3", "val_every=100"),
+        *("epochs=800", "lr=2e-3"),
     ],
 }
 COMMON = [
