@@ -33,8 +33,8 @@ RECIPES = {
     "rtmpose-t_coco-256x192": [*TOP_DOWN, "epochs=150", "lr=2e-3"],
     "vitpose-s-simple_coco-256x192": [*TOP_DOWN, "epochs=320", "lr=1e-3", "layer_decay=null"],
     ONE_STAGE: [
-        *("model.net.widen_factor=0.25", "model.input_size=[192,192]"),
-        *("epochs=400", "lr=2e-3", "val_every=100"),
+        *("model.net.widen_factor=0.25", "model.input_size=[256,256]"),
+        *("epochs=800", "lr=2e-3"),
     ],
 }
 COMMON = [

@@ -205,7 +205,8 @@ def test_half_precision_is_near(image: np.ndarray) -> None:
     # The same cell's box lies nearest.
     best = np.abs(near.boxes_xyxy - exact.boxes_xyxy[0]).sum(axis=1).argmin()
     away = np.linalg.norm(near.poses.keypoints[best] - exact.poses.keypoints[0], axis=-1)
-    assert np.median(away) < 1.0
+    # Random weights are sure of no place: many bins count.
+    assert np.median(away) < 0.1 * np.ptp(exact.boxes_xyxy[0].reshape(2, 2), axis=0).max()
 
 
 def test_nan_is_an_error(image: np.ndarray) -> None:
