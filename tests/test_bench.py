@@ -216,7 +216,7 @@ def test_a_one_stage_model_is_measured(tmp_path: Path) -> None:
     (network,) = content["networks"]
     assert (network["model"], network["batch"]) == ("rtmo-t_body7-416x416", 2)
     (stages,) = content["stages"]
-    assert {"letterbox", "pose: decode cells", "pose: decode keypoints"} < set(
+    assert {"pose: letterbox", "pose: network", "pose: decode keypoints"} < set(
         stages["milliseconds"]
     )
     assert "detect: network" not in stages["milliseconds"]

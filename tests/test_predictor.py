@@ -27,6 +27,7 @@ import posekit
 from posekit.config import PACKAGED
 from posekit.drawing.drawer import Drawer, Look
 from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
+from posekit.finding import PoseFinder
 from posekit.io import Clip, Frame
 from posekit.io.video import VideoWriter
 from posekit.result import Pose3D, PoseResult
@@ -244,7 +245,7 @@ def test_a_camera_behind_other_inputs_is_lifted_live(
     reading(frame for frame in frames if not taken.append(frame))
     net = Recorder()
     predictor = posekit.Predictor(small.estimator, lifter=lifter_of(net, max_frames=30))
-    monkeypatch.setattr(predictor, "_poses", lambda _, boxes, __: poses_in(boxes))
+    monkeypatch.setattr(PoseFinder, "_poses", lambda _, __, boxes: poses_in(boxes))
     found = []
     for result in predictor.stream("any", smooth=smooth):
         found.append(result.index)
@@ -286,14 +287,14 @@ def played(
         def detect(*_: Any) -> list[Boxes]:
             return [boxes_of(next(turn))]
 
-        def poses(_: Any, boxes: list[Boxes], __: Any) -> list[Poses]:
+        def poses(_: Any, __: Any, boxes: list[Boxes]) -> list[Poses]:
             if next(number) == 1 and all_at is not None:
                 return poses_in([boxes_of([[*all_at, 1]] * len(boxes[0]))])
             return poses_in(boxes)
 
         predictor = posekit.Predictor(small.estimator)
-        monkeypatch.setattr(predictor, "_detect", detect)
-        monkeypatch.setattr(predictor, "_poses", poses)
+        monkeypatch.setattr(PoseFinder, "_detect", detect)
+        monkeypatch.setattr(PoseFinder, "_poses", poses)
         options: dict[str, Any] = {"pose_based_nms": True, "det_interval": 3, "track": "iou"}
         return list(predictor.stream("any", **options))
 
@@ -354,7 +355,7 @@ def turns(
             seen.append(now)
             return [boxes_of([[*box, 0.9] for box in found])]
 
-        def poses(_: Any, boxes: list[Boxes], __: Any) -> list[Poses]:
+        def poses(_: Any, __: Any, boxes: list[Boxes]) -> list[Poses]:
             (pose,) = poses_in(boxes)
             sure = 0.1 if now == lost_in != seen[-1] else 1.0
             return [
@@ -365,8 +366,8 @@ def turns(
 
         # Who is never asked; without one, `speed` could not let it rest.
         predictor = posekit.Predictor(small.estimator, lambda: pytest.fail("asked"), speed=speed)
-        monkeypatch.setattr(predictor, "_detect", detect)
-        monkeypatch.setattr(predictor, "_poses", poses)
+        monkeypatch.setattr(PoseFinder, "_detect", detect)
+        monkeypatch.setattr(PoseFinder, "_poses", poses)
         results = predictor.stream("any", det_interval=interval, batch_size=8)
         assert [len(result) for result in results] == [len(found)] * len(frames)
         return seen
@@ -759,13 +760,13 @@ def test_plots_are_drawn_beside_pictures_of_any_height(height: int, cells: int) 
 def test_an_input_that_comes_later_is_not_drawn_over(
     small: posekit.Predictor, tmp_path: Path
 ) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        cv2.imwrite(str(tmp_path / folder / "x.png"), np.full((8, 8, 3), 7, np.uint8))
+    for name in ("a/y.png", "b/x.png"):
+        (tmp_path / name).parent.mkdir()
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 7, np.uint8))
     before = (tmp_path / "b" / "x.png").read_bytes()
-    inputs = [str(tmp_path / "a" / "x.png"), str(tmp_path / "b")]
+    inputs = [str(tmp_path / "a" / "y.png"), str(tmp_path / "b")]
     with pytest.raises(OutputError, match=r"b/x\.png: it is one of the inputs"):
-        list(small(inputs, vis_out_dir=tmp_path / "b"))
+        list(small(inputs, vis_out_dir=tmp_path / "b" / "x.png"))
     assert (tmp_path / "b" / "x.png").read_bytes() == before
 
 

@@ -356,7 +356,7 @@ def test_poses_after_the_first_frames_are_those_before(monkeypatch: pytest.Monke
     monkeypatch.setattr(default, "FIRST_PARTS", 1)
     image = cv2.imread(str(PACKAGED / "demo.jpg"))
     predictor = posekit.load("demo", device="cpu")
-    before, after, again = predictor.stream([image] * 3)
+    before, after, again = predictor.stream([image] * 3, batch_size=1)
     assert isinstance(predictor.estimator, PoseEstimator)
     run = predictor.estimator.run
     assert isinstance(run, DefaultBackend) and list(run._made) == ["openvino"]

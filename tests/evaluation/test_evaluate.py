@@ -144,7 +144,7 @@ def test_a_type_may_be_pytorchs_own(own: dict[str, Any], tmp_path: Path) -> None
         ({"mertics": ["ap"]}, "unknown option 'mertics'; did you mean metrics?"),
         ({"metrics": ["apk"], "val": "{labels}"}, "unknown metric 'apk'"),
         ({"metrics": 3}, "metrics must be a text or a list, or left out, found 3"),
-        ({"oks_nms": 2}, "oks_nms must be a number from 0 to 1, auto, or left out, found 2"),
+        ({"oks_nms": 2}, "oks_nms must be auto or a number from 0 to 1, or left out, found 2"),
         ({"dtype": "int8"}, "dtype must be float32, float16 or bfloat16, found 'int8'"),
         ({"dataset": "coccoo"}, "dataset: there is no 'coccoo'; did you mean coco"),
         ({"dataset": "custom"}, "val is missing: name a file of labels, val=FILE"),

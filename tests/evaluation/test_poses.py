@@ -92,7 +92,7 @@ def test_ap_is_what_pycocotools_says_of_the_results(shared: Path, tmp_path: Path
 def test_keypoints_are_those_of_the_predictor(shared: Path, rtmpose_t: Path) -> None:
     source = real(shared, "coco")
     dataset = samples(load_skeleton("coco"), source)
-    predictor = Predictor.from_parts(Parts(Part(SPEC, rtmpose_t)), device="cpu")
+    predictor = Predictor.from_parts(Parts(Part(SPEC, rtmpose_t)), device="cpu", speed="accurate")
     assert isinstance(predictor.estimator, PoseEstimator)
     found = list(predict_dataset(predictor.estimator, dataset))
     keypoints = np.concatenate([batch.keypoints for batch in found])

@@ -20,11 +20,11 @@ def test_every_image_gives_a_crop_before_any_gives_a_second(
 ) -> None:
     seen: list[int] = []
 
-    def see(image: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
-        seen.append(int(image[0, 0, 0]))
-        out[:] = image[0, 0]
+    def see(image: np.ndarray, matrices: np.ndarray, out: np.ndarray) -> None:
+        seen.extend([int(image[0, 0, 0])] * len(matrices))
+        out[:] = image[0, 0, 0]
 
-    monkeypatch.setattr(estimate, "crop", see)
+    monkeypatch.setattr(estimate, "crop_all", see)
     images = [np.full((64, 64, 3), grey, np.uint8) for grey in range(10, 250, 12)]
     network = posekit.load(DRAWN, detector="whole_image", device="cpu").estimator
     samples = take_samples(network, images)

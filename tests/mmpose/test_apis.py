@@ -751,7 +751,9 @@ def test_results_equal_the_predictors(
     model: TopdownModel, rtmpose_t_pth: Path, picture: Path
 ) -> None:
     boxes = [[10.0, 20.0, 110.0, 220.0], [100.0, 50.0, 400.0, 420.0], [-20.0, -20.0, 90.0, 70.0]]
-    predictor = posekit.load(SMALL, weights=rtmpose_t_pth, detector="whole_image", device="cpu")
+    predictor = posekit.load(
+        SMALL, weights=rtmpose_t_pth, detector="whole_image", device="cpu", speed="accurate"
+    )
     expected = next(predictor.stream(picture, bboxes=boxes))
     samples = inference_topdown(model, picture, boxes)
     assert len(samples) == 3

@@ -51,6 +51,7 @@ def load(
             detector=detector,
             detector_weights=None if detector == "whole_image" else person_detector,
             device="cpu",
+            speed="accurate",
         )
         weights.unlink()  # mapped by now
         return predictor

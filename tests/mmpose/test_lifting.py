@@ -241,7 +241,7 @@ def test_lifting_by_hand_equals_the_predictor(
     )
     predictor = posekit.load(
         LIFTER, weights=lifter_weights, pose2d=SIMCC, pose2d_weights=rtmpose_t,
-        detector="whole_image", device="cpu",
+        detector="whole_image", device="cpu", speed="accurate",
     )  # fmt: skip
     (expected,) = predictor.stream(image, bboxes=boxes)
     assert expected.pose3d is not None and [one.track_id for one in results] == [0, 1]
