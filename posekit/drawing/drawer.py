@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,12 @@ from posekit.drawing.plot3d import (
     draw_pose3d,
     fit_limits,
 )
-from posekit.io.sequence import PictureReader, open_clip
-from posekit.io.video import VideoReader
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
+
+if TYPE_CHECKING:
+    from posekit.io.sequence import PictureReader
+    from posekit.io.video import VideoReader
 
 __all__ = ["Drawer", "Look"]
 
@@ -83,6 +86,8 @@ class Drawer:
             # What a server gave once, it may not give again.
             download = self._clip.download
             path = Path(self._clip.source) if download is None else download.path
+            from posekit.io.sequence import open_clip  # with PyAV, which few drawings need
+
             self._reader = open_clip(path)
             self._images = iter(self._reader)
         return next(self._images)[0]

@@ -16,7 +16,6 @@ import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
-from posekit.io.video import hide_password
 
 __all__ = [
     "HEIC_SIGNATURE",
@@ -36,6 +35,7 @@ __all__ = [
     "Order",
     "camera_number",
     "check_type",
+    "hide_password",
     "is_webcam",
     "natural_key",
     "reason_of",
@@ -336,3 +336,12 @@ def reason_of(error: Exception) -> str:
     """What an error of the system or of a connection says, in a few words."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
     return str(reason or error or type(error).__name__)
+
+
+def hide_password(url: str) -> str:
+    """A URL without its user's password."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator or "@" not in host:
+        return url
+    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"

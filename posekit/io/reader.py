@@ -33,11 +33,12 @@ from posekit.io.listing import (
     Listing,
     OnError,
     Order,
+    hide_password,
     reason_of,
     start_of,
 )
 from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
-from posekit.io.video import CameraReader, VideoReader, hide_password
+from posekit.io.video import CameraReader, VideoReader
 from posekit.io.web import URL_LIMIT, Response, connect, download
 from posekit.stages.packet import Clip, Download, Frame
 from posekit.timeline import span

@@ -19,9 +19,10 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
+from posekit.io.listing import hide_password
 from posekit.io.video_writer import MAX_FPS, VideoWriter
 
-__all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "hide_password"]
+__all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter"]
 
 TIMEOUT = 10.0  # seconds without anything from a server
 DAMAGED = "data is missing or damaged"
@@ -372,15 +373,6 @@ class CameraReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def hide_password(url: str) -> str:
-    """A URL without its user's password."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    if not separator or "@" not in host:
-        return url
-    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _open_file(path: Path) -> BinaryIO:

@@ -22,7 +22,7 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import prediction_formats
 from posekit.io import listing
-from posekit.io.sinks import Format, Run, Sink, load_format, pictures, together, video
+from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
 from posekit.timeline import span
@@ -338,7 +338,7 @@ class ResultWriter:
                 if place not in shared:
                     files.append((wanted, self.predictions / folder / wanted.file_name(name, clip)))
         if self.visualizations is not None:
-            kind = pictures if clip is None else video
+            kind = load_drawing("pictures" if clip is None else "video")
             drawn = self._name_of_drawing(kind.file_name(name, clip), kind.SUFFIXES)
             where = folder if self.drawing_name is None else Path()
             files.append((kind, self.visualizations / where / drawn))

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError, OutputError
-from posekit.io.video import CameraReader, VideoReader, VideoWriter, hide_password
+from posekit.io.listing import hide_password
+from posekit.io.video import CameraReader, VideoReader, VideoWriter
 
 SATURATED = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
 

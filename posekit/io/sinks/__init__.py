@@ -19,7 +19,16 @@ from posekit.files import prediction_formats
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import Clip, Packet
 
-__all__ = ["Format", "Run", "Sink", "Together", "load_format", "together"]
+__all__ = [
+    "DrawingFormat",
+    "Format",
+    "Run",
+    "Sink",
+    "Together",
+    "load_drawing",
+    "load_format",
+    "together",
+]
 
 # Whose results have a file in common: nobody's, those of a run's single images, all of a run.
 Together = Literal["", "images", "all"]
@@ -106,6 +115,16 @@ class Format(Protocol):
         """
 
 
+class DrawingFormat(Format, Protocol):
+    """A format of drawings.
+
+    Attributes:
+        SUFFIXES: of its files.
+    """
+
+    SUFFIXES: tuple[str, ...]
+
+
 def load_format(name: str) -> Format:
     """The format of predictions of that name.
 
@@ -115,6 +134,11 @@ def load_format(name: str) -> Format:
     if name not in (known := prediction_formats()):
         raise InputError(f"a format must be one of {', '.join(known)}, found {name!r}")
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def load_drawing(name: Literal["pictures", "video"]) -> DrawingFormat:
+    """The format of an image's drawing, or of a clip's; it brings OpenCV and PyAV."""
+    return cast(DrawingFormat, importlib.import_module(f"{__name__}.{name}"))
 
 
 def together(wanted: Format) -> Together:
