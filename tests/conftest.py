@@ -73,7 +73,7 @@ def networks_as_they_are() -> Iterator[None]:
     `tests/backends/test_default.py` is about the switch, and sets this back.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("posekit.backends.default.FIRST_PARTS", sys.maxsize)
+        patch.setattr("posekit.backends.default.FIRST_PIXELS", sys.maxsize)
         yield
 
 

@@ -32,10 +32,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-# Parts of batches, of at most so many images, that the network itself computes before an engine is
-# made: a picture or a few must not wait for what pays in the long run only.
-FIRST_PARTS = 8
-PART = 8
+# Pixels of its input that the network itself computes before an engine is made: a picture or a few
+# must not wait for what pays in the long run only. Eight images of 640x640, or 66 of 256x192.
+FIRST_PIXELS = 8 * 640 * 640
 
 NOT_THE_ENGINES = (MemoryError, torch.cuda.OutOfMemoryError)  # another one would fail just so
 
@@ -110,7 +109,7 @@ class DefaultBackend:
         self.target = Target(input_size=input_size, device=device, dtype=dtype, folder=folder)
         self._process = os.getpid()
         self._lock = threading.Lock()  # one thread makes an engine, the others wait for it
-        self._parts = 0  # that were computed so far
+        self._pixels = 0  # of the images that were computed so far
         self._made: dict[str, Backend] = {}
         self._failed: set[str] = set()
         self._chosen: dict[str, str | None] = {}  # per kind of batch; None for the network itself
@@ -143,8 +142,9 @@ class DefaultBackend:
         if os.getpid() != self._process:
             return "", None
         with self._lock:
-            if self._parts < FIRST_PARTS:
-                self._parts += -(-count // PART)
+            if self._pixels < FIRST_PIXELS:
+                width, height = self.target.input_size
+                self._pixels += count * width * height
                 return "", None
             batch = "one" if count == 1 else "many"
             if batch not in self._chosen:
@@ -214,7 +214,7 @@ def describe_default(device: torch.device) -> list[tuple[str, str]]:
     dtype, processor = network_dtype(None, device, None), processor_kind()
     rows = [
         ("type", str(dtype).removeprefix("torch.")),
-        (f"first {FIRST_PARTS} frames", "the networks as they are: a picture waits for no engine"),
+        ("at first", f"the networks as they are, for {FIRST_PIXELS / 1e6:.1f} million pixels"),
     ]
     named = [name for name in PRIORS.get(processor, {}) if name != "*"]
     for network in (*named, "other networks") if device.type == "cpu" else ("networks",):

@@ -38,13 +38,13 @@ from posekit.errors import InputError
 from posekit.stages.estimate import PoseEstimator
 
 CPU = torch.device("cpu")
-FIRST = 8  # frames before an engine is made
+FIRST = 8  # images of 8x8 before an engine is made
 
 
 @pytest.fixture(autouse=True)
 def as_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Engines are made when they are by default; everywhere else in the tests they are not."""
-    monkeypatch.setattr(default, "FIRST_PARTS", FIRST)
+    monkeypatch.setattr(default, "FIRST_PIXELS", FIRST * 8 * 8)
     monkeypatch.setattr(default, "processor_kind", lambda: "x86-64")
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
     default._tell_what_would_help.cache_clear()
@@ -173,9 +173,9 @@ def test_the_first_frames_are_the_networks_own(net: nn.Module, noted: Noted) -> 
 
 
 @pytest.mark.parametrize(
-    ("batches", "before"), [([1] * 9, 8), ([8] * 9, 8), ([9] * 5, 4), ([64, 1], 1), ([0] * 9, 9)]
+    ("batches", "before"), [([1] * 9, 8), ([3] * 5, 3), ([8] * 2, 1), ([64, 1], 1), ([0] * 9, 9)]
 )
-def test_large_batches_count_for_several(
+def test_images_are_counted_and_not_batches(
     batches: list[int], before: int, net: nn.Module, noted: Noted
 ) -> None:
     backend = backend_of(net)
@@ -353,7 +353,7 @@ def test_a_smaller_type_by_default_is_the_networks_and_not_a_graphs(
 
 def test_poses_after_the_first_frames_are_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
-    monkeypatch.setattr(default, "FIRST_PARTS", 1)
+    monkeypatch.setattr(default, "FIRST_PIXELS", 1)
     image = cv2.imread(str(PACKAGED / "demo.jpg"))
     predictor = posekit.load("demo", device="cpu")
     before, after, again = predictor.stream([image] * 3, batch_size=1)
@@ -394,7 +394,7 @@ def test_the_default_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     rows = dict(describe_default(CPU))
     assert rows["type"] == "float32"
-    assert rows["first 8 frames"].startswith("the networks as they are")
+    assert rows["at first"].startswith("the networks as they are")
     assert rows["other networks"].startswith("onnxruntime, the first there is of openvino, ")
     assert rows["ViTPose"].startswith("torch, the first there is of openvino, torch on x86-64")
 
