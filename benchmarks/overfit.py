@@ -34,7 +34,7 @@ RECIPES = {
     "vitpose-s-simple_coco-256x192": [*TOP_DOWN, "epochs=320", "lr=1e-3", "layer_decay=null"],
     ONE_STAGE: [
         *("model.net.widen_factor=0.25", "model.input_size=[256,256]"),
-        *("epochs=800", "lr=2e-3"),
+        *("epochs=600", "lr=1e-3", "min_lr=0"),  # averages of the norms catch up at the end
     ],
 }
 COMMON = [
