@@ -9,10 +9,10 @@ from typing import NamedTuple
 from posekit.config import CONF_DIR, GROUPS, NO_DETECTOR, config_path
 from posekit.errors import InputError
 from posekit.locate import Located, choose_parts, locate
-from posekit.overrides import asks_for_trust, unquoted
+from posekit.overrides import NAMED, asks_for_trust, unquoted
 from posekit.plain_yaml import read_yaml
 
-__all__ = ["CHOOSERS", "Chosen", "choose_for_prediction"]
+__all__ = ["CHOOSERS", "Chosen", "choose_for_prediction", "own_defaults"]
 
 # The recipe in conf/recipe/ for networks whose `FAMILY` names none, by what their outputs mean.
 CODEC_RECIPES = {
@@ -169,13 +169,33 @@ def _experiment_defaults(others: Sequence[str], search: Sequence[Path]) -> dict[
         if path is None:
             known = sorted({path.stem for folder in paths for path in folder.parent.glob("*.yaml")})
             raise InputError(f"unknown experiment '{name}'; known are {', '.join(known)}")
-        content = read_yaml(path)
-        for entry in (content.get("defaults") if isinstance(content, Mapping) else None) or []:
-            if isinstance(entry, Mapping):
-                for group, choice in entry.items():
-                    group = str(group).removeprefix("override ").removeprefix("/")
-                    if group in ("model", "recipe"):
-                        defaults[group] = str(choice)
+        defaults |= _named_defaults(path)
+    return defaults
+
+
+def own_defaults(name: str, search: Sequence[Path]) -> dict[str, str]:
+    """What a configuration of the user's own, `--config-name`, chooses of parts and of `recipe`.
+
+    Raises:
+        InputError: there is no such file in the folders.
+    """
+    paths = [root / f"{name.removesuffix('.yaml')}.yaml" for root in (*search, CONF_DIR)]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        looked = ", ".join(str(path.parent) for path in paths[:-1]) or "no --config-dir"
+        raise InputError(f"--config-name: no {name}.yaml in {looked}")
+    return _named_defaults(path)
+
+
+def _named_defaults(path: Path) -> dict[str, str]:
+    content = read_yaml(path)
+    defaults: dict[str, str] = {}
+    for entry in (content.get("defaults") if isinstance(content, Mapping) else None) or []:
+        if isinstance(entry, Mapping):
+            for group, choice in entry.items():
+                group = str(group).removeprefix("override ").removeprefix("/")
+                if group in (*NAMED, "recipe"):
+                    defaults[group] = str(choice)
     return defaults
 
 

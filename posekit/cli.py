@@ -9,7 +9,7 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,13 @@ COMPOSED = (
 )
 
 
+# Commands that `-m` runs several times.
+SWEPT = ("train", "predict", "evaluate")
+# Of Hydra's flags, the first of which is meant where none is said.
+CFG_KINDS = ("job", "hydra", "all")
+INFO_KINDS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+FLAGS_OF_KINDS = {"--cfg": CFG_KINDS, "-c": CFG_KINDS, "--info": INFO_KINDS, "-i": INFO_KINDS}
+
 # How torch says it, of a GPU and of the machine itself.
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
 
@@ -141,12 +148,21 @@ def report_errors(run: Callable[[], int]) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Overrides may stand on both sides of an option, which argparse alone does not allow."""
     parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments, rest = parser.parse_known_args(list(_with_kinds(words)))
     if any(word.startswith("-") for word in rest) or (rest and "overrides" not in arguments):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.overrides += rest
     return arguments
+
+
+def _with_kinds(words: Sequence[str]) -> Iterator[str]:
+    """`--cfg model=human`: argparse would take what follows for the flag's value."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        yield word
+        if word in FLAGS_OF_KINDS and following not in FLAGS_OF_KINDS[word]:
+            yield FLAGS_OF_KINDS[word][0]
 
 
 class _Command(argparse.ArgumentParser):
@@ -178,9 +194,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         composed.add_argument("overrides", nargs="*", metavar="key=value")
         composed.add_argument(
-            "--config-dir", type=Path, help="a folder with configurations of your own"
+            "--config-dir", "-cd", type=Path, help="a folder with configurations of your own"
         )
-        composed.add_argument("--cfg", action="store_true", help="print the configuration and stop")
+        _add_hydras(composed, sweeps=name in SWEPT)
         composed.composes = name
         composed.set_defaults(run=_run_composed)
 
@@ -211,6 +227,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _add_hydras(composed: argparse.ArgumentParser, *, sweeps: bool) -> None:
+    """Hydra's own flags."""
+    composed.add_argument(
+        "--config-name",
+        "-cn",
+        metavar="NAME",
+        help="a YAML of --config-dir in place of the command's",
+    )
+    composed.add_argument(
+        "--cfg",
+        "-c",
+        nargs="?",
+        const="job",
+        choices=CFG_KINDS,
+        help="print the configuration (job), Hydra's own (hydra) or both (all), and stop",
+    )
+    composed.add_argument(
+        "--package", "-p", metavar="PART", help="of --cfg: only this part, such as model"
+    )
+    composed.add_argument(
+        "--resolve", action="store_true", help="of --cfg: accepted, values are always resolved"
+    )
+    composed.add_argument(
+        "--info",
+        "-i",
+        nargs="?",
+        const="all",
+        choices=INFO_KINDS,
+        help="print how Hydra composes the configuration, and stop",
+    )
+    if sweeps:
+        composed.add_argument(
+            "--multirun",
+            "-m",
+            action="store_true",
+            help="run once for each combination of values, key=a,b; see docs/sweeps.md",
+        )
 
 
 def _add_conversions(commands: Any) -> None:
@@ -248,10 +303,20 @@ def _add_models(commands: Any) -> None:
 
 def _run_composed(arguments: argparse.Namespace) -> int:
     """A command whose configuration Hydra composes: `posekit.commands.<name>.<name>`."""
+    where = {"config_dir": arguments.config_dir, "config_name": arguments.config_name}
+    if arguments.cfg or arguments.info:
+        from posekit.commands.show import show
+
+        kinds = {"cfg": arguments.cfg, "info": arguments.info, "package": arguments.package}
+        return show(arguments.command, arguments.overrides, **where, **kinds)
+    if arguments.package or arguments.resolve:
+        raise InputError("--package and --resolve go with --cfg")
+    if getattr(arguments, "multirun", False):
+        from posekit.commands.sweep import sweep
+
+        return sweep(arguments.command, arguments.overrides, **where)
     module = import_module(f"posekit.commands.{arguments.command}")
-    status: int = getattr(module, arguments.command)(
-        arguments.overrides, config_dir=arguments.config_dir, show=arguments.cfg
-    )
+    status: int = getattr(module, arguments.command)(arguments.overrides, **where)
     return status
 
 

@@ -8,6 +8,7 @@ mistakes never reach Hydra's grammar (`overrides`).
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -17,17 +18,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from posekit.choices import CHOOSERS, Chosen, choose_for_prediction
+from posekit.choices import CHOOSERS, Chosen, choose_for_prediction, own_defaults
 from posekit.config import CONF_DIR, GROUPS, config_path, read_config
 from posekit.errors import InputError
 from posekit.overrides import (
     LITERAL_KEYS,
+    NAMED,
     asks_for_trust,
     explain,
     flat_keys,
@@ -42,7 +45,14 @@ from posekit.plain_yaml import read_yaml
 if TYPE_CHECKING:
     from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 
-__all__ = ["Specs", "compose_command", "print_config", "read_part", "read_specs"]
+__all__ = [
+    "Specs",
+    "compose_command",
+    "print_hydra_info",
+    "read_part",
+    "read_specs",
+    "shown_config",
+]
 
 
 def compose_command(
@@ -50,6 +60,7 @@ def compose_command(
     overrides: Sequence[str],
     *,
     config_dir: Path | None = None,
+    config_name: str | None = None,
     paths: Collection[str] = (),
     values: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -59,6 +70,8 @@ def compose_command(
         command: stem of a YAML in conf/, e.g. "predict".
         overrides: what the user typed, `key=value` each.
         config_dir: a folder with configurations of the user's own.
+        config_name: stem of a YAML in it that is composed in place of the command's, which it may
+            have among its `defaults`.
         paths: keys whose values are paths, beside the known ones.
         values: plain values by key, dotted, which need no grammar.
 
@@ -70,19 +83,14 @@ def compose_command(
         InputError: something is not `key=value`, or a key or value that does not fit.
         UnknownModelError: no such model.
     """
-    search = _search_path(config_dir)
-    literal_keys = LITERAL_KEYS.union(paths)
-    groups, literals, others = sort_overrides(overrides, literal_keys)
+    words = _read_words(command, overrides, config_dir, config_name, paths)
+    chosen, others, literals = words.chosen, words.others, dict(words.literals)
     given = values or {}
+    literal_keys = LITERAL_KEYS.union(paths)
     literals |= {key: value for key, value in given.items() if key in literal_keys}
     settings = {key: value for key, value in given.items() if key not in literal_keys}
-    choose = CHOOSERS.get(command, choose_for_prediction)
-    chosen = choose(groups, others, search)
-    _refuse_ineffective(others, chosen, command)
-    for part in chosen.parts.values():
-        read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = asks_for_trust(others)
-    composed = _compose_with_hydra(command, chosen, others, settings, trust=trust)
+    composed = _compose_with_hydra(config_name or command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
         _set_literal(composed, key, value, command)
     for key in _missing_keys(composed):
@@ -99,6 +107,81 @@ def compose_command(
     composed["search"] = [str(folder) for folder in chosen.search]
     composed["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
     return composed
+
+
+class _Words(NamedTuple):
+    """What a user typed: the parts, values of literal keys, and overrides for Hydra."""
+
+    chosen: Chosen
+    literals: Mapping[str, Any]
+    others: list[str]
+
+
+def _read_words(
+    command: str,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    config_name: str | None,
+    paths: Collection[str],
+) -> _Words:
+    search = _search_path(config_dir)
+    groups, literals, others = sort_overrides(overrides, LITERAL_KEYS.union(paths))
+    if config_name is not None:
+        defaults = own_defaults(config_name, search)
+        groups = {key: defaults[key] for key in NAMED if key in defaults} | groups
+        if "recipe" in defaults:
+            others = [f"recipe={defaults['recipe']}", *others]
+    chosen = CHOOSERS.get(command, choose_for_prediction)(groups, others, search)
+    _refuse_ineffective(others, chosen, command)
+    for part in chosen.parts.values():
+        read_config(part.name, part.search)  # says in one line what Hydra would stumble over
+    return _Words(chosen, literals, others)
+
+
+def print_hydra_info(
+    topic: str,
+    command: str,
+    overrides: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    config_name: str | None = None,
+    paths: Collection[str] = (),
+) -> None:
+    """Prints what Hydra says of itself and of a command: its `--info`.
+
+    Args:
+        topic: `all`, `config`, `defaults`, `defaults-tree`, `plugins` or `searchpath`.
+        command, overrides, config_dir, config_name, paths: as in `compose_command`.
+
+    Raises:
+        InputError: as `compose_command`.
+    """
+    words = _read_words(command, overrides, config_dir, config_name, paths)
+    with contextlib.ExitStack() as stack:
+        trust = asks_for_trust(words.others)
+        stack.enter_context(_looking_into(words.chosen, stack, trust=trust))
+        stack.enter_context(initialize_config_dir(str(CONF_DIR), version_base="1.3"))
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        overrides = [*words.chosen.overrides, *map(settable, words.others)]
+        stack.enter_context(_without_handlers())
+        try:
+            hydra.show_info(topic, config_name or command, list(overrides))
+        except _HYDRAS as error:
+            raise InputError(one_line(error)) from None
+
+
+@contextlib.contextmanager
+def _without_handlers() -> Iterator[None]:
+    """Hydra logs what it is asked for, and adds a handler that prints it."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = []
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
 
 
 def _set_literal(composed: dict[str, Any], key: str, value: Any, command: str) -> None:
@@ -182,7 +265,7 @@ def _refuse_ineffective(others: Sequence[str], chosen: Chosen, command: str) -> 
         if command != "train" and key in ("model.detector", "lifter.pose2d"):
             raise InputError(f"{key} has no effect here: use {inside}=NAME")
         if group == "hydra":
-            raise InputError(f"unknown key '{key}': Hydra's own settings have no effect here")
+            raise InputError(f"unknown key '{key}': Hydra's own settings need -m")
 
 
 class Specs(NamedTuple):
@@ -231,13 +314,13 @@ def read_part(config: Mapping[str, Any], group: str) -> Spec | None:
     )
 
 
-def print_config(config: Mapping[str, Any]) -> None:
-    """Prints a composed configuration, each part with all that its YAML leaves open."""
+def shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A composed configuration for people, each part with all that its YAML leaves open."""
     shown = {key: value for key, value in config.items() if key != "trusted"}
     for group in GROUPS:
         if (part := read_part(config, group)) is not None:
             shown[group] = part.to_config()
-    print(yaml.safe_dump(shown, sort_keys=False, default_flow_style=None), end="")
+    return shown
 
 
 _folders: ContextVar[tuple[Path, ...]] = ContextVar("_folders", default=())
@@ -249,9 +332,6 @@ class _OwnFolders(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in reversed(_folders.get()):
             search_path.prepend("posekit", f"file://{folder}")
-
-
-Plugins.instance().register(_OwnFolders)
 
 
 @contextlib.contextmanager
@@ -269,6 +349,8 @@ def _looking_into(chosen: Chosen, stack: contextlib.ExitStack, *, trust: bool) -
         for part in chosen.parts.values():
             if part.is_foreign:
                 _copy_as_data(config_path(part.name, part.search), copies)
+    # Each time: what launches a sweep's jobs makes a fresh register in their processes.
+    Plugins.instance().register(_OwnFolders)
     token = _folders.set(tuple(folders))
     try:
         yield

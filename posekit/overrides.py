@@ -20,6 +20,7 @@ from posekit.errors import InputError, first_line
 
 __all__ = [
     "LITERAL_KEYS",
+    "NAMED",
     "asks_for_trust",
     "explain",
     "flat_keys",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posekit.cli import main
 from posekit.commands.export import export
 from posekit.errors import InputError, WeightsError
 
@@ -25,7 +26,7 @@ def test_the_command_writes_prints_and_succeeds(
 
 
 def test_the_composed_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert export(["model=demo", "opset=16"], show=True) == 0
+    assert main(["export", "--cfg", "model=demo", "opset=16"]) == 0
     assert "\nopset: 16\n" in capsys.readouterr().out
 
 

@@ -7,18 +7,20 @@ from pathlib import Path
 
 from posekit.benchmarking.run import bench_composed
 from posekit.commands.bench_tables import Printer
-from posekit.compose import compose_command, print_config
+from posekit.compose import compose_command
 
 __all__ = ["bench"]
 
 
-def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
+def bench(
+    overrides: Sequence[str], *, config_dir: Path | None = None, config_name: str | None = None
+) -> int:
     """Runs the command.
 
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        show: print the composed configuration and stop.
+        config_name: of another configuration than the command's.
 
     Returns:
         The exit status: 1 where an engine failed; the others are measured all the same.
@@ -26,10 +28,7 @@ def bench(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     Raises:
         PosekitError: something that cannot be used, or an engine that cannot run here.
     """
-    config = compose_command("bench", overrides, config_dir=config_dir)
-    if show:
-        print_config(config)
-        return 0
+    config = compose_command("bench", overrides, config_dir=config_dir, config_name=config_name)
     printer = Printer(people=config["people"], flip_test=config["flip_test"])
     result = bench_composed(config, printer)
     if config["trace"] is not None:

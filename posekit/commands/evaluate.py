@@ -6,21 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from posekit.compose import compose_command, print_config
+from posekit.compose import compose_command
 from posekit.evaluation.options import EvaluateOptions, Kind
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False
+    overrides: Sequence[str], *, config_dir: Path | None = None, config_name: str | None = None
 ) -> int:
     """Runs the command.
 
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        show: print the composed configuration and stop.
+        config_name: of another configuration than the command's.
 
     Returns:
         The exit status.
@@ -28,10 +28,7 @@ def evaluate(
     Raises:
         PosekitError: something that cannot be used; no file has been written then.
     """
-    config = compose_command("evaluate", overrides, config_dir=config_dir)
-    if show:
-        print_config(config)
-        return 0
+    config = compose_command("evaluate", overrides, config_dir=config_dir, config_name=config_name)
     options = dataclasses.replace(EvaluateOptions.from_config(config), show_progress=True)
     names = config["names"]
     kinds: tuple[Kind, ...] = ("model", "lifter", "detector")

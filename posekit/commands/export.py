@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from posekit.compose import compose_command, print_config
+from posekit.compose import compose_command
 
 __all__ = ["export"]
 
 
-def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
+def export(
+    overrides: Sequence[str], *, config_dir: Path | None = None, config_name: str | None = None
+) -> int:
     """Runs the command, which is `posekit.export` on a composed configuration.
 
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        show: print the composed configuration and stop.
+        config_name: of another configuration than the command's.
 
     Returns:
         The exit status, 0.
@@ -24,10 +26,7 @@ def export(overrides: Sequence[str], *, config_dir: Path | None = None, show: bo
     Raises:
         PosekitError: as `posekit.export`.
     """
-    values = compose_command("export", overrides, config_dir=config_dir)
-    if show:
-        print_config(values)
-        return 0
+    values = compose_command("export", overrides, config_dir=config_dir, config_name=config_name)
     from posekit.exporting.export import export_parts
     from posekit.exporting.options import ExportOptions
     from posekit.parts import composed_parts

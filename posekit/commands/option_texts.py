@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -11,7 +12,16 @@ import yaml
 
 from posekit.declared import Declared, Options
 
-__all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
+__all__ = [
+    "SHEETS",
+    "argument_table",
+    "groups_of",
+    "keys_of",
+    "options_of",
+    "path_keys",
+    "table",
+    "yaml_text",
+]
 
 # The groups of each command's keys, in the order of its configuration: where they are declared, as
 # `module:name` of a group or of a tuple of groups.
@@ -28,20 +38,32 @@ SHEETS: dict[str, tuple[str, ...]] = {
 WIDTH = 100
 
 
-def options_of(command: str) -> dict[str, Declared]:
-    """All options of a command by name, also those for Python only."""
-    found: dict[str, Declared] = {}
+def groups_of(command: str) -> list[type[Options]]:
+    """The groups of a command's options, in the order of its configuration."""
+    found: list[type[Options]] = []
     for place in SHEETS[command]:
         module, _, name = place.partition(":")
         groups = getattr(import_module(module), name)
-        for group in groups if isinstance(groups, tuple) else (groups,):
-            found |= group.declared()
+        found += groups if isinstance(groups, tuple) else (groups,)
+    return found
+
+
+def options_of(command: str) -> dict[str, Declared]:
+    """All options of a command by name, also those for Python only."""
+    found: dict[str, Declared] = {}
+    for group in groups_of(command):
+        found |= group.declared()
     return found
 
 
 def keys_of(command: str) -> dict[str, Declared]:
     """The keys of a command's configuration by name."""
     return {k: option for k, option in options_of(command).items() if not option.about.python}
+
+
+def path_keys(command: str) -> list[str]:
+    """The keys of a command whose values are paths."""
+    return [name for name, option in keys_of(command).items() if os.PathLike in option.kinds]
 
 
 def yaml_text(command: str) -> str:

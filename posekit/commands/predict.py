@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from posekit.commands.option_texts import keys_of
-from posekit.compose import compose_command, print_config, read_specs
+from posekit.commands.option_texts import path_keys
+from posekit.compose import compose_command, read_specs
 from posekit.config import PACKAGED
 from posekit.drawing.window import check_display
 from posekit.errors import InputError
@@ -35,7 +34,7 @@ def predict(
     overrides: Sequence[str],
     *,
     config_dir: Path | None = None,
-    show: bool = False,
+    config_name: str | None = None,
     pred_format: Format | None = None,
 ) -> int:
     """Runs the command.
@@ -43,17 +42,19 @@ def predict(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        show: print the composed configuration and stop.
+        config_name: of another configuration than the command's.
         pred_format: another format of predictions than the configuration's.
 
     Returns:
         The exit status: 1 where an input could not be used.
     """
-    paths = [name for name, option in keys_of("predict").items() if os.PathLike in option.kinds]
-    config = compose_command("predict", overrides, config_dir=config_dir, paths=paths)
-    if show:
-        print_config(config)
-        return 0
+    config = compose_command(
+        "predict",
+        overrides,
+        config_dir=config_dir,
+        config_name=config_name,
+        paths=path_keys("predict"),
+    )
     SpeedOptions.from_config(config)
     _check_flip_test(overrides, config)
     options = _options(config)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from posekit.compose import compose_command, print_config
+from posekit.compose import compose_command
 from posekit.training.run import is_first_process, train_composed
 
 __all__ = ["train"]
 
 
-def train(overrides: Sequence[str], *, config_dir: Path | None = None, show: bool = False) -> int:
+def train(
+    overrides: Sequence[str], *, config_dir: Path | None = None, config_name: str | None = None
+) -> int:
     """Runs the command.
 
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        show: print the composed configuration and stop.
+        config_name: of another configuration than the command's.
 
     Returns:
         The exit status.
@@ -25,10 +27,7 @@ def train(overrides: Sequence[str], *, config_dir: Path | None = None, show: boo
     Raises:
         PosekitError: see `posekit.training.run.train`.
     """
-    config = compose_command("train", overrides, config_dir=config_dir)
-    if show:
-        print_config(config)
-        return 0
+    config = compose_command("train", overrides, config_dir=config_dir, config_name=config_name)
     result = train_composed(config)
     if is_first_process() and not result.dry_run:
         print(f"the trained model is {result.export}")

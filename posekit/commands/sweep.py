@@ -1,0 +1,370 @@
+"""`-m`: a command once for each combination of values, by Hydra's own sweepers and launchers.
+
+Hydra sees the keys that are swept and its own settings (`conf/sweep/sweep.yaml`); each job composes
+its configuration as the command alone would. A job's folder has `job.json`: its overrides, how it
+ended and what it measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import RunMode
+from omegaconf import OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from posekit.commands.option_texts import groups_of, path_keys
+from posekit.compose import compose_command, read_part
+from posekit.config import CONF_DIR
+from posekit.errors import InputError, OutputError, first_line
+from posekit.files import write_atomically
+from posekit.overrides import unquoted
+from posekit.table import format_table
+
+__all__ = ["SWEPT", "is_hydras", "sweep", "sweep_settings"]
+
+# Commands that can be swept, and the key of each one's own output.
+SWEPT = {"train": "out_dir", "predict": "out_dir", "evaluate": "out"}
+
+CONFIG = "sweep"
+INTERRUPTED = 130
+REPORT = "job.json"
+TABLE = "sweep.csv"
+# What Optuna is told, the first that a run measured, and which way it is better.
+OBJECTIVES = {"AP": "maximize", "MPJPE": "minimize"}
+MAX_METRICS = 6
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What Hydra runs, maybe in another process or on another machine."""
+
+    command: str
+    fixed: tuple[str, ...]
+    prefixes: Mapping[str, str]
+    config_dir: Path | None
+    config_name: str | None
+
+    def __call__(self, _: Any) -> float:
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        swept = [self._typed(override) for override in hydra.overrides.task]
+        report: dict[str, Any] = {"overrides": swept, "status": "did not end", "metrics": {}}
+        _write(folder, report)
+        start = time.perf_counter()
+        report["status"] = self._run(swept, folder)
+        report["seconds"] = round(time.perf_counter() - start, 1)
+        if report["status"] == "done":
+            report["metrics"] = metrics = _metrics(self.command, folder)
+        _write(folder, report)
+        return _objective(metrics) if report["status"] == "done" else math.nan
+
+    def _typed(self, override: str) -> str:
+        key, _, value = override.removeprefix("++").partition("=")
+        return f"{self.prefixes.get(key, '')}{key}={value}"
+
+    def _run(self, swept: list[str], folder: Path) -> str:
+        """How it ended; a job that fails stops no other."""
+        from posekit.cli import report_errors
+
+        out = folder / "results.json" if self.command == "evaluate" else folder
+        words = [*self.fixed, *swept, f"{SWEPT[self.command]}={out}"]
+        where = {"config_dir": self.config_dir, "config_name": self.config_name}
+        try:
+            with _own_hydra():
+                status = report_errors(lambda: _function(self.command)(words, **where))
+        except Exception:
+            traceback.print_exc()
+            return "failed"
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
+        return "done" if status == 0 else "failed"
+
+
+@contextlib.contextmanager
+def _own_hydra() -> Iterator[None]:
+    """A job composes, for which there must be no other Hydra in its process."""
+    shared = GlobalHydra.instance()
+    before, shared.hydra = shared.hydra, None
+    try:
+        yield
+    finally:
+        shared.hydra = before
+
+
+def sweep(
+    command: str,
+    overrides: Sequence[str],
+    *,
+    config_dir: Path | None = None,
+    config_name: str | None = None,
+) -> int:
+    """Runs a command for each combination of values, and prints a table of them.
+
+    Args:
+        command: one of `SWEPT`.
+        overrides: `key=value` each; one of several values, `key=a,b` or as the sweeper reads it,
+            is swept. Hydra's own keys may be among them.
+        config_dir: a folder with configurations of the user's own.
+        config_name: of the command's configuration, where it is not the command's.
+
+    Returns:
+        The exit status: 1 where a run failed.
+
+    Raises:
+        InputError: a command that cannot be swept, a value that does not fit any run, or a sweeper
+            or launcher that is not there; nothing has run then.
+    """
+    if command not in SWEPT:
+        raise InputError(f"-m goes with {', '.join(SWEPT)}; {command} runs once")
+    hydras, swept, fixed = _sort(overrides)
+    named, fixed = _take_folder(fixed, SWEPT[command], swept)
+    settings = [*hydras] if named is None else [f"hydra.sweep.dir={_quoted(named)}", *hydras]
+    _check_plugins(hydras)
+    where = {"config_dir": config_dir, "config_name": config_name}
+    _check_runs(command, swept, fixed, where)
+    settings += _direction(command, swept, fixed, where, hydras)
+    prefixes = {one.key_or_group: _prefix(one) for one in swept}
+    job = _Job(command, tuple(fixed), prefixes, config_dir, config_name)
+    tasks = [f"++{one.input_line.lstrip('+')}" for one in swept if one.input_line is not None]
+    error: Exception | None = None
+    with initialize_config_dir(str(CONF_DIR / CONFIG), job_name=command, version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        # The folder is named by the clock: once for all jobs.
+        folder = Path(str(_hydra_config([*settings, *tasks]).hydra.sweep.dir)).absolute()
+        started = time.time()
+        try:
+            hydra.multirun(CONFIG, job, [*settings, f"hydra.sweep.dir={_quoted(folder)}", *tasks])
+        except (HydraException, OmegaConfBaseException) as caught:
+            raise InputError(first_line(caught)) from None
+        except Exception as caught:  # whatever a launcher says of a worker that died
+            error = caught
+    return _report(folder, started, error)
+
+
+def _function(command: str) -> Callable[..., int]:
+    module = import_module(f"posekit.commands.{command}")
+    function: Callable[..., int] = getattr(module, command)
+    return function
+
+
+def _sort(overrides: Sequence[str]) -> tuple[list[str], list[Override], list[str]]:
+    """Hydra's own overrides, those of several values, and the others."""
+    parser = OverridesParser.create()
+    hydras, swept, fixed = [], [], []
+    for override in overrides:
+        if is_hydras(override):
+            hydras.append(override)
+            continue
+        value = override.partition("=")[2]
+        try:
+            parsed = parser.parse_override(override)
+        except HydraException:  # a path, maybe; who reads it knows
+            parsed = None
+        if parsed is None or not parsed.is_sweep_override() or Path(value).exists():
+            fixed.append(override)
+        else:
+            swept.append(parsed)
+    return hydras, swept, fixed
+
+
+def _take_folder(
+    fixed: list[str], key: str, swept: Sequence[Override]
+) -> tuple[str | None, list[str]]:
+    """The folder of the sweep, where one was named, and the other overrides."""
+    if any(one.key_or_group in ("out_dir", "out") for one in swept):
+        raise InputError(f"{key} is a folder for each run here; name the sweep's, out_dir=FOLDER")
+    named = [word.partition("=")[2] for word in fixed if word.partition("=")[0] == "out_dir"]
+    if key == "out" and any(word.startswith("out=") for word in fixed):
+        raise InputError("out is results.json of each run here; name the sweep's, out_dir=FOLDER")
+    rest = [word for word in fixed if word.partition("=")[0] != "out_dir"]
+    return (unquoted(named[-1]) if named and named[-1] not in ("null", "") else None), rest
+
+
+def _check_plugins(hydras: Sequence[str]) -> None:
+    known = {
+        "hydra/launcher": (Launcher, "joblib, submitit_local, submitit_slurm and ray"),
+        "hydra/sweeper": (Sweeper, "optuna"),
+    }
+    for override in hydras:
+        group, _, name = override.partition("=")
+        if group not in known or name == "basic":
+            continue
+        kind, plugins = known[group]
+        found = [one.__module__ for one in Plugins.instance().discover(kind)]
+        if not any(name.partition("_")[0] in module for module in found):
+            raise InputError(
+                f'{override}: no such plugin is installed: pip install "posekit[sweep]" brings '
+                f"{plugins}" + ("; ray's is hydra-ray-launcher" if name.startswith("ray") else "")
+            )
+
+
+def _check_runs(
+    command: str, swept: Sequence[Override], fixed: Sequence[str], where: Mapping[str, Any]
+) -> None:
+    """Composes a run for each value, so that a mistake is not found after hours."""
+    values = {_key(one): _values(one) for one in swept if one.is_discrete_sweep()}
+    first = {key: found[0] for key, found in values.items()}
+    runs = [{**first, key: value} for key, found in values.items() for value in found] or [{}]
+    for run in runs:
+        words = [*fixed, *(f"{key}={value}" for key, value in run.items())]
+        config = compose_command(command, words, paths=path_keys(command), **where)
+        for group in groups_of(command):
+            getattr(group, "of", group.from_config)(config)
+
+
+def _direction(
+    command: str,
+    swept: Sequence[Override],
+    fixed: Sequence[str],
+    where: Mapping[str, Any],
+    hydras: Sequence[str],
+) -> list[str]:
+    """Which way a sweeper that looks for the best has to look, where it is not said."""
+    if "hydra/sweeper=optuna" not in hydras:
+        return []
+    if command == "predict":
+        raise InputError("hydra/sweeper=optuna needs a metric: predict measures none")
+    if any(word.startswith("hydra.sweeper.direction=") for word in hydras):
+        return []
+    first = [f"{_key(one)}={_values(one)[0]}" for one in swept if one.is_discrete_sweep()]
+    config = compose_command(command, [*fixed, *first], paths=path_keys(command), **where)
+    from posekit.spec import LifterSpec
+
+    lifts = any(
+        isinstance(read_part(config, group), LifterSpec)
+        for group in ("model", "lifter")
+        if config.get(group) is not None and config["names"].get(group) is not None
+    )
+    return [f"hydra.sweeper.direction={OBJECTIVES['MPJPE' if lifts else 'AP']}"]
+
+
+def _key(override: Override) -> str:
+    return f"{_prefix(override)}{override.get_key_element().lstrip('+')}"
+
+
+def _prefix(override: Override) -> str:
+    line = override.input_line or ""
+    return line[: len(line) - len(line.lstrip("+"))]
+
+
+def _values(override: Override) -> list[str]:
+    return [str(value) for value in override.sweep_string_iterator()]
+
+
+def _quoted(path: str | Path) -> str:
+    return "'{}'".format(str(path).replace("\\", "\\\\").replace("'", "\\'"))
+
+
+def is_hydras(override: str) -> bool:
+    """Whether a setting is Hydra's own: `hydra.sweep.dir=...`, `hydra/launcher=...`."""
+    return re.match(r"[+~]*hydra[./]", override) is not None
+
+
+def sweep_settings(command: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Hydra's own settings of a sweep of a command, as far as they are known beforehand.
+
+    Raises:
+        InputError: a setting that there is not.
+    """
+    with initialize_config_dir(str(CONF_DIR / CONFIG), job_name=command, version_base="1.3"):
+        config = _hydra_config(overrides).hydra
+    with open_dict(config):
+        config.pop("help", None)
+        config.pop("hydra_help", None)
+    found: Any = OmegaConf.to_container(config)
+    return dict(found)
+
+
+def _hydra_config(overrides: Sequence[str]) -> Any:
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    try:
+        return hydra.compose_config(
+            CONFIG, list(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False
+        )
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(first_line(error)) from None
+
+
+def _metrics(command: str, folder: Path) -> dict[str, float | None]:
+    if command == "evaluate":
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["metrics"]
+    elif (path := folder / "export" / "metrics.json").is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        found = {}
+    return dict(found or {})
+
+
+def _objective(metrics: Mapping[str, float | None]) -> float:
+    """What a sweeper that looks for the best is told; NaN where nothing was measured."""
+    value = next((metrics[name] for name in OBJECTIVES if name in metrics), None)
+    return math.nan if value is None else float(value)
+
+
+def _write(folder: Path, report: Mapping[str, Any]) -> None:
+    write_atomically(folder / REPORT, json.dumps(report, indent=2).encode())
+
+
+def _report(folder: Path, started: float, error: Exception | None) -> int:
+    """Prints the table of the runs, and keeps it beside them."""
+    reports = {}
+    for path in folder.glob(f"*/{REPORT}"):
+        if path.stat().st_mtime >= started - 2:  # of an earlier sweep in this folder
+            reports[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+    order = sorted(reports, key=lambda name: (len(name), name))
+    names = list(dict.fromkeys(key for one in reports.values() for key in one["metrics"]))
+    keys = list(
+        dict.fromkeys(word.partition("=")[0] for r in reports.values() for word in r["overrides"])
+    )
+    rows = []
+    for name in order:
+        report = reports[name]
+        chosen = dict(word.partition("=")[::2] for word in report["overrides"])
+        figures = [_figure(report["metrics"].get(metric)) for metric in names]
+        rows.append([name, *(chosen.get(key, "") for key in keys), report["status"], *figures])
+    header = ["run", *(key.lstrip("+") for key in keys), "status", *names]
+    _keep_table(folder, header, rows)
+    shown = 2 + len(keys) + MAX_METRICS
+    print(format_table(header[:shown], [row[:shown] for row in rows]))
+    print(f"runs and {TABLE} in {folder}")
+    if error is not None:
+        print(f"posekit: error: {type(error).__name__}: {first_line(error)}", file=sys.stderr)
+    return 1 if error or any(one["status"] != "done" for one in reports.values()) else 0
+
+
+def _keep_table(folder: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    try:
+        write_atomically(folder / TABLE, text.getvalue().encode())
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / TABLE}: {error.strerror}") from None
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

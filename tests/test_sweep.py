@@ -1,0 +1,162 @@
+"""`-m`: the command line as a user has it, with Hydra's own launchers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from posekit.cli import main
+from tests.conftest import ROOT
+from tests.training import runs
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    folder = tmp_path_factory.mktemp("sweep")
+    words = runs.workshop(folder, 2)
+    labels = next(word for word in words if word.startswith("dataset.train="))
+    words += [labels.replace("train", "val", 1), "epochs=1", "val_every=1"]
+    return folder, ["--config-dir", str(folder / "conf"), *words]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "sweep.csv").open()))
+
+
+def test_each_run_has_a_folder_and_a_row(
+    workshop: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-m", *workshop[1], "lr=1e-3,1e-4", "seed=0,1", "out_dir=all"]) == 0
+    found = rows(tmp_path / "all")
+    assert [(row["lr"], row["seed"], row["status"]) for row in found] == [
+        ("0.001", "0", "done"),
+        ("0.001", "1", "done"),
+        ("0.0001", "0", "done"),
+        ("0.0001", "1", "done"),
+    ]
+    for row in found:
+        folder = tmp_path / "all" / row["run"]
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert (config["lr"], config["seed"]) == (float(row["lr"]), int(row["seed"]))
+        measured = json.loads((folder / "export" / "metrics.json").read_text())
+        assert float(row["AP"]) == pytest.approx(measured["AP"], abs=1e-4)
+    # Nothing beside the sweep's folder, and of Hydra only what says what was swept.
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+    names = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert names == ["0", "1", "2", "3", "multirun.yaml", "sweep.csv"]
+
+
+@pytest.mark.parametrize(
+    "launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)]
+)
+def test_launchers_of_other_processes(
+    workshop: tuple[Path, list[str]], tmp_path: Path, launcher: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    words = [f"hydra/launcher={launcher}", "seed=3,4", "dry_run=true", "out_dir=all"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "posekit", "train", "-m", *workshop[1], *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert [(row["seed"], row["status"]) for row in rows(tmp_path / "all")] == [
+        ("3", "done"),
+        ("4", "done"),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+
+
+def test_optuna_is_told_what_was_measured(workshop: tuple[Path, list[str]], tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "lr=interval(1e-4,1e-2)"]
+    assert main(["train", "-m", *workshop[1], *words, f"out_dir={tmp_path / 'all'}"]) == 0
+    best = yaml.safe_load((tmp_path / "all" / "optimization_results.yaml").read_text())
+    found = rows(tmp_path / "all")
+    assert best["best_value"] == pytest.approx(max(float(row["AP"]) for row in found), abs=1e-4)
+
+
+def test_a_run_that_fails_stops_no_other(
+    workshop: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = workshop[0] / "data" / "discs.json"
+    words = ["dry_run=true", f"dataset.val={labels},nothing.json", f"out_dir={tmp_path / 'all'}"]
+    assert main(["train", "-m", *workshop[1], *words]) == 1
+    assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "failed"]
+    assert "nothing.json" in capsys.readouterr().err
+
+
+def test_predictions_are_swept_and_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "-m", "model=demo", "flip_test=false,true", "device=cpu"]) == 0
+    (folder,) = tmp_path.glob("multirun/*/*")
+    assert len(rows(folder)) == 2
+    assert (folder / "1" / "predictions" / "demo.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["predict", "-m", "model=demo", "speed=fast,acurate"], "speed must be one of"),
+        (["predict", "-m", "model=demo,nix"], "unknown model 'nix'"),
+        (["predict", "-m", "model=demo", "out_dir=a,b"], "out_dir is a folder for each run"),
+        (["predict", "-m", "model=demo", "hydra/launcher=joblb"], "no such plugin"),
+        (["predict", "-m", "model=demo", "hydra.swep.dir=x"], "hydra.swep.dir"),
+        (["predict", "-m", "model=demo", "hydra/sweeper=optuna"], "needs a metric"),
+        (["evaluate", "-m", "model=demo", "dataset.val=x.json", "out=a.json"], "out is results"),
+        (["predict", "model=demo", "hydra.sweep.dir=x"], "need -m"),
+        (["predict", "model=demo", "--package", "model"], "go with --cfg"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(
+    words: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "optuna" in words[-1]:
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 1
+    error = capsys.readouterr().err.strip()
+    assert expected in error
+    assert error.count("\n") == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_cfg_shows_what_hydra_would_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "model=demo", "--cfg", "hydra", "-p", "hydra.sweep.subdir"]) == 0
+    assert capsys.readouterr().out.strip() == "${hydra.job.num}"
+    assert main(["predict", "--cfg", "model=demo", "-p", "model"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("# @package model")
+    assert "input_size" in yaml.safe_load(shown)
+    assert main(["predict", "--cfg", "model=demo", "-p", "nix"]) == 1
+    assert "there is no 'nix'" in capsys.readouterr().err
+
+
+def test_info_names_the_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--info", "defaults", "model=rtmpose-t_coco-256x192"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("\n| recipe/rtmpose ") == 1
+    assert "model/rtmpose-t_coco-256x192" in shown
+
+
+def test_a_configuration_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"defaults": ["train", {"override model": "rtmpose-s_coco-256x192"}, "_self_"], "lr": 7}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    where = ["--config-dir", str(tmp_path), "--config-name", "mine"]
+    assert main(["train", "--cfg", *where]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["lr"], shown["names"]["model"]) == (7, "rtmpose-s_coco-256x192")
+    assert main(["train", "--cfg", *where[:2], "--config-name", "other"]) == 1
+    assert "no other.yaml" in capsys.readouterr().err
