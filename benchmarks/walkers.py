@@ -3,8 +3,8 @@
 Nothing is drawn: a clip is boxes and the 17 keypoints of COCO over time, with who is who. People
 walk on a floor seen in perspective, 120 to 320 pixels tall, at 0.5 to 1.2 of their heights per
 second, turn as they please, and swing arms and legs; the figure is narrower from the side. They
-turn round at the borders, or leave, and somebody else comes in. Who gets mostly behind somebody else
-goes unreported for as long as in a gap, so that many crossings are gaps as well.
+turn round at the borders, or leave, and somebody else comes in. Who gets mostly behind somebody
+else goes unreported for as long as in a gap, so that many crossings are gaps as well.
 """
 
 from __future__ import annotations

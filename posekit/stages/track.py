@@ -22,7 +22,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from posekit.declared import Options, option
 from posekit.errors import InputError
 from posekit.stages.association import People, PoseNoise, compare_boxes, compare_poses, log_sizes
 from posekit.stages.similarity import (
@@ -35,9 +34,8 @@ from posekit.stages.similarity import (
     pose_oks,
     reliable,
 )
-from posekit.stages.turns import LONGEST_REST
 
-__all__ = ["Similarity", "TrackOptions", "Tracker"]
+__all__ = ["Similarity", "Tracker"]
 
 Ints = npt.NDArray[np.int64]
 Similarity = Literal["iou", "oks"]
@@ -56,43 +54,6 @@ SIDE_CHANGE = 1.25
 # Of a new sighting in the size of a track, and in how much it was seen to jitter.
 SIZE_GAIN, NOISE_GAIN = 0.4, 0.1
 LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody new
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackOptions(Options):
-    """Tracking."""
-
-    track: Literal["none", "iou", "oks"] | None = option(
-        None,
-        "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
-        "(`iou`) or of poses (`oks`); `none` for no; left out, people are tracked where a lifter, "
-        "`smooth` or `det_interval` needs it, without giving the ids",
-    )
-    use_oks_tracking: bool = option(
-        False, 'MMPose\'s name for `track="oks"` without giving the ids', only="3D"
-    )
-    tracking_thr: float = option(
-        0.3, "the least similarity of a person to a track", least=0, most=1
-    )
-    max_age: int = option(
-        30,
-        "frames that a track survives without being seen; its id never goes to somebody else",
-        least=0,
-    )
-    det_interval: int | Literal["auto"] | None = option(
-        None,
-        "detect in every n-th frame of a video, or of successive images; tracks carry the boxes "
-        "between; the detector also runs where the size or the scene changes or everybody was "
-        "lost; `auto` detects where a track is in doubt, at the latest every "
-        f"{LONGEST_REST + 1} frames; left out, as `speed` says",
-        least=1,
-    )
-
-    def check(self) -> None:
-        if self.use_oks_tracking and self.track not in (None, "oks"):
-            raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
-        if self.track == "none" and self.det_interval not in (None, 1):
-            raise InputError("det_interval needs tracks, but track is 'none'")
 
 
 class Tracker:
