@@ -66,7 +66,15 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'posekit' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except (ImportError, AttributeError) as error:
+        from posekit.opencv import problem_of
+
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        raise ImportError(problem) from error
     globals()[name] = value
     return value
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from posekit.errors import InputError, PosekitError
+from posekit.opencv import problem_of
 from posekit.version import __version__
 
 __all__ = ["main", "report_errors"]
@@ -134,6 +135,12 @@ def report_errors(run: Callable[[], int]) -> int:
             "smaller batches or dtype=float16",
             file=sys.stderr,
         )
+        return 1
+    except (ImportError, AttributeError) as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        print(f"posekit: error: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("posekit: interrupted", file=sys.stderr)

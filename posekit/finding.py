@@ -52,7 +52,7 @@ class PoseFinder:
         self,
         frames: Iterator[Frame],
         *,
-        similarity: Similarity | None = None,
+        similarity: Similarity | Any | None = None,
         det_interval: int | Literal["auto"] = 1,
         keep_images: bool = True,
     ) -> Iterator[Packet]:
@@ -60,7 +60,7 @@ class PoseFinder:
 
         Args:
             frames: in order.
-            similarity: how people are tracked; None for not.
+            similarity: how people are tracked, as `ClipTracks` takes it; None for not.
             det_interval: as `PredictOptions.det_interval`.
             keep_images: packets have the images of a video, which then stay for as long as a
                 window is filled.
@@ -106,7 +106,7 @@ class PoseFinder:
                 image = frame.image if keep else None
                 yield Packet(result, frame.clip, frame.time, image, pose.heatmap)
 
-    def _tracks(self, similarity: Similarity, det_interval: int | Literal["auto"]) -> ClipTracks:
+    def _tracks(self, similarity: Any, det_interval: int | Literal["auto"]) -> ClipTracks:
         options = self.options
         return ClipTracks(
             self.estimator.skeleton,

@@ -19,7 +19,7 @@ from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
 from posekit.stages.smooth import SmoothOptions
-from posekit.stages.track import TrackOptions
+from posekit.stages.track_options import TrackOptions
 
 __all__ = [
     "PREDICT_KEYS",
@@ -195,8 +195,13 @@ class PredictOptions(
                 )
 
     @property
-    def similarity(self) -> Literal["iou", "oks"] | None:
-        """How people are tracked where ids are asked for or needed; None for not."""
+    def similarity(self) -> Any:
+        """How people are tracked where ids are asked for or needed; None for not.
+
+        "iou", "oks", or what the caller gave to make trackers.
+        """
+        if self.has_own_tracker:
+            return self.track
         if self.use_oks_tracking or self.track == "oks":
             return "oks"
         if self.track == "iou":
@@ -212,7 +217,9 @@ class PredictOptions(
         """
         if self.det_interval is not None:
             return self.det_interval
-        may_rest = detects and self.bboxes is None and self.track != "none"
+        # What the caller's own trackers can do is not known before they are made.
+        tracked = self.track != "none" and not self.has_own_tracker
+        may_rest = detects and self.bboxes is None and tracked
         return "auto" if speed == "fast" and may_rest else 1
 
 

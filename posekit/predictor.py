@@ -396,7 +396,7 @@ class Predictor:
                 disable_norm_pose_2d=options.disable_norm_pose_2d,
                 disable_rebase_keypoint=options.disable_rebase_keypoint,
             )
-        ids_asked_for = options.track in ("iou", "oks")
+        ids_asked_for = options.has_own_tracker or options.track in ("iou", "oks")
         for packet in packets:
             yield packet if ids_asked_for else packet.having(track_ids=None)
 

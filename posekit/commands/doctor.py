@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posekit import opencv
 from posekit.files import cache_dir
+from posekit.opencv import HEADLESS, WITH_WINDOWS
 from posekit.table import format_table
 from posekit.version import __version__
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 PACKAGES = (
-    "torch", "timm", "numpy", "opencv-python", "av", "safetensors", "huggingface_hub", "onnx",
+    "torch", "timm", "numpy", HEADLESS, WITH_WINDOWS, "av", "safetensors", "huggingface_hub",
+    "onnx",
 )  # fmt: skip
 MEASURED = "human"
 MATRIX_SIZE = 1536
@@ -55,6 +58,7 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
         _measure(place)
     python = f"{platform.python_version()}, {sys.executable}"
     _section("versions", [("posekit", __version__), ("python", python), *_packages()])
+    _section("OpenCV", opencv.describe())
     _section(
         "device",
         [

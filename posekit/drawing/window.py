@@ -15,6 +15,7 @@ import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
+from posekit.opencv import cure_for_windows, gui
 
 __all__ = ["ShowOptions", "Window", "check_display", "show_image"]
 
@@ -51,11 +52,13 @@ def check_display() -> None:
     Raises:
         InputError: OpenCV without windows, no display, or an X server that does not answer.
     """
-    gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
     problem = None
-    if gui is None or gui[1].upper() in ("NONE", "NO"):
-        problem = "this OpenCV is built without windows (opencv-python-headless)"
-    elif sys.platform.startswith("linux"):
+    if gui() is None:
+        raise InputError(
+            f"cannot open a window: this OpenCV has none; {cure_for_windows()} brings them; or "
+            "say show=false, and write the drawings with out_dir or vis_out_dir instead"
+        )
+    if sys.platform.startswith("linux"):
         problem = _display_problem()
     if problem is not None:
         raise InputError(

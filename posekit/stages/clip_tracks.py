@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 from posekit.stages.boxes import Boxes
 from posekit.stages.estimate import Poses
+from posekit.stages.own_tracker import checked_ids, maker_of
 from posekit.stages.packet import Clip, Frame
 from posekit.stages.track import Similarity, Tracker
 from posekit.stages.turns import DetectorTurns
@@ -24,7 +26,7 @@ class ClipTracks:
 
     Args:
         skeleton: the keypoints of the people.
-        similarity: as a `Tracker` takes it.
+        similarity: as a `Tracker` takes it, or what makes other trackers (`own_tracker`).
         threshold: likewise.
         max_age: likewise.
         det_interval: people are detected in every n-th frame, or with "auto" as `DetectorTurns`
@@ -36,7 +38,7 @@ class ClipTracks:
         self,
         skeleton: Skeleton,
         *,
-        similarity: Similarity,
+        similarity: Similarity | Any,
         threshold: float,
         max_age: int,
         det_interval: int | Literal["auto"] = 1,
@@ -44,16 +46,19 @@ class ClipTracks:
     ) -> None:
         self._interval = det_interval
         self._images = images
-        self._new = functools.partial(
+        self._new: Callable[[], Any] = functools.partial(
             Tracker,
             similarity=similarity,
             threshold=threshold,
             max_age=max_age,
             sigmas=skeleton.sigmas or None,
         )
+        if similarity not in get_args(Similarity):
+            self._new = maker_of(similarity, carrying=det_interval != 1)
         self._clip: Clip | None = None
         self._size: tuple[int, int] | None = None  # of the frame before
-        self._tracker = self._new()
+        self._tracker = self._new()  # what it lacks is said before a frame is read
+        self._used = False
         self._turns = DetectorTurns(det_interval)
         self._somebody = False  # whom the detector found
         self._carried: np.ndarray | None = None  # ids
@@ -100,14 +105,19 @@ class ClipTracks:
     def named(self, frame: Frame, result: PoseResult) -> PoseResult:
         """The result with the ids of its people; carried ones that were lost are left out."""
         if frame.clip is not self._clip:
-            self._clip, self._tracker = frame.clip, self._new()
+            self._clip = frame.clip
+            if self._used:
+                self._tracker = self._new()
+        self._used = True
         self._size = frame.size
         poses = (result.keypoints, result.keypoint_scores)
         if self._carried is None:
             self._somebody = len(result) > 0
-            ids = self._tracker.update(result.boxes_xyxy, result.box_scores, *poses)
+            found = self._tracker.update(result.boxes_xyxy, result.box_scores, *poses)
+            ids = checked_ids(found, len(result), self._tracker)
             self._turns.detected(ids, result.boxes_xyxy, result.keypoint_scores)
-            return dataclasses.replace(result, track_ids=ids)
+            result = dataclasses.replace(result, track_ids=ids)
+            return result if (ids >= 0).all() else result[ids >= 0]
         kept = self._tracker.follow(self._carried, *poses)
         ids = self._carried[kept]
         self._turns.followed(

@@ -3,7 +3,8 @@
 Two steps, on arrays. Each track is carried to the next frame at constant velocity by an
 alpha-beta filter whose gains start as those of a line fitted to all sightings (growing-memory
 filter, see Brookner, "Tracking and Kalman Filtering Made Easy", 1998). Then one optimal assignment
-of all tracks to all instances, by IoU of the boxes or by COCO's object keypoint similarity.
+of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say who it may
+be, the likelihood of place, size and pose who it is.
 
     tracker = Tracker()
     ids = tracker.update(boxes, box_scores, keypoints, keypoint_scores)  # a frame with detection
@@ -21,30 +22,26 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from posekit.declared import Options, option
 from posekit.errors import InputError
+from posekit.stages.association import People, PoseNoise, compare_boxes, compare_poses, log_sizes
 from posekit.stages.similarity import (
     Bools,
     Floats,
     box_areas,
     box_centers,
-    box_iou,
     box_iou_rowwise,
     mean_scores,
     pose_oks,
     reliable,
 )
-from posekit.stages.turns import LONGEST_REST
 
-__all__ = ["Similarity", "TrackOptions", "Tracker"]
+__all__ = ["Similarity", "Tracker"]
 
 Ints = npt.NDArray[np.int64]
 Similarity = Literal["iou", "oks"]
 
 # Of the filter once it has seen enough: what it then trusts a new sighting.
 LOWEST_ALPHA, LOWEST_BETA = 0.6, 0.2
-# A track that was away for max_age frames counts this much less than one that was just seen.
-ABSENCE_DISCOUNT = 0.5
 # A carried person is lost where the mean score falls below this share of that at the last
 # detection, where less than this share of the box lies in the image, or where the pose is another
 # person's to this OKS.
@@ -54,43 +51,9 @@ SAME_POSE_OKS = 0.9
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackOptions(Options):
-    """Tracking."""
-
-    track: Literal["none", "iou", "oks"] | None = option(
-        None,
-        "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
-        "(`iou`) or of poses (`oks`); `none` for no; left out, people are tracked where a lifter, "
-        "`smooth` or `det_interval` needs it, without giving the ids",
-    )
-    use_oks_tracking: bool = option(
-        False, 'MMPose\'s name for `track="oks"` without giving the ids', only="3D"
-    )
-    tracking_thr: float = option(
-        0.3, "the least similarity of a person to a track", least=0, most=1
-    )
-    max_age: int = option(
-        30,
-        "frames that a track survives without being seen; its id never goes to somebody else",
-        least=0,
-    )
-    det_interval: int | Literal["auto"] | None = option(
-        None,
-        "detect in every n-th frame of a video, or of successive images; tracks carry the boxes "
-        "between; the detector also runs where the size or the scene changes or everybody was "
-        "lost; `auto` detects where a track is in doubt, at the latest every "
-        f"{LONGEST_REST + 1} frames; left out, as `speed` says",
-        least=1,
-    )
-
-    def check(self) -> None:
-        if self.use_oks_tracking and self.track not in (None, "oks"):
-            raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
-        if self.track == "none" and self.det_interval not in (None, 1):
-            raise InputError("det_interval needs tracks, but track is 'none'")
+# Of a new sighting in the size of a track, and in how much it was seen to jitter.
+SIZE_GAIN, NOISE_GAIN = 0.4, 0.1
+LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody new
 
 
 class Tracker:
@@ -102,7 +65,8 @@ class Tracker:
         similarity: "iou" of boxes, or "oks", COCO's object keypoint similarity: the mean of
             exp(-d^2 / (2 (2 sigma)^2 area)) over the keypoints, with the track's box as area. Only
             keypoints whose score is at least half their person's mean in both count.
-        threshold: 0 to 1; an instance less similar than this to a track is never that track.
+        threshold: 0 to 1; an instance less similar than this to a track, brought as near as jitter
+            and absence let it be, is never that track.
         max_age: frames that a track may be missed and still get its id back.
         sigmas: (K,), the skeleton's, for "oks"; None or none at all takes 0.06 for each.
 
@@ -132,6 +96,7 @@ class Tracker:
         self._sigmas = _check_sigmas(sigmas)
         self._tracks = _no_tracks(0)
         self._next_id = 0
+        self._jitter = PoseNoise()
 
     def update(
         self,
@@ -158,7 +123,7 @@ class Tracker:
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(boxes))
         if not len(self._tracks):
             self._tracks = _no_tracks(points.shape[1])
-        rows, columns = self._assign(boxes, points, confidences)
+        rows, columns = self._assign((boxes, points, confidences))
         self._tracks.missed += 1
         self._see(rows, boxes[columns], points[columns], confidences[columns])
         self._anchor(rows, scores[columns])
@@ -257,45 +222,25 @@ class Tracker:
         kept[kept] = ~self._duplicates(tracks[kept], boxes[kept], points[kept], scores[kept])
         return boxes, kept
 
-    def _assign(self, boxes: Floats, points: Floats, scores: Floats) -> tuple[Ints, Ints]:
+    def _assign(self, people: People) -> tuple[Ints, Ints]:
         """Rows of tracks and of instances that belong together."""
         from scipy.optimize import linear_sum_assignment  # takes half a second to import
 
-        tracks = self._tracks
-        predicted = tracks.predicted_boxes()
-        similar = self._similarity(predicted, boxes, points, scores)
-        away = np.flatnonzero(tracks.missed)
-        if len(away):
-            # Who was away goes on where they were heading, or where they were.
-            at_rest = self._similarity(tracks.boxes, boxes, points, scores, away)
-            similar[away] = np.maximum(similar[away], at_rest)
+        if not len(self._tracks) or not len(people[0]):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if self.similarity == "iou":
+            similar, likely = compare_boxes(self._tracks, people[0])
+        else:
+            self._jitter.measure(self._tracks, people)
+            jitter = self._jitter.variance
+            similar, likely = compare_poses(self._tracks, people, self._sigmas, jitter)
         allowed = (similar >= self.threshold) & (similar > 0)
-        # Worth nothing, a forbidden pair is as good as none: what is maximised is allowed pairs.
-        discount = ABSENCE_DISCOUNT * tracks.missed / (self.max_age + 1)
-        gain = np.where(allowed, similar * (1 - discount[:, None]), 0)
+        # Worth nothing, a forbidden pair is as good as none. An allowed one that is less likely
+        # than somebody new is worth little: it takes nothing from the others.
+        gain = np.where(allowed, np.where(likely > 0, likely, 0) + LITTLE * similar, 0)
         rows, columns = linear_sum_assignment(gain, maximize=True)
         chosen = allowed[rows, columns]
         return rows[chosen].astype(np.int64), columns[chosen].astype(np.int64)
-
-    def _similarity(
-        self,
-        track_boxes: Floats,
-        boxes: Floats,
-        points: Floats,
-        scores: Floats,
-        rows: Ints | None = None,
-    ) -> Floats:
-        """(m, n) of tracks (all, or some rows), were they at `track_boxes`, and instances."""
-        tracks = self._tracks if rows is None else self._tracks[rows]
-        track_boxes = track_boxes if rows is None else track_boxes[rows]
-        if self.similarity == "iou":
-            return box_iou(track_boxes, boxes)
-        shift = box_centers(track_boxes) - box_centers(tracks.boxes)
-        return pose_oks(
-            (track_boxes, tracks.keypoints + shift[:, None], tracks.keypoint_scores),
-            (boxes, points, scores),
-            self._sigmas,
-        )
 
     def _see(self, rows: Ints, boxes: Floats, points: Floats, scores: Floats) -> None:
         """Corrects tracks by where they were seen, `missed` frames after the last time."""
@@ -306,6 +251,9 @@ class Tracker:
         frames = tracks.missed[rows, None]
         expected = tracks.centers[rows] + tracks.velocities[rows] * frames
         error = box_centers(boxes) - expected
+        resized = log_sizes(boxes) - tracks.sizes[rows]
+        self._measure_noise(rows, np.concatenate([error, resized], axis=1))
+        tracks.sizes[rows] += SIZE_GAIN * resized
         tracks.centers[rows] = expected + alpha * error
         tracks.velocities[rows] += beta * error / frames
         tracks.sightings[rows] += 1
@@ -313,6 +261,15 @@ class Tracker:
         tracks.boxes[rows] = boxes
         tracks.keypoints[rows] = points
         tracks.keypoint_scores[rows] = scores
+
+    def _measure_noise(self, rows: Ints, errors: Floats) -> None:
+        """Takes how far (m, 4) centres and log sizes are from where they were expected."""
+        tracks = self._tracks
+        # The second sighting tells the speed, and after a gap more than noise is in it.
+        telling = (tracks.missed[rows] == 1) & (tracks.sightings[rows] > 1)
+        rows, errors = rows[telling], errors[telling]
+        gain = np.maximum(1 / np.maximum(tracks.sightings[rows] - 1, 1), NOISE_GAIN)[:, None]
+        tracks.noise[rows] += gain * (errors**2 - tracks.noise[rows])
 
     def _anchor(self, rows: Ints, box_scores: Floats) -> None:
         """What carried boxes are measured by: box and pose as a detection gave them."""
@@ -395,6 +352,8 @@ class _Tracks:
     anchor_scores: Floats  # (m, K)
     centers: Floats  # (m, 2), pixels
     velocities: Floats  # (m, 2), pixels per frame
+    sizes: Floats  # (m, 2), logarithms of width and height
+    noise: Floats  # (m, 4), variances of centre (pixels^2) and of log size, as measured
     sightings: Ints  # (m,)
     missed: Ints  # (m,), frames since it was last seen
 
@@ -435,6 +394,8 @@ def _new_tracks(
         anchor_scores=scores.copy(),
         centers=centers,
         velocities=np.zeros_like(centers),
+        sizes=log_sizes(boxes),
+        noise=np.zeros((len(ids), 4)),
         sightings=np.ones(len(ids), np.int64),
         missed=np.zeros(len(ids), np.int64),
     )

@@ -1,0 +1,198 @@
+"""Which instances may be which tracks, and how likely each is.
+
+Two numbers of each pair. The *similarity*, IoU or OKS, says whether the pair is allowed: it is
+taken where the track comes nearest to the instance, within what it was seen to jitter and what it
+may have wandered while it was away, so that noise and a gap forbid nothing. The *likelihood*
+chooses between allowed pairs: how well place, height and pose fit, each measured by how far off
+they usually are, as a Kalman filter weighs its innovations (Bar-Shalom and Fortmann, "Tracking and
+Data Association", 1988). Widths say nothing: they swing with every step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from posekit.stages.similarity import (
+    DEFAULT_SIGMA,
+    Bools,
+    Floats,
+    box_centers,
+    box_iou,
+    reliable,
+)
+
+if TYPE_CHECKING:
+    from posekit.stages.track import _Tracks
+
+__all__ = ["People", "PoseNoise", "compare_boxes", "compare_poses", "log_sizes"]
+
+People = tuple[Floats, Floats, Floats]  # boxes (n, 4), keypoints (n, K, 2), scores (n, K)
+
+# A centre bobs by this share of the height, even where no jitter was measured; and that share of it
+# once the track is well known. A height changes by its share.
+BOB, SETTLED = 0.03, 0.03
+RESIZE = 0.04
+# Who is out of sight walks at most so fast, in heights per frame (1.2 a second), turns so much, in
+# heights per frame^2, strays so much, in heights per frame, and grows so much, per frame.
+FASTEST, TURN, STRAY, GROWTH = 0.04, 0.0015, 0.004, 0.01
+# A track may be so many standard deviations from where it is expected, and so many heights at most.
+REACH, FARTHEST = 2.0, 1.0
+# The speed of a track is known from so many sightings on.
+KNOWN = 3
+# Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
+# a track of few sightings was nobody; that the way on was to stand still; and that an instance is
+# somebody new, on a square of one height.
+SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -3.0, -10.0
+# A pose says as much as this many coordinates (keypoints do not err one by one), less by the frame.
+POSE_COORDINATES, STALE = 3.0, 0.1
+NOISE_GAIN = 0.2  # of a new measurement of how much keypoints jitter
+SAME_IOU = 0.3  # of boxes that are taken for one person's, to measure it
+
+
+def log_sizes(boxes: Floats) -> Floats:
+    """(n, 2), logarithms of width and height."""
+    return np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3))
+
+
+class _Expected:
+    """Where m tracks are expected, and with which variances."""
+
+    def __init__(self, tracks: _Tracks) -> None:
+        self.sides = np.exp(tracks.sizes)
+        self.height = height = self.sides[:, 1:]
+        self.missed = missed = tracks.missed[:, None].astype(np.float64)
+        n = tracks.sightings[:, None].astype(np.float64)
+        jitter = tracks.noise[:, :2]
+        fastest = (FASTEST * height) ** 2
+        # Of the slope of a line through n sightings, down to the filter's last gains.
+        speed = np.where(n > 1, 12 * jitter / np.maximum(n * (n * n - 1), 1), fastest)
+        speed = np.clip(speed, 0.05 * jitter, fastest)
+        strayed = (TURN * height * missed**2 / 2) ** 2 + (STRAY * height * missed) ** 2
+        wandered = speed * missed**2 + strayed
+        self.center_variance = jitter + wandered + (BOB * height) ** 2 * np.maximum(1 / n, SETTLED)
+        self.height_variance = tracks.noise[:, 3:] + RESIZE**2 + (GROWTH * missed) ** 2
+        reach = REACH * np.sqrt(jitter + np.where(n >= KNOWN, wandered, 0))
+        self.reach = np.minimum(reach, FARTHEST * height)[:, None]
+        self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
+        odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)
+        self.odds = odds - NEW + 2 * np.log(height)
+        # Who was away goes on where they were heading, or stayed where they were.
+        self.places = [tracks.centers + tracks.velocities * (missed + 1)]
+        if missed.any():
+            self.places.append(tracks.centers)
+
+
+def compare_boxes(tracks: _Tracks, boxes: Floats) -> tuple[Floats, Floats]:
+    """IoU (m, n) of tracks and instances, and log likelihoods (m, n) that they are the same.
+
+    A likelihood above 0 says that this is more likely than somebody new.
+    """
+    expected = _Expected(tracks)
+    grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
+    sides = expected.sides[:, None] * np.exp(_beyond(grown, expected.stretch))
+    found = []
+    for offset, likely in _by_place(expected, boxes, grown):
+        found.append((_iou_apart(_beyond(offset, expected.reach), expected.sides, sides), likely))
+    return _best(expected, found)
+
+
+def compare_poses(
+    tracks: _Tracks, people: People, sigmas: Floats, jitter: float
+) -> tuple[Floats, Floats]:
+    """OKS (m, n) instead of IoU, and likelihoods to which the poses contribute as well.
+
+    Args:
+        tracks: m of them.
+        people: n instances.
+        sigmas: (K,), or none.
+        jitter: of keypoints, a variance in pixels^2 that the OKS allows beside its own.
+    """
+    boxes, points, scores = people
+    expected = _Expected(tracks)
+    grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
+    counted = (reliable(tracks.keypoint_scores)[:, None] & reliable(scores)[None]).astype(float)
+    weights = counted / np.maximum(counted.sum(axis=-1, keepdims=True), 1)  # (m, n, K)
+    area = expected.sides.prod(axis=-1)[:, None]
+    spread = (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2 * area + jitter
+    spread = (spread * (1 + STALE * expected.missed))[:, None]
+    apart = points[None] - tracks.keypoints[:, None]  # (m, n, K, 2)
+    mean = np.einsum("mnkd,mnk->mnd", apart, weights)
+    alone = ((apart - mean[:, :, None]) ** 2).sum(axis=-1) / spread
+    unlike = POSE_COORDINATES / 2 * (alone * weights).sum(axis=-1)
+    found = []
+    for place, (_, likely) in zip(expected.places, _by_place(expected, boxes, grown), strict=True):
+        # As one, the pose is allowed to be off as far as the box.
+        moved = place - box_centers(tracks.boxes)
+        left = _beyond(mean - moved[:, None], expected.reach)
+        squared = ((apart + (left - mean)[:, :, None]) ** 2).sum(axis=-1)
+        oks = (np.exp(-squared / (2 * spread)) * weights).sum(axis=-1)
+        found.append((oks, likely - unlike))
+    return _best(expected, found)
+
+
+class PoseNoise:
+    """How much keypoints jitter by themselves, measured on people who are easily told apart."""
+
+    def __init__(self) -> None:
+        self.variance = 0.0  # pixels^2 per coordinate, between two frames
+        self._measured = False
+
+    def measure(self, tracks: _Tracks, people: People) -> None:
+        """Takes the poses of the next frame, beside those of the tracks."""
+        boxes, points, scores = people
+        overlaps = box_iou(tracks.predicted_boxes(), boxes)
+        overlaps[tracks.missed > 0] = 0
+        rows = np.flatnonzero(overlaps.max(axis=1) > SAME_IOU)
+        columns = overlaps[rows].argmax(axis=1)
+        mutual = overlaps[:, columns].argmax(axis=0) == rows
+        rows, columns = rows[mutual], columns[mutual]
+        if not len(rows):
+            return
+        counted = reliable(tracks.keypoint_scores[rows]) & reliable(scores[columns])
+        weights = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+        apart = points[columns] - tracks.keypoints[rows]
+        # Where all go the same way, the person has moved.
+        apart = apart - (apart * weights[..., None]).sum(axis=1, keepdims=True)
+        found = float(np.median(((apart**2).sum(axis=-1) * weights).sum(axis=1) / 2))
+        self.variance += (NOISE_GAIN if self._measured else 1.0) * (found - self.variance)
+        self._measured = True
+
+
+def _by_place(expected: _Expected, boxes: Floats, grown: Floats) -> list[tuple[Floats, Floats]]:
+    """For each place where tracks may be, offsets (m, n, 2) from it and log likelihoods (m, n)."""
+    variance = expected.center_variance[:, None]
+    height_variance = expected.height_variance[:, None]
+    scale = np.log(variance).sum(axis=-1) + np.log(height_variance)[..., 0]
+    resized = grown[..., 1] ** 2 / height_variance[..., 0]
+    found = []
+    for place in expected.places:
+        offset = box_centers(boxes)[None] - place[:, None]
+        found.append((offset, -0.5 * ((offset**2 / variance).sum(axis=-1) + resized + scale)))
+    return found
+
+
+def _best(expected: _Expected, found: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Of the places where tracks may be, what fits best."""
+    similar, likely = found[0]
+    if len(found) > 1:
+        away: Bools = expected.missed > 0
+        similar = np.where(away, np.maximum(similar, found[1][0]), similar)
+        likely = np.where(away, np.maximum(likely, found[1][1] + AT_REST), likely)
+    return similar, likely + expected.odds
+
+
+def _beyond(values: Floats, reach: Floats) -> Floats:
+    """What is left of values, either way, when they are brought as near to 0 as the reach lets."""
+    return values - np.clip(values, -reach, reach)
+
+
+def _iou_apart(offset: Floats, sides: Floats, others: Floats) -> Floats:
+    """(m, n) of boxes with sides (m, 2) and (m, n, 2), whose centres are (m, n, 2) apart."""
+    half = sides[:, None] / 2
+    low = np.maximum(-half, offset - others / 2)
+    high = np.minimum(half, offset + others / 2)
+    overlap = np.maximum(high - low, 0).prod(axis=-1)
+    union = sides.prod(axis=-1)[:, None] + others.prod(axis=-1) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
