@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from posekit.angles import angle_names
 from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
@@ -18,6 +19,7 @@ from posekit.errors import InputError
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
+from posekit.skeleton import Skeleton
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track import TrackOptions
 
@@ -155,6 +157,12 @@ class PredictOptions(
     def check(self) -> None:
         if self.track == "none" and self.smooth is not None:
             raise InputError("smooth needs tracks, but track is 'none'")
+        marks = self.marks(tracked=False)
+        if self.track in (None, "none") and (needs := {"ids", "trail"} & set(marks)):
+            raise InputError(
+                f"draw={sorted(needs)[0]} needs to know who is who: say track=iou too, or leave it "
+                "out"
+            )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
 
@@ -174,6 +182,18 @@ class PredictOptions(
             only, value = declared.about.only, getattr(self, name)
             if not fits[only] and value != declared.default:
                 raise InputError(f"{name}={value!r} applies to {kinds[only]} only; leave it out")
+
+    def check_drawn(self, skeleton: Skeleton) -> None:
+        """Refuses what a skeleton does not have.
+
+        Raises:
+            InputError: names the option.
+        """
+        if "angles" in self.marks(tracked=False) and not angle_names(skeleton):
+            raise InputError(
+                f"draw=angles does not apply: skeleton '{skeleton.name}' lacks the keypoints of "
+                "any angle; leave it out"
+            )
 
     def check_one_stage(self, name: str) -> None:
         """Refuses what would have no effect with a model that finds people itself.

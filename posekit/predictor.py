@@ -278,6 +278,7 @@ class Predictor:
             or isinstance(self.estimator, HandEstimator | CameraEstimator),
             lifted=self.lifter is not None,
         )
+        chosen.check_drawn(self.estimator.skeleton)
         if isinstance(self.estimator, OneStageEstimator):
             chosen.check_one_stage(self.estimator.spec.name)
         if chosen.draw_heatmap and not has_heatmaps(self.estimator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posekit.drawing.marks import Trails
 from posekit.drawing.overlay import DrawOptions, draw_heatmap, draw_result
+from posekit.drawing.palettes import PALETTES
 from posekit.drawing.plot3d import (
     MAX_PLOT,
     MIN_PLOT,
@@ -49,15 +52,20 @@ class Drawer:
         self._limits: Limits | None = None
         self._reader: VideoReader | PictureReader | None = None
         self._images: Iterator[tuple[np.ndarray, float]] = iter(())
+        self._trails = Trails() if "trail" in look.marks(tracked=True) else None
 
     def draw(self, packet: Packet) -> np.ndarray:
         """The drawing (H, W, 3), BGR; heat maps go below the picture and 3D plots beside it."""
         if packet.clip is None or packet.clip is not self._clip:
             self.close()
+            # Images that follow each other are one sequence, as for a tracker.
+            if self._trails is not None and packet.clip is not self._clip:
+                self._trails.clear()
             self._clip, self._limits = packet.clip, None
         image = self._next_image() if packet.image is None else packet.image
         look, result = self.look, packet.result
-        drawing = draw_result(image, result, look)
+        trails = None if self._trails is None else self._trails.update(result)
+        drawing = draw_result(image, result, look, trails)
         if packet.heatmap is not None:
             drawing = np.concatenate([drawing, draw_heatmap(image, packet.heatmap)])
         return drawing if result.pose3d is None else beside(drawing, self._plots(result))
@@ -69,8 +77,9 @@ class Drawer:
         # As high as the picture, where that can be drawn; `beside` makes them so otherwise.
         cells = max(1, self.look.num_instances)
         height = min(max(result.image_size[1], MIN_PLOT), MAX_PLOT // cells)
+        skeleton = PALETTES[self.look.palette].recoloured(result.pose3d.skeleton)
         return draw_pose3d(
-            result.pose3d,
+            dataclasses.replace(result.pose3d, skeleton=skeleton),
             size_wh=(height * cells, height),
             num_instances=self.look.num_instances,
             limits=self._limits,
