@@ -243,8 +243,8 @@ class Predictor:
 
         Args:
             inputs: the path or URL of an image or a video, a folder, a glob, "webcam",
-                "webcam:1", the URL of a stream, an image (H, W, 3), BGR, uint8, or an iterable
-                of these.
+                "webcam:1", the URL of a stream, an image (an array (H, W, 3), a tensor, PIL's),
+                the bytes of a file or an open one, or an iterable of these.
             {options}
 
         Raises:
@@ -289,6 +289,7 @@ class Predictor:
             include=chosen.include,
             order=self._order(chosen),
         )
+        looked_up.check_cut(chosen.cut)
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,
@@ -315,7 +316,12 @@ class Predictor:
             drawer = opened.enter_context(Drawer(options))
             opened.enter_context(writer)
             reader = opened.enter_context(
-                read_frames(inputs, on_error=_told(options.on_error, writer))
+                read_frames(
+                    inputs,
+                    on_error=_told(options.on_error, writer),
+                    color=options.color,
+                    cut=options.cut,
+                )
             )
             bar = opened.enter_context(
                 tqdm(unit="frame", file=sys.stderr, disable=not options.show_progress)

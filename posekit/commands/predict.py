@@ -68,6 +68,7 @@ def predict(
         check_display()
     if config["on_error"] == "raise" or isinstance(config["inputs"], str):
         inputs.check()
+        inputs.check_cut(chosen.cut)
     config["inputs"] = inputs
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":

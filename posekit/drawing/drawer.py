@@ -51,7 +51,7 @@ class Drawer:
         self._clip: Clip | None = None
         self._limits: Limits | None = None
         self._reader: VideoReader | PictureReader | None = None
-        self._images: Iterator[tuple[np.ndarray, float]] = iter(())
+        self._images: Iterator[tuple[np.ndarray, float, int]] = iter(())
         self._trails = Trails() if "trail" in look.marks(tracked=True) else None
 
     def draw(self, packet: Packet) -> np.ndarray:
@@ -98,7 +98,7 @@ class Drawer:
             from posekit.io.sequence import open_clip  # with PyAV, which few drawings need
 
             self._reader = open_clip(path)
-            self._images = iter(self._reader)
+            self._images = self._reader.frames(self._clip.cut)
         return next(self._images)[0]
 
     def close(self) -> None:

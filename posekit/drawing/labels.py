@@ -246,7 +246,8 @@ def _rimmed(text: _Text) -> tuple[Image, Image]:
     """What is left of the picture beneath, and what is added to it, (h, w, 3) each."""
     ink = np.zeros((text.size[1], text.size[0], 3), np.uint8)
     _write(ink, text, (255, 255, 255))
-    return 255 - cv2.dilate(ink, np.ones((3, 3), np.uint8)), ink
+    rim = np.asarray(cv2.dilate(ink, np.ones((3, 3), np.uint8)), np.uint8)
+    return np.subtract(255, rim, dtype=np.uint8), ink
 
 
 def _write(canvas: Image, text: _Text, color: Color) -> None:
