@@ -20,6 +20,7 @@ from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
 from posekit.skeleton import Skeleton
+from posekit.stages.choose import Select
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track import TrackOptions
 
@@ -77,9 +78,26 @@ class DetectOptions(Options):
         "of score 1, as MMPose does",
     )
 
+    max_people: int | None = option(
+        None,
+        "the most people of an image whose keypoints are found; left out, all, or 1 with `select`",
+        least=1,
+    )
+    select: Select | None = option(
+        None,
+        "who these are: those with the best `score`, the `largest`, or the most `central` ones; "
+        "where people are tracked, who was chosen stays so until the track ends (`max_age`); left "
+        "out, `score`",
+    )
+
     def check(self) -> None:
         if self.det_cat_ids is not None:
             class_numbers(self.det_cat_ids)
+
+    @property
+    def most_people(self) -> int | None:
+        """How many people of an image are wanted at most; None for all."""
+        return 1 if self.max_people is None and self.select is not None else self.max_people
 
     @property
     def detection_thresholds(self) -> tuple[float, float]:

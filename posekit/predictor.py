@@ -297,6 +297,7 @@ class Predictor:
             formats=chosen.prediction_formats,
             inputs=looked_up.files,
             run=self._run(chosen, looked_up),
+            crops=None if chosen.save_crops is None else Path(chosen.save_crops),
         )
         if chosen.flip_test is None and self.speed != "accurate":
             chosen = dataclasses.replace(chosen, flip_test=False)

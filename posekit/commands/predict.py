@@ -183,6 +183,7 @@ def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str
     for what, folder in (
         ("predictions", chosen.predictions_dir),
         ("drawings", chosen.visualization_dir),
+        ("crops", chosen.save_crops),
     ):
         if rows and folder is not None:
             print(f"{what} in {folder}")

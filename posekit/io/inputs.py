@@ -186,9 +186,8 @@ class Inputs:
         if isinstance(inputs, Inputs):
             return inputs if inputs.listing.order == order else inputs._sorted(order)
         named = parse(inputs, listing)
-        if not isinstance(inputs, list | tuple) and isinstance(named[0], Fault):
-            if named[0].text is None:  # neither a path nor anything else
-                raise named[0].error
+        if not isinstance(inputs, list | tuple | str | os.PathLike):
+            _check_one(named[0])
         return cls(named, listing)
 
     def _sorted(self, order: Order) -> Inputs:
@@ -263,6 +262,11 @@ def _count(named: Named) -> int | None:
         known = all(path.suffix.lower() in images for path in named.paths)
         return len(named.paths) if known else None
     return None
+
+
+def _check_one(named: Named) -> None:
+    if isinstance(named, Fault):
+        raise named.error
 
 
 def no_clip(found: str) -> InputError:

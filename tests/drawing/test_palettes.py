@@ -13,8 +13,8 @@ from posekit.skeleton import Color, load_skeleton, skeleton_names
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
 # Deficiency" (2009), severity 1; of linear RGB.
-VISION = {
-    "normal": np.eye(3),
+VISION: dict[str, list[list[float]]] = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "protanopia": [
         [0.152286, 1.052583, -0.204868],
         [0.114503, 0.786281, 0.099216],
@@ -118,7 +118,7 @@ def test_ink_is_read_on_any_colour() -> None:
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         return float(linear @ [0.2126, 0.7152, 0.0722])
 
-    colors = itertools.product(range(0, 256, 15), repeat=3)
-    for color in colors:
+    levels = range(0, 256, 15)
+    for color in itertools.product(levels, levels, levels):
         low, high = sorted((luminance(color), luminance(ink_on(color))))
         assert (high + 0.05) / (low + 0.05) >= 4.5

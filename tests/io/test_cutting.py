@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
+from posekit.io.cutting import Seek
 from posekit.io.sequence import open_clip
 from posekit.io.video import VideoReader
 from posekit.stages.packet import Cut
@@ -111,16 +112,28 @@ def test_joined_files_go_on_where_the_first_ended(tmp_path: Path) -> None:
 def test_what_comes_before_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = clip(tmp_path, "h264")
     with VideoReader(path) as video:
-        converted = []
+        converted: list[Any] = []
         convert = VideoReader._converted
-        monkeypatch.setattr(
-            VideoReader, "_converted", lambda self, one: converted.append(1) or convert(self, one)
-        )
-        context = video._stream.codec_context
-        number = next(number for *_, number in video.frames(Cut(1.9)))
-        assert number == 48
+
+        def counting(self: VideoReader, frame: Any) -> np.ndarray | None:
+            converted.append(frame)
+            return convert(self, frame)
+
+        monkeypatch.setattr(VideoReader, "_converted", counting)
+        decoded: list[int] = []
+        number_of = Seek.number
+
+        def noting(self: Seek, pts: int | None, before: int) -> int:
+            decoded.append(number_of(self, pts, before))
+            return decoded[-1]
+
+        monkeypatch.setattr(Seek, "number", noting)
+        number = next(number for *_, number in video.frames(Cut(1.64)))
+        assert number == 41
         assert len(converted) == 1
-        assert context is video._stream.codec_context
+        # The key frame before it is the 37th; of those before that the decoder had a few.
+        assert decoded[-6:] == [36, 37, 38, 39, 40, 41]
+        assert len([one for one in decoded if one < 36]) < 30
 
 
 def test_a_start_behind_the_end_is_refused(tmp_path: Path) -> None:
@@ -154,7 +167,7 @@ def test_pages_are_cut_as_frames_are(tmp_path: Path) -> None:
 def test_a_damaged_clip_is_still_told(tmp_path: Path) -> None:
     path = clip(tmp_path, "h264 open groups")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
-    numbers = []
+    numbers: list[int] = []
     with VideoReader(path) as video, pytest.raises(InputError, match="damaged or cut short"):
         numbers.extend(number for *_, number in video.frames(Cut(0.3)))
     assert numbers[:3] == [8, 9, 10]
