@@ -207,7 +207,7 @@ def _from_encoded(
     data: bytes | IO[bytes], name: str, source: str | None, task: Task
 ) -> Iterator[Item]:
     """An image or a video of its bytes, or of an open file from where it stands."""
-    shown = source or ("the bytes" if isinstance(data, bytes) else "the open file")
+    shown = source or ("the encoded input" if isinstance(data, bytes) else "the open file")
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     start = read_open(file, shown, SIGNATURE_LENGTH)
     if not start:
@@ -218,15 +218,18 @@ def _from_encoded(
         content = start + read_open(file, shown)
         yield from _from_bytes(content, name, source, shown, task)
         return
-    fetched = Download(Path(name).suffix)
-    with fetched.path.open("wb") as copy:
-        copy.write(start)
-        while block := read_open(file, shown, 1 << 20):
-            copy.write(block)
+    try:
+        fetched = Download(Path(name).suffix)
+        with fetched.path.open("wb") as copy:
+            copy.write(start)
+            while block := read_open(file, shown, 1 << 20):
+                copy.write(block)
+    except OSError as error:
+        raise InputError(f"cannot copy {shown} to a file: {reason_of(error)}") from None
     with _opening(start, shown):
         video = open_clip(fetched.path, name=shown)
     name = name or "video.mp4"  # what is written about it is named alike
-    yield from _from_video(video, name, source or f"<{shown}>", task, fetched)
+    yield from _from_video(video, name, source, task, fetched)
 
 
 def _from_camera(number: int, name: str, source: str, task: Task) -> Iterator[Item]:
@@ -282,7 +285,7 @@ def _from_video(
             count = -(-count // cut.stride) if cut == Cut(stride=cut.stride) else None
         clip = Clip(
             name=name,
-            source=source or name,
+            source=source or f"<{name}>",
             size=video.size,
             fps=video.fps / cut.stride,
             num_frames=count,
@@ -294,7 +297,7 @@ def _from_video(
             # Not a loop: its variable would hold a frame that was given away.
             yield from itertools.starmap(partial(_clip_item, clip), video.frames(cut))
         except InputError as error:
-            yield Item(_bare(error), name, source, clip)
+            yield Item(_bare(error), name, clip.source, clip)
 
 
 def _clip_item(clip: Clip, image: np.ndarray, time: float, number: int) -> Item:
@@ -351,4 +354,4 @@ def _from_bytes(
     fetched = Download(Path(name).suffix)  # drawing may read it once more
     fetched.path.write_bytes(data)
     video = open_clip(fetched.path, name=shown)
-    yield from _from_video(video, name or "video.mp4", source or f"<{shown}>", task, fetched)
+    yield from _from_video(video, name or "video.mp4", source, task, fetched)

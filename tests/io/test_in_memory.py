@@ -182,6 +182,8 @@ def test_bytes_are_the_file_that_they_are_of(tmp_path: Path) -> None:
         np.testing.assert_array_equal(frame.image, IMAGE)
         assert (frame.name, frame.source, frame.clip) == ("00000000.jpg", None, None)
     path = video(tmp_path / "a.mp4")
+    (first, *_) = frames(path.read_bytes())
+    assert (first.name, first.source) == ("video.mp4", "<video.mp4>")
     by_path, by_bytes = frames(path), frames(path.read_bytes())
     assert len(by_bytes) == 10
     for one, other in zip(by_path, by_bytes, strict=True):
@@ -221,8 +223,8 @@ class Broken(io.RawIOBase):
         (lambda path: Broken(), "the cable is out"),
         (lambda path: io.BytesIO(), "nothing to read"),
         (lambda path: b"", "nothing to read"),
-        (lambda path: png()[:100], "the bytes is truncated"),
-        (lambda path: b"no image at all" * 9, "neither an image nor a video: the bytes"),
+        (lambda path: png()[:100], "the encoded input is truncated"),
+        (lambda path: b"no image at all" * 9, "neither an image nor a video: the encoded input"),
         (lambda path: io.BytesIO(png()[:100]), "the open file is truncated"),
     ],
 )
