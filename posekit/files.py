@@ -26,8 +26,8 @@ CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.paren
 # Weights and a picture that come with the package.
 PACKAGED = _PACKAGE / "packaged"
 
-# Modules of `posekit/io/sinks` that are formats of drawings.
-_DRAWINGS = ("pictures", "video")
+# Modules of `posekit/io/sinks` that are formats of pixels.
+_DRAWINGS = ("crops", "pictures", "video")
 
 
 def cache_dir() -> Path:

@@ -13,12 +13,13 @@ from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.stages.boxes import Boxes, GivenBoxes, whole_image
 from posekit.stages.camera3d import CameraEstimator
+from posekit.stages.choose import Chooser
 from posekit.stages.clip_tracks import ClipTracks
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator, Poses, doubles_left_out
 from posekit.stages.estimators import Estimator
 from posekit.stages.hand3d import HandEstimator
-from posekit.stages.one_stage import OneStageEstimator
+from posekit.stages.one_stage import Choose, OneStageEstimator
 from posekit.stages.packet import Frame, Packet, in_chunks
 from posekit.stages.track import Similarity
 from posekit.timeline import span
@@ -68,6 +69,7 @@ class PoseFinder:
         options = self.options
         given = None if options.bboxes is None else GivenBoxes(options.bboxes)
         tracks = None if similarity is None else self._tracks(similarity, det_interval)
+        choose = self._chooser(tracked=tracks is not None)
         # Where tracks carry boxes, a frame's depend on the poses of the one before.
         chunk_size = options.batch_size if det_interval == 1 else 1
         for chunk in in_chunks(frames, chunk_size, gpu=self.estimator.device.type == "cuda"):
@@ -77,7 +79,7 @@ class PoseFinder:
             carried = tracks.carried(chunk[0]) if tracks is not None else None
             if isinstance(self.estimator, OneStageEstimator):
                 with span("pose", frames=numbers):
-                    boxes, poses = self._at_once(self.estimator, images)
+                    boxes, poses = self._at_once(self.estimator, chunk, images, choose)
             else:
                 if given is not None:
                     boxes = [given.of(frame.index) for frame in chunk]
@@ -86,11 +88,12 @@ class PoseFinder:
                 else:
                     with span("detect", frames=numbers):
                         boxes = self._detect(images)
+                boxes = _chosen(chunk, boxes, choose)
                 with span("pose", frames=numbers):
                     poses = self._poses(images, boxes)
                 if tracks is not None and tracks.lost(poses[0]):
                     with span("detect", frames=numbers):
-                        boxes = self._detect(images)
+                        boxes = _chosen(chunk, self._detect(images), choose)
                     poses = self._poses(images, boxes)
             for frame, box, pose in zip(chunk, boxes, poses, strict=True):
                 result = self._result(frame, box, pose)
@@ -112,9 +115,20 @@ class PoseFinder:
             self.estimator.skeleton,
             similarity=similarity,
             threshold=options.tracking_thr,
-            max_age=options.max_age,
+            max_age=options.max_age // options.stride,
             det_interval=det_interval,
             images=options.det_interval is not None,
+        )
+
+    def _chooser(self, *, tracked: bool) -> Chooser | None:
+        options = self.options
+        if options.most_people is None:
+            return None
+        return Chooser(
+            options.most_people,
+            options.select or "score",
+            max_age=options.max_age // options.stride if tracked else None,
+            threshold=options.tracking_thr,
         )
 
     def _result(self, frame: Frame, boxes: Boxes, poses: Poses) -> PoseResult:
@@ -149,13 +163,25 @@ class PoseFinder:
         )
 
     def _at_once(
-        self, estimator: OneStageEstimator, images: Sequence[np.ndarray | Tensor]
+        self,
+        estimator: OneStageEstimator,
+        chunk: Sequence[Frame],
+        images: Sequence[np.ndarray | Tensor],
+        choose: Chooser | None,
     ) -> tuple[list[Boxes], list[Poses]]:
         """Boxes and poses of each image, by a model that needs no boxes."""
+        chosen: Choose | None = None
+        if choose is not None:
+            chooser = choose
+
+            def chosen(place: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+                return chooser(chunk[place], boxes, scores)
+
         people = estimator(
             images,
             score_threshold=self.options.bbox_thr,
             nms_threshold=self.options.nms_thr,
+            choose=chosen,
         )
         boxes = [Boxes(found.boxes_xyxy, found.scores) for found in people]
         return boxes, [found.poses for found in people]
@@ -175,3 +201,13 @@ class PoseFinder:
         assert isinstance(self.estimator, PoseEstimator)
         heatmap = options.draw_heatmap and has_heatmaps(self.estimator)
         return self.estimator(images, corners, with_heatmap=heatmap, **shared)
+
+
+def _chosen(chunk: Sequence[Frame], boxes: Sequence[Boxes], choose: Chooser | None) -> list[Boxes]:
+    """The boxes of the people that are wanted."""
+    if choose is None:
+        return list(boxes)
+    return [
+        found[choose(frame, found.xyxy, found.scores)]
+        for frame, found in zip(chunk, boxes, strict=True)
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from posekit.angles import angle_names
 from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
@@ -18,6 +19,8 @@ from posekit.errors import InputError
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
+from posekit.skeleton import Skeleton
+from posekit.stages.choose import Select
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track_options import TrackOptions
 
@@ -75,9 +78,26 @@ class DetectOptions(Options):
         "of score 1, as MMPose does",
     )
 
+    max_people: int | None = option(
+        None,
+        "the most people of an image whose keypoints are found; left out, all, or 1 with `select`",
+        least=1,
+    )
+    select: Select | None = option(
+        None,
+        "who these are: those with the best `score`, the `largest`, or the most `central` ones; "
+        "where people are tracked, who was chosen stays so until the track ends (`max_age`); left "
+        "out, `score`",
+    )
+
     def check(self) -> None:
         if self.det_cat_ids is not None:
             class_numbers(self.det_cat_ids)
+
+    @property
+    def most_people(self) -> int | None:
+        """How many people of an image are wanted at most; None for all."""
+        return 1 if self.max_people is None and self.select is not None else self.max_people
 
     @property
     def detection_thresholds(self) -> tuple[float, float]:
@@ -155,6 +175,12 @@ class PredictOptions(
     def check(self) -> None:
         if self.track == "none" and self.smooth is not None:
             raise InputError("smooth needs tracks, but track is 'none'")
+        marks = self.marks(tracked=False)
+        if self.track in (None, "none") and (needs := {"ids", "trail"} & set(marks)):
+            raise InputError(
+                f"draw={sorted(needs)[0]} needs to know who is who: say track=iou too, or leave it "
+                "out"
+            )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
 
@@ -174,6 +200,18 @@ class PredictOptions(
             only, value = declared.about.only, getattr(self, name)
             if not fits[only] and value != declared.default:
                 raise InputError(f"{name}={value!r} applies to {kinds[only]} only; leave it out")
+
+    def check_drawn(self, skeleton: Skeleton) -> None:
+        """Refuses what a skeleton does not have.
+
+        Raises:
+            InputError: names the option.
+        """
+        if "angles" in self.marks(tracked=False) and not angle_names(skeleton):
+            raise InputError(
+                f"draw=angles does not apply: skeleton '{skeleton.name}' lacks the keypoints of "
+                "any angle; leave it out"
+            )
 
     def check_one_stage(self, name: str) -> None:
         """Refuses what would have no effect with a model that finds people itself.

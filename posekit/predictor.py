@@ -243,8 +243,8 @@ class Predictor:
 
         Args:
             inputs: the path or URL of an image or a video, a folder, a glob, "webcam",
-                "webcam:1", the URL of a stream, an image (H, W, 3), BGR, uint8, or an iterable
-                of these.
+                "webcam:1", the URL of a stream, an image (an array (H, W, 3), a tensor, PIL's),
+                the bytes of a file or an open one, or an iterable of these.
             {options}
 
         Raises:
@@ -278,6 +278,7 @@ class Predictor:
             or isinstance(self.estimator, HandEstimator | CameraEstimator),
             lifted=self.lifter is not None,
         )
+        chosen.check_drawn(self.estimator.skeleton)
         if isinstance(self.estimator, OneStageEstimator):
             chosen.check_one_stage(self.estimator.spec.name)
         if chosen.draw_heatmap and not has_heatmaps(self.estimator):
@@ -288,6 +289,7 @@ class Predictor:
             include=chosen.include,
             order=self._order(chosen),
         )
+        looked_up.check_cut(chosen.cut)
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,
@@ -295,6 +297,7 @@ class Predictor:
             formats=chosen.prediction_formats,
             inputs=looked_up.files,
             run=self._run(chosen, looked_up),
+            crops=None if chosen.save_crops is None else Path(chosen.save_crops),
         )
         if chosen.flip_test is None and self.speed != "accurate":
             chosen = dataclasses.replace(chosen, flip_test=False)
@@ -314,7 +317,12 @@ class Predictor:
             drawer = opened.enter_context(Drawer(options))
             opened.enter_context(writer)
             reader = opened.enter_context(
-                read_frames(inputs, on_error=_told(options.on_error, writer))
+                read_frames(
+                    inputs,
+                    on_error=_told(options.on_error, writer),
+                    color=options.color,
+                    cut=options.cut,
+                )
             )
             bar = opened.enter_context(
                 tqdm(unit="frame", file=sys.stderr, disable=not options.show_progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -207,3 +208,33 @@ def test_what_has_no_effect_is_told_before_weights_are_fetched(
     error = capsys.readouterr().err
     assert option.partition("=")[0] in error and "appl" in error
     assert not (tmp_path / "cache").exists()
+
+
+def visible(result: posekit.PoseResult) -> np.ndarray:
+    """How many pixels of the image each person's box has."""
+    size = np.tile(result.image_size, 2)
+    boxes = np.clip(result.boxes_xyxy, 0, size)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+
+
+def test_one_stage_models_choose_too(
+    predictor: Predictor,
+    image: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = np.pad(image, ((0, 0), (0, 90), (0, 0)))
+    everybody = list(predictor.stream([image, wide], bbox_thr=0.02, batch_size=2))
+    assert min(map(len, everybody)) > 2
+    classified: list[int] = []
+    classify = type(predictor.estimator).classify
+
+    def counting(self: Any, vectors: Any, *rest: Any) -> Any:
+        classified.append(len(vectors))
+        return classify(self, vectors, *rest)
+
+    monkeypatch.setattr(type(predictor.estimator), "classify", counting)
+    chosen = list(predictor.stream([image, wide], bbox_thr=0.02, select="largest", batch_size=2))
+    assert sum(classified) == 2
+    for all_of, one in zip(everybody, chosen, strict=True):
+        assert len(one) == 1
+        assert visible(one)[0] > 0.98 * visible(all_of).max()

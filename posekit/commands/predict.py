@@ -69,6 +69,7 @@ def predict(
         check_display()
     if config["on_error"] == "raise" or isinstance(config["inputs"], str):
         inputs.check()
+        inputs.check_cut(chosen.cut)
     config["inputs"] = inputs
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":
@@ -183,6 +184,7 @@ def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str
     for what, folder in (
         ("predictions", chosen.predictions_dir),
         ("drawings", chosen.visualization_dir),
+        ("crops", chosen.save_crops),
     ):
         if rows and folder is not None:
             print(f"{what} in {folder}")

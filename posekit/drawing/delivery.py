@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -52,8 +53,12 @@ def deliver(
         for packet in packets:
             draw = functools.partial(drawer.draw, packet)
             drawing = draw() if options.return_vis or window is not None else None
+            read = functools.partial(drawer.image_of, packet)
+            if drawing is not None and writer.crops is not None and packet.image is None:
+                # Here and now: the drawer reads a clip in the order in which it is asked.
+                packet = dataclasses.replace(packet, image=read())
             packet = packet.having(visualization=drawing)
-            count = writer.write(packet, draw)
+            count = writer.write(packet, draw, read)
             if window is not None and drawing is not None:
                 if not window.show(drawing, options.wait_time if packet.clip is None else None):
                     break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from posekit.declared import Options, option
 from posekit.drawing.colors import parse_color
+from posekit.drawing.marks import MARKS, Mark, draw_marks, draw_trails, parse_marks
+from posekit.drawing.palettes import PALETTES, Palette, PaletteName
 from posekit.errors import InputError
 from posekit.result import PoseResult
 from posekit.skeleton import Color, Skeleton
@@ -36,7 +39,19 @@ class DrawOptions(Options):
     radius: int = option(3, "of a keypoint's dot", unit="pixels", least=1, most=1000)
     thickness: int = option(1, "of a link's line", unit="pixels", least=1, most=1000)
     kpt_thr: float = option(0.3, "keypoints of a lower score are not drawn")
-    draw_bbox: bool = option(False, "draw the boxes")
+    draw: Any = option(
+        None,
+        "what is drawn with the skeletons, one or several: `boxes`, `ids`, `scores`, `angles`, "
+        "`trail` and `names` (of keypoints); left out, `ids` where `track` gives them; `[]` for "
+        "nothing",
+        choices=MARKS,
+    )
+    palette: PaletteName = option(
+        "mmpose",
+        "`mmpose`, each skeleton's own colours, or `colorblind`, which nearly everybody tells "
+        "apart: left is blue, right orange",
+    )
+    draw_bbox: bool = option(False, "draw the boxes as MMPose does, all green")
     draw_heatmap: bool = option(
         False,
         "the heat maps below the drawing, of models that have them (ViTPose, HRNet, ResNet)",
@@ -46,6 +61,25 @@ class DrawOptions(Options):
     skeleton_style: Style = option(
         "mmpose", "`mmpose`, or `openpose` with its own keypoints and colours", only="2D"
     )
+
+    def check(self) -> None:
+        if self.draw is not None:
+            parse_marks(self.draw)
+        if self.palette != "mmpose" and self.skeleton_style != "mmpose":
+            raise InputError(
+                f"palette={self.palette} does not apply to skeleton_style={self.skeleton_style}, "
+                "which has its own colours; leave one out"
+            )
+
+    def marks(self, *, tracked: bool) -> tuple[Mark, ...]:
+        """What is drawn with the skeletons.
+
+        Args:
+            tracked: there are ids.
+        """
+        if self.draw is None:
+            return ("ids",) if tracked else ()
+        return parse_marks(self.draw)
 
 
 def draw_pose(
@@ -63,6 +97,7 @@ def draw_pose(
     black_background: bool = False,
     box_color: str | Color | None = BOX_COLOR,
     dot_opacity: npt.ArrayLike = 1.0,
+    beneath: Callable[[Image], None] | None = None,
 ) -> Image:
     """A new image with every person's links, then keypoints, then the boxes drawn on it.
 
@@ -84,6 +119,7 @@ def draw_pose(
         black_background: whether to draw on black instead of the image.
         box_color: of the boxes, as `posekit.drawing.colors.parse_color` takes it; None draws none.
         dot_opacity: of the keypoints' dots, 0 (none is drawn) to 1: one number, or (n, K).
+        beneath: draws on the new image before the people.
 
     Raises:
         InputError: an argument of the wrong shape, type or range; a skeleton that OpenPose's
@@ -99,6 +135,8 @@ def draw_pose(
         raise InputError("draw_bbox needs the boxes of the people: pass boxes=(n, 4)")
     opacity = _check_opacity(dot_opacity, shown.shape)
     canvas = np.zeros_like(image, order="C") if black_background else image.copy()
+    if beneath is not None:
+        beneath(canvas)
     if style == "openpose":
         points, shown, opacity, skeleton = _to_openpose(points, shown, opacity, skeleton)
         _draw_people_openpose(canvas, points, shown, opacity, skeleton, radius, thickness)
@@ -110,17 +148,29 @@ def draw_pose(
     return canvas
 
 
-def draw_result(image: Image, result: PoseResult, options: DrawOptions) -> Image:
-    """`draw_pose` of a result, as the options say.
+def draw_result(
+    image: Image,
+    result: PoseResult,
+    options: DrawOptions,
+    trails: Mapping[int, Floats] | None = None,
+) -> Image:
+    """`draw_pose` of a result, with what the options ask for besides.
+
+    Args:
+        image: (H, W, 3), BGR; is not changed.
+        result: of it.
+        options: how it is drawn.
+        trails: where the tracks have been, as `Trails` gives it, for `draw=trail`.
 
     Raises:
         InputError: as `draw_pose`.
     """
-    return draw_pose(
+    palette = PALETTES[options.palette]
+    drawing = draw_pose(
         image,
         result.keypoints,
         result.keypoint_scores,
-        result.skeleton,
+        palette.recoloured(result.skeleton),
         boxes=result.boxes_xyxy,
         radius=options.radius,
         thickness=options.thickness,
@@ -128,7 +178,15 @@ def draw_result(image: Image, result: PoseResult, options: DrawOptions) -> Image
         style=options.skeleton_style,
         draw_bbox=options.draw_bbox,
         black_background=options.black_background,
+        beneath=_trails_of(trails, palette) if trails else None,
     )
+    if marks := options.marks(tracked=result.track_ids is not None):
+        draw_marks(drawing, result, marks, palette, kpt_thr=options.kpt_thr)
+    return drawing
+
+
+def _trails_of(trails: Mapping[int, Floats], palette: Palette) -> Callable[[Image], None]:
+    return lambda canvas: draw_trails(canvas, trails, palette)
 
 
 def draw_heatmap(image: Image, heatmap: npt.ArrayLike) -> Image:

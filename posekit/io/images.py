@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "png_chunks",
     "read_bytes",
     "read_image",
+    "read_open",
     "to_bgr",
 ]
 
@@ -65,6 +67,21 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def read_open(file: Any, name: str, size: int = -1) -> bytes:
+    """The next bytes of an open file, all of them where no size is given; none at its end.
+
+    Raises:
+        InputError: it is closed, was opened as text or for writing, or cannot be read.
+    """
+    try:
+        data = file.read(size)
+    except Exception as error:  # of whatever object this is
+        raise InputError(f"{name} cannot be read: {error or type(error).__name__}") from None
+    if isinstance(data, str):
+        raise InputError(f"{name} was opened as text: open it with mode 'rb'")
+    return bytes(data or b"")
 
 
 def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
@@ -187,8 +204,12 @@ def _claimed_size(data: bytes) -> tuple[int, int, float]:
     return 0, 0, float("inf")
 
 
-def to_bgr(image: np.ndarray) -> np.ndarray:
+def to_bgr(image: np.ndarray, *, rgb: bool = False) -> np.ndarray:
     """An array as (H, W, 3), BGR, uint8: grey, BGRA and 16-bit ones are converted.
+
+    Args:
+        image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        rgb: its colours are RGB or RGBA.
 
     Raises:
         InputError: another shape or type.
@@ -204,8 +225,6 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels == 1:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR))
-    if channels == 4:
-        return np.ascontiguousarray(image[..., :3])
-    if channels != 3:
+    if channels not in (3, 4):
         raise InputError(f"an image must have 1, 3 or 4 channels, found {image.shape}")
-    return np.ascontiguousarray(image)
+    return np.ascontiguousarray(image[..., 2::-1] if rgb else image[..., :3])

@@ -23,18 +23,25 @@ from posekit.io.listing import (
     Order,
     camera_number,
     check_type,
+    is_pil,
+    is_tensor,
     scheme_of,
 )
+from posekit.stages.packet import WHOLE, Cut
 
 __all__ = [
     "Camera",
+    "Encoded",
     "Fault",
     "Files",
     "Images",
     "Inputs",
     "Later",
     "Named",
+    "Picture",
+    "Tensors",
     "check_inputs",
+    "no_clip",
     "parse",
 ]
 
@@ -70,6 +77,33 @@ class Images:
 
 
 @dataclass(frozen=True, eq=False)
+class Tensors:
+    """A tensor of an image, or of a stack of them."""
+
+    tensor: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image of PIL."""
+
+    image: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The bytes of an image's file or a video's, or an open file that has them."""
+
+    data: bytes | Any
+
+    @property
+    def path(self) -> Path | None:
+        """Of the open file, where it has one."""
+        name = getattr(self.data, "name", None)
+        return Path(name) if isinstance(name, str) and Path(name).is_file() else None
+
+
+@dataclass(frozen=True, eq=False)
 class Later:
     """An iterable that is consumed as it is needed."""
 
@@ -84,7 +118,7 @@ class Fault:
     error: InputError
 
 
-Named = Files | Camera | Url | Images | Later | Fault
+Named = Files | Camera | Url | Images | Tensors | Picture | Encoded | Later | Fault
 
 
 def parse(inputs: Any, listing: Listing) -> list[Named]:
@@ -93,6 +127,14 @@ def parse(inputs: Any, listing: Listing) -> list[Named]:
         return [Images(inputs)]
     if isinstance(inputs, str | os.PathLike):
         return [_parse_text(os.fsdecode(inputs), listing)]
+    if is_tensor(inputs):
+        return [Tensors(inputs)]
+    if is_pil(inputs):
+        return [Picture(inputs)]
+    if isinstance(inputs, bytes | bytearray | memoryview):
+        return [Encoded(bytes(inputs))]
+    if callable(getattr(inputs, "read", None)) and not isinstance(inputs, type):
+        return [Encoded(inputs)]
     try:
         check_type(inputs)
     except InputError as error:
@@ -143,8 +185,10 @@ class Inputs:
         listing = Listing.of(recursive, include, order)
         if isinstance(inputs, Inputs):
             return inputs if inputs.listing.order == order else inputs._sorted(order)
-        check_type(inputs)
-        return cls(parse(inputs, listing), listing)
+        named = parse(inputs, listing)
+        if not isinstance(inputs, list | tuple | str | os.PathLike):
+            _check_one(named[0])
+        return cls(named, listing)
 
     def _sorted(self, order: Order) -> Inputs:
         listing = dataclasses.replace(self.listing, order=order)
@@ -178,6 +222,15 @@ class Inputs:
         if self.count() == 0:
             raise InputError("inputs is empty: name an image, a video or a folder")
 
+    def check_cut(self, cut: Cut) -> None:
+        """Refuses part of a clip where there are only images.
+
+        Raises:
+            InputError: there are.
+        """
+        if cut != WHOLE and self.count() is not None:
+            raise no_clip("inputs has images only")
+
     def count(self) -> int | None:
         """How many frames there are; None where videos, URLs or iterators are among them."""
         counts = [_count(named) for named in self.named]
@@ -189,19 +242,36 @@ class Inputs:
         for named in self.named:
             if isinstance(named, Files):
                 found += named.paths
+            elif isinstance(named, Encoded) and named.path is not None:
+                found.append(named.path)
+            elif isinstance(named, Picture) and (name := getattr(named.image, "filename", "")):
+                found.append(Path(os.fsdecode(name)))
             elif isinstance(named, Later) and isinstance(named.items, Sequence):
                 found += Inputs(parse(list(named.items), self.listing), self.listing).files()
         return found
 
 
 def _count(named: Named) -> int | None:
-    if isinstance(named, Images):
-        return len(named.array) if named.array.ndim == 4 else 1
+    if isinstance(named, Images | Tensors):
+        array = named.array if isinstance(named, Images) else named.tensor
+        return len(array) if array.ndim == 4 else 1
+    if isinstance(named, Picture):
+        return 1
     if isinstance(named, Files):
         images = IMAGE_SUFFIXES - MOVING_SUFFIXES
         known = all(path.suffix.lower() in images for path in named.paths)
         return len(named.paths) if known else None
     return None
+
+
+def _check_one(named: Named) -> None:
+    if isinstance(named, Fault):
+        raise named.error
+
+
+def no_clip(found: str) -> InputError:
+    """The error about an image where a clip's part was asked for."""
+    return InputError(f"start, end and stride apply to videos and streams: {found}; leave them out")
 
 
 def check_inputs(

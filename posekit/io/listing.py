@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import os
 import re
+import sys
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
+from posekit.stages.packet import Cut
 
 __all__ = [
     "HEIC_SIGNATURE",
@@ -36,6 +38,8 @@ __all__ = [
     "camera_number",
     "check_type",
     "hide_password",
+    "is_pil",
+    "is_tensor",
     "is_webcam",
     "natural_key",
     "reason_of",
@@ -48,7 +52,7 @@ Order = Literal["name", "natural"]
 
 @dataclass(frozen=True, kw_only=True)
 class InputOptions(Options):
-    """Folders and patterns."""
+    """Folders, patterns and parts of videos."""
 
     recursive: bool = option(False, "take the subfolders and the videos of a folder too")
     include: str | Sequence[str] | None = option(
@@ -63,8 +67,41 @@ class InputOptions(Options):
         "given in that order",
     )
 
+    color: Literal["bgr", "rgb"] | None = option(
+        None,
+        "of images that are arrays or tensors; left out, `bgr`; what is read from files, and PIL's "
+        "images, say it themselves",
+        python=True,
+    )
+    start: float | str | None = option(
+        None,
+        "where a video begins: seconds, or a text such as `00:01:30`; of a camera or a stream, "
+        "counted from its first frame",
+        unit="seconds",
+        least=0,
+    )
+    end: float | str | None = option(
+        None,
+        "where a video ends, likewise; a frame of that very time is not taken",
+        unit="seconds",
+        above=0,
+    )
+    stride: int = option(
+        1, "take every n-th frame of a video; times and `frame_id` stay those of the video", least=1
+    )
+
     def check(self) -> None:
         Listing.of(self.recursive, self.include)
+        _ = self.cut
+
+    @property
+    def cut(self) -> Cut:
+        """Which frames of clips are taken."""
+        start = 0.0 if self.start is None else _seconds("start", self.start)
+        end = None if self.end is None else _seconds("end", self.end)
+        if end is not None and end <= start:
+            raise InputError(f"end={self.end} must lie behind start={self.start or 0}")
+        return Cut(start, end, self.stride)
 
 
 OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
@@ -149,6 +186,17 @@ WEB_SCHEMES = frozenset(("http", "https"))
 STREAM_SCHEMES = frozenset(
     ["rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "mms", "mmsh"]
 )
+
+
+def _seconds(name: str, value: float | str) -> float:
+    """Seconds of a number or of `SS`, `MM:SS` or `HH:MM:SS`, with or without a fraction."""
+    if not isinstance(value, str):
+        return float(value)
+    found = re.fullmatch(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?)", value.strip(), re.ASCII)
+    if found is None or (found[2] and float(found[3]) >= 60):
+        raise InputError(f"{name} must be seconds, such as 90, or 00:01:30, found {value!r}")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def is_webcam(inputs: Any) -> bool:
@@ -297,13 +345,29 @@ def start_of(path: Path) -> bytes:
 
 
 def check_type(inputs: Any) -> None:
-    # A tensor is iterable too: over its rows.
-    refused = isinstance(inputs, bytes | bytearray | dict) or hasattr(inputs, "__torch_function__")
-    if refused or not isinstance(inputs, str | os.PathLike | np.ndarray | Iterable):
+    """Sees that inputs are something that can be read; what exactly, `parse` finds out.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if isinstance(inputs, dict | type) or not isinstance(
+        inputs, str | os.PathLike | np.ndarray | Iterable
+    ):
         raise InputError(
-            "inputs must be a path, a URL, a folder, a NumPy image or a list of these, "
-            f"found {type(inputs).__name__}"
+            "inputs must be a path, a URL, a folder, an image (NumPy, PIL, a tensor), an encoded "
+            f"one (bytes, an open file) or a list of these, found {type(inputs).__name__}"
         )
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a tensor of torch."""
+    return hasattr(value, "__torch_function__") and not isinstance(value, type)
+
+
+def is_pil(value: Any) -> bool:
+    """Whether it is an image of PIL."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(value, pil.Image)
 
 
 def camera_number(text: str) -> int | None:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from posekit.errors import InputError
+from posekit.io.cutting import cut_out
 from posekit.io.images import (
     JPEG,
     PNG,
@@ -32,6 +33,7 @@ from posekit.io.images import (
 )
 from posekit.io.listing import IMAGE_SIGNATURE, MJPEG_SUFFIXES, SIGNATURE_LENGTH
 from posekit.io.video import DEFAULT_FPS, VideoReader
+from posekit.stages.packet import WHOLE, Cut
 
 __all__ = ["PROBE", "Kind", "PictureReader", "kind_of", "open_clip"]
 
@@ -147,6 +149,10 @@ class PictureReader:
                 f"{self.name} is damaged or cut short: {count} frames could be read: {error}; "
                 "copy or download it again"
             ) from None
+
+    def frames(self, cut: Cut = WHOLE) -> Iterator[tuple[np.ndarray, float, int]]:
+        """As `VideoReader.frames`."""
+        return cut_out(self, cut, self.name, self.fps)
 
     def close(self) -> None:
         """Lets the file's content go."""

@@ -19,8 +19,10 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
+from posekit.io.cutting import Clock, Seek, check_end, cut_out
 from posekit.io.listing import hide_password
 from posekit.io.video_writer import MAX_FPS, VideoWriter
+from posekit.stages.packet import WHOLE, Cut
 
 __all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter"]
 
@@ -81,6 +83,9 @@ class VideoReader:
         # One for all frames: it keeps what each of them would have to set up.
         self._to_bgr = VideoReformatter()
         self.num_frames: int | None = None
+        self._seek: Seek | None = None
+        # Stamps of the packets that were decoded to find the first frame.
+        self._given: list[int | None] | None = []
         try:
             if text is not None and "://" not in text:
                 # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
@@ -116,17 +121,20 @@ class VideoReader:
         self.live = not seekable() and not self._container.duration  # FLV says 0
         # Frame threads would keep several frames back, which delays what is live.
         stream.thread_type = "SLICE" if self.live else "AUTO"
-        self._frames = self._decode()
-        first = next(self._frames, None)
-        if first is None:
+        decoded = self._decode()
+        found = ((self._converted(frame), stamp, number) for frame, stamp, number in decoded)
+        image, self._start, number = next(
+            (first for first in found if first[0] is not None), (None, None, 0)
+        )
+        if image is None:
             raise InputError(
                 f"{self.name} cannot be read as a video: no frame of it can be decoded: "
                 f"{_why(self._fault or 'it has none')}"
             )
-        image, self._start = first
         self.size = (image.shape[1], image.shape[0])
         # An iterator lets go of what it has given; a list would keep the image.
-        self._frames = itertools.chain(iter([first]), self._frames)
+        self._frames: Iterator[tuple[av.VideoFrame | np.ndarray, int | None, int]]
+        self._frames = itertools.chain(iter([(image, self._start, number)]), decoded)
 
     def _video_stream(self) -> VideoStream:
         """The best stream of pictures that FFmpeg has a decoder for."""
@@ -167,32 +175,50 @@ class VideoReader:
         return brand in (b"ftypavif", b"ftypavis")
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Images (H, W, 3), BGR, uint8, each with the seconds since the first.
+        """Images (H, W, 3), BGR, uint8, each with the seconds since the first; see `frames`."""
+        return ((image, seconds) for image, seconds, _ in self.frames())
+
+    def frames(self, cut: Cut = WHOLE) -> Iterator[tuple[np.ndarray, float, int]]:
+        """Images (H, W, 3), BGR, uint8, with the seconds since the first, and their numbers.
 
         Where times go back, as in a file that was joined of several, a part follows on the one
-        before it. The seconds of a live source are those of the clock on the wall.
+        before it. The seconds of a live source are those of the clock on the wall. Of what comes
+        before the cut nothing is decoded that later frames do not need.
+
+        Args:
+            cut: which frames are given; seconds and numbers are those of all.
 
         Raises:
             InputError: after the last frame, where frames are damaged or missing, or where a live
-                source has ended.
+                source has ended; the cut begins behind the last frame.
         """
         begin = time.monotonic()
-        shift, last = Fraction(0), Fraction(0)
-        for count in itertools.count():
-            image, pts = next(self._frames, (None, None))
-            if image is None:
-                self._check_end(count)
-                return
-            seconds = count / self.fps
-            if pts is not None and self._start is not None and self._stream.time_base:
-                seconds = (pts - self._start) * self._stream.time_base + shift
-            if seconds < last:
-                shift += last + 1 / self.fps - seconds
-                seconds = last + 1 / self.fps
-            last = seconds
+        clock = Clock(self._start, self._stream.time_base, self.fps)
+        if cut.start and not self.live and self._start is not None:
+            given = self._given or []
+            stamps = [pts for pts in given if pts is not None]
+            if len(stamps) == len(given) and Seek.can(self._stream):
+                self._seek = Seek(cut.start, clock, stamps)
+        self._given = None
+        seconds, position, count = 0.0, -1, 0
+        while (found := next(self._frames, None)) is not None:
+            source, pts, number = found
+            del found
+            exact, count = clock.seconds(pts, number), number + 1
             # A stream's own times may be invented, as those of MJPEG are.
-            yield image, time.monotonic() - begin if self.live else float(seconds)
+            seconds = time.monotonic() - begin if self.live else float(exact)
+            if cut.is_behind(seconds):
+                return
+            if cut.is_before(seconds):
+                continue
+            self._seek, position = None, position + 1
+            image = None if position % cut.stride else self._converted(source)
+            del source
+            if image is not None:
+                yield image, seconds, number
             del image
+        self._check_end(count)
+        check_end(cut, self.name, seconds + float(1 / self.fps), found=position >= 0)
 
     def close(self) -> None:
         """Closes the file; frames that were given stay as they are."""
@@ -207,27 +233,47 @@ class VideoReader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _decode(self) -> Iterator[tuple[np.ndarray, int | None]]:
-        """All images that can be decoded, upright, and their times in the stream's units.
+    def _decode(self) -> Iterator[tuple[av.VideoFrame, int | None, int]]:
+        """All frames that can be decoded and are not left out, their stamps and numbers.
 
         Why others cannot is kept in `_fault`.
         """
+        number = -1
         for packet in self._packets():
-            try:
-                frames = self._stream.codec_context.decode(packet)
-            except (av.FFmpegError, OSError) as error:
-                self._fault = self._fault or error
-                continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    self._fault = self._fault or DAMAGED
+            for ready in self._needed(packet):
                 try:
-                    image = _upright(frame, self._to_bgr)
-                except (av.FFmpegError, OSError, ValueError) as error:
-                    self._fault = self._fault or f"{UNKNOWN_COLOURS}: {_why(error)}"
+                    frames = self._stream.codec_context.decode(ready)
+                except (av.FFmpegError, OSError) as error:
+                    self._fault = self._fault or error
                     continue
-                yield image, frame.pts
-                del image
+                for frame in frames:
+                    if frame.is_corrupt:
+                        self._fault = self._fault or DAMAGED
+                    seek = self._seek
+                    number = number + 1 if seek is None else seek.number(frame.pts, number)
+                    yield frame, frame.pts, number
+
+    def _needed(self, packet: Packet[Any] | None) -> list[Packet[Any] | None]:
+        """The packets that are decoded next, where the next one was read; None is the end."""
+        if self._seek is not None:
+            ready = self._seek.take(packet)
+            if ready and self._seek.flush:
+                self._seek.flush = False
+                self._stream.codec_context.flush_buffers()
+            return ready
+        if self._given is not None and packet is not None and not packet.is_discard:
+            self._given.append(packet.pts)
+        return [packet]
+
+    def _converted(self, frame: av.VideoFrame | np.ndarray) -> np.ndarray | None:
+        """Its image (H, W, 3), BGR, uint8, upright; None where it has none, and why in `_fault`."""
+        if isinstance(frame, np.ndarray):
+            return frame
+        try:
+            return _upright(frame, self._to_bgr)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._fault = self._fault or f"{UNKNOWN_COLOURS}: {_why(error)}"
+            return None
 
     def _packets(self) -> Iterator[Packet[Any] | None]:
         """The stream's packets, then None, which asks the decoder for what it still holds."""
@@ -363,6 +409,10 @@ class CameraReader:
                 )
             yield image, time.monotonic() - start
             del image
+
+    def frames(self, cut: Cut = WHOLE) -> Iterator[tuple[np.ndarray, float, int]]:
+        """As `VideoReader.frames`."""
+        return cut_out(self, cut, self.name, self.fps)
 
     def close(self) -> None:
         """Gives the camera back."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import queue
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,6 +22,7 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import prediction_formats
 from posekit.io import listing
+from posekit.io.places import check_writable, identity, make_folder, unique_name
 from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
@@ -57,6 +58,12 @@ class WriteOptions(Options):
     formats: Any = option(
         None,
         "several of these at once, such as `[json,parquet]`, in place of `pred_format`",
+    )
+
+    save_crops: str | os.PathLike[str] | None = option(
+        None,
+        "a folder that gets each person's box, cut out of the image: `photo_000000_1.jpg`, with "
+        "the number of the input or of the video's frame, and that of the instance",
     )
 
     def check(self) -> None:
@@ -117,6 +124,7 @@ def chosen_formats(wanted: Any) -> tuple[Format, ...]:
 class _Job(NamedTuple):
     packet: Packet
     draw: Callable[[], np.ndarray] | None
+    read: Callable[[], np.ndarray] | None
 
 
 class _Skipped(NamedTuple):
@@ -140,6 +148,7 @@ class ResultWriter:
             that has what a `Format` has.
         run: what all results have in common; None takes what the first one shows.
         inputs: lists the files that are read, which are never written over.
+        crops: folder of the people, cut out of the images; None for none.
 
     Raises:
         InputError: a folder cannot be made or written to, or a format cannot hold such results.
@@ -154,7 +163,9 @@ class ResultWriter:
         formats: Sequence[Format] = (),
         inputs: Callable[[], Sequence[Path]] = tuple,
         run: Run | None = None,
+        crops: Path | None = None,
     ) -> None:
+        self.crops = crops
         self.predictions = predictions
         self.visualizations = visualizations
         self.drawing_name = drawing_name
@@ -179,20 +190,26 @@ class ResultWriter:
         named_as_file = predictions and predictions.suffix[1:] in prediction_formats()
         if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
-        for folder in (predictions, visualizations):
+        for folder in (predictions, visualizations, crops):
             if folder is not None:
-                _check_writable(folder)
+                check_writable(folder)
         if predictions is not None:
             for wanted in self._formats:
                 if run is not None and (check := getattr(wanted, "check", None)):
                     check(run)
 
-    def write(self, packet: Packet, draw: Callable[[], np.ndarray] | None = None) -> int:
+    def write(
+        self,
+        packet: Packet,
+        draw: Callable[[], np.ndarray] | None = None,
+        read: Callable[[], np.ndarray] | None = None,
+    ) -> int:
         """Takes a packet to be written; waits where too many are waiting.
 
         Args:
             packet: of an image, or of the next frame of a clip.
             draw: makes the drawing (H, W, 3), where the result has none yet.
+            read: gives the image (H, W, 3), where the packet has none; needed for crops.
 
         Returns:
             How many were taken so far, for `wait_for`.
@@ -200,9 +217,9 @@ class ResultWriter:
         Raises:
             OutputError: an earlier result could not be written.
         """
-        if self.predictions is None and self.visualizations is None:
+        if self.predictions is None and self.visualizations is None and self.crops is None:
             return 0
-        self._put(_Job(packet, draw))
+        self._put(_Job(packet, draw, read))
         self._count += 1
         return self._count
 
@@ -313,6 +330,8 @@ class ResultWriter:
             if drawing is None and job.draw is not None:
                 with span("draw", frame=frame):
                     drawing = job.draw()
+        if self.crops is not None and packet.image is None and job.read is not None:
+            packet = dataclasses.replace(packet, image=job.read())
         if packet.clip is not self._clip or packet.clip is None:
             self._end_clip()
             self._run_info = self._run_info or _run_of(packet.result)
@@ -330,7 +349,7 @@ class ResultWriter:
         name = packet.result.name if clip is None else clip.name
         source = packet.result.source if clip is None else clip.source
         folder = self._folders.get(source or "", Path())
-        name = _unique_name(name, self._taken[folder])
+        name = unique_name(name, self._taken[folder])
         files: list[tuple[Format, Path]] = []
         if self.predictions is not None:
             shared = self._shared_by(clip)
@@ -346,9 +365,19 @@ class ResultWriter:
             self._check_not_input(path, source)
         self._clip = clip
         for kind_of_file, path in files:
-            _make_folder(path.parent)
+            make_folder(path.parent)
             action = "write" if kind_of_file in self._formats else "encode"
             self._sinks.append((action, kind_of_file.open_sink(path, clip, run)))
+        if self.crops is not None:
+            self._open_crops(self.crops / folder, name, source)
+
+    def _open_crops(self, folder: Path, name: str, source: str | None) -> None:
+        from posekit.io.sinks.crops import Crops, file_name
+
+        make_folder(folder)
+        sink = Crops(folder / file_name(name, self._clip))
+        sink.guard = lambda path: self._check_not_input(path, source)
+        self._sinks.append(("write", sink))
 
     def _shared_by(self, clip: Clip | None) -> list[int]:
         """Places of the formats in whose common file the results of an image or a clip are."""
@@ -369,17 +398,17 @@ class ResultWriter:
 
     def _check_not_input(self, path: Path, source: str | None) -> None:
         """Raises an OutputError where writing would destroy what is read now or later."""
-        found = _identity(path)
+        found = identity(path)
         if found is None:
             return
-        if source is not None and found == _identity(Path(source)):
+        if source is not None and found == identity(Path(source)):
             raise OutputError(f"cannot write {path}: it is the input itself; name another folder")
         if found in self._inputs:
             raise OutputError(f"cannot write {path}: it is one of the inputs; name another folder")
 
     @cached_property
     def _inputs(self) -> frozenset[tuple[int, int] | None]:
-        return frozenset(map(_identity, self._list_inputs()))
+        return frozenset(map(identity, self._list_inputs()))
 
     def _end_clip(self, complete: bool = True) -> None:
         """Closes the files of an image or a clip, each even where another one fails."""
@@ -427,7 +456,7 @@ class ResultWriter:
             return own
         path = Path(self.drawing_name)
         suffix = path.suffix if path.suffix.lower() in suffixes else suffixes[0]
-        name = _unique_name(path.stem + suffix, self._taken_drawings)
+        name = unique_name(path.stem + suffix, self._taken_drawings)
         if name != path.name and not self._said_renamed:
             self._said_renamed = True
             why = "taken" if suffix == path.suffix else f"not written as {path.suffix}"
@@ -446,43 +475,3 @@ def common_folder(paths: Sequence[Path]) -> Path | None:
 def _run_of(result: PoseResult) -> Run:
     pose3d = result.pose3d
     return Run(skeleton=result.skeleton, skeleton_3d=None if pose3d is None else pose3d.skeleton)
-
-
-def _unique_name(name: str, taken: dict[str, int]) -> str:
-    """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
-    path = Path(name)
-    stem, suffix = path.stem or "image", path.suffix
-    for candidate in (stem, f"{stem}_{suffix[1:]}"):
-        if candidate not in taken:
-            break
-    else:
-        while (candidate := f"{stem}_{taken[stem]}") in taken:
-            taken[stem] += 1
-    taken[candidate] = 2
-    return candidate + suffix
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for all names of a file; None where there is none, as for a URL."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write to the folder {folder}: {reason}") from None

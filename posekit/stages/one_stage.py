@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,10 @@ from posekit.transforms.device import crop_batch, place_images
 from posekit.transforms.image import Normalize
 from posekit.transforms.nms import nms
 
-__all__ = ["OneStageEstimator", "People", "letterbox_cs"]
+__all__ = ["Choose", "OneStageEstimator", "People", "letterbox_cs"]
+
+# The place of an image in a list, boxes (n, 4) in its pixels and scores (n,) -> rows that are kept.
+Choose = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 # People whose keypoints are computed at once: each takes (192 + 256) codes of 128 numbers.
 MAX_CLASSIFIED = 128
@@ -104,6 +108,7 @@ class OneStageEstimator:
         *,
         score_threshold: float | None = None,
         nms_threshold: float | None = None,
+        choose: Choose | None = None,
     ) -> list[People]:
         """The people of each image.
 
@@ -111,6 +116,7 @@ class OneStageEstimator:
             images: BGR, uint8, (H, W, 3) each, of any sizes; arrays or tensors.
             score_threshold: people of a lower score are left out; None for the model's own.
             nms_threshold: of two boxes with a larger IoU the worse is left out; likewise.
+            choose: tells whose keypoints are found; None for everybody's.
 
         Raises:
             WeightsError: the network gives NaN.
@@ -126,11 +132,19 @@ class OneStageEstimator:
         return [
             people
             for start in range(0, len(placed), size)
-            for people in self._find(placed[start : start + size], *thresholds)
+            for people in self._find(
+                placed[start : start + size],
+                *thresholds,
+                None if choose is None else functools.partial(_shifted, choose, start),
+            )
         ]
 
     def _find(
-        self, images: Sequence[np.ndarray | Tensor], score_threshold: float, nms_threshold: float
+        self,
+        images: Sequence[np.ndarray | Tensor],
+        score_threshold: float,
+        nms_threshold: float,
+        choose: Choose | None,
     ) -> Iterator[People]:
         sizes = [(image.shape[1], image.shape[0]) for image in images]
         centers, scales = letterbox_cs(sizes, self.input_size)
@@ -141,6 +155,13 @@ class OneStageEstimator:
         with span("pose: decode keypoints"):
             cells = self.cells(outputs)
             chosen = self._choose(cells, score_threshold, nms_threshold)
+            if choose is not None:
+                chosen = [
+                    places[choose(image, *self._boxes(cells, image, places, center, scale))]
+                    for image, (places, center, scale) in enumerate(
+                        zip(chosen, centers, scales, strict=True)
+                    )
+                ]
             found = list(self._people(cells, chosen))
         for (boxes, scores, keypoints, keypoint_scores), center, scale in zip(
             found, centers, scales, strict=True
@@ -194,6 +215,15 @@ class OneStageEstimator:
             chosen.append(places[kept])
         return chosen
 
+    def _boxes(
+        self, cells: Cells, image: int, places: np.ndarray, center: np.ndarray, scale: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) of some cells, in pixels of the image, and scores (n,)."""
+        corners = cells.boxes_xyxy[image].cpu().numpy()[places].reshape(-1, 2, 2)
+        of_image = {"centers": center[None], "scales": scale[None]}
+        boxes = to_image(corners, **of_image, input_size=self.input_size).reshape(-1, 4)
+        return boxes, cells.scores[image].cpu().numpy()[places]
+
     def _people(
         self, cells: Cells, chosen: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, ...]]:
@@ -226,6 +256,12 @@ class OneStageEstimator:
 
     def _check(self, *found: np.ndarray) -> None:
         check_finite("the pose network", self.normalize.dtype, *found)
+
+
+def _shifted(
+    choose: Choose, start: int, place: int, boxes: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
+    return choose(start + place, boxes, scores)
 
 
 def letterbox_cs(

@@ -19,7 +19,9 @@ from posekit.errors import InputError
 from posekit.result import PoseResult
 
 __all__ = [
+    "WHOLE",
     "Clip",
+    "Cut",
     "Download",
     "Frame",
     "Packet",
@@ -44,6 +46,36 @@ class Download:
         weakref.finalize(self, self.path.unlink, missing_ok=True)
 
 
+# Seconds by which a time that was typed may differ from a frame's.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which frames of a clip are taken: every n-th of those with `start` <= time < `end`.
+
+    Attributes:
+        start: seconds since the clip began.
+        end: likewise; None for its end.
+        stride: n.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+    stride: int = 1
+
+    def is_before(self, time: float) -> bool:
+        """Whether a frame of that time comes before the first one that is taken."""
+        return time < self.start - TOLERANCE
+
+    def is_behind(self, time: float) -> bool:
+        """Whether a frame of that time comes behind the last one that is taken."""
+        return self.end is not None and time >= self.end - TOLERANCE
+
+
+WHOLE = Cut()
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A video, a stream or a camera that frames come from.
@@ -52,10 +84,11 @@ class Clip:
         name: file name for what is written about it, such as `demo.mp4`.
         source: path or URL, or `webcam:0`.
         size: (w, h) of its frames as they are shown, in pixels.
-        fps: frames per second, on average.
-        num_frames: how many it says it has; None where it does not say, as a camera.
+        fps: frames per second, on average, of those that are taken.
+        num_frames: how many it says are taken; None where that is not known, as of a camera.
         live: frames come as time passes; those that nobody takes in time are lost.
         download: its file, where a URL's was fetched as a whole.
+        cut: which of its frames are taken.
     """
 
     name: str
@@ -65,6 +98,7 @@ class Clip:
     num_frames: int | None = None
     live: bool = False
     download: Download | None = None
+    cut: Cut = WHOLE
 
 
 @dataclass(frozen=True, eq=False)

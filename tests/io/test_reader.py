@@ -239,7 +239,7 @@ def test_lists_and_arrays_mix(tmp_path: Path) -> None:
         assert [frame.index for frame in frames] == [0, 1]  # the iterator is used up
 
 
-@pytest.mark.parametrize("inputs", [3, None, {"a": 1}, b"a.jpg", torch.zeros(4, 4, 3)])
+@pytest.mark.parametrize("inputs", [3, None, {"a": 1}, torch.Tensor, object()])
 def test_other_types_are_refused(inputs: object) -> None:
     for inner in (inputs, [inputs]):
         with pytest.raises(InputError, match="inputs must be"):

@@ -1,7 +1,7 @@
 """What results are written as: a module per format, found by its name.
 
-Each module has what `Format` says. `pictures` and `video` are of drawings; any other is a value of
-the options `formats` and `pred_format`, by being here.
+Each module has what `Format` says. `pictures`, `video` and `crops` are of pixels; any other is a
+value of the options `formats` and `pred_format`, by being here.
 """
 
 from __future__ import annotations

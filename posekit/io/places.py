@@ -1,0 +1,50 @@
+"""Where files of results go: names that are not taken, folders that can be written to."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from posekit.errors import InputError, OutputError
+
+__all__ = ["check_writable", "identity", "make_folder", "unique_name"]
+
+
+def unique_name(name: str, taken: dict[str, int]) -> str:
+    """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
+    path = Path(name)
+    stem, suffix = path.stem or "image", path.suffix
+    for candidate in (stem, f"{stem}_{suffix[1:]}"):
+        if candidate not in taken:
+            break
+    else:
+        while (candidate := f"{stem}_{taken[stem]}") in taken:
+            taken[stem] += 1
+    taken[candidate] = 2
+    return candidate + suffix
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """The same for all names of a file; None where there is none, as for a URL."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write to the folder {folder}: {reason}") from None
