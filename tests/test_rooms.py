@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 # From the lowest up: a module or a package imports from lines above its own, and from its own.
 ROOMS = (
     ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite", "posekit.table"),
-    ("posekit.timeline",),
+    ("posekit.timeline", "posekit.hub_client"),
     (
         "posekit.plain_yaml",
         "posekit.checkpoints",

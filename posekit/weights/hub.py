@@ -36,15 +36,8 @@ from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
 from posekit.files import cache_dir, replacing
-from posekit.weights.download import (
-    download,
-    download_from_hub,
-    is_offline,
-    is_resumable,
-    one_line,
-    parse_hub,
-    quiet_hub,
-)
+from posekit.hub_client import download_from_hub, is_offline, one_line, parse_hub, quiet_hub
+from posekit.weights.download import download, is_resumable
 from posekit.weights.own_files import (
     annotate,
     fault_in,
