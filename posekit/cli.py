@@ -112,7 +112,8 @@ def report_errors(run: Callable[[], int]) -> int:
     """The exit status of what is run; errors that a user can do something about are a line each."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # A client's line per request says nothing to a user.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return run()
     except PosekitError as error:

@@ -82,6 +82,7 @@ def compose_command(
     for part in chosen.parts.values():
         read_config(part.name, part.search)  # says in one line what Hydra would stumble over
     trust = asks_for_trust(others)
+    trusted = [group for group, part in chosen.parts.items() if part.trusted(trust)]
     composed = _compose_with_hydra(command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
         _set_literal(composed, key, value, command)
@@ -97,7 +98,7 @@ def compose_command(
     if chosen.dataset is not None or command == "evaluate":
         composed["names"]["dataset"] = chosen.dataset
     composed["search"] = [str(folder) for folder in chosen.search]
-    composed["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
+    composed["trusted"] = trusted
     return composed
 
 

@@ -1,4 +1,4 @@
-"""What posekit asks of the Hugging Face Hub's client, and of its errors a line that says what to do.
+"""What posekit asks of the Hugging Face Hub's client, and its errors in a line each.
 
 Nothing of `huggingface_hub` is imported before it is needed: it takes a second. Its exceptions, and
 those of the HTTP library beneath, differ from version to version.

@@ -31,6 +31,7 @@ ROOMS = (
     ("posekit.result", "posekit.records", "posekit.coco_form", "posekit.openpose_form"),
     ("weights_convert",),
     ("posekit.foreign",),
+    ("posekit.hub_models",),
     ("posekit.locate",),
     ("posekit.compose", "posekit.choices", "posekit.overrides", "posekit.calls"),
     ("posekit.backends",),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import logging
-import re
 import ssl
 import urllib.error
 import urllib.request
