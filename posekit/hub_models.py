@@ -33,7 +33,15 @@ from posekit.hub_client import (
 )
 from posekit.plain_yaml import read_yaml
 
-__all__ = ["HubModel", "explain_refusal", "fetch_model", "parse_address", "refuse_trust"]
+__all__ = [
+    "LOG_IN",
+    "HubModel",
+    "check_description",
+    "explain_refusal",
+    "fetch_model",
+    "parse_address",
+    "refuse_trust",
+]
 
 log = logging.getLogger(__name__)
 
@@ -196,13 +204,13 @@ def _model_in(weights: Path) -> HubModel | None:
 
 def _checked(model: HubModel, address: Address) -> HubModel:
     """The model, if it is the data that it should be."""
-    _check_description(model.config, address)
+    check_description(model.config, address)
     if fault := _fault_in_weights(model.weights):
         raise WeightsError(f"{address}: {WEIGHTS} {fault}")
     return model
 
 
-def _check_description(config: Path, address: Address) -> None:
+def check_description(config: Path, address: object) -> None:
     """Refuses a YAML that is too large to be one, or that names what is not the Hub's."""
     for path in (config, *(config.parent.parent / "keypoints").glob("*.yaml")):
         if path.stat().st_size > MAX_YAML:
@@ -260,7 +268,7 @@ def _from_hub(address: Address) -> HubModel:
     if any(_cached_file(at, file.name, commit) is None for file in (*described, weights)):
         for file in described:
             path = _fetch(address, file, commit)
-        _check_description(path, address)
+        check_description(path, address)
     # By the name that was asked for, so that it leads to this commit where nothing can be asked.
     path = _cached_file(address, weights.name, address.revision) or Path()
     if commit not in path.parts:

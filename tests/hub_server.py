@@ -87,6 +87,7 @@ class HubServer:
         self.token = "hf_test"
         self.statuses: list[int] = []  # of the coming requests to the Hub itself, as those of files
         self.headers: dict[str, str] = {}
+        self.commit_statuses: list[int] = []  # of the coming commits
         self.hides_hub = False  # as a network that sends its own page for any address
         self.asked = threading.Event()  # a GET of a file has come in
         hub, storage = (_Server(("127.0.0.1", 0), _handler(self)) for _ in range(2))
@@ -190,7 +191,8 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                 asked = json.loads(body)
                 name = f"{asked['organization']}/{asked['name']}"
                 if (name, "main") in server.repositories:
-                    self.answer_json({"error": "You already created this model repo"}, 409)
+                    taken = {"error": "You already created it", "url": f"{server.url}/{name}"}
+                    self.answer_json(taken, 409)
                     return
                 server.commit(name, {})
                 if asked.get("private") or asked.get("visibility") == "private":
@@ -232,7 +234,8 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                 ]
                 self.answer_json({"transfer": "basic", "objects": objects})
             elif route := re.fullmatch(r"/api/models/(.+?/.+?)/commit/(.+)", path):
-                if self.fails():
+                if server.commit_statuses:
+                    self.finish_with(server.commit_statuses.pop(0))
                     return
                 files: dict[str, bytes | str] = {}
                 for line in map(json.loads, body.splitlines()):

@@ -49,6 +49,7 @@ ROOMS = (
     ("posekit.evaluation",),
     ("posekit.training",),
     ("posekit.exporting",),
+    ("posekit.publishing",),
     ("posekit.mmpose", "posekit.apis", "posekit.structures"),
     ("posekit.commands", "posekit.cli", "posekit.__main__"),
     ("posekit",),  # names what it lends when it is asked

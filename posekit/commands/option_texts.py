@@ -11,7 +11,7 @@ import yaml
 
 from posekit.declared import Declared, Options
 
-__all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
+__all__ = ["SETTINGS", "SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_text"]
 
 # The groups of each command's keys, in the order of its configuration: where they are declared, as
 # `module:name` of a group or of a tuple of groups.
@@ -25,13 +25,19 @@ SHEETS: dict[str, tuple[str, ...]] = {
     "export": ("posekit.exporting.options:ExportOptions",),
     "evaluate": ("posekit.evaluation.options:EvaluateOptions",),
 }
+# Commands without a configuration, whose keys stand behind names.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "push": ("posekit.publishing.options:PushOptions",),
+    "download": ("posekit.publishing.options:DownloadOptions",),
+    "mirror": ("posekit.publishing.options:MirrorOptions",),
+}
 WIDTH = 100
 
 
 def options_of(command: str) -> dict[str, Declared]:
     """All options of a command by name, also those for Python only."""
     found: dict[str, Declared] = {}
-    for place in SHEETS[command]:
+    for place in (SHEETS | SETTINGS)[command]:
         module, _, name = place.partition(":")
         groups = getattr(import_module(module), name)
         for group in groups if isinstance(groups, tuple) else (groups,):

@@ -1,0 +1,68 @@
+"""A small model of one's own as a folder, and a machine of its own for a Hub on the loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import posekit
+from posekit.files import PACKAGED
+from posekit.skeleton import load_skeleton
+from posekit.spec import load_spec
+from posekit.training.export import export_model
+from tests.conftest import ROOT
+from tests.hub_server import HubServer
+
+BASE = "rtmpose-n_drawn-192x128"
+NAME = "rtmpose-n_mine-192x128"
+PICTURE = PACKAGED / "demo.jpg"
+
+
+def export(folder: Path, name: str = NAME) -> Path:
+    """The packaged pose model of drawn people, as a run of another name exports it."""
+    spec = load_spec(BASE)
+    export_model(
+        folder,
+        name,
+        spec=spec,
+        state=posekit.create_model(BASE, weights="published").state_dict(),
+        skeleton=load_skeleton("coco"),
+        metrics={"AP": 0.51234, "AR": float("nan")},
+        about={"training data": "mine.json, 40 samples", "validation data": "val.json"},
+    )
+    return folder
+
+
+def publish(server: HubServer, folder: Path, repository: str, **more: bytes) -> str:
+    """Puts a folder's files into a repository as they are; the commit."""
+    files: dict[str, bytes | str] = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    return server.commit(repository, files | more)
+
+
+def environment(server: HubServer, home: Path, **more: str) -> dict[str, str]:
+    """Of a machine that has nothing yet."""
+    unset = ("HF_HUB_OFFLINE", "POSEKIT_HUB_NAMESPACE", "HF_TOKEN", "HF_HUB_CACHE")
+    return {
+        **{key: value for key, value in os.environ.items() if key not in unset},
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(home / "hf"),
+        "POSEKIT_CACHE": str(home / "cache"),
+        "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+        "PYTHONPATH": str(ROOT),
+        **more,
+    }
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python ...` on that machine."""
+    return subprocess.run(
+        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300
+    )
