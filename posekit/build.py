@@ -18,7 +18,7 @@ __all__ = ["build_network", "floating_type", "select_device"]
 log = logging.getLogger(__name__)
 
 # Of PyTorch's functions while a network is made; the largest here, an HRNet, makes 6,442.
-MOST_CALLS = 50_000
+MOST_CALLS = 20_000
 
 
 def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.Module:

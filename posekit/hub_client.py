@@ -66,7 +66,7 @@ def endpoint() -> str | None:
 
 
 def download_from_hub(location: str) -> Path:
-    """A file in the cache of `huggingface_hub`, which shows a bar and resumes by itself.
+    """A file in the cache of `huggingface_hub`, which shows a bar and asks again by itself.
 
     Raises:
         DownloadError: the Hub does not give the file; the message is the reason alone.

@@ -161,6 +161,24 @@ def fetch_model(text: str) -> HubModel:
             return _checked(found, address)
 
 
+def peek(text: str) -> tuple[int, bool]:
+    """The bytes of a model of the Hub, and whether all of it is in the cache; fetches nothing.
+
+    Raises: as `fetch_model`.
+    """
+    address = parse_address(text)
+    if is_offline():
+        found = fetch_model(text)
+        return found.weights.stat().st_size, True
+    try:
+        commit, files = _listing(address)
+    except _UnreachableError as error:
+        raise DownloadError(f"{address}: the Hub cannot be reached: {error}") from None
+    wanted = _wanted(address, files)
+    there = all(_cached_file(address, file.name, commit) is not None for file in wanted)
+    return sum(file.size for file in wanted), there
+
+
 class _UnreachableError(Exception):
     """The Hub did not answer, or with an error of its own."""
 
@@ -362,7 +380,7 @@ def _fetch(address: Address, file: _File, revision: str | None) -> Path:
         path = fetch_file(address.repository, file.name, revision, cache=_cache())
     except DownloadError as error:
         raise DownloadError(
-            f"{address}: {file.name}: {error}; what has come is kept, run this again to go on"
+            f"{address}: {file.name}: {error}; run this again when that is mended"
         ) from None
     fault = ""
     if (size := path.stat().st_size) != file.size:

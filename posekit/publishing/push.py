@@ -27,13 +27,25 @@ from posekit.training.export import OWN_CARD
 from posekit.weights.own_files import is_posekit
 from posekit.weights.tensors import check_fit
 
-__all__ = ["Upload", "commit", "prepare", "skeleton_picture"]
+__all__ = [
+    "CARD",
+    "SKELETON_PICTURE",
+    "AccessError",
+    "Upload",
+    "commit",
+    "prepare",
+    "skeleton_picture",
+]
 
 log = logging.getLogger(__name__)
 
 CARD = "README.md"
 SKELETON_PICTURE = "skeleton.png"
 PREDICTION_PICTURE = "prediction.jpg"
+
+
+class AccessError(DownloadError):
+    """Nothing may be written there, or nobody is logged in."""
 
 
 class Upload(NamedTuple):
@@ -224,12 +236,12 @@ def _is_stale(name: str, files: Mapping[str, object]) -> bool:
 
 
 def _refused(error: Exception, repository: str) -> DownloadError:
-    if status_of(error) is not None:
+    status = status_of(error)
+    reason = reason_of(error)
+    if status is not None:
         reason = str(explain_refusal(error, repository)).removeprefix(f"{repository}: ")
-        if status_of(error) in (401, 403) and LOG_IN not in reason:
-            reason += f"; {LOG_IN}"
-    else:
-        reason = reason_of(error)
-        if "token" in reason.lower():
-            reason += f"; {LOG_IN}"
-    return DownloadError(f"cannot upload to {repository}: {reason}")
+    closed = status in (401, 403) or (status is None and "token" in reason.lower())
+    if closed and LOG_IN not in reason:
+        reason += f"; {LOG_IN}"
+    kind = AccessError if closed else DownloadError
+    return kind(f"cannot upload to {repository}: {reason}")

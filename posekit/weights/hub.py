@@ -55,7 +55,10 @@ if TYPE_CHECKING:
     from posekit.component import Component
 
 __all__ = [
+    "MIRROR_FILE",
     "PUBLISHED",
+    "STANDS_IN",
+    "cached_weights",
     "named_here",
     "naming_weights",
     "resolve_weights",
@@ -309,6 +312,14 @@ def _cache_errors() -> Iterator[None]:
             f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
             "make room or set POSEKIT_CACHE to another folder"
         ) from None
+
+
+def cached_weights(model: str) -> Path | None:
+    """The published weights of a model where they are here, whole and of today's layout."""
+    if (packaged := PACKAGED / f"{model}.safetensors").is_file():
+        return packaged
+    path = _cache_path(model)
+    return path if path.is_file() and is_current(path) else None
 
 
 def _set_aside(model: str, superseded: Sequence[str]) -> None:

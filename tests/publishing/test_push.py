@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import ModelCard, constants, file_download
+from huggingface_hub import ModelCard
 
 import posekit
 from posekit.cli import main
 from tests.hub_server import HubServer
 from tests.publishing.models import NAME, PICTURE, environment, export, run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(tmp_path_factory.mktemp("model") / "export")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub that this process may write to."""
-    with HubServer().running() as running:
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        for key, value in environment(running, tmp_path, HF_TOKEN=running.token).items():
-            monkeypatch.setenv(key, value)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(file_download, "HF_HUB_CACHE", str(tmp_path / "hf"), raising=False)
-        yield running
 
 
 def content(server: HubServer, repository: str, file: str, revision: str = "main") -> bytes:
