@@ -185,8 +185,13 @@ class _Command(argparse.ArgumentParser):
     """A command's parser; where it has a configuration, its help lists the keys."""
 
     composes = ""  # the name of the configuration
+    settings = ""  # of a command that has keys, but no configuration: its name
 
     def format_help(self) -> str:
+        if self.settings:
+            from posekit.commands.settings import settings_help
+
+            return f"{super().format_help()}\n{settings_help(self.settings)}"
         if not self.composes:
             return super().format_help()
         from posekit.commands.key_help import key_help
@@ -271,6 +276,7 @@ def _add_hub(commands: Any) -> None:
     push.add_argument("repository", help="organisation/name")
     push.add_argument("settings", nargs="*", metavar="key=value")
     push.add_argument("--private", action="store_true", help="the same as private=true")
+    push.settings = "push"
     push.set_defaults(run=_push)
 
     download = commands.add_parser(
@@ -280,6 +286,7 @@ def _add_hub(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     download.add_argument("words", nargs="+", metavar="NAME or key=value")
+    download.settings = "download"
     download.set_defaults(run=_download)
 
     mirror = commands.add_parser(
@@ -290,6 +297,7 @@ def _add_hub(commands: Any) -> None:
     )
     mirror.add_argument("organisation")
     mirror.add_argument("settings", nargs="*", metavar="key=value")
+    mirror.settings = "mirror"
     mirror.set_defaults(run=_mirror)
 
 

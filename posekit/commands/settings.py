@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from posekit.commands.key_help import plain
+from posekit.commands.option_texts import options_of
 from posekit.declared import Declared, Options
 from posekit.errors import InputError
 
-__all__ = ["read_settings"]
+__all__ = ["read_settings", "settings_help", "settings_words"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -41,3 +44,22 @@ def _value(text: str, option: Declared) -> Any:
         inside = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         return [part.strip() for part in inside.split(",") if part.strip()]
     return text
+
+
+def settings_help(command: str) -> str:
+    """The keys of a command with their defaults and meanings, as `--help` lists them."""
+    lines = []
+    for name, option in options_of(command).items():
+        default = {None: "null", True: "true", False: "false"}.get(option.default, option.default)
+        lines.append(f"  {name}={default}")
+        lines += textwrap.wrap(plain(option.text()), 90, initial_indent=" " * 6,
+                               subsequent_indent=" " * 6, break_on_hyphens=False)  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def settings_words(command: str) -> dict[str, tuple[str, ...]]:
+    """The keys of a command and the values that each may have; none where that is not known."""
+    return {
+        name: ("true", "false") if bool in option.kinds else ()
+        for name, option in options_of(command).items()
+    }
