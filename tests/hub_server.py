@@ -2,7 +2,7 @@
 
 It takes uploads too, to those that have its `token`: small files in the commit itself, large ones
 as git LFS has it (a client needs HF_HUB_DISABLE_XET=1). Each commit has a name of its own, branches
-lead to commits, and repositories may be private or gated.
+lead to commits, and repositories may be private or gated. It is a proxy to itself under any name.
 
 A real `huggingface_hub` client works with it. As the Hub does with large files, it answers
 `/<org>/<repo>/resolve/<revision>/<file>` with the commit, the SHA-256 and the size, and redirects
@@ -132,6 +132,14 @@ class HubServer:
         is_commit = re.fullmatch(r"[0-9a-f]{40}", revision)
         return self.heads.get((repository, revision), revision if is_commit else COMMIT)
 
+    def oid(self, repository: str, revision: str, name: str) -> str | None:
+        """What git or LFS calls a file's content; None for a file that is not there."""
+        digest = self.repositories.get((repository, revision), {}).get(name)
+        if digest is None or name.endswith(LARGE):
+            return digest
+        content = self.files[f"/storage/{digest}"].content
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
     def described(self, repository: str, revision: str) -> dict[str, object]:
         """A repository as the Hub's API describes it."""
         siblings = []
@@ -214,7 +222,7 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                         "path": file["path"],
                         "uploadMode": modes[file["path"].endswith(LARGE)],
                         "shouldIgnore": False,
-                        "oid": None,
+                        "oid": server.oid(route[1], unquote(route[2]), file["path"]),
                     }
                     for file in json.loads(body)["files"]
                 ]
@@ -269,6 +277,8 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None: ...
 
         def answer(self) -> None:
+            if self.path.startswith("http://"):  # as a proxy
+                self.path = "/" + self.path.split("/", 3)[3]
             path = unquote(self.path.partition("?")[0])
             route = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
             if server.hides_hub and path in server.files:

@@ -19,7 +19,7 @@ from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
 from posekit.locate import locate
 from tests.hub_server import HubServer
 from tests.publishing.conftest import folder, server  # noqa: F401  (fixtures)
-from tests.publishing.models import NAME, export, publish
+from tests.publishing.models import NAME, environment, export, publish, run
 
 CONFIG = f"model/{NAME}.yaml"
 
@@ -99,7 +99,7 @@ def test_offline_there_is_what_came_before(
     assert server.exchanges == []
 
 
-@pytest.mark.parametrize("how", ["nobody listens", "an error of the server", "a proxy"])
+@pytest.mark.parametrize("how", ["nobody listens", "an error of the server"])
 def test_a_hub_that_does_not_answer(
     server: HubServer,  # noqa: F811
     commit: str,
@@ -110,10 +110,8 @@ def test_a_hub_that_does_not_answer(
     def break_it() -> None:
         if how == "an error of the server":
             server.statuses = [503] * 10
-        elif how == "nobody listens":
-            monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
         else:
-            monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+            monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
     break_it()
     with pytest.raises(DownloadError, match=r"the Hub cannot be reached: .*HTTPS_PROXY") as raised:
@@ -125,6 +123,23 @@ def test_a_hub_that_does_not_answer(
     break_it()
     assert locate("hf://org/mine").name == NAME
     assert f"taking commit {commit[:12]}, which is in the cache" in caplog.text
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_proxy_is_asked(
+    server: HubServer,  # noqa: F811
+    commit: str,
+    tmp_path: Path,
+    listens: bool,
+) -> None:
+    proxy = server.url if listens else "http://127.0.0.1:9"
+    home = environment(server, tmp_path, HF_ENDPOINT="http://hub.example", HTTP_PROXY=proxy)
+    code = "from posekit.hub_models import fetch_model; print(fetch_model('hf://org/mine').commit)"
+    done = run("-c", code, **home, http_proxy=proxy)
+    if listens:
+        assert done.stdout.strip() == commit, done.stderr
+    else:
+        assert "the Hub cannot be reached: [Errno 111] Connection refused" in done.stderr
 
 
 @pytest.mark.parametrize(

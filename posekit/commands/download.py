@@ -41,7 +41,10 @@ def download(words: Sequence[str]) -> int:
         print("what a model of the Hub builds on is known when it is there")
     if failed:
         print(f"{len(failed)} of {len(done)} failed; the same command fetches these again")
-    elif not options.dry_run and options.to is not None:
+    else:
+        size = sum(one.size or 0 for one in done)
+        print(f"{len(done)} networks, {_megabytes(size)} MB")
+    if not failed and not options.dry_run and options.to is not None:
         print(f"where there is no network: POSEKIT_CACHE={options.to} HF_HUB_OFFLINE=1")
     return 1 if failed else 0
 

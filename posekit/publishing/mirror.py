@@ -231,7 +231,11 @@ def _upload(row: Checkpoint, repository: str) -> Upload:
 def _repositories(organisation: str) -> set[str]:
     from huggingface_hub import HfApi
 
-    with _explained(organisation), bounded_waits(), quiet_hub():
+    with (
+        _explained(f"the repositories of {organisation} cannot be listed"),
+        bounded_waits(),
+        quiet_hub(),
+    ):
         return {found.id for found in HfApi(endpoint=endpoint()).list_models(author=organisation)}
 
 

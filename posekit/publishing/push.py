@@ -149,6 +149,8 @@ def _subject(
     assert found.weights is not None
     root = found.weights.parent
     about = _plain_json(root / "about.json")
+    if detector := getattr(spec, "detector", None):
+        about["detector"] = detector
     measured = _plain_json(root / "metrics.json")
     dataset = str(about.get("validation data", "validation set"))
     figures = [

@@ -9,11 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard
 
 import posekit
+from posekit.build import build_network
 from posekit.cli import main
+from posekit.skeleton import load_skeleton
+from posekit.spec import load_spec
+from posekit.training.export import export_model
 from tests.hub_server import HubServer
 from tests.publishing.models import NAME, PICTURE, environment, export, run
 
@@ -121,6 +126,36 @@ def test_a_model_that_takes_anothers_place_is_the_only_one(
     names = [name for name in server.repositories["org/mine", "main"] if "model/" in name]
     assert names == ["model/another.yaml"]
     assert posekit.load("hf://org/mine", device="cpu").models["model"] == "another"
+
+
+def test_the_same_again_is_no_new_commit(folder: Path, server: HubServer) -> None:
+    for _ in range(2):
+        assert main(["push", str(folder), "org/mine"]) == 0
+    assert len([e for e in server.exchanges if "/commit/" in e.path]) == 1
+
+
+@pytest.mark.parametrize("name", ["rtmdet-nano_drawn-256", "simplebaseline3d_h36m"])
+def test_detectors_and_lifters_too(
+    server: HubServer, folder: Path, tmp_path: Path, name: str
+) -> None:
+    spec = load_spec(name)
+    skeleton = None if name.startswith("rtmdet") else load_skeleton(spec.keypoints)
+    net = build_network(spec.net, device="cpu").eval()
+    model = tmp_path / "model"
+    export_model(model, "other", spec=spec, state=net.state_dict(), skeleton=skeleton,
+                 metrics=None, about={})  # fmt: skip
+    assert main(["push", str(model), "org/other"]) == 0
+    loaded = posekit.create_model("hf://org/other")
+    for key, value in net.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+    card = ModelCard(content(server, "org/other", "README.md").decode())
+    if skeleton is None:
+        assert card.data.pipeline_tag == "object-detection"
+        assert 'posekit.load("human", detector="hf://org/other")' in card.content
+        predictor = posekit.load(folder, detector="hf://org/other", device="cpu")
+        assert predictor.models["detector"] == "other"
+    else:
+        assert card.data.tags == ["pose-estimation", "h36m", "3d"]
 
 
 @pytest.mark.parametrize("where", ["on the Hub", "in the folder"])
