@@ -1,7 +1,7 @@
 """A model of the Hub by its address: `hf://organisation/name@revision` -> a folder that is data.
 
 What is fetched is named here and nothing else is: `model.safetensors`, one YAML that describes the
-network, the YAMLs of skeletons. They lie in the cache of `huggingface_hub`, or in `hub/` of
+network, the YAML of its skeleton. They lie in the cache of `huggingface_hub`, or in `hub/` of
 posekit's own where that folder is, as `posekit download to=FOLDER` leaves it.
 
 A commit that is there whole is not asked for again; of a branch, one request asks which commit it
@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 MAX_YAML = 1 << 20  # bytes; the longest here, of 133 keypoints, has 12,000
-MAX_SKELETONS = 20
 MAX_WEIGHTS = 20 << 30  # bytes; the largest here has 2.5 GB
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
@@ -174,9 +173,9 @@ def peek(text: str) -> tuple[int, bool]:
         commit, files = _listing(address)
     except _UnreachableError as error:
         raise DownloadError(f"{address}: the Hub cannot be reached: {error}") from None
-    wanted = _wanted(address, files)
-    there = all(_cached_file(address, file.name, commit) is not None for file in wanted)
-    return sum(file.size for file in wanted), there
+    config, _, weights = _wanted(address, files)
+    there = all(_cached_file(address, file.name, commit) for file in (config, weights))
+    return config.size + weights.size, there
 
 
 class _UnreachableError(Exception):
@@ -228,19 +227,22 @@ def _checked(model: HubModel, address: Address) -> HubModel:
     return model
 
 
-def check_description(config: Path, address: object) -> None:
-    """Refuses a YAML that is too large to be one, or that names what is not the Hub's."""
+def check_description(config: Path, address: object) -> Mapping[str, Any]:
+    """The values of a YAML; refuses one that is too large, or that names files of this machine."""
     for path in (config, *(config.parent.parent / "keypoints").glob("*.yaml")):
         if path.stat().st_size > MAX_YAML:
             raise InputError(f"{address}: {path.name} has more than {MAX_YAML:,} bytes")
     values = read_yaml(config)
+    if not isinstance(values, Mapping):
+        raise InputError(f"{address}: {config.name} does not describe a model")
     for key in ("detector", "pose2d"):
-        named = values.get(key) if isinstance(values, Mapping) else None
+        named = values.get(key)
         if isinstance(named, str) and not _is_public(named, detector=key == "detector"):
             raise InputError(
                 f"{address}: {key}: expected the name of a model of posekit, or "
                 f"hf://organisation/name, found '{named[:100]}'"
             )
+    return values
 
 
 def _is_public(name: str, *, detector: bool) -> bool:
@@ -281,12 +283,12 @@ def _fault_in_weights(path: Path) -> str | None:
 def _from_hub(address: Address) -> HubModel:
     """Asks for the commit, and fetches what of it is not there."""
     commit, files = _listing(address)
-    *described, weights = _wanted(address, files)
-    at = Address(address.repository, commit)
-    if any(_cached_file(at, file.name, commit) is None for file in (*described, weights)):
-        for file in described:
-            path = _fetch(address, file, commit)
-        check_description(path, address)
+    config, skeletons, weights = _wanted(address, files)
+    described = check_description(_have(address, config, commit), address)
+    for file in skeletons:
+        # The one that it names, and none that would take the place of another model's.
+        if file.name.rpartition("/")[2] == f"{described.get('keypoints')}.yaml":
+            _have(address, file, commit)
     # By the name that was asked for, so that it leads to this commit where nothing can be asked.
     path = _cached_file(address, weights.name, address.revision) or Path()
     if commit not in path.parts:
@@ -297,6 +299,10 @@ def _from_hub(address: Address) -> HubModel:
     if found is None:
         raise InputError(f"{address}: {path.parent} has files of another hand; remove that folder")
     return found
+
+
+def _have(address: Address, file: _File, commit: str) -> Path:
+    return _cached_file(address, file.name, commit) or _fetch(address, file, commit)
 
 
 def _listing(address: Address) -> tuple[str, list[_File]]:
@@ -339,8 +345,8 @@ def explain_refusal(error: BaseException, address: str) -> DownloadError:
     return DownloadError(f"{address}: {reason}")
 
 
-def _wanted(address: Address, files: Sequence[_File]) -> list[_File]:
-    """Of a repository's files those of the model: skeletons, its YAML, weights, in this order."""
+def _wanted(address: Address, files: Sequence[_File]) -> tuple[_File, list[_File], _File]:
+    """Of a repository's files those of the model: its YAML, skeletons, weights."""
     for prefix in ("", "export/"):
         weights = [file for file in files if file.name == prefix + WEIGHTS]
         configs = [file for file in files if _is_yaml(file.name, prefix, GROUPS)]
@@ -354,10 +360,7 @@ def _wanted(address: Address, files: Sequence[_File]) -> list[_File]:
         if weights[0].size > MAX_WEIGHTS:
             raise InputError(f"{address}: {weights[0].name} has {weights[0].size:,} bytes, "
                              f"expected at most {MAX_WEIGHTS:,}")  # fmt: skip
-        if len(skeletons) > MAX_SKELETONS:
-            raise InputError(f"{address}: expected at most {MAX_SKELETONS} skeletons, found "
-                             f"{len(skeletons)}")  # fmt: skip
-        return [*skeletons, *configs, *weights]
+        return configs[0], skeletons, weights[0]
     raise InputError(f"{address} is no model of posekit's: {_what_else(address, files)}")
 
 

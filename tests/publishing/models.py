@@ -7,27 +7,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 import posekit
+from posekit.build import build_network
 from posekit.files import PACKAGED
 from posekit.skeleton import load_skeleton
-from posekit.spec import load_spec
+from posekit.spec import load_spec, read_spec
 from posekit.training.export import export_model
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
+from tests.training.runs import MODEL
 
-BASE = "rtmpose-n_drawn-192x128"
-NAME = "rtmpose-n_mine-192x128"
+NAME = "tiny_mine-32x32"
+DRAWN = "rtmpose-n_drawn-192x128"  # which is in the package, and finds people
 PICTURE = PACKAGED / "demo.jpg"
 
 
-def export(folder: Path, name: str = NAME) -> Path:
-    """The packaged pose model of drawn people, as a run of another name exports it."""
-    spec = load_spec(BASE)
+def export(folder: Path, name: str = NAME, drawn: bool = False) -> Path:
+    """What a run exports: a model of 20,000 parameters, or the packaged one of drawn people."""
+    torch.manual_seed(0)
+    spec = load_spec(DRAWN) if drawn else read_spec(MODEL, name)
+    net = build_network(spec.net, device="cpu").eval()
+    if drawn:
+        net = posekit.create_model(DRAWN, weights="published")
     export_model(
         folder,
         name,
         spec=spec,
-        state=posekit.create_model(BASE, weights="published").state_dict(),
+        state=net.state_dict(),
         skeleton=load_skeleton("coco"),
         metrics={"AP": 0.51234, "AR": float("nan")},
         about={"training data": "mine.json, 40 samples", "validation data": "val.json"},

@@ -127,7 +127,7 @@ def test_the_folder_works_on_a_machine_without_a_network(
     )
     done = run("-c", code, **offline)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 1e6
+    assert int(done.stdout) > 1e4
     assert server.exchanges == []
 
 

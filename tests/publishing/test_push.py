@@ -37,8 +37,9 @@ def copied(folder: Path, target: Path) -> Path:
 
 
 def test_the_snippet_of_the_card_loads_it_elsewhere_with_the_same_numbers(
-    folder: Path, server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = export(tmp_path / "drawn", drawn=True)
     words = ["license=apache-2.0", f"picture={PICTURE}"]
     assert main(["push", str(folder), "org/mine", *words]) == 0
     printed = capsys.readouterr().out
