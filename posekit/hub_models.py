@@ -250,6 +250,8 @@ def _is_public(name: str, *, detector: bool) -> bool:
     if name.startswith("hf://"):
         parse_address(name)
         return True
+    if name.endswith((".py", ".pth", ".yaml", ".yml")):  # what `locate` looks for as a file
+        return False
     try:
         return name in NO_DETECTOR or bool(resolve_name(name, detector=detector))
     except UnknownModelError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from posekit.cli import main
 from posekit.compose import compose_command
 from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
 from posekit.locate import locate
+from tests.conftest import ROOT
 from tests.hub_server import HubServer
 from tests.publishing.conftest import folder, server  # noqa: F401  (fixtures)
 from tests.publishing.models import NAME, environment, export, publish, run
@@ -236,6 +238,17 @@ def test_a_repository_of_the_table_is_had_by_name(server: HubServer) -> None:  #
         locate("hf://usyd-community/vitpose-base")
 
 
+def test_the_example_of_the_page_runs(server: HubServer, folder: Path) -> None:  # noqa: F811
+    publish(server, folder, "organisation/name")
+    server.commit("organisation/name", dict(server.repositories["organisation/name", "main"]), "v2")
+    page = (ROOT / "docs" / "hub.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["predictor"].models["model"] == NAME
+    assert any("/revision/v2" in e.path for e in server.exchanges)
+
+
 # --- what a stranger may write
 
 
@@ -246,6 +259,7 @@ def test_a_repository_of_the_table_is_had_by_name(server: HubServer) -> None:  #
         ({"codec": {"_target_": "subprocess.Popen"}}, "is not one of posekit's networks"),
         ({"detector": "/etc"}, "detector: expected the name of a model of posekit"),
         ({"detector": "../detector"}, "detector: expected the name of a model of posekit"),
+        ({"detector": "rtmdet_m_8xb32-300e_coco.py"}, "detector: expected the name of a model"),
         ({"detector": "hf://org/../x"}, "expected hf://organisation/name"),
         ({"keypoints": "../../secret"}, "unknown skeleton"),
         ({"input_size": [10**9, 10**9]}, "does not fit the model"),
