@@ -17,6 +17,9 @@ __all__ = ["build_network", "floating_type", "select_device"]
 
 log = logging.getLogger(__name__)
 
+# Of PyTorch's functions while a network is made; the largest here, an HRNet, makes 6,442.
+MOST_CALLS = 20_000
+
 
 def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.Module:
     """The network of a description, with random weights.
@@ -32,6 +35,10 @@ def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.
     if str(device) == "meta":
         try:
             made = _make(net, device)
+        except _TooLargeError:
+            raise InputError(
+                f"{net.name} cannot be made: its arguments ask for more layers than any network has"
+            ) from None
         except Exception:  # such as of a constructor that looks at numbers
             return _make(net, "cpu")
         return _make(net, "cpu") if _keeps_numbers(made) else made
@@ -55,13 +62,27 @@ def _keeps_numbers(net: nn.Module) -> bool:
     )
 
 
+class _TooLargeError(BaseException):
+    """No `Exception`, of which a network's own mistakes are."""
+
+
 class _Unfilled(TorchFunctionMode):
-    """Leaves out random numbers: for tensors on `meta`, drawing them imports half of PyTorch."""
+    """Leaves out random numbers: for tensors on `meta`, drawing them imports half of PyTorch.
+
+    A description with a million layers, which would never be made, ends at `MOST_CALLS`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise _TooLargeError
         if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)

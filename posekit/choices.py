@@ -203,7 +203,7 @@ def _recipe(model: Located, *, trust: bool) -> str:
     """The stem of the YAML in conf/recipe/ for a network, or else for its codec."""
     from posekit.spec import load_spec
 
-    spec = load_spec(model.name, model.search, trust=trust or not model.is_foreign)
+    spec = load_spec(model.name, model.search, trust=model.trusted(trust))
     recipe = spec.net.family.recipe or CODEC_RECIPES.get(spec.codec.name)
     if recipe is None:
         known = sorted(path.stem for path in (CONF_DIR / "recipe").glob("*.yaml"))

@@ -89,6 +89,37 @@ Print a script that lets a shell complete commands, keys and their values.
 It needs shtab: pip install "posekit[completions]". Print it again after an upgrade.
 """
 
+PUSH_HELP = """\
+Upload a trained model to the Hugging Face Hub, in one commit, with a model card.
+
+  posekit push runs/mine organisation/name license=apache-2.0 picture=photo.jpg
+  posekit push runs/mine organisation/name dry_run=true
+  posekit push runs/mine organisation/name branch=v2 private=true
+
+posekit.load("hf://organisation/name") loads it then. See docs/hub.md.
+"""
+
+DOWNLOAD_HELP = """\
+Fetch all that models need: their weights, and those of their detectors and 2D models.
+
+  posekit download human vitpose-b
+  posekit download human hf://organisation/name to=weights
+  posekit download wholebody3d dry_run=true
+
+to=FOLDER makes a folder for a machine without a network: POSEKIT_CACHE=FOLDER there. The exit
+status is 1 where something could not be fetched; the same command again fetches the rest.
+"""
+
+MIRROR_HELP = """\
+Fill an organisation of the Hugging Face Hub with the published models, converted, each with a card.
+
+  posekit mirror organisation
+  posekit mirror organisation only=rtmpose-*,rtmdet-* push=true
+
+Without push=true it is only said what would be done. POSEKIT_HUB_NAMESPACE=organisation lets
+posekit take weights from there. What is there already is left out. See docs/hub.md.
+"""
+
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
@@ -120,7 +151,8 @@ def report_errors(run: Callable[[], int]) -> int:
     """The exit status of what is run; errors that a user can do something about are a line each."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # A client's line per request says nothing to a user.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return run()
     except PosekitError as error:
@@ -176,8 +208,13 @@ class _Command(argparse.ArgumentParser):
     """A command's parser; where it has a configuration, its help lists the keys."""
 
     composes = ""  # the name of the configuration
+    settings = ""  # of a command that has keys, but no configuration: its name
 
     def format_help(self) -> str:
+        if self.settings:
+            from posekit.commands.settings import settings_help
+
+            return f"{super().format_help()}\n{settings_help(self.settings)}"
         if not self.composes:
             return super().format_help()
         from posekit.commands.key_help import key_help
@@ -208,12 +245,7 @@ def _parser() -> argparse.ArgumentParser:
         composed.set_defaults(run=_run_composed)
 
     _add_conversions(commands)
-    push = commands.add_parser("push", help="upload a trained model to the Hugging Face Hub")
-    push.add_argument("folder", type=Path, help="a run or its export")
-    push.add_argument("repository", help="organisation/name")
-    push.add_argument("--private", action="store_true", help="make the repository private")
-    push.set_defaults(run=_push)
-
+    _add_hub(commands)
     _add_models(commands)
     completions = commands.add_parser(
         "completions",
@@ -295,6 +327,42 @@ def _add_conversions(commands: Any) -> None:
     converted.set_defaults(run=_convert)
 
 
+def _add_hub(commands: Any) -> None:
+    push = commands.add_parser(
+        "push",
+        help="upload a trained model to the Hugging Face Hub",
+        description=PUSH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    push.add_argument("folder", type=Path, help="a run or its export")
+    push.add_argument("repository", help="organisation/name")
+    push.add_argument("settings", nargs="*", metavar="key=value")
+    push.add_argument("--private", action="store_true", help="the same as private=true")
+    push.settings = "push"
+    push.set_defaults(run=_push)
+
+    download = commands.add_parser(
+        "download",
+        help="fetch the weights of models ahead",
+        description=DOWNLOAD_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    download.add_argument("words", nargs="+", metavar="NAME or key=value")
+    download.settings = "download"
+    download.set_defaults(run=_download)
+
+    mirror = commands.add_parser(
+        "mirror",
+        help="fill an organisation of the Hub with the converted weights",
+        description=MIRROR_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mirror.add_argument("organisation")
+    mirror.add_argument("settings", nargs="*", metavar="key=value")
+    mirror.settings = "mirror"
+    mirror.set_defaults(run=_mirror)
+
+
 def _add_models(commands: Any) -> None:
     models = commands.add_parser("models", help="list the models")
     models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
@@ -350,7 +418,20 @@ def _completions(arguments: argparse.Namespace) -> int:
 def _push(arguments: argparse.Namespace) -> int:
     from posekit.commands.push import push
 
-    return push(arguments.folder, arguments.repository, private=arguments.private)
+    private = ["private=true"] if arguments.private else []
+    return push(arguments.folder, arguments.repository, [*arguments.settings, *private])
+
+
+def _download(arguments: argparse.Namespace) -> int:
+    from posekit.commands.download import download
+
+    return download(arguments.words)
+
+
+def _mirror(arguments: argparse.Namespace) -> int:
+    from posekit.commands.mirror import mirror
+
+    return mirror(arguments.organisation, arguments.settings)
 
 
 def _import(arguments: argparse.Namespace) -> int:

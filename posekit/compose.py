@@ -90,6 +90,7 @@ def compose_command(
     literals |= {key: value for key, value in given.items() if key in literal_keys}
     settings = {key: value for key, value in given.items() if key not in literal_keys}
     trust = asks_for_trust(others)
+    trusted = [group for group, part in chosen.parts.items() if part.trusted(trust)]
     composed = _compose_with_hydra(config_name or command, chosen, others, settings, trust=trust)
     for key, value in literals.items():
         _set_literal(composed, key, value, command)
@@ -105,7 +106,7 @@ def compose_command(
     if chosen.dataset is not None or command == "evaluate":
         composed["names"]["dataset"] = chosen.dataset
     composed["search"] = [str(folder) for folder in chosen.search]
-    composed["trusted"] = [g for g, part in chosen.parts.items() if trust or not part.is_foreign]
+    composed["trusted"] = trusted
     return composed
 
 

@@ -1,4 +1,4 @@
-"""Where a user's name for a model leads: a public name, a folder, or a file."""
+"""Where a user's name for a model leads: a public name, a folder, a file, or the Hub."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from posekit.files import cache_dir
 from posekit.foreign.description import Description
 from posekit.foreign.folder import describe_file, model_name, write_description
 from posekit.foreign.skeletons import is_packaged
+from posekit.hub_models import fetch_model, refuse_trust
 
 __all__ = ["Chosen", "Located", "choose_parts", "locate"]
 
@@ -42,17 +43,32 @@ class Located(NamedTuple):
         weights: of a trained model's folder; None for a model that is known by its name.
         foreign: of `search`, the folders that were given as a model, whoever wrote them; the
             others are the user's own.
+        address: on the Hub, where it came from there.
     """
 
     name: str
     search: tuple[Path, ...]
     weights: Path | None
     foreign: tuple[Path, ...] = ()
+    address: str | None = None
 
     @property
     def is_foreign(self) -> bool:
         """Whether its YAML may have been written by somebody else."""
         return config_path(self.name, self.search).parent.parent in self.foreign
+
+    def trusted(self, trust: bool) -> bool:
+        """Whether its YAML may name classes that are not posekit's.
+
+        Args:
+            trust: whether the user says that foreign ones may.
+
+        Raises:
+            InputError: the user says so of a model of the Hub.
+        """
+        if trust and self.address is not None:
+            raise refuse_trust(self.address)
+        return trust or not self.is_foreign
 
 
 class Chosen(NamedTuple):
@@ -123,12 +139,12 @@ def locate(
     detector: bool = False,
     foreign: Sequence[Path] = (),
 ) -> Located:
-    """As `resolve_name`, and three paths are names too.
+    """As `resolve_name`, and `hf://organisation/name@revision` and three paths are names too.
 
     The folder of a trained model, a run or its export; `<folder>/<group>/<name>.yaml`, where the
     group is `model`, `detector` or `lifter`; and an existing configuration file of MMPose or
     MMDetection, `.py`, or a checkpoint that holds one, `.pth`. All are foreign: what is in them
-    is data.
+    is data. A model of the Hub is fetched where it is not in the cache.
 
     Args:
         name: what the user said.
@@ -139,8 +155,13 @@ def locate(
     Raises:
         UnknownModelError: nothing has that name.
         InputError: a folder without a trained model, a YAML that is not there or elsewhere, or a
-            configuration that cannot be read or has no counterpart here.
+            configuration that cannot be read or has no counterpart here; an address that is none.
+        DownloadError, WeightsError: a model of the Hub that cannot be had, or is damaged.
     """
+    if isinstance(name, str) and name.startswith("hf://"):
+        model = fetch_model(name)
+        roots = (model.root, *search), (model.root, *foreign)
+        return Located(model.config.stem, roots[0], model.weights, roots[1], name)
     if isinstance(name, str) and name.endswith((".py", ".pth")) and Path(name).is_file():
         path = Path(name).absolute()
         return _of_config(path, tuple(search), tuple(foreign))

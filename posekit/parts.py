@@ -129,7 +129,7 @@ def find_part(
 
 
 def _part(found: Located, weights: str | Path | None, key: str, trust: bool) -> Part:
-    spec = load_spec(found.name, found.search, trust=trust or not found.is_foreign)
+    spec = load_spec(found.name, found.search, trust=found.trusted(trust))
     return Part(spec, weights or found.weights, named_here(key))
 
 

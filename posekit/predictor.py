@@ -72,8 +72,9 @@ def load(
     """A predictor with its networks, ready for images and videos.
 
     Args:
-        name: a model's public name, alias, official config name or path of such a config; or the
-            folder of a trained model, as `posekit train` writes it.
+        name: a model's public name, alias, official config name or path of such a config; the
+            folder of a trained model, as `posekit train` writes it; or a model of the Hugging Face
+            Hub, `hf://organisation/name@revision`.
         pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
             lifter's own.
         detector: a detector's name, or "none" or "whole_image" for none; None takes the model's

@@ -1,7 +1,8 @@
 """A small HTTP server on the loopback: the Hub's download routes, and plain files with ranges.
 
 It takes uploads too, to those that have its `token`: small files in the commit itself, large ones
-as git LFS has it (a client needs HF_HUB_DISABLE_XET=1).
+as git LFS has it (a client needs HF_HUB_DISABLE_XET=1). Each commit has a name of its own, branches
+lead to commits, and repositories may be private or gated. It is a proxy to itself under any name.
 
 A real `huggingface_hub` client works with it. As the Hub does with large files, it answers
 `/<org>/<repo>/resolve/<revision>/<file>` with the commit, the SHA-256 and the size, and redirects
@@ -22,9 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
-COMMIT = "5" * 40  # of every repository
+COMMIT = "5" * 40  # of what `publish` puts into any repository
+
+
+LARGE = (".safetensors", ".onnx", ".bin", ".png")  # what lies in LFS
 
 
 @dataclass
@@ -76,10 +80,14 @@ class HubServer:
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
         self.repositories: dict[tuple[str, str], dict[str, str]] = {}
+        self.heads: dict[tuple[str, str], str] = {}  # repository, branch: commit
+        self.private: set[str] = set()  # repositories that only the token opens
+        self.gated: set[str] = set()  # and those that no token of ours does
         self.exchanges: list[Exchange] = []
         self.token = "hf_test"
         self.statuses: list[int] = []  # of the coming requests to the Hub itself, as those of files
         self.headers: dict[str, str] = {}
+        self.commit_statuses: list[int] = []  # of the coming commits
         self.hides_hub = False  # as a network that sends its own page for any address
         self.asked = threading.Event()  # a GET of a file has come in
         hub, storage = (_Server(("127.0.0.1", 0), _handler(self)) for _ in range(2))
@@ -101,6 +109,48 @@ class HubServer:
         for known in (revision, COMMIT):
             self.repositories.setdefault((repository, known), {})[file] = digest
         return f"hf://{repository}/{file}@{revision}", self.files[f"/storage/{digest}"]
+
+    def commit(self, repository: str, files: dict[str, bytes | str], branch: str = "main") -> str:
+        """Adds files to a branch, as bytes or as the SHA-256 of what is stored; a commit's name."""
+        tree = dict(self.repositories.get((repository, branch), {}))
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                digest = hashlib.sha256(content).hexdigest()
+                self.add(f"/storage/{digest}", content, etag=f'"{digest}"')
+            else:
+                digest = content
+            tree[name] = digest
+        parent = self.heads.get((repository, branch), "")
+        commit = hashlib.sha1(f"{parent}{sorted(tree.items())}".encode()).hexdigest()
+        for known in (branch, commit):
+            self.repositories[repository, known] = tree
+        self.heads[repository, branch] = commit
+        return commit
+
+    def commit_of(self, repository: str, revision: str) -> str:
+        """The commit that a branch leads to, or itself."""
+        is_commit = re.fullmatch(r"[0-9a-f]{40}", revision)
+        return self.heads.get((repository, revision), revision if is_commit else COMMIT)
+
+    def oid(self, repository: str, revision: str, name: str) -> str | None:
+        """What git or LFS calls a file's content; None for a file that is not there."""
+        digest = self.repositories.get((repository, revision), {}).get(name)
+        if digest is None or name.endswith(LARGE):
+            return digest
+        content = self.files[f"/storage/{digest}"].content
+        return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+    def described(self, repository: str, revision: str) -> dict[str, object]:
+        """A repository as the Hub's API describes it."""
+        siblings = []
+        for name, digest in self.repositories[repository, revision].items():
+            size = len(self.files[f"/storage/{digest}"].content)
+            entry: dict[str, object] = {"rfilename": name, "size": size, "blobId": digest[:40]}
+            if name.endswith(LARGE):
+                entry["lfs"] = {"sha256": digest, "size": size, "pointerSize": 134}
+            siblings.append(entry)
+        sha = self.commit_of(repository, revision)
+        return {"id": repository, "modelId": repository, "sha": sha, "siblings": siblings}
 
     def gets(self, part_of_path: str = "") -> list[Exchange]:
         """The GETs so far, of paths that contain the text."""
@@ -148,18 +198,31 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
             elif path == "/api/repos/create":
                 asked = json.loads(body)
                 name = f"{asked['organization']}/{asked['name']}"
-                server.repositories.setdefault((name, "main"), {})
-                self.answer_json({"url": f"{server.url}/{name}", "name": name})
+                if (name, "main") in server.repositories:
+                    taken = {"error": "You already created it", "url": f"{server.url}/{name}"}
+                    self.answer_json(taken, 409)
+                    return
+                server.commit(name, {})
+                if asked.get("private") or asked.get("visibility") == "private":
+                    server.private.add(name)
+                self.answer_json({"url": f"{server.url}/{name}", "name": name, "id": name})
+            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/branch/(.+)", path):
+                if (route[1], route[2]) in server.repositories:
+                    self.answer_json({"error": "Reference already exists"}, 409)
+                    return
+                server.repositories[route[1], route[2]] = server.repositories[route[1], "main"]
+                server.heads[route[1], route[2]] = server.commit_of(route[1], "main")
+                self.answer_json({})
             elif path == "/api/validate-yaml":
                 self.answer_json({"errors": [], "warnings": []})
-            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/preupload/main", path):
+            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/preupload/(.+)", path):
                 modes = {True: "lfs", False: "regular"}
                 files = [
                     {
                         "path": file["path"],
-                        "uploadMode": modes[file["path"].endswith(".safetensors")],
+                        "uploadMode": modes[file["path"].endswith(LARGE)],
                         "shouldIgnore": False,
-                        "oid": None,
+                        "oid": server.oid(route[1], unquote(route[2]), file["path"]),
                     }
                     for file in json.loads(body)["files"]
                 ]
@@ -168,30 +231,42 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                 objects = [
                     {
                         **described,
-                        "actions": {
-                            "upload": {"href": f"{server.storage_url}/storage/{described['oid']}"}
-                        },
+                        **(
+                            {}
+                            if stored in server.files
+                            else {"actions": {"upload": {"href": f"{server.storage_url}{stored}"}}}
+                        ),
                     }
                     for described in json.loads(body)["objects"]
+                    for stored in [f"/storage/{described['oid']}"]
                 ]
                 self.answer_json({"transfer": "basic", "objects": objects})
-            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/commit/main", path):
+            elif route := re.fullmatch(r"/api/models/(.+?/.+?)/commit/(.+)", path):
+                if server.commit_statuses:
+                    self.finish_with(server.commit_statuses.pop(0))
+                    return
+                files: dict[str, bytes | str] = {}
                 for line in map(json.loads, body.splitlines()):
                     value = line["value"]
                     if line["key"] == "file":
-                        content = base64.b64decode(value["content"])
-                        server.publish(route[1], value["path"], content)
+                        files[value["path"]] = base64.b64decode(value["content"])
                     elif line["key"] == "lfsFile":
-                        content = server.files[f"/storage/{value['oid']}"].content
-                        server.publish(route[1], value["path"], content)
-                url = f"{server.url}/{route[1]}/commit/{COMMIT}"
-                self.answer_json({"commitUrl": url, "commitOid": COMMIT, "success": True})
+                        files[value["path"]] = value["oid"]
+                    elif line["key"] == "deletedFile":
+                        server.repositories[route[1], route[2]].pop(value["path"])
+                commit = server.commit(route[1], files, route[2])
+                url = f"{server.url}/{route[1]}/commit/{commit}"
+                self.answer_json({"commitUrl": url, "commitOid": commit, "success": True})
             else:
                 self.finish_with(404)
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            server.add(unquote(self.path.partition("?")[0]), body)
+            path, digest = self.path.partition("?")[0], hashlib.sha256(body).hexdigest()
+            if path != f"/storage/{digest}":
+                self.finish_with(400)
+                return
+            server.add(path, body, etag=f'"{digest}"')
             self.finish_with(200)
 
         def answer_json(self, value: object, status: int = 200) -> None:
@@ -202,33 +277,67 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None: ...
 
         def answer(self) -> None:
+            if self.path.startswith("http://"):  # as a proxy
+                self.path = "/" + self.path.split("/", 3)[3]
             path = unquote(self.path.partition("?")[0])
             route = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
             if server.hides_hub and path in server.files:
                 self.answer_with(server.files[path])
-            elif route and server.statuses:
-                self.finish_with(server.statuses.pop(0), server.headers)
             elif route:
-                self.answer_as_hub(*route.groups())
+                self.fails() or self.is_closed(route[1]) or self.answer_as_hub(*route.groups())
+            elif path == "/api/models":
+                author = parse_qs(self.path.partition("?")[2])["author"][0]
+                names = {name for name, _ in server.repositories if name.startswith(f"{author}/")}
+                self.answer_json([{"id": name, "modelId": name} for name in sorted(names)])
+            elif route := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
+                self.fails() or self.is_closed(route[1]) or self.describe(route[1], route[2])
             elif path in server.files:
                 self.answer_with(server.files[path])
             else:
                 self.finish_with(404)
 
+        def fails(self) -> bool:
+            """Answers with the next of the errors that were asked for, if there is one."""
+            if server.statuses:
+                self.finish_with(server.statuses.pop(0), server.headers)
+                return True
+            return False
+
+        def is_closed(self, repository: str) -> bool:
+            """Answers who may not see a repository."""
+            has_token = self.headers.get("Authorization") == f"Bearer {server.token}"
+            if repository in server.private and not has_token:
+                self.finish_with(401, {"X-Error-Code": "RepoNotFound"})
+                return True
+            if repository in server.gated:
+                self.finish_with(403 if has_token else 401, {"X-Error-Code": "GatedRepo"})
+                return True
+            return False
+
+        def is_missing(self, repository: str, revision: str) -> bool:
+            """Answers for what is not there."""
+            if (repository, revision) in server.repositories:
+                return False
+            known = any(name == repository for name, _ in server.repositories)
+            self.finish_with(404, {"X-Error-Code": f"{'Revision' if known else 'Repo'}NotFound"})
+            return True
+
+        def describe(self, repository: str, revision: str | None) -> None:
+            if not self.is_missing(repository, revision or "main"):
+                self.answer_json(server.described(repository, revision or "main"))
+
         def answer_as_hub(self, repository: str, revision: str, file: str) -> None:
-            files = server.repositories.get((repository, revision))
-            if files is None:
-                known = any(name == repository for name, _ in server.repositories)
-                self.finish_with(
-                    404, {"X-Error-Code": f"{'Revision' if known else 'Repo'}NotFound"}
-                )
-            elif file not in files:
-                self.finish_with(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+            if self.is_missing(repository, revision):
+                return
+            files = server.repositories[repository, revision]
+            commit = server.commit_of(repository, revision)
+            if file not in files:
+                self.finish_with(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
             else:
                 digest = files[file]
                 headers = {
                     "Location": f"{server.storage_url}/storage/{digest}",
-                    "X-Repo-Commit": COMMIT,
+                    "X-Repo-Commit": commit,
                     "X-Linked-Etag": f'"{digest}"',
                     "X-Linked-Size": str(len(server.files[f"/storage/{digest}"].content)),
                 }

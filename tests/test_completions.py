@@ -65,6 +65,10 @@ def test_bash_reads_the_script(script: Path) -> None:
         (["train", "recipe", "=", "rtmd"], ["rtmdet"]),
         (["predict", "--c"], ["--config-dir", "--cfg"]),
         (["models", "kpt"], []),
+        (["push", "runs/mine", "org/mine", "pri"], ["private="]),
+        (["push", "runs/mine", "org/mine", "dry_run", "=", ""], ["true", "false"]),
+        (["download", "human", "to"], ["to="]),
+        (["mirror", "org", "pu"], ["push="]),
     ],
     ids=" ".join,
 )

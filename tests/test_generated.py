@@ -13,7 +13,7 @@ from posekit.cli import main as posekit
 from posekit.commands import inferencer, topdown
 from posekit.commands.generated import generated_files, main
 from posekit.commands.key_help import key_help
-from posekit.commands.option_texts import SHEETS, keys_of, options_of
+from posekit.commands.option_texts import SETTINGS, SHEETS, keys_of, options_of
 from posekit.config import CONF_DIR
 from posekit.loading import LoadOptions
 from posekit.predictor import load as posekit_load
@@ -35,7 +35,7 @@ def test_keys_and_defaults_of_a_command(command: str) -> None:
     assert values == declared and list(values) == list(declared)
 
 
-@pytest.mark.parametrize("command", SHEETS)
+@pytest.mark.parametrize("command", [*SHEETS, *SETTINGS])
 def test_each_option_of_a_command_has_a_row_in_a_page(command: str) -> None:
     missing = [name for name in options_of(command) if f"\n| `{name}` |" not in PAGES]
     assert not missing

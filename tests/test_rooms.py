@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 ROOMS = (
     ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite", "posekit.table"),
     ("posekit.opencv",),
-    ("posekit.timeline",),
+    ("posekit.timeline", "posekit.hub_client"),
     (
         "posekit.plain_yaml",
         "posekit.checkpoints",
@@ -33,6 +33,7 @@ ROOMS = (
     ("posekit.result", "posekit.records", "posekit.coco_form", "posekit.openpose_form"),
     ("weights_convert",),
     ("posekit.foreign",),
+    ("posekit.hub_models",),
     ("posekit.locate",),
     ("posekit.compose", "posekit.choices", "posekit.overrides", "posekit.calls"),
     ("posekit.backends",),
@@ -50,6 +51,7 @@ ROOMS = (
     ("posekit.evaluation",),
     ("posekit.training",),
     ("posekit.exporting",),
+    ("posekit.publishing",),
     ("posekit.mmpose", "posekit.apis", "posekit.structures"),
     ("posekit.commands", "posekit.cli", "posekit.__main__"),
     ("posekit",),  # names what it lends when it is asked

@@ -48,6 +48,7 @@ def test_the_folder_of_a_run_is_complete(trained: Path) -> None:
     assert {name for name in names if "tfevents" not in name} == {
         "config.yaml",
         "export/README.md",
+        "export/about.json",
         "export/keypoints/discs.yaml",
         "export/metrics.json",
         f"export/model/{TRAINED}.yaml",
@@ -171,8 +172,11 @@ def test_a_trained_model_is_pushed_whole(trained: Path) -> None:
     export = trained / "runs" / TRAINED / "export"
     uploaded = server.repositories["org/discs", "main"]
     files = {str(path.relative_to(export)) for path in export.rglob("*") if path.is_file()}
-    assert set(uploaded) == files
-    for name, digest in uploaded.items():
+    assert set(uploaded) == files | {"skeleton.png"}
+    about = json.loads((export / "about.json").read_text())
+    assert about["training data"] == "discs.json, 4 samples"  # and no folders of this machine
+    for name in files - {"README.md"}:
+        digest = uploaded[name]
         assert server.files[f"/storage/{digest}"].content == (export / name).read_bytes()
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS
-from posekit.commands.option_texts import SHEETS, keys_of
+from posekit.commands.option_texts import SETTINGS, SHEETS, keys_of
+from posekit.commands.settings import settings_words
 from posekit.config import CONF_DIR, NO_DETECTOR
 from posekit.declared import Declared
 from posekit.errors import InputError
@@ -48,7 +49,8 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
     words = {}
     for command, sub in _commands(parser).items():
         for action in sub._actions:
-            if action.dest == "overrides":
+            keys = action.dest == "settings" or action.dest == "words"
+            if action.dest == "overrides" or (keys and command in SETTINGS):
                 words[command] = words_of(command)
                 action.complete = {  # type: ignore[attr-defined]
                     "bash": f"_posekit_{command}",
@@ -75,6 +77,10 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
 
 def words_of(command: str) -> dict[str, tuple[str, ...]]:
     """The keys of a command and the values that each may have; none where that is not known."""
+    if command in SETTINGS:
+        found = settings_words(command)
+        # Names of models stand by themselves.
+        return found | ({"detector": _models("detector")} if "detector" in found else {})
     config = read_yaml(CONF_DIR / f"{command}.yaml")
     words: dict[str, tuple[str, ...]] = {}
     for entry in config.pop("defaults"):

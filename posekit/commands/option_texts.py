@@ -13,6 +13,7 @@ import yaml
 from posekit.declared import Declared, Options
 
 __all__ = [
+    "SETTINGS",
     "SHEETS",
     "argument_table",
     "groups_of",
@@ -35,13 +36,19 @@ SHEETS: dict[str, tuple[str, ...]] = {
     "export": ("posekit.exporting.options:ExportOptions",),
     "evaluate": ("posekit.evaluation.options:EvaluateOptions",),
 }
+# Commands without a configuration, whose keys stand behind names.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "push": ("posekit.publishing.options:PushOptions",),
+    "download": ("posekit.publishing.options:DownloadOptions",),
+    "mirror": ("posekit.publishing.options:MirrorOptions",),
+}
 WIDTH = 100
 
 
 def groups_of(command: str) -> list[type[Options]]:
     """The groups of a command's options, in the order of its configuration."""
     found: list[type[Options]] = []
-    for place in SHEETS[command]:
+    for place in (SHEETS | SETTINGS)[command]:
         module, _, name = place.partition(":")
         groups = getattr(import_module(module), name)
         found += groups if isinstance(groups, tuple) else (groups,)

@@ -2,56 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from posekit.errors import DownloadError, InputError
-from posekit.locate import locate
+from posekit.commands.settings import read_settings
+from posekit.publishing.options import PushOptions
+from posekit.table import format_table
 
 __all__ = ["push"]
 
 
-def push(folder: Path, repository: str, *, private: bool = False) -> int:
-    """Uploads a model; prints where it is.
+def push(folder: Path, repository: str, settings: Sequence[str] = ()) -> int:
+    """Uploads a model; prints where it is and how it is loaded.
 
     Args:
         folder: a run or its export.
         repository: `organisation/name`, which is made where it is not there.
-        private: make it private.
+        settings: `key=value` of `PushOptions`.
 
     Returns:
         The exit status.
 
     Raises:
-        InputError: no trained model, or not the name of a repository.
+        InputError: no trained model, one that cannot be loaded from the Hub, not the name of a
+            repository, or a wrong option.
+        WeightsError: weights that do not fit.
         DownloadError: the Hub cannot be reached, or refuses; no token.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise InputError(f"expected organisation/name, found '{repository}'")
-    if not folder.is_dir():
-        raise InputError(f"no such folder: {folder}")
-    weights = locate(str(folder.resolve())).weights
-    if weights is None:
-        raise InputError(f"{folder} holds no trained model")
-    # Imported late: it takes a second.
-    from huggingface_hub import HfApi
+    options = read_settings(settings, PushOptions)
+    from posekit.publishing.push import commit, prepare  # and with it PyTorch
 
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT", "").rstrip("/") or None)
-    try:
-        api.create_repo(repository, private=private, exist_ok=True)
-        done = api.upload_folder(
-            repo_id=repository,
-            folder_path=weights.parent,
-            commit_message="Upload by posekit",
-            ignore_patterns=[".*"],
-        )
-    except Exception as error:
-        # Its exceptions, and those of the HTTP library beneath, differ from version to version.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        hint = ""
-        if "401" in reason or "403" in reason or "token" in reason.lower():
-            hint = "; log in with `hf auth login` or set HF_TOKEN to a token that may write"
-        raise DownloadError(f"cannot upload to {repository}: {reason[:400]}{hint}") from None
-    print(done.commit_url)
+    upload = prepare(folder, repository, options)
+    rows = [(name, f"{size:,}") for name, size in upload.sizes.items()]
+    print(format_table(("file", "bytes"), rows))
+    address = f"hf://{upload.repository}" + (f"@{options.branch}" if options.branch else "")
+    if options.dry_run:
+        made = "a private repository" if options.private else "a repository"
+        print(f"dry run: {len(rows)} files would go to {address}, {made} where there is none")
+        return 0
+    message = f"{Path(folder).resolve().name}, by posekit"
+    print(commit(upload, private=options.private, branch=options.branch, message=message))
+    print(f'posekit.load("{address}")')
     return 0

@@ -284,7 +284,7 @@ def model_spec(
     text = os.fspath(name)
     try:
         found = locate(text)
-        spec = load_spec(found.name, found.search, trust=trust or not found.is_foreign)
+        spec = load_spec(found.name, found.search, trust=found.trusted(trust))
     except UnknownModelError as error:
         if not text.endswith(".py"):
             raise

@@ -4,6 +4,7 @@ model.safetensors        weights, float32; metadata: the name, the names of keyp
 model/NAME.yaml          or detector/, lifter/
 keypoints/SKELETON.yaml  where the model has keypoints
 metrics.json             on the validation set; null where there was none
+about.json               what was trained from what, for the card
 README.md                the model card
 """
 
@@ -26,7 +27,9 @@ from posekit.spec import DetectorSpec, Spec
 from posekit.training.checkpoint import written_whole
 from weights_convert.dataset_meta import DatasetMeta
 
-__all__ = ["export_model", "model_name", "skeleton_yaml"]
+__all__ = ["OWN_CARD", "export_model", "model_name", "skeleton_yaml"]
+
+OWN_CARD = "The name below is the path of this folder."  # what no card of somebody's own says
 
 
 def model_name(config: Mapping[str, Any]) -> str:
@@ -97,6 +100,7 @@ def export_model(
         _write(folder / "keypoints" / f"{skeleton.name}.yaml", skeleton_yaml(skeleton))
     measured = None if metrics is None else {key: _number(value) for key, value in metrics.items()}
     _write(folder / "metrics.json", json.dumps(measured, indent=2) + "\n")
+    _write(folder / "about.json", json.dumps(dict(about), indent=2, ensure_ascii=False) + "\n")
     _write(folder / "README.md", _card(name, group, skeleton, measured, about))
 
 
@@ -171,7 +175,7 @@ def _card(
         ]
     lines += [
         "",
-        "The name below is the path of this folder.",
+        OWN_CARD,
         "",
         "```python",
         "import posekit",

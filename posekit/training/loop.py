@@ -248,6 +248,7 @@ class _Run:
             if self.best is not None and not _is_better(found, self.best, task.higher_is_better):
                 return
             self.best = found
+        dataset = self.config["dataset"]
         export_model(
             self.folder.export,
             self.name,
@@ -256,8 +257,9 @@ class _Run:
             skeleton=task.skeleton,
             metrics=metrics,
             about={
-                "trained from": f"{self._base}, weights: {self.config['weights']}",
-                "training data": f"{self.sampler.length} samples",
+                "trained from": f"{self._base}, weights: {_file_name(self.config['weights'])}",
+                "training data": f"{_sources(dataset['train'])}, {self.sampler.length} samples",
+                **({} if metrics is None else {"validation data": _sources(dataset["val"])}),
                 "epochs": epoch,
                 "steps": self.step,
             },
@@ -368,6 +370,20 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     ]
     if changed:
         log.warning("the run was started with other values of %s", ", ".join(changed))
+
+
+def _file_name(path: Any) -> str:
+    """Without its folders, which are nobody's concern; other values as they are."""
+    return Path(path).name if isinstance(path, str) else str(path)
+
+
+def _sources(given: Any) -> str:
+    """The names of a data set's files of labels."""
+    if isinstance(given, Mapping):
+        return _file_name(given["annotations"])
+    if isinstance(given, list | tuple):
+        return ", ".join(map(_sources, given))
+    return _file_name(given)
 
 
 def _is_better(found: float, best: float, higher: bool) -> bool:

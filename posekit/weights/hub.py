@@ -36,15 +36,8 @@ from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
 from posekit.files import cache_dir, replacing
-from posekit.weights.download import (
-    download,
-    download_from_hub,
-    is_offline,
-    is_resumable,
-    one_line,
-    parse_hub,
-    quiet_hub,
-)
+from posekit.hub_client import download_from_hub, is_offline, one_line, parse_hub, quiet_hub
+from posekit.weights.download import download, is_resumable
 from posekit.weights.own_files import (
     annotate,
     fault_in,
@@ -62,7 +55,10 @@ if TYPE_CHECKING:
     from posekit.component import Component
 
 __all__ = [
+    "MIRROR_FILE",
     "PUBLISHED",
+    "STANDS_IN",
+    "cached_weights",
     "named_here",
     "naming_weights",
     "resolve_weights",
@@ -316,6 +312,14 @@ def _cache_errors() -> Iterator[None]:
             f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
             "make room or set POSEKIT_CACHE to another folder"
         ) from None
+
+
+def cached_weights(model: str) -> Path | None:
+    """The published weights of a model where they are here, whole and of today's layout."""
+    if (packaged := PACKAGED / f"{model}.safetensors").is_file():
+        return packaged
+    path = _cache_path(model)
+    return path if path.is_file() and is_current(path) else None
 
 
 def _set_aside(model: str, superseded: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def create_model(
     """
     found = locate(name)
     name, weights = found.name, weights or found.weights
-    spec = load_spec(name, found.search, trust=trust or not found.is_foreign)
+    spec = load_spec(name, found.search, trust=found.trusted(trust))
     wanted = spec.net if num_keypoints is None else _for_keypoints(spec.net, num_keypoints)
     if weights is None:
         return build_network(wanted, device="cpu").eval()

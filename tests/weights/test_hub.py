@@ -22,7 +22,7 @@ import yaml
 from huggingface_hub import constants, file_download
 from safetensors.torch import load, load_file, safe_open, save
 
-from posekit import checkpoints
+from posekit import checkpoints, hub_client
 from posekit.build import build_network
 from posekit.checkpoints import Checkpoint, Source
 from posekit.config import find_checkpoint, read_config
@@ -751,7 +751,7 @@ def test_repository_of_the_table_stands_in_for_the_official_host(
     assert row is not None
     official, from_hub = row.sources
     assert official.location.startswith("https://")
-    repository, file, revision = download.parse_hub(from_hub.location)
+    repository, file, revision = hub_client.parse_hub(from_hub.location)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     write(shared, tmp_path / "file")
     server.publish(repository, file, (tmp_path / "file").read_bytes(), revision or "main")

@@ -1,0 +1,53 @@
+"""`posekit download`: weights ahead of the first use, also for a machine without a network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from posekit.commands.settings import read_settings
+from posekit.errors import InputError
+from posekit.publishing.options import DownloadOptions
+from posekit.table import format_table
+
+__all__ = ["download"]
+
+
+def download(words: Sequence[str]) -> int:
+    """Fetches models and what they build on; prints what became of each.
+
+    Args:
+        words: names of models, and `key=value` of `DownloadOptions`.
+
+    Returns:
+        The exit status: 1 where one could not be fetched.
+
+    Raises:
+        UnknownModelError, InputError: a name that is none, or a wrong option.
+    """
+    names = [word for word in words if "=" not in word]
+    options = read_settings([word for word in words if "=" in word], DownloadOptions)
+    if not names:
+        raise InputError("name a model: posekit download human")
+    from posekit.publishing.prefetch import prefetch  # and with it PyTorch
+
+    done = prefetch(names, options, lambda text: print(text, file=sys.stderr))
+    rows = [(one.name, one.needed_by, _megabytes(one.size), one.state) for one in done]
+    print(format_table(("model", "for", "MB", "state"), rows))
+    failed = [one for one in done if one.state == "failed"]
+    for one in failed:
+        print(f"posekit: failed: {one.name}: {one.reason}", file=sys.stderr)
+    if any(one.name.startswith("hf://") for one in done) and options.dry_run:
+        print("what a model of the Hub builds on is known when it is there")
+    if failed:
+        print(f"{len(failed)} of {len(done)} failed; the same command fetches these again")
+    else:
+        size = sum(one.size or 0 for one in done)
+        print(f"{len(done)} networks, {_megabytes(size)} MB")
+    if not failed and not options.dry_run and options.to is not None:
+        print(f"where there is no network: POSEKIT_CACHE={options.to} HF_HUB_OFFLINE=1")
+    return 1 if failed else 0
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:.1f}"

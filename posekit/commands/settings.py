@@ -1,0 +1,65 @@
+"""`key=value` words of commands that have no configuration. Imports no torch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from posekit.commands.key_help import plain
+from posekit.commands.option_texts import options_of
+from posekit.declared import Declared, Options
+from posekit.errors import InputError
+
+__all__ = ["read_settings", "settings_help", "settings_words"]
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+def read_settings(words: Sequence[str], group: type[O]) -> O:
+    """The options that were typed.
+
+    Raises:
+        InputError: no `key=value`, an unknown key or a wrong value.
+    """
+    values: dict[str, Any] = {}
+    known = group.declared()
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise InputError(f"expected key=value, found '{word}'; known: {', '.join(known)}")
+        if key in values:
+            raise InputError(f"{key} stands twice")
+        values[key] = _value(text, known[key]) if key in known else text
+    return group.from_keywords(values)
+
+
+def _value(text: str, option: Declared) -> Any:
+    """As it is typed: `null` for none, `a,b` or `[a,b]` for a list."""
+    if text in ("null", "") and option.optional:
+        return None
+    if bool in option.kinds:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if list in option.kinds:
+        inside = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        return [part.strip() for part in inside.split(",") if part.strip()]
+    return text
+
+
+def settings_help(command: str) -> str:
+    """The keys of a command with their defaults and meanings, as `--help` lists them."""
+    lines = []
+    for name, option in options_of(command).items():
+        default = {None: "null", True: "true", False: "false"}.get(option.default, option.default)
+        lines.append(f"  {name}={default}")
+        lines += textwrap.wrap(plain(option.text()), 90, initial_indent=" " * 6,
+                               subsequent_indent=" " * 6, break_on_hyphens=False)  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def settings_words(command: str) -> dict[str, tuple[str, ...]]:
+    """The keys of a command and the values that each may have; none where that is not known."""
+    return {
+        name: ("true", "false") if bool in option.kinds else ()
+        for name, option in options_of(command).items()
+    }
