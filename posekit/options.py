@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
@@ -20,6 +20,9 @@ from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track import TrackOptions
+
+if TYPE_CHECKING:
+    from posekit.parts import Parts
 
 __all__ = [
     "PREDICT_KEYS",
@@ -193,6 +196,21 @@ class PredictOptions(
                     f"{key} does not apply: {name} finds people and keypoints at once, without "
                     "boxes from elsewhere; leave it out"
                 )
+
+    def check_parts(self, parts: Parts) -> None:
+        """Refuses what would have no effect with a model, before its weights are fetched.
+
+        Raises:
+            InputError: names the option.
+        """
+        from posekit.spec import OneStageSpec
+
+        spec = None if parts.model is None else parts.model.spec
+        lifted = parts.lifter is not None
+        pose3d = lifted or getattr(spec, "keypoints_3d", False)
+        self.check_applies(pose3d=pose3d, lifted=lifted)
+        if isinstance(spec, OneStageSpec):
+            self.check_one_stage(spec.name)
 
     @property
     def similarity(self) -> Literal["iou", "oks"] | None:

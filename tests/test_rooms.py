@@ -43,6 +43,7 @@ ROOMS = (
     ("posekit.options",),
     ("posekit.finding",),
     ("posekit.predictor",),
+    ("posekit.batching",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),
     ("posekit.evaluation",),

@@ -17,6 +17,10 @@ __all__ = ["SHEETS", "argument_table", "keys_of", "options_of", "table", "yaml_t
 # `module:name` of a group or of a tuple of groups.
 SHEETS: dict[str, tuple[str, ...]] = {
     "predict": ("posekit.options:PREDICT_KEYS",),
+    "batch": (
+        "posekit.batching.options:BATCH_KEYS",
+        "posekit.batching.options:BatchChoices",
+    ),
     "bench": (
         "posekit.benchmarking.options:BENCH_KEYS",
         "posekit.benchmarking.options:BenchChoices",

@@ -28,6 +28,7 @@ from posekit.io.listing import (
     IMAGE_SIGNATURE,
     INDEXED_SIGNATURE,
     MJPEG_SUFFIXES,
+    STORE_SCHEMES,
     VIDEO_SIGNATURE,
     WEB_SCHEMES,
     Listing,
@@ -37,6 +38,7 @@ from posekit.io.listing import (
     reason_of,
     start_of,
 )
+from posekit.io.remote import fetch
 from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader
 from posekit.io.web import URL_LIMIT, Response, connect, download
@@ -315,7 +317,10 @@ def _items(
 def _from_url(url: Url, channel: _Channel) -> Iterator[_Item]:
     parts = urllib.parse.urlsplit(url.text)
     name = Path(urllib.parse.unquote(parts.path)).name or parts.hostname or "stream"
-    if url.scheme in WEB_SCHEMES:
+    if url.scheme in STORE_SCHEMES:
+        name = url.text.rpartition("/")[2]  # in which a ? or % is as good as a letter
+        yield from _attempt(_from_store(url.text, name), name, url.text)
+    elif url.scheme in WEB_SCHEMES:
         yield from _attempt(_from_http(url.text, name, channel), name, url.text)
     else:
         yield from _attempt(_from_stream(url.text, name), name, url.text)
@@ -347,19 +352,33 @@ def _from_stream(url: str, name: str) -> Iterator[_Item]:
     yield from _from_video(VideoReader(url), name, url)
 
 
-def _from_file(path: Path) -> Iterator[_Item]:
+def _from_store(url: str, name: str) -> Iterator[_Item]:
+    """What fsspec opens, fetched as a whole: FFmpeg goes to and fro in it."""
+    fetched = Download(Path(name).suffix)
+    fetch(url, fetched.path)
+    yield from _from_file(fetched.path, url, fetched)
+
+
+def _from_file(
+    path: Path, url: str | None = None, fetched: Download | None = None
+) -> Iterator[_Item]:
+    """An image or a video; where it was fetched, it is named after its URL."""
+    name = path.name if url is None else url.rpartition("/")[2]
+    source = str(path) if url is None else url
+    if fetched is not None and not path.stat().st_size:
+        raise InputError(f"{source} is empty")
     start = start_of(path)
     if IMAGE_SIGNATURE.match(start):
         data = read_bytes(path, PROBE)
         if kind_of(data, path.name) is None:
             if len(data) == PROBE:
                 data = read_bytes(path)
-            yield _Item(decode_image(data, str(path)), path.name, str(path))
+            yield _Item(decode_image(data, source), name, source)
             return
         del data
-    with _opening(start, str(path)):
-        video = open_clip(path)
-    yield from _from_video(video, path.name, str(path))
+    with _opening(start, source):
+        video = open_clip(path) if url is None else open_clip(path, name=hide_password(url))
+    yield from _from_video(video, name, source, fetched)
 
 
 @contextlib.contextmanager
