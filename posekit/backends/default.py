@@ -138,7 +138,7 @@ class DefaultBackend:
             return outputs
 
     def settle(self) -> None:
-        """Makes the engines now, so that what computes a batch is the same from the first one on."""
+        """Makes the engines now: what computes a batch is the same from the first one on."""
         with self._lock:
             if os.getpid() == self._process and not self._chosen:
                 self._pixels = FIRST_PIXELS

@@ -113,8 +113,8 @@ def _refusal(folder: Path, found: dict[str, Any]) -> str:
         else f"wait for it, or where it is gone remove {folder / '_running-*.json'}"
     )
     return (
-        f"another run is at work in {folder}{part}: {where}, since {found.get('since', 'unknown')}; "
-        f"{advice}, or take another folder"
+        f"another run is at work in {folder}{part}: {where}, since "
+        f"{found.get('since', 'unknown')}; {advice}, or take another folder"
     )
 
 

@@ -74,7 +74,10 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder
     _make_folder(folder)
-    found = find_sources(options.inputs, include=options.include, below=folder)
+    written = {
+        str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
+    }
+    found = find_sources(options.inputs, include=options.include, folder=folder, written=written)
     root, sources = name_sources(found, None if options.root is None else str(options.root))
     sources = in_shard(sources, options.part)
     if options.runner == "slurm":

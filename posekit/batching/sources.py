@@ -9,7 +9,7 @@ import io
 import logging
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -71,12 +71,15 @@ class _Found:
     known: RemoteFile | None = None
 
 
-def find_sources(inputs: Any, *, include: Any = None, below: Path) -> list[_Found]:
+def find_sources(
+    inputs: Any, *, include: Any = None, folder: Path, written: Collection[str] = ()
+) -> list[_Found]:
     """The clips that inputs name, in order, each once.
 
     Args:
         inputs, include: see `BatchSourceOptions`.
-        below: the folder of the results, in which no clips are looked for.
+        folder: of the results, in which no clips are looked for, unless it was named for them.
+        written: results that there are, which are no clips.
 
     Raises:
         InputError: nothing is there, or an input that a batch does not take.
@@ -88,11 +91,16 @@ def find_sources(inputs: Any, *, include: Any = None, below: Path) -> list[_Foun
         # One of several that is gone does not stop the others: it fails when its turn comes.
         given = _of_text(text, listing) if len(texts) == 1 else _of_some(text, listing, text)
         for one in given:
-            if not Path(one.path).is_relative_to(below):
+            if one.path not in written and not _lies_deeper(one, folder):
                 found.setdefault(one.path, one)
     if not found:
         raise InputError("inputs is empty: name a clip, a folder or a pattern")
     return list(found.values())
+
+
+def _lies_deeper(one: _Found, folder: Path) -> bool:
+    """Whether a clip was found in a folder that lies in the one that was named for it."""
+    return Path(one.path).is_relative_to(folder) and not Path(one.root).is_relative_to(folder)
 
 
 def name_sources(found: Sequence[_Found], root: str | None = None) -> tuple[str, list[Source]]:
@@ -194,7 +202,7 @@ def _of_url(text: str, scheme: str, listing: Listing) -> Iterator[_Found]:
     if scheme not in STORE_SCHEMES:
         raise InputError(f"a batch takes files, found the stream {hide_password(text)}")
     files = find(text)
-    exact = len(files) == 1 and files[0].url.rstrip("/") == text.rstrip("/")
+    exact = len(files) == 1 and files[0].url == _spelled(text, files[0].url)
     chosen = files if exact else [file for file in files if _is_wanted(file.url, listing)]
     if not chosen:
         raise InputError(f"no image or video at {hide_password(text)}")

@@ -189,7 +189,8 @@ class _Pool:
         process = self._context.Process(
             target=_work, args=(self._job, place, theirs), name="posekit-batch", daemon=True
         )
-        process.start()
+        with _inheriting_no_ctrl_c():
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, place))
 
@@ -238,9 +239,25 @@ def _reason(code: int | None) -> str:
     return f"killed by {name}{memory}"
 
 
+@contextlib.contextmanager
+def _inheriting_no_ctrl_c() -> Iterator[None]:
+    """Ctrl-C, which a terminal sends to all processes, is the driver's from a child's start on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(job: Job, place: _Place, connection: Connection) -> None:
     """A worker's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's
+    # What a terminal or SLURM sends to all processes is for the driver, with which this one ends.
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _end_with_parent()
     if place.cores is not None:
         os.sched_setaffinity(0, place.cores)

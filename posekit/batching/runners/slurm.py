@@ -74,11 +74,10 @@ def run_jobs(
     own = {name: settings.pop(name) for name in OWN if name in settings}
     count = _count(own.get("jobs", min(JOBS, len(sources))))
     executor = _executor(own, settings, folder, count)
-    plain = {key: value for key, value in config.items()}
     before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
     with executor.batch():
         jobs = [
-            executor.submit(ShardJob(), plain, f"{number}/{count}")
+            executor.submit(ShardJob(), dict(config), f"{number}/{count}")
             for number in range(1, count + 1)
         ]
     log.warning("submitted %d jobs, %s ...; their logs are in %s", count, jobs[0].job_id,
