@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -10,7 +11,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,9 +138,10 @@ class ClipWorker:
         try:
             _remove_rests(self.job.folder, task.source)
             failures: list[InputError] = []
-            for _ in self._results(task.source, staging, failures):
-                frames += 1
-                on_frame()
+            with contextlib.closing(self._results(task.source, staging, failures)) as results:
+                for _ in results:
+                    frames += 1
+                    on_frame()
             error = str(failures[0]) if failures else None
             if frames:
                 status = "partial" if failures else "done"
@@ -154,7 +156,8 @@ class ClipWorker:
             error = error.replace(f"{staging}{os.sep}predictions", str(staging.parent))
             if "CUDA error" in error:  # after which the GPU does nothing more for this process
                 os._exit(70)
-        shutil.rmtree(staging, ignore_errors=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         if stop is None:
             _remove(self.job.folder, set(task.stale) - set(outputs))
         return Outcome(
@@ -171,12 +174,12 @@ class ClipWorker:
 
     def _results(
         self, source: Source, staging: Path, failures: list[InputError]
-    ) -> Iterator[object]:
+    ) -> Generator[object, None, None]:
         staging.mkdir(parents=True)
         inputs: Any = source.path
         if not source.is_url:  # nothing of a name is a pattern or a camera
             inputs = Inputs([Files([Path(source.path)])], Listing())
-        return self.predictor.stream(
+        yield from self.predictor.stream(
             inputs,
             **self.job.options,
             formats=list(self.job.formats),

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.batching.clips import batch, write_clips
+from tests.io.test_write import small_disk
+
+__all__ = ["small_disk"]
 
 pytest.importorskip("pyarrow")
 

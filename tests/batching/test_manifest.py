@@ -11,7 +11,6 @@ import pytest
 from posekit.batching.manifest import Entry, Manifest, latest_entries, manifest_path
 from posekit.batching.options import Shard
 from posekit.errors import OutputError
-from tests.io.test_write import small_disk  # noqa: F401
 
 
 def entry(name: str = "a.mp4", **known: object) -> Entry:
@@ -65,7 +64,7 @@ def test_lines_of_later_versions_are_read(tmp_path: Path) -> None:
     assert set(latest_entries(tmp_path)) == {"/clips/a.mp4"}
 
 
-def test_a_full_disk_leaves_whole_lines(small_disk: Path) -> None:  # noqa: F811
+def test_a_full_disk_leaves_whole_lines(small_disk: Path) -> None:
     path = manifest_path(small_disk, None)
     with pytest.raises(OutputError, match="No space left"), Manifest(path) as manifest:
         for number in range(10_000):

@@ -17,7 +17,6 @@ from posekit.batching.holding import holding
 from posekit.batching.manifest import latest_entries
 from posekit.errors import InputError
 from tests.batching.clips import ALIKE, batch, tables, write_clip
-from tests.io.test_write import small_disk  # noqa: F401
 
 
 @pytest.fixture
@@ -170,7 +169,7 @@ def test_a_clip_that_vanishes_fails_alone_and_results_stay(
 def test_a_full_disk_stops_the_run_and_loses_nothing(
     clips: Path,
     small_disk: Path,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     filler = small_disk / "filler"
     filler.write_bytes(bytes(250_000))
