@@ -37,6 +37,11 @@ def another_run(folder: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def refuses(folder: Path, shard: Shard | None, message: str) -> None:
+    with pytest.raises(InputError, match=message), holding(folder, shard):
+        pass
+
+
 def pretend(folder: Path, part: str = "all", **known: Any) -> None:
     about = {"host": "another-machine", "pid": 7, "since": "1999-01-01", "shard": None, "job": None}
     (folder / f"_running-{part}.json").write_text(json.dumps({**about, **known}))
@@ -45,9 +50,7 @@ def pretend(folder: Path, part: str = "all", **known: Any) -> None:
 def test_a_second_run_is_told_of_the_first_one(tmp_path: Path) -> None:
     with another_run(tmp_path) as other:
         for shard in (None, Shard(1, 3)):
-            with pytest.raises(InputError, match=rf"{os.uname().nodename}, process {other.pid}, "):
-                with holding(tmp_path, shard):
-                    pass
+            refuses(tmp_path, shard, rf"{os.uname().nodename}, process {other.pid}, since ")
 
 
 def test_what_a_killed_run_held_is_taken_over(tmp_path: Path) -> None:
@@ -63,18 +66,14 @@ def test_what_a_killed_run_held_is_taken_over(tmp_path: Path) -> None:
 def test_shards_of_one_count_do_not_hold_each_other_up(tmp_path: Path) -> None:
     with holding(tmp_path, Shard(1, 2)), holding(tmp_path, Shard(2, 2)):
         for other in (Shard(1, 2), Shard(1, 3), None):
-            with pytest.raises(InputError, match="another run is at work"):
-                with holding(tmp_path, other):
-                    pass
+            refuses(tmp_path, other, "another run is at work")
     with holding(tmp_path, None):
         pass
 
 
 def test_a_run_of_another_machine_counts_whatever_its_clock_says(tmp_path: Path) -> None:
     pretend(tmp_path)
-    with pytest.raises(InputError, match=r"another-machine, process 7, .* where it is gone remove"):
-        with holding(tmp_path, None):
-            pass
+    refuses(tmp_path, None, "another-machine, process 7, .* where it is gone remove")
     (tmp_path / "_running-all.json").unlink()
     with holding(tmp_path, None):
         pass
@@ -91,8 +90,7 @@ def test_a_job_that_slurm_began_again_takes_over_its_own(
         with holding(tmp_path, Shard(2, 4)):
             pass
     else:
-        with pytest.raises(InputError, match="another-machine"), holding(tmp_path, Shard(2, 4)):
-            pass
+        refuses(tmp_path, Shard(2, 4), "another-machine")
 
 
 def test_errors_inside_stay_as_they_are(tmp_path: Path) -> None:

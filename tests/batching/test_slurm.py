@@ -1,14 +1,17 @@
-"""Jobs of SLURM, with submitit's own twins of it: in this process, and as processes of their own."""
+"""Jobs of SLURM, with submitit's own twins of it: in this process, and as processes."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from posekit.batching.manifest import manifest_path
+from posekit.batching.options import Shard
 from posekit.batching.runners import slurm
 from posekit.errors import InputError
 from tests.batching.clips import batch, tables
@@ -28,6 +31,15 @@ def test_jobs_give_the_same_bytes(
     assert batch(clips, tmp_path, runner="slurm", slurm=settings).now == 0
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that it started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
 @pytest.mark.slow
 def test_a_killed_job_is_told_of_and_the_same_call_does_the_rest(
     clips: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -38,7 +50,11 @@ def test_a_killed_job_is_told_of_and_the_same_call_does_the_rest(
     wait = slurm._wait
 
     def kill_one(jobs: Any, *rest: Any) -> bool:
-        os.killpg(jobs[0]._process.pid, signal.SIGKILL)
+        waiting = threading.Event()
+        while not manifest_path(tmp_path, Shard(1, 2)).exists():
+            waiting.wait(0.05)
+        for pid in reversed(family(jobs[0]._process.pid)):
+            os.kill(pid, signal.SIGKILL)
         return wait(jobs, *rest)
 
     monkeypatch.setattr(slurm, "_wait", kill_one)
