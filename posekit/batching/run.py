@@ -83,7 +83,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     if options.runner == "slurm":
         from posekit.batching.runners.slurm import run_jobs
 
-        return run_jobs(config, options, sources)
+        return run_jobs(config, options, sources, batch_composed)
     from posekit.batching.holding import holding
 
     start = time.monotonic()

@@ -12,6 +12,7 @@ import pytest
 
 from posekit.batching.manifest import manifest_path
 from posekit.batching.options import Shard
+from posekit.batching.run import batch_composed
 from posekit.batching.runners import slurm
 from posekit.errors import InputError
 from tests.batching.clips import batch, tables
@@ -66,9 +67,9 @@ def test_a_killed_job_is_told_of_and_the_same_call_does_the_rest(
 
 
 def test_a_job_is_queued_again_as_it_was() -> None:
-    job, config = slurm.ShardJob(), {"inputs": "clips"}
+    job, config = slurm.ShardJob(batch_composed), {"inputs": "clips"}
     again = job.checkpoint(config, "1/2")
-    assert isinstance(again.function, slurm.ShardJob) and again.args == (config, "1/2")
+    assert again.function.batch is batch_composed and again.args == (config, "1/2")
 
 
 @pytest.mark.parametrize(

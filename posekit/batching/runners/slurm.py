@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ __all__ = ["ShardJob", "run_jobs"]
 
 log = logging.getLogger(__name__)
 
+Batch = Callable[[Mapping[str, Any]], BatchResult]
+
 # What `slurm.` sets here; all else is submitit's, or SLURM's own.
 OWN = ("jobs", "cluster", "folder", "wait")
 # submitit's names, which go to every kind of executor; others are `sbatch`'s, with `slurm_` before.
@@ -37,7 +39,14 @@ INTERVAL = 2.0  # seconds between two looks at the jobs and the manifests
 
 
 class ShardJob:
-    """A shard as a job; submitit queues it again where it was preempted or its time was up."""
+    """A shard as a job; submitit queues it again where it was preempted or its time was up.
+
+    Args:
+        batch: does a batch of a configuration.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
 
     def __call__(self, config: dict[str, Any], shard: str) -> tuple[int, int]:
         """Does the shard with the workers of this machine.
@@ -45,9 +54,7 @@ class ShardJob:
         Returns:
             How many of its clips are not done, and how many nobody tried.
         """
-        from posekit.batching.run import batch_composed
-
-        result = batch_composed({**config, "runner": "local", "slurm": {}, "shard": shard})
+        result = self.batch({**config, "runner": "local", "slurm": {}, "shard": shard})
         print(result)
         return len(result.failed), result.left
 
@@ -55,11 +62,11 @@ class ShardJob:
         """What submitit queues in place of a job that was interrupted: the same again."""
         import submitit
 
-        return submitit.helpers.DelayedSubmission(ShardJob(), config, shard)
+        return submitit.helpers.DelayedSubmission(ShardJob(self.batch), config, shard)
 
 
 def run_jobs(
-    config: Mapping[str, Any], options: BatchOptions, sources: Sequence[Source]
+    config: Mapping[str, Any], options: BatchOptions, sources: Sequence[Source], batch: Batch
 ) -> BatchResult:
     """Submits the jobs and waits for them; where this process ends before, they go on.
 
@@ -77,7 +84,7 @@ def run_jobs(
     before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
     with executor.batch():
         jobs = [
-            executor.submit(ShardJob(), dict(config), f"{number}/{count}")
+            executor.submit(ShardJob(batch), dict(config), f"{number}/{count}")
             for number in range(1, count + 1)
         ]
     log.warning("submitted %d jobs, %s ...; their logs are in %s", count, jobs[0].job_id,
