@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -103,17 +104,22 @@ def _pass(ray: Any, job: Job, tasks: Sequence[Task], options: RunOptions) -> Ite
     # A block whose actor died is left out; which one, its missing outcome says.
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     rows = [{"task": pickle.dumps(task)} for task in tasks]
-    data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        _Actor,
-        fn_constructor_args=(job,),
-        batch_size=1,
-        compute=_pool(ray, job, options, len(tasks)),
-        num_gpus=_gpus(job, options),
-        num_cpus=_cpus(job, options),
-        max_restarts=-1,
-        max_task_retries=0,
-    )
+    items = ray.data.from_items(rows, override_num_blocks=len(rows))
+    with warnings.catch_warnings():
+        # Of how often an actor is tried again, which can be said in no other way.
+        warnings.simplefilter("ignore")
+        data = items.map_batches(
+            _Actor,
+            fn_constructor_args=(job,),
+            batch_size=1,
+            compute=_pool(ray, job, options, len(tasks)),
+            num_gpus=_gpus(job, options),
+            num_cpus=_cpus(job, options),
+            max_restarts=-1,
+            max_task_retries=0,
+        )
     for row in data.iter_rows():
         yield pickle.loads(row["outcome"])
 
