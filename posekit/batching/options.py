@@ -17,7 +17,7 @@ from posekit.io.write import WriteOptions, chosen_formats
 from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 
-__all__ = ["BATCH_KEYS", "BatchKeywords", "BatchOptions", "RunOptions", "Shard"]
+__all__ = ["BATCH_KEYS", "PREDICTED", "BatchKeywords", "BatchOptions", "RunOptions", "Shard"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchSourceOptions(Options):
+class BatchSourceOptions(InputOptions):
     """Clips."""
 
     inputs: Any = option(
@@ -41,18 +41,12 @@ class BatchSourceOptions(Options):
         "`.csv`, a URL (`s3://`, `gs://`, `hf://`, ... through fsspec), or several: "
         "`inputs=[a,b]`; a list's relative paths are taken from its own folder",
     )
-    include: Any = option(
-        None,
-        'take those files of a folder that fit a pattern, such as `"*.mp4"`, or one of several',
-    )
+    recursive: bool = option(True, "take the subfolders of a folder too")
     root: str | os.PathLike[str] | None = option(
         None,
         "the folder that results are named from: `root/cam1/a.mp4` gives "
         "`out_dir/cam1/a.mp4.parquet`; left out, the innermost one that holds all inputs",
     )
-
-    def check(self) -> None:
-        InputOptions(include=self.include)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +61,7 @@ class BatchWriteOptions(Options):
         "what predictions are written as",
         choices=prediction_formats(),
     )
-    draw: bool = option(False, "write drawings too, `a.mp4.drawn.mp4`")
+    drawings: bool = option(False, "write drawings too, `a.mp4.drawn.mp4`")
     overwrite: bool = option(
         False,
         "do all clips again where `out_dir` has results of another model, other weights or "
@@ -153,11 +147,19 @@ class RunOptions(Options):
 
 
 # Of prediction, all but what is of files and windows.
-_PREDICT_GROUPS: tuple[type[Options], ...] = tuple(
+PREDICT_GROUPS: tuple[type[Options], ...] = tuple(
     group
     for group in PredictOptions.__bases__
     if issubclass(group, Options)
     and not issubclass(group, InputOptions | WriteOptions | ShowOptions | ErrorOptions)
+)
+
+# What of clips is for prediction to know, as which part of each is taken.
+PREDICTED = tuple(
+    name
+    for group in (InputOptions, *PREDICT_GROUPS)
+    for name in group.declared()
+    if name not in ("recursive", "include", "order")
 )
 
 BATCH_KEYS: tuple[type[Options], ...] = (
@@ -165,7 +167,7 @@ BATCH_KEYS: tuple[type[Options], ...] = (
     BatchWriteOptions,
     RunOptions,
     LoadOptions,
-    *_PREDICT_GROUPS,
+    *PREDICT_GROUPS,
 )
 
 
@@ -196,7 +198,7 @@ class BatchChoices(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _AsPredicted(BatchChoices, *_PREDICT_GROUPS, LoadOptions):  # type: ignore[misc]
+class _AsPredicted(BatchChoices, *PREDICT_GROUPS, LoadOptions):  # type: ignore[misc]
     """What prediction takes, for a call in Python."""
 
 

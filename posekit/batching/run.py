@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posekit.batching.manifest import Entry, Manifest, latest_entries, manifest_path
-from posekit.batching.options import BATCH_KEYS, BatchKeywords, BatchOptions
+from posekit.batching.options import PREDICTED, BatchKeywords, BatchOptions
 from posekit.batching.plan import Plan, agreed_settings, make_plan
 from posekit.batching.progress import Progress, Stop, stopping_on_ctrl_c
 from posekit.batching.result import BatchResult
@@ -21,6 +21,7 @@ from posekit.batching.sources import Source, find_sources, in_shard, name_source
 from posekit.calls import compose_call
 from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
+from posekit.io.listing import Listing
 from posekit.io.sinks import Run, load_format
 from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
@@ -77,7 +78,8 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     written = {
         str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
     }
-    found = find_sources(options.inputs, include=options.include, folder=folder, written=written)
+    listing = Listing.of(options.recursive, options.include, options.order or "name")
+    found = find_sources(options.inputs, listing, folder=folder, written=written)
     root, sources = name_sources(found, None if options.root is None else str(options.root))
     sources = in_shard(sources, options.part)
     if options.runner == "slurm":
@@ -115,7 +117,7 @@ class _Wanted:
     def settings(self, root: str) -> Settings:
         from posekit.batching.settings import settings_of
 
-        written = {"formats": list(self.formats), "draw": self.options.draw or None}
+        written = {"formats": list(self.formats), "drawings": self.options.drawings or None}
         return settings_of(self.parts, self.loading, {**self.predicting, **written}, root)
 
     @property
@@ -131,11 +133,10 @@ def _read(config: Mapping[str, Any]) -> _Wanted:
         raise InputError("bboxes does not apply to a batch: use posekit predict")
     LoadOptions.from_config(config)
     declared = PredictOptions.declared()
-    ours = {name for group in BATCH_KEYS[4:] for name in group.declared()}
     predicting = {
         name: config[name]
-        for name in declared
-        if name in ours and name in config and config[name] != declared[name].default
+        for name in PREDICTED
+        if name in config and config[name] != declared[name].default
     }
     predict = PredictOptions.from_keywords(predicting)
     from posekit.parts import composed_parts
@@ -185,7 +186,7 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
         loading=wanted.loading,
         options=wanted.predicting,
         formats=wanted.formats,
-        draw=options.draw,
+        drawings=options.drawings,
         folder=options.folder,
         threads=default_threads(options),
         fingerprint=settings.fingerprint,

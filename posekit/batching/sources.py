@@ -72,19 +72,19 @@ class _Found:
 
 
 def find_sources(
-    inputs: Any, *, include: Any = None, folder: Path, written: Collection[str] = ()
+    inputs: Any, listing: Listing, *, folder: Path, written: Collection[str] = ()
 ) -> list[_Found]:
     """The clips that inputs name, in order, each once.
 
     Args:
-        inputs, include: see `BatchSourceOptions`.
+        inputs: see `BatchSourceOptions`.
+        listing: which files of a folder are taken.
         folder: of the results, in which no clips are looked for, unless it was named for them.
         written: results that there are, which are no clips.
 
     Raises:
         InputError: nothing is there, or an input that a batch does not take.
     """
-    listing = Listing.of(True, include)
     found: dict[str, _Found] = {}
     texts = list(_texts(inputs))
     for text in texts:

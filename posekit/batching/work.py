@@ -44,7 +44,7 @@ class Job:
         loading: keywords of `Predictor.from_parts`.
         options: keywords of `Predictor.stream`.
         formats: names of what is written.
-        draw: write drawings too.
+        drawings: write drawings too.
         folder: of the results.
         threads: of PyTorch and of engines.
         fingerprint: of all that results depend on.
@@ -54,7 +54,7 @@ class Job:
     loading: Mapping[str, Any]
     options: Mapping[str, Any]
     formats: tuple[str, ...]
-    draw: bool
+    drawings: bool
     folder: Path
     threads: int
     fingerprint: str
@@ -184,7 +184,7 @@ class ClipWorker:
             **self.job.options,
             formats=list(self.job.formats),
             pred_out_dir=staging / "predictions",
-            vis_out_dir=staging / "drawings" if self.job.draw else None,
+            vis_out_dir=staging / "drawings" if self.job.drawings else None,
             on_error=lambda _, error: failures.append(error),
         )
 

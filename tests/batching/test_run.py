@@ -221,9 +221,9 @@ def test_two_runs_in_one_folder(two: Path, tmp_path: Path) -> None:
 
 def test_drawings_and_images(two: Path, tmp_path: Path) -> None:
     shutil.copy(posekit.config.PACKAGED / "demo.jpg", two / "images.jpg")
-    result = batch(two, tmp_path, draw=True, formats="openpose")
+    result = batch(two, tmp_path, drawings=True, formats="openpose")
     assert result.ok
-    assert batch(tmp_path, tmp_path, draw=True, formats="openpose", root=two).now == 0
+    assert batch(tmp_path, tmp_path, drawings=True, formats="openpose", root=two).now == 0
     assert {name for entry in result.entries for name in entry.outputs} == {
         "0.mp4_openpose", "0.mp4.drawn.mp4", "1.mp4_openpose", "1.mp4.drawn.mp4",
         "images.jpg_keypoints.json", "images.jpg.drawn.jpg",

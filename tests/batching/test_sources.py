@@ -11,6 +11,9 @@ import pytest
 from posekit.batching.options import Shard
 from posekit.batching.sources import find_sources, in_shard, name_sources
 from posekit.errors import InputError
+from posekit.io.listing import Listing
+
+ALL = Listing.of(True, None)
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -23,7 +26,9 @@ def touched(folder: Path, *names: str) -> Path:
 
 def names(inputs: Any, *, folder: Path = Path("/nowhere"), root: str | None = None, **options: Any
           ) -> list[str]:  # fmt: skip
-    _, sources = name_sources(find_sources(inputs, folder=folder, **options), root)
+    _, sources = name_sources(
+        find_sources(inputs, Listing.of(True, options.get("include")), folder=folder), root
+    )
     return [source.name for source in sources]
 
 
@@ -117,19 +122,19 @@ def test_what_is_refused(
 def test_one_of_several_that_is_gone_fails_alone(tmp_path: Path) -> None:
     touched(tmp_path, "a.mp4")
     _, sources = name_sources(
-        find_sources([tmp_path / "a.mp4", tmp_path / "b.mp4"], folder=Path("/nowhere"))
+        find_sources([tmp_path / "a.mp4", tmp_path / "b.mp4"], ALL, folder=Path("/nowhere"))
     )
     assert [(one.name, one.size) for one in sources] == [("a.mp4", 1), ("b.mp4", None)]
 
 
 def test_shards_are_disjoint_and_whole_and_do_not_move(tmp_path: Path) -> None:
     touched(tmp_path, *(f"{number}.mp4" for number in range(40)))
-    _, sources = name_sources(find_sources(tmp_path, folder=Path("/nowhere")))
+    _, sources = name_sources(find_sources(tmp_path, ALL, folder=Path("/nowhere")))
     parts = [in_shard(sources, Shard(number, 3)) for number in (1, 2, 3)]
     assert sorted(one.name for part in parts for one in part) == sorted(s.name for s in sources)
     assert all(5 < len(part) < 25 for part in parts)
     (tmp_path / "0.mp4").unlink()
-    _, fewer = name_sources(find_sources(tmp_path, folder=Path("/nowhere")))
+    _, fewer = name_sources(find_sources(tmp_path, ALL, folder=Path("/nowhere")))
     assert set(in_shard(fewer, Shard(1, 3))) <= set(parts[0])
 
 
