@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +13,14 @@ import cv2
 import numpy as np
 
 import posekit
+from posekit.batching.run import batch_composed
+from posekit.calls import compose_call
 from posekit.config import PACKAGED
 from posekit.io.video import VideoWriter
 
 # A thread and the network as it is: runs are compared bit for bit.
 ALIKE: dict[str, Any] = {"backend": "eager", "device": "cpu", "threads": 1}
-TYPED = [f"{key}={value}" for key, value in ALIKE.items()]
+TYPED = ["detector=whole_image", *(f"{key}={value}" for key, value in ALIKE.items())]
 
 
 def write_clip(path: Path, number: int = 0, frames: int = 5) -> Path:
@@ -43,9 +47,16 @@ def write_clips(folder: Path, count: int, *, broken: Sequence[int] = ()) -> Path
 
 
 def batch(inputs: Any, out_dir: Path, **options: Any) -> posekit.BatchResult:
-    """A batch in this process, unless it says `workers`."""
-    given = {**ALIKE, "workers": 0, **options}
-    return posekit.batch("demo", inputs=inputs, out_dir=out_dir, **given)
+    """A batch of whole images in this process, unless it says `workers`."""
+    config = copy.deepcopy(_config(options.pop("detector", "whole_image")))
+    assert options.keys() <= config.keys()
+    return batch_composed({**config, "inputs": inputs, "out_dir": out_dir, **options})
+
+
+@functools.cache
+def _config(detector: str) -> dict[str, Any]:
+    """As `posekit.batch` composes it, which takes longer than a clip."""
+    return compose_call("batch", "demo", {**ALIKE, "workers": 0, "detector": detector})
 
 
 def tables(folder: Path) -> dict[str, bytes]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from posekit.batching.manifest import Manifest, latest_entries
@@ -19,6 +21,7 @@ from posekit.batching.progress import Progress
 from posekit.batching.runners import local
 from posekit.errors import PosekitError
 from tests.batching.clips import TYPED, batch, tables, write_clip
+from tests.conftest import ROOT
 
 
 def kill_a_worker() -> None:
@@ -31,14 +34,14 @@ def kill_a_worker() -> None:
 def test_killed_workers_cost_nothing(
     clips: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, kills = Manifest.append, iter([kill_a_worker, kill_a_worker])
+    append, kills = Manifest.append, iter([kill_a_worker])  # a clip's second would be its last
 
     def append_and_kill(self: Manifest, entry: Any) -> None:
         append(self, entry)
         next(kills, lambda: None)()
 
     monkeypatch.setattr(Manifest, "append", append_and_kill)
-    result = batch(clips, tmp_path, workers=2)
+    result = batch(clips, tmp_path, workers=1)
     assert [entry.name for entry in result.failed] == ["cam1/clip03.mp4"] and not result.left
     assert tables(tmp_path) == tables(undisturbed)
     assert not multiprocessing.active_children() and not list(tmp_path.rglob("*.part"))
@@ -64,12 +67,13 @@ def test_a_clip_that_kills_its_worker_fails_and_the_others_go_on(
     assert "which is tried again" in caplog.text
 
 
-def test_a_killed_driver_leaves_nothing_running_and_nothing_undone(
-    clips: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "posekit", "batch", "model=demo", f"inputs={clips}"]
-    process = subprocess.Popen([*command, f"out_dir={tmp_path}", "workers=1", *TYPED])
-    while process.poll() is None and not latest_entries(tmp_path):
+def test_a_killed_driver_leaves_nothing_running_and_nothing_undone(tmp_path: Path) -> None:
+    clip, out = write_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "out"
+    for number in range(12):
+        shutil.copy(clip, tmp_path / f"{number:02}.mp4")
+    command = [sys.executable, "-m", "posekit", "batch", "model=demo", f"inputs={tmp_path}"]
+    process = subprocess.Popen([*command, f"out_dir={out}", "workers=1", *TYPED])
+    while process.poll() is None and not latest_entries(out):
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.02)
     workers = [os.pidfd_open(pid) for pid in _children(process.pid)]
@@ -80,11 +84,14 @@ def test_a_killed_driver_leaves_nothing_running_and_nothing_undone(
         ended, _, _ = select.select([worker], [], [], 60)
         os.close(worker)
         assert ended, "a worker outlived its driver"
-    before = latest_entries(tmp_path)
-    result = batch(clips, tmp_path)
-    assert 0 < len(before) < 5 and result.now == 5 - len(before) and not result.left
-    assert tables(tmp_path) == tables(undisturbed)
-    assert before.items() <= latest_entries(tmp_path).items() and not list(tmp_path.rglob("*.part"))
+    before = latest_entries(out)
+    result = batch(tmp_path, out)
+    assert 0 < len(before) < 13 and result.now == 13 - len(before) and result.ok
+    assert before.items() <= latest_entries(out).items() and not list(out.rglob("*.part"))
+    rows = [
+        pq.read_table(path, columns=["frame_id", "keypoints"]) for path in out.glob("*.parquet")
+    ]
+    assert len(rows) == 13 and all(table.equals(rows[0]) for table in rows)
 
 
 def test_ctrl_c_ends_what_is_under_way(
@@ -147,3 +154,20 @@ def _children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += [int(child) for child in (task / "children").read_text().split()]
     return [c for c in found if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+def test_the_script_of_the_page_and_one_that_forgets_its_last_line_but_one(tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos" / "a.mp4", frames=3)
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    script = page.partition("```python\n")[2].partition("```")[0]
+    assert "if __name__" in script
+    for text in (script, script.replace('if __name__ == "__main__":', "if True:")):
+        (tmp_path / "script.py").write_text(text)
+        done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True,
+                              text=True, timeout=300)  # fmt: skip
+        if text is script:
+            assert done.returncode == 0 and "1 tried in" in done.stdout
+            (tmp_path / "out" / "a.mp4.parquet").unlink()
+        else:
+            assert done.returncode == 1 and "in a script, call posekit.batch below" in done.stderr
