@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from posekit.version import __version__
 
 if TYPE_CHECKING:
+    from posekit.batching.result import BatchResult
+    from posekit.batching.run import batch
     from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
     from posekit.converting import convert
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from posekit.weights.load import create_model
 
 __all__ = [
+    "BatchResult",
     "BenchResult",
     "EvaluateResult",
     "ExportResult",
@@ -34,6 +37,7 @@ __all__ = [
     "Predictor",
     "TrainResult",
     "__version__",
+    "batch",
     "bench",
     "convert",
     "create_model",
@@ -46,12 +50,14 @@ __all__ = [
 
 # Imported when first used: `import posekit` stays fast and has no side effects.
 _HOMES = {
+    "BatchResult": "posekit.batching.result",
     "BenchResult": "posekit.benchmarking.run",
     "EvaluateResult": "posekit.evaluation.result",
     "ExportResult": "posekit.exporting.result",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
+    "batch": "posekit.batching.run",
     "bench": "posekit.benchmarking.run",
     "convert": "posekit.converting",
     "create_model": "posekit.weights.load",

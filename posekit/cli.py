@@ -33,6 +33,18 @@ networks; key=value sets what is listed below, and `posekit predict --cfg` print
 model's own keys too. The exit status is 1 where an input could not be used.
 """
 
+BATCH_HELP = """\
+Find poses in many clips: a file of results each, on one machine or many.
+
+  posekit batch model=human inputs=videos/ out_dir=out
+  posekit batch model=human inputs='videos/**/*.mp4' out_dir=out shard=3/16
+  posekit batch model=human inputs=clips.txt out_dir=out runner=slurm slurm.partition=gpu
+
+videos/cam1/a.mp4 becomes out/cam1/a.mp4.parquet and a line of out/_manifest.jsonl. The same command
+again does what is missing. Ctrl-C lets the clips under way end. A clip that cannot be used does
+not stop the others; the exit status is 1 then. See docs/scale.md.
+"""
+
 EXPORT_HELP = """\
 Write a network as a file for another engine, checked against the network itself.
 
@@ -123,6 +135,7 @@ posekit take weights from there. What is there already is left out. See docs/hub
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
+    ("batch", "find poses in many clips, resumable, on one machine or many", BATCH_HELP),
     ("train", "train a model on labelled images", TRAIN_HELP),
     ("evaluate", "measure a model on a labelled data set", EVALUATE_HELP),
     ("export", "write a network as a file for other engines", EXPORT_HELP),

@@ -15,6 +15,7 @@ __all__ = [
     "PACKAGED",
     "cache_dir",
     "prediction_formats",
+    "put_on_disk",
     "replacing",
     "write_atomically",
 ]
@@ -70,15 +71,15 @@ def replacing(path: Path, *, sync: bool = False, sole_writer: bool = False) -> I
     try:
         yield temporary
         if sync:
-            _sync(temporary)
+            put_on_disk(temporary)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
     # A rename is on the disk only when its folder is; Windows has no such thing.
-    if sync and os.name != "nt":
-        _sync(path.parent)
+    if sync:
+        put_on_disk(path.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -87,7 +88,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _sync(path: Path) -> None:
+def put_on_disk(path: Path) -> None:
+    """Sees that a file or folder is on the disk; Windows has no such thing for folders."""
+    if path.is_dir() and os.name == "nt":
+        return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from posekit.angles import angle_names
 from posekit.declared import Options, option
@@ -23,6 +23,9 @@ from posekit.skeleton import Skeleton
 from posekit.stages.choose import Select
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.track_options import TrackOptions
+
+if TYPE_CHECKING:
+    from posekit.parts import Parts
 
 __all__ = [
     "PREDICT_KEYS",
@@ -231,6 +234,21 @@ class PredictOptions(
                     f"{key} does not apply: {name} finds people and keypoints at once, without "
                     "boxes from elsewhere; leave it out"
                 )
+
+    def check_parts(self, parts: Parts) -> None:
+        """Refuses what would have no effect with a model, before its weights are fetched.
+
+        Raises:
+            InputError: names the option.
+        """
+        from posekit.spec import OneStageSpec
+
+        spec = None if parts.model is None else parts.model.spec
+        lifted = parts.lifter is not None
+        pose3d = lifted or getattr(spec, "keypoints_3d", False)
+        self.check_applies(pose3d=pose3d, lifted=lifted)
+        if isinstance(spec, OneStageSpec):
+            self.check_one_stage(spec.name)
 
     @property
     def similarity(self) -> Any:

@@ -238,6 +238,16 @@ class Predictor:
                 self._detector = self._detector()
             return self._detector
 
+    def settle(self) -> None:
+        """Loads the detector and makes the engines now, so that all inputs are computed alike.
+
+        Else the first frames of a predictor are computed by the networks themselves, the later ones
+        by an engine, whose results differ by rounding.
+        """
+        for stage in (self.detector, self.estimator):
+            if settle := getattr(getattr(stage, "run", None), "settle", None):
+                settle()
+
     @takes(PredictOptions)
     def __call__(self, inputs: Any, options: PredictOptions) -> Iterator[dict[str, list[Any]]]:
         """MMPose's documented dict of each image or frame, lazily.

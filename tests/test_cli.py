@@ -276,3 +276,28 @@ def test_cfg_prints_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for part in ("model: rtmpose-m_body8-halpe26-256x192", "kpt_thr: 0.5", "pose_batch_size: 64"):
         assert part in text
+
+
+def test_batch_does_the_rest_and_says_what_failed(clip_folder: Path, tmp_path: Path) -> None:
+    command = ["batch", "model=demo", "inputs=clips", "out_dir=out", "workers=0", "backend=eager"]
+    done = posekit(*command, "device=cpu", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "cam/b.mp4  failed  neither an image nor a video" in done.stdout
+    assert (tmp_path / "out" / "cam" / "a.png.parquet").is_file()
+    (clip_folder / "cam" / "b.mp4").unlink()
+    again = posekit(*command, "device=cpu", cwd=tmp_path)
+    assert again.returncode == 0 and "0 tried in" in again.stdout
+    other = posekit(*command, "device=cpu", "bbox_thr=0.5", cwd=tmp_path)
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "has results of other settings: bbox_thr unset -> 0.5" in other.stderr
+
+
+@pytest.fixture
+def clip_folder(tmp_path: Path) -> Path:
+    """A picture and a file that is none."""
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "clips"
+    (folder / "cam").mkdir(parents=True)
+    picture(folder / "cam" / "a.png")
+    (folder / "cam" / "b.mp4").write_bytes(b"no video")
+    return folder

@@ -63,6 +63,7 @@ def test_bash_reads_the_script(script: Path) -> None:
         (["predict", "inputs", "=", "no such"], []),
         (["export", "quant"], ["quantize="]),
         (["train", "recipe", "=", "rtmd"], ["rtmdet"]),
+        (["batch", "runner", "="], ["local", "ray", "slurm"]),
         (["predict", "--c"], ["--config-dir", "--cfg"]),
         (["models", "kpt"], []),
         (["push", "runs/mine", "org/mine", "pri"], ["private="]),

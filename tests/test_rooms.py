@@ -46,6 +46,7 @@ ROOMS = (
     ("posekit.options",),
     ("posekit.finding",),
     ("posekit.predictor",),
+    ("posekit.batching",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),
     ("posekit.evaluation",),

@@ -137,6 +137,14 @@ class DefaultBackend:
             self._give_up(kind, "cannot run", error)
             return outputs
 
+    def settle(self) -> None:
+        """Makes the engines now: what computes a batch is the same from the first one on."""
+        with self._lock:
+            if os.getpid() == self._process and not self._chosen:
+                self._pixels = FIRST_PIXELS
+                for batch in ("one", "many"):
+                    self._chosen[batch] = self._choose(batch)
+
     def _engine(self, count: int) -> tuple[str, Backend | None]:
         """What computes a batch of that size, and its name; None for the network itself."""
         if os.getpid() != self._process:

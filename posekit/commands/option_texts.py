@@ -28,6 +28,10 @@ __all__ = [
 # `module:name` of a group or of a tuple of groups.
 SHEETS: dict[str, tuple[str, ...]] = {
     "predict": ("posekit.options:PREDICT_KEYS",),
+    "batch": (
+        "posekit.batching.options:BATCH_KEYS",
+        "posekit.batching.options:BatchChoices",
+    ),
     "bench": (
         "posekit.benchmarking.options:BENCH_KEYS",
         "posekit.benchmarking.options:BenchChoices",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,9 +21,6 @@ from posekit.loading import SpeedOptions
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
 from posekit.table import format_table
-
-if TYPE_CHECKING:
-    from posekit.parts import Parts
 
 __all__ = ["predict"]
 
@@ -129,7 +126,7 @@ def _run(
     from posekit.predictor import Predictor
 
     parts = composed_parts(config)
-    _check_applies(PredictOptions.from_keywords(options), parts)
+    PredictOptions.from_keywords(options).check_parts(parts)
     predictor = Predictor.from_parts(
         parts,
         lazy_detector=config["bboxes"] is not None,
@@ -158,18 +155,6 @@ def _check_flip_test(overrides: Sequence[str], config: dict[str, Any]) -> None:
                 f"{key}=true has no effect with speed={config['speed']}: say flip_test=true, or "
                 "speed=accurate for the flip test of the configuration"
             )
-
-
-def _check_applies(options: PredictOptions, parts: Parts) -> None:
-    """Refuses what has no effect with the model, before its weights are fetched."""
-    from posekit.spec import OneStageSpec
-
-    spec = None if parts.model is None else parts.model.spec
-    lifted = parts.lifter is not None
-    pose3d = lifted or getattr(spec, "keypoints_3d", False)
-    options.check_applies(pose3d=pose3d, lifted=lifted)
-    if isinstance(spec, OneStageSpec):
-        options.check_one_stage(spec.name)
 
 
 def _report(rows: list[_Row], failures: dict[str, InputError], options: dict[str, Any]) -> None:

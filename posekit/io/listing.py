@@ -27,6 +27,7 @@ __all__ = [
     "MJPEG_SUFFIXES",
     "MOVING_SUFFIXES",
     "SIGNATURE_LENGTH",
+    "STORE_SCHEMES",
     "VIDEO_SIGNATURE",
     "VIDEO_SUFFIXES",
     "WEB_SCHEMES",
@@ -183,6 +184,11 @@ VIDEO_SIGNATURE = re.compile(
 HEIC_SIGNATURE = re.compile(rb".{4}ftyp(hei[cxms]|hev[cxms]|m[is]f1)", re.DOTALL)
 SIGNATURE_LENGTH = 64  # bytes
 WEB_SCHEMES = frozenset(("http", "https"))
+# Of file systems that fsspec opens.
+STORE_SCHEMES = frozenset(
+    ["abfs", "abfss", "adl", "az", "file", "ftp", "gcs", "gs", "hdfs", "hf", "memory", "oss", "s3"]
+    + ["s3a", "sftp", "smb"]
+)
 STREAM_SCHEMES = frozenset(
     ["rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "mms", "mmsh"]
 )
@@ -262,7 +268,7 @@ class Listing:
             folders[:] = [name for name in folders if self.recursive and not name.startswith(".")]
             names += [Path(root, name) for name in files if not name.startswith(".")]
         videos = self.recursive or bool(self.include)
-        chosen = [name for name in self.sorted(names) if self._matches(name.relative_to(folder))]
+        chosen = [name for name in self.sorted(names) if self.fits(name.relative_to(folder))]
         found = [file for file in chosen if file.is_file() and _is_media(file, videos=videos)]
         if found:
             return found
@@ -281,7 +287,8 @@ class Listing:
         """Files of a folder in its order."""
         return sorted(paths, key=natural_key if self.order == "natural" else None)
 
-    def _matches(self, path: Path) -> bool:
+    def fits(self, path: Path) -> bool:
+        """Whether a file of a folder, by its path in it, is of a name that was asked for."""
         return not self.include or any(
             fnmatch.fnmatchcase(
                 (path.as_posix() if "/" in pattern else path.name).lower(), pattern.lower()
@@ -386,8 +393,8 @@ def scheme_of(text: str) -> str:
     scheme = scheme.lower()
     if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
         return ""
-    if scheme not in WEB_SCHEMES | STREAM_SCHEMES:
-        known = ", ".join(sorted(WEB_SCHEMES | STREAM_SCHEMES))
+    if scheme not in WEB_SCHEMES | STREAM_SCHEMES | STORE_SCHEMES:
+        known = ", ".join(sorted(WEB_SCHEMES | STREAM_SCHEMES | STORE_SCHEMES))
         raise InputError(f"{hide_password(text)} must be a path or a URL of {known}")
     try:
         urllib.parse.urlsplit(text)

@@ -40,6 +40,7 @@ from posekit.io.listing import (
     INDEXED_SIGNATURE,
     MJPEG_SUFFIXES,
     SIGNATURE_LENGTH,
+    STORE_SCHEMES,
     VIDEO_SIGNATURE,
     WEB_SCHEMES,
     Listing,
@@ -47,6 +48,7 @@ from posekit.io.listing import (
     reason_of,
     start_of,
 )
+from posekit.io.remote import fetch
 from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader
 from posekit.io.web import URL_LIMIT, Response, Watcher, connect, download
@@ -170,7 +172,10 @@ def _from_other(
 def _from_url(url: Url, task: Task) -> Iterator[Item]:
     parts = urllib.parse.urlsplit(url.text)
     name = Path(urllib.parse.unquote(parts.path)).name or parts.hostname or "stream"
-    if url.scheme in WEB_SCHEMES:
+    if url.scheme in STORE_SCHEMES:
+        name = url.text.rpartition("/")[2]  # in which a ? or % is as good as a letter
+        yield from _attempt(_from_store(url.text, name, task), name, url.text)
+    elif url.scheme in WEB_SCHEMES:
         yield from _attempt(_from_http(url.text, name, task), name, url.text)
     else:
         yield from _attempt(_from_stream(url.text, name, task), name, url.text)
@@ -240,19 +245,33 @@ def _from_stream(url: str, name: str, task: Task) -> Iterator[Item]:
     yield from _from_video(VideoReader(url), name, url, task)
 
 
-def _from_file(path: Path, task: Task) -> Iterator[Item]:
+def _from_store(url: str, name: str, task: Task) -> Iterator[Item]:
+    """What fsspec opens, fetched as a whole: FFmpeg goes to and fro in it."""
+    fetched = Download(Path(name).suffix)
+    fetch(url, fetched.path)
+    yield from _from_file(fetched.path, task, url, fetched)
+
+
+def _from_file(
+    path: Path, task: Task, url: str | None = None, fetched: Download | None = None
+) -> Iterator[Item]:
+    """An image or a video; where it was fetched, it is named after its URL."""
+    name = path.name if url is None else url.rpartition("/")[2]
+    source = str(path) if url is None else url
+    if fetched is not None and not path.stat().st_size:
+        raise InputError(f"{source} is empty")
     start = start_of(path)
     if IMAGE_SIGNATURE.match(start):
         data = read_bytes(path, PROBE)
         if kind_of(data, path.name) is None:
             if len(data) == PROBE:
                 data = read_bytes(path)
-            yield task.image(decode_image(data, str(path)), path.name, str(path))
+            yield task.image(decode_image(data, source), name, source)
             return
         del data
-    with _opening(start, str(path)):
-        video = open_clip(path)
-    yield from _from_video(video, path.name, str(path), task)
+    with _opening(start, source):
+        video = open_clip(path) if url is None else open_clip(path, name=hide_password(url))
+    yield from _from_video(video, name, source, task, fetched)
 
 
 @contextlib.contextmanager

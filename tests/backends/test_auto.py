@@ -48,6 +48,14 @@ def test_larger_batches_are_measured_on_their_own(net: nn.Module, tmp_path: Path
     assert sorted(c["batch"] for c in run(net, tmp_path, 5).values()) == ["many", "one"]
 
 
+def test_who_settles_has_measured_before_the_first_image(net: nn.Module, tmp_path: Path) -> None:
+    backend = make_backend(net, "auto", input_size=(8, 8), cache_dir=tmp_path)
+    assert isinstance(backend, AutoBackend)
+    backend.settle()
+    known = read_choices(tmp_path / "backends" / "auto.json")
+    assert sorted(choice["batch"] for choice in known.values()) == ["many", "one"]
+
+
 def test_a_choice_is_followed_and_other_weights_share_it(net: nn.Module, tmp_path: Path) -> None:
     file = tmp_path / "backends" / "auto.json"
     ((key, choice),) = run(net, tmp_path).items()

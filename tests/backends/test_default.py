@@ -95,6 +95,16 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
     return maker
 
 
+def test_who_settles_has_the_engine_from_the_first_image_on(net: nn.Module, noted: Noted) -> None:
+    backend = backend_of(net)
+    backend.settle()
+    assert noted.made == ["openvino"] and not noted.ran
+    backend(images_of(1))
+    backend(images_of(3))
+    backend.settle()
+    assert noted.made == ["openvino"] and noted.ran == ["openvino", "openvino"]
+
+
 @pytest.mark.parametrize(
     ("device", "capability", "expected"),
     [

@@ -252,7 +252,7 @@ def test_other_types_are_refused(inputs: object) -> None:
     ("inputs", "message"),
     [
         ("webcam:x", "webcam:NUMBER"),
-        ("s3://bucket/a.jpg", "must be a path or a URL"),
+        ("s4://bucket/a.jpg", "must be a path or a URL"),
         ("", "empty path"),
         ("a\0b.jpg", "no such file|cannot read"),
         ("http://user:secret@[bad/a.jpg", r"http://\*\*\*@\[bad/a.jpg is not a URL"),

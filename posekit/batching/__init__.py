@@ -1,0 +1,1 @@
+"""Many clips -> a file of results each, resumable, on one machine or many: `posekit.batch`."""

@@ -1,0 +1,207 @@
+"""What `posekit batch` can be told. Light: no torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from posekit.declared import Options, option
+from posekit.drawing.window import ShowOptions
+from posekit.errors import InputError
+from posekit.files import prediction_formats
+from posekit.io.listing import ErrorOptions, InputOptions
+from posekit.io.write import WriteOptions, chosen_formats
+from posekit.loading import LoadOptions
+from posekit.options import PredictOptions
+
+__all__ = ["BATCH_KEYS", "PREDICTED", "BatchKeywords", "BatchOptions", "RunOptions", "Shard"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of all clips: the `number`-th of `count`, from 1."""
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSourceOptions(InputOptions):
+    """Clips."""
+
+    inputs: Any = option(
+        None,
+        "a clip, a folder (with all that lies below it), a pattern, a list of these as `.txt` or "
+        "`.csv`, a URL (`s3://`, `gs://`, `hf://`, ... through fsspec), or several: "
+        "`inputs=[a,b]`; a list's relative paths are taken from its own folder",
+    )
+    recursive: bool = option(True, "take the subfolders of a folder too")
+    root: str | os.PathLike[str] | None = option(
+        None,
+        "the folder that results are named from: `root/cam1/a.mp4` gives "
+        "`out_dir/cam1/a.mp4.parquet`; left out, the innermost one that holds all inputs",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchWriteOptions(Options):
+    """Results."""
+
+    out_dir: str | os.PathLike[str] | None = option(
+        None, "the folder of the results, which lie in it as the clips lie below `root`"
+    )
+    formats: Any = option(
+        ["parquet"],
+        "what predictions are written as",
+        choices=prediction_formats(),
+    )
+    drawings: bool = option(False, "write drawings too, `a.mp4.drawn.mp4`")
+    overwrite: bool = option(
+        False,
+        "do all clips again where `out_dir` has results of another model, other weights or "
+        "options, which else is refused",
+    )
+    retry_failed: bool = option(False, "do those again that failed or broke off before")
+
+    def check(self) -> None:
+        chosen_formats(self.formats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """Where clips are computed."""
+
+    runner: Literal["local", "ray", "slurm"] = option(
+        "local",
+        "`local`: processes of this machine; `ray`: actors of Ray Data; `slurm`: an array of jobs, "
+        "a shard each",
+    )
+    workers: int | Literal["auto"] = option(
+        "auto",
+        "processes, or actors of `ray`; `auto`: one per GPU, or as many as have `threads` each; 0 "
+        "computes in this process; with `slurm` those of each job",
+        least=0,
+    )
+    threads: int | None = option(
+        None,
+        "of each worker; left out, 4 or what there is for each; results of other numbers may "
+        "differ by rounding",
+        least=1,
+    )
+    shard: str | None = option(
+        None,
+        "`3/16`: the third of sixteen parts of the clips; which one a clip is in depends on its "
+        "name only",
+    )
+    address: str | None = option(
+        None, "of a running Ray cluster, `auto` for the one of this machine; left out, a local one"
+    )
+    max_workers: int | None = option(
+        None, "actors of `ray` at most, where the pool may grow from `workers` on", least=1
+    )
+    num_gpus: float | None = option(
+        None, "of each actor of `ray`; left out, 1 where the networks run on a GPU", least=0
+    )
+    num_cpus: float | None = option(
+        None, "of each actor of `ray`; left out, as many as `threads`", least=0
+    )
+    slurm: dict = option(  # type: ignore[type-arg]
+        {},
+        "of `slurm`: `slurm.partition=gpu slurm.time=120 slurm.gpus_per_node=1 slurm.jobs=16 ...`, "
+        "see docs/scale.md",
+    )
+
+    def check(self) -> None:
+        _ = self.part
+        only = {"ray": ("address", "max_workers", "num_gpus", "num_cpus"), "slurm": ("slurm",)}
+        for runner, names in only.items():
+            for name in names:
+                if runner != self.runner and getattr(self, name):
+                    raise InputError(
+                        f"{name} has no effect with runner={self.runner}; leave it out, or take "
+                        f"runner={runner}"
+                    )
+        if self.runner == "ray" and self.workers == 0:
+            raise InputError("workers must be at least 1 with runner=ray, found 0")
+        few = self.workers if self.workers != "auto" else 1
+        if self.max_workers is not None and self.max_workers < few:
+            raise InputError(f"max_workers={self.max_workers} is below workers={self.workers}")
+
+    @property
+    def part(self) -> Shard | None:
+        """The shard; None for all."""
+        if self.shard is None:
+            return None
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(self.shard))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise InputError(
+                f"shard must be such as 3/16, from 1/16 to 16/16, found {self.shard!r}"
+            )
+        return Shard(int(found[1]), int(found[2]))
+
+
+# Of prediction, all but what is of files and windows.
+PREDICT_GROUPS: tuple[type[Options], ...] = tuple(
+    group
+    for group in PredictOptions.__bases__
+    if issubclass(group, Options)
+    and not issubclass(group, InputOptions | WriteOptions | ShowOptions | ErrorOptions)
+)
+
+# What of clips is for prediction to know, as which part of each is taken.
+PREDICTED = tuple(
+    name
+    for group in (InputOptions, *PREDICT_GROUPS)
+    for name in group.declared()
+    if name not in ("recursive", "include", "order")
+)
+
+BATCH_KEYS: tuple[type[Options], ...] = (
+    BatchSourceOptions,
+    BatchWriteOptions,
+    RunOptions,
+    LoadOptions,
+    *PREDICT_GROUPS,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
+    """What is the batch's own."""
+
+    def check(self) -> None:
+        if self.out_dir is None:
+            raise InputError("out_dir is missing: name a folder for the results, out_dir=FOLDER")
+
+    @property
+    def folder(self) -> Path:
+        """Of the results."""
+        assert self.out_dir is not None
+        return Path(self.out_dir).expanduser().absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchChoices(Options):
+    """What stands for the groups of configurations in Python."""
+
+    pose2d: str | None = option(None, "as in `posekit.load`", python=True)
+    detector: str | os.PathLike[str] | None = option(None, "as in `posekit.load`", python=True)
+    config_dir: str | os.PathLike[str] | None = option(
+        None, "a folder with configurations of your own", python=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AsPredicted(BatchChoices, *PREDICT_GROUPS, LoadOptions):  # type: ignore[misc]
+    """What prediction takes, for a call in Python."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchKeywords(_AsPredicted, BatchOptions):
+    """What `posekit.batch` takes."""

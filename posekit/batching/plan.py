@@ -1,0 +1,105 @@
+"""Clips and what was done before -> what there is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from posekit.batching.manifest import Entry
+from posekit.batching.settings import Settings, stored_settings
+from posekit.batching.sources import Source
+from posekit.batching.work import Task
+from posekit.errors import InputError
+
+__all__ = ["Plan", "agreed_settings", "make_plan"]
+
+
+@dataclass
+class Plan:
+    """What there is to do.
+
+    Attributes:
+        tasks: to do, in order.
+        before: how clips ended that are not done again.
+        notes: why some are done again, a line each.
+    """
+
+    tasks: list[Task] = field(default_factory=list)
+    before: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def agreed_settings(
+    folder: Path, wanted: Settings, known: Mapping[str, Entry], *, overwrite: bool
+) -> None:
+    """Sees that a folder's results are of these settings, and keeps them there.
+
+    Raises:
+        InputError: it has those of others, and may not be written over.
+    """
+    stored = stored_settings(folder)
+    if stored == wanted:
+        return
+    if stored is not None and known and not overwrite:
+        if changed := stored.differences(wanted):
+            raise InputError(
+                f"{folder} has results of other settings: {changed}; take another out_dir, or "
+                "overwrite=true to do all clips again"
+            )
+        raise InputError(
+            f"the results in {folder} are named from {stored.root}, those of these inputs from "
+            f"{wanted.root}: say root={stored.root} where it holds all of them, take another "
+            "out_dir, or overwrite=true to do all clips again"
+        )
+    if stored is None and known and not overwrite:
+        raise InputError(
+            f"{folder} has a manifest, but what its results are of is not known: take another "
+            "out_dir, or overwrite=true to do all clips again"
+        )
+    wanted.store(folder)
+
+
+def make_plan(
+    sources: Sequence[Source],
+    known: Mapping[str, Entry],
+    *,
+    folder: Path,
+    fingerprint: str,
+    retry_failed: bool = False,
+) -> Plan:
+    """Leaves out what is done, and says why the rest of what was done is not.
+
+    Args:
+        sources: all clips.
+        known: the latest attempt at each, by its path.
+        folder: of the results.
+        fingerprint: of the settings; results of others count for nothing.
+        retry_failed: do those again that are not done.
+    """
+    plan = Plan()
+    for source in sources:
+        entry = known.get(source.path)
+        if entry is None:
+            plan.tasks.append(Task(source))
+            continue
+        reason = _why_again(entry, source, folder, fingerprint)
+        if reason is None and not (retry_failed and entry.status != "done"):
+            plan.before.append(entry)
+            continue
+        if reason:
+            plan.notes.append(f"{source.path}: {reason}, it is done again")
+        plan.tasks.append(Task(source, entry.attempt + 1, entry.outputs))
+    return plan
+
+
+def _why_again(entry: Entry, source: Source, folder: Path, fingerprint: str) -> str | None:
+    if entry.fingerprint != fingerprint or entry.name != source.name:
+        return ""  # asked for, with overwrite=true
+    # What was done of a clip that is gone stays.
+    there = (source.size, source.changed) != (None, None)
+    if there and (entry.size, entry.mtime) != (source.size, source.changed):
+        return "it has changed since"
+    if gone := [name for name in entry.outputs if not (folder / name).exists()]:
+        return f"its {gone[0]} is gone"
+    return None

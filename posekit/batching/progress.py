@@ -1,0 +1,79 @@
+"""What a run says while it goes on, and how it is asked to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["Progress", "Stop", "stopping_on_ctrl_c"]
+
+
+class Stop:
+    """Whether a run was asked to begin nothing more.
+
+    Attributes:
+        requested: it was.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextlib.contextmanager
+def stopping_on_ctrl_c(stop: Stop) -> Iterator[None]:
+    """The first Ctrl-C lets the clips under way end, the second one ends all at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        text = "posekit: clips under way are finished; Ctrl-C again stops at once"
+        print(f"\n{text}", file=sys.stderr, flush=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Progress:
+    """A bar with clips, frames, frames per second and the time left; nothing without a terminal.
+
+    Args:
+        total: clips to do.
+        show: where there is a terminal.
+    """
+
+    def __init__(self, total: int, *, show: bool) -> None:
+        self._start = time.monotonic()
+        self._frames = 0
+        disable: Any = None if show else True
+        self._bar = tqdm(total=total, unit="clip", file=sys.stderr, disable=disable)
+
+    def frames(self, count: int) -> None:
+        """So many more frames are done."""
+        self._frames += count
+        rate = self._frames / max(time.monotonic() - self._start, 1e-3)
+        self._bar.set_postfix_str(f"{self._frames} frames, {rate:.1f} frames/s")
+
+    def clip(self) -> None:
+        """A clip has ended, one way or another."""
+        self._bar.update()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()

@@ -1,0 +1,150 @@
+"""Actors of Ray Data: a pool on a running cluster, or on one of this machine for this run.
+
+Clips are rows of a data set, each a block of its own; an actor that dies costs its clip one more
+attempt. The folder of the results must be one that all machines of the cluster share.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from posekit.batching.options import RunOptions
+from posekit.batching.progress import Stop
+from posekit.batching.runners.local import cores
+from posekit.batching.work import ClipWorker, Job, Outcome, Task, died
+from posekit.errors import InputError, PosekitError, first_line
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 2  # at a clip whose actor dies
+
+
+def run(
+    job: Job,
+    tasks: Sequence[Task],
+    options: RunOptions,
+    stop: Stop,
+    on_frames: Callable[[int], None],
+) -> Iterator[Outcome]:
+    """As `posekit.batching.runners.local.run`; frames are told of when their clip has ended.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at the address.
+        PosekitError: the networks cannot be loaded, or the cluster is gone.
+    """
+    try:
+        import ray
+        import ray.data
+        import ray.exceptions
+    except ImportError as error:
+        raise InputError(f'runner=ray: {error}; pip install "posekit[ray]"') from None
+    own = not ray.is_initialized()
+    if own:
+        _connect(ray, job, options)
+    waiting = {task.source.path: task for task in tasks}
+    try:
+        for _ in range(ATTEMPTS):
+            for outcome in _pass(ray, job, list(waiting.values()), options):
+                del waiting[outcome.entry.path]
+                on_frames(outcome.entry.frames)
+                yield outcome
+                if stop.requested:
+                    return
+            if not waiting:
+                return
+            log.warning("actors died at %d clips, which are tried again", len(waiting))
+        for task in waiting.values():
+            yield died(task, job, "its actor was killed twice")
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise PosekitError(f"Ray: {first_line(error)}; the same command does the rest") from error
+    finally:
+        if own:
+            ray.shutdown()
+
+
+class _Actor:
+    """A worker of the pool: rows of a task each -> rows of an outcome each."""
+
+    def __init__(self, job: Job) -> None:
+        self._worker = ClipWorker(job)
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        ended = [pickle.dumps(self._worker(pickle.loads(one))) for one in rows["task"]]
+        return {"outcome": np.array(ended, dtype=object)}
+
+
+def _connect(ray: Any, job: Job, options: RunOptions) -> None:
+    given: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if options.address is None:
+        workers = options.workers if options.workers != "auto" else 0
+        most = max(workers, options.max_workers or 0)
+        given |= {"num_cpus": max(len(cores()), most * _cpus(job, options)),
+                  "include_dashboard": False}  # fmt: skip
+    try:
+        ray.init(address=options.address, **given)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"address={options.address}: {first_line(error)}") from None
+
+
+def _cpus(job: Job, options: RunOptions) -> float:
+    return job.threads if options.num_cpus is None else options.num_cpus
+
+
+def _pass(ray: Any, job: Job, tasks: Sequence[Task], options: RunOptions) -> Iterator[Outcome]:
+    """The outcomes of those tasks whose actor lives."""
+    context = ray.data.DataContext.get_current()
+    # A block whose actor died is left out; which one, its missing outcome says.
+    context.max_errored_blocks = -1
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    rows = [{"task": pickle.dumps(task)} for task in tasks]
+    items = ray.data.from_items(rows, override_num_blocks=len(rows))
+    with warnings.catch_warnings():
+        # Of how often an actor is tried again, which can be said in no other way.
+        warnings.simplefilter("ignore")
+        data = items.map_batches(
+            _Actor,
+            fn_constructor_args=(job,),
+            batch_size=1,
+            compute=_pool(ray, job, options, len(tasks)),
+            num_gpus=_gpus(job, options),
+            num_cpus=_cpus(job, options),
+            max_restarts=-1,
+            max_task_retries=0,
+        )
+    for row in data.iter_rows():
+        yield pickle.loads(row["outcome"])
+
+
+def _pool(ray: Any, job: Job, options: RunOptions, tasks: int) -> Any:
+    """The actors. None has a clip waiting, which would die with it."""
+    least = options.workers
+    if least == "auto":
+        there = ray.cluster_resources()
+        gpus, cpus = _gpus(job, options), _cpus(job, options)
+        by_gpu = there.get("GPU", 0) // gpus if gpus else tasks
+        least = int(max(1, min(by_gpu, there.get("CPU", 1) // cpus if cpus else tasks)))
+    least = min(least, tasks)
+    most = max(least, min(options.max_workers or least, tasks))
+    return ray.data.ActorPoolStrategy(
+        min_size=least, max_size=most, max_tasks_in_flight_per_actor=1
+    )
+
+
+def _gpus(job: Job, options: RunOptions) -> float:
+    if options.num_gpus is not None:
+        return options.num_gpus
+    device = job.loading.get("device")
+    if device is not None:
+        return 1.0 if str(device).startswith("cuda") else 0.0
+    import ray
+
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0

@@ -1,0 +1,101 @@
+"""Files of object stores and other file systems, through fsspec: `s3://`, `gs://`, `hf://`, ..."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from posekit.errors import InputError
+from posekit.io.listing import hide_password, reason_of
+
+__all__ = ["RemoteFile", "describe", "fetch", "find"]
+
+BLOCK = 1 << 20  # bytes
+
+
+class RemoteFile(NamedTuple):
+    """A file of a store.
+
+    Attributes:
+        url: of the file.
+        size: in bytes; None where the store does not say.
+        changed: when it was last changed, or a tag of its content, as the store says it; None for
+            neither.
+    """
+
+    url: str
+    size: int | None
+    changed: str | float | None
+
+
+def fetch(url: str, path: Path) -> None:
+    """Copies a file to this machine.
+
+    Raises:
+        InputError: there is none, the store cannot be asked, or the package for it is missing.
+    """
+    with _store_errors(url):
+        system, inside = _open(url)
+        with system.open(inside, "rb") as file, path.open("wb") as copy:
+            while block := file.read(BLOCK):
+                copy.write(block)
+
+
+def describe(url: str) -> RemoteFile:
+    """What a store says of a file.
+
+    Raises:
+        InputError: as `fetch`.
+    """
+    with _store_errors(url):
+        system, inside = _open(url)
+        return _described(system, system.info(inside))
+
+
+def find(url: str) -> list[RemoteFile]:
+    """The files that a URL stands for: of a folder all below it, of a pattern those that fit.
+
+    Raises:
+        InputError: as `fetch`; or nothing is there.
+    """
+    with _store_errors(url):
+        system, inside = _open(url)
+        if any(sign in inside for sign in "*?["):
+            found = list(system.glob(inside, detail=True).values())
+        elif system.isdir(inside):
+            found = list(system.find(inside, detail=True).values())
+        else:
+            found = [system.info(inside)]
+        return [_described(system, info) for info in found if info["type"] == "file"]
+
+
+def _open(url: str) -> tuple[Any, str]:
+    import fsspec.core
+
+    system, inside = fsspec.core.url_to_fs(url)
+    return system, str(inside)
+
+
+def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
+    names = ("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated")
+    changed = next((info[name] for name in names if info.get(name) is not None), None)
+    if not isinstance(changed, str | int | float | None):
+        changed = str(changed)
+    return RemoteFile(system.unstrip_protocol(info["name"]), info.get("size"), changed)
+
+
+@contextlib.contextmanager
+def _store_errors(url: str) -> Iterator[None]:
+    shown = hide_password(url)
+    try:
+        yield
+    except InputError:
+        raise
+    except ImportError as error:  # it says which package
+        raise InputError(f"cannot open {shown}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"no such file: {shown}") from None
+    except Exception as error:  # each store has kinds of its own
+        raise InputError(f"cannot open {shown}: {reason_of(error)}") from error

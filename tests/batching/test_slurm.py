@@ -1,0 +1,93 @@
+"""Jobs of SLURM, with submitit's own twins of it: in this process, and as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posekit.batching.manifest import manifest_path
+from posekit.batching.options import Shard
+from posekit.batching.run import batch_composed
+from posekit.batching.runners import slurm
+from posekit.errors import InputError
+from tests.batching.clips import batch, tables
+
+pytest.importorskip("submitit")
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_jobs_give_the_same_bytes(
+    clips: Path, undisturbed: Path, tmp_path: Path, jobs: int
+) -> None:
+    settings = {"cluster": "debug", "jobs": jobs, "timeout_min": 5, "partition": "gpu"}
+    result = batch(clips, tmp_path, runner="slurm", slurm=settings)
+    assert [entry.name for entry in result.failed] == ["cam1/clip03.mp4"] and not result.left
+    assert tables(tmp_path) == tables(undisturbed)
+    assert len(list(tmp_path.glob("_manifest-*-of-*.jsonl"))) == jobs
+    assert batch(clips, tmp_path, runner="slurm", slurm=settings).now == 0
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_job_is_told_of_and_the_same_call_does_the_rest(
+    clips: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    settings = {"cluster": "local", "jobs": 2, "timeout_min": 5}
+    monkeypatch.setattr(slurm, "INTERVAL", 0.1)
+    wait = slurm._wait
+
+    def kill_one(jobs: Any, *rest: Any) -> bool:
+        waiting = threading.Event()
+        while not manifest_path(tmp_path, Shard(1, 2)).exists():
+            waiting.wait(0.05)
+        for pid in reversed(family(jobs[0]._process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        return wait(jobs, *rest)
+
+    monkeypatch.setattr(slurm, "_wait", kill_one)
+    result = batch(clips, tmp_path, runner="slurm", slurm=settings)
+    assert result.left and not result.ok and "shard 1/2, job" in caplog.text
+    monkeypatch.setattr(slurm, "_wait", wait)
+    again = batch(clips, tmp_path, runner="slurm", slurm=settings)
+    assert not again.left and tables(tmp_path) == tables(undisturbed)
+
+
+def test_a_job_is_queued_again_as_it_was() -> None:
+    job, config = slurm.ShardJob(batch_composed), {"inputs": "clips"}
+    again = job.checkpoint(config, "1/2")
+    assert again.function.batch is batch_composed and again.args == (config, "1/2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"jobs": 0}, "slurm.jobs must be a whole number of at least 1"),
+        ({"cluster": "moon"}, "runner=slurm: "),
+        ({"cluster": "debug", "colour": "red"}, "Unknown argument 'colour'"),
+        ({"cluster": "debug", "timeout_min": "long"}, "runner=slurm: "),
+    ],
+)
+def test_what_is_refused(
+    clips: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        batch(clips, tmp_path, runner="slurm", slurm=settings)
+
+
+def test_jobs_make_the_shards(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="shard does not apply to runner=slurm"):
+        batch(clips, tmp_path, runner="slurm", shard="1/2")
