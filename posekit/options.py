@@ -15,6 +15,7 @@ from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
+from posekit.io.export_options import ExportOptions
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
@@ -141,6 +142,7 @@ class LiftOptions(Options):
 class PredictOptions(
     InputOptions,
     WriteOptions,
+    ExportOptions,
     ShowOptions,
     DetectOptions,
     EstimateOptions,

@@ -29,6 +29,7 @@ ROOMS = (
     ("posekit.spec", "posekit.spec_reader", "posekit.spec_values", "posekit.component"),
     ("posekit.build",),
     ("posekit.result", "posekit.records", "posekit.coco_form", "posekit.openpose_form"),
+    ("posekit.animation",),
     ("weights_convert",),
     ("posekit.foreign",),
     ("posekit.locate",),

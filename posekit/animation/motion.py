@@ -1,0 +1,186 @@
+"""A person's track -> an animation: a skeleton, its rotations, and a root whose feet stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posekit.animation.feet import calmed, find_contacts, level, reach, targets
+from posekit.animation.pose import (
+    bend_legs,
+    kinematics,
+    measure,
+    pose_of,
+    unflipped,
+    unstretched,
+)
+from posekit.animation.root import Sighting, solve_root
+from posekit.animation.rotations import same_sign
+from posekit.animation.skeleton import (
+    ANKLE_HEIGHT,
+    ENDS,
+    IMAGE_POINTS,
+    LEGS,
+    NAMES,
+    SIDES,
+    Source,
+)
+
+__all__ = ["Motion", "Track", "animate"]
+
+ANKLES = [leg[2] for leg in LEGS]
+IN_IMAGE = [NAMES.index(name) for name in IMAGE_POINTS]
+LEAST_SCORE = 0.05  # a keypoint that is less sure counts so much
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A person over F frames of equal distance.
+
+    Attributes:
+        points: (F, P, 3), of a `Source`, in axes x right, y up, z towards the camera, from
+            anywhere and of any size; NaN where the person is not seen.
+        keypoints: (F, 12, 2), of `IMAGE_POINTS`, in pixels; NaN where there are none.
+        scores: (F, 12).
+        image_sizes: (F, 2), (w, h) in pixels; NaN where the person is not seen.
+        fps: frames per second.
+    """
+
+    points: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    image_sizes: np.ndarray
+    fps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """An animation of F frames, in metres.
+
+    Attributes:
+        offsets: (J, 3), joints from their parents in T-pose.
+        ends: (E, 3), ends of chains from their joints.
+        rotations: (F, J, 4), of joints against their parents; x, y, z, w.
+        root: (F, 3), of the hips.
+        positions: (F, J, 3), of the joints.
+        contacts: (F, 2), bool, left and right foot stand.
+        seen: (F,), bool; other frames lie between these.
+        exchanged: (F,), bool, where left and right had been exchanged.
+        guessed: joints whose bones have an average person's length.
+        fps: frames per second.
+        focal: of the camera, in pixels; NaN where the root does not move.
+    """
+
+    offsets: np.ndarray
+    ends: np.ndarray
+    rotations: np.ndarray
+    root: np.ndarray
+    positions: np.ndarray
+    contacts: np.ndarray
+    seen: np.ndarray
+    exchanged: np.ndarray
+    guessed: tuple[str, ...]
+    fps: float
+    focal: float
+
+
+def animate(
+    track: Track, source: Source, *, stature: float, focal: float | None, moving: bool = True
+) -> Motion | None:
+    """The animation of a track; None where the person is seen in no frame.
+
+    Args:
+        track: the person.
+        source: what its points are.
+        stature: of the person, in metres.
+        focal: of the camera, in pixels; None takes the image's larger side.
+        moving: find where the person is; otherwise the root stays and the lowest joint of each
+            frame is on the ground.
+    """
+    points, keypoints, scores = track.points, track.keypoints, track.scores
+    seen = np.isfinite(points).all(axis=(1, 2)) & (np.ptp(points, axis=1).max(axis=-1) > 0)
+    if not seen.any():
+        return None
+    exchanged = unflipped(points[:, : len(NAMES)] - points[:, :1], track.fps)
+    if exchanged.any():
+        points, keypoints, scores = _exchanged(track, exchanged, source)
+    if source.in_depth:
+        points = unstretched(points - points[:, :1], stature, track.fps)
+    figure = measure(points[seen], source, stature)
+    local = pose_of(points, seen, source, figure)
+    places, turned = kinematics(local, figure)
+    frames, height = len(points), ANKLE_HEIGHT * stature
+    contacts = np.zeros((frames, 2), np.bool_)
+    if moving:
+        focal = float(np.nanmax(track.image_sizes)) if focal is None else focal
+        sighting = _sighting(places, keypoints, scores, track, seen, focal)
+        ankles = places[:, ANKLES]
+        first = solve_root(sighting)
+        contacts = find_contacts(first[:, None] + ankles, track.fps, stature) & seen[:, None]
+        root = solve_root(sighting, calmed(ankles, contacts, track.fps), contacts)
+        root[:, 1] += level(root[:, None] + ankles, contacts, track.fps, height)
+        wanted = targets(root[:, None] + ankles, contacts, track.fps, height)
+        hips = root[:, None] + places[:, [leg[0] for leg in LEGS]]
+        legs = np.array([figure.lengths[list(leg[1:])].sum() for leg in LEGS])
+        root[:, 1] -= reach(hips, wanted, legs, track.fps)
+        bend_legs(local, figure, places, turned, wanted - root[:, None])
+        places, _ = kinematics(local, figure)
+    else:
+        focal, root = float("nan"), np.zeros((frames, 3))
+        feet = [
+            turned[ankle].apply(figure.ends[list(ENDS).index(NAMES[ankle])]) for ankle in ANKLES
+        ]
+        tips = places[:, ANKLES] + np.stack(feet, axis=1)
+        root[:, 1] = -np.minimum(places[..., 1].min(axis=1), tips[..., 1].min(axis=1))
+    return Motion(
+        offsets=figure.offsets,
+        ends=figure.ends,
+        rotations=same_sign(local),
+        root=root,
+        positions=root[:, None] + places,
+        contacts=contacts,
+        seen=seen,
+        exchanged=exchanged,
+        guessed=figure.guessed,
+        fps=track.fps,
+        focal=focal,
+    )
+
+
+def _exchanged(
+    track: Track, frames: np.ndarray, source: Source
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, keypoints and scores with left and right exchanged in some frames."""
+
+    def other(names: list[str]) -> list[int]:
+        swap = {name: NAMES[SIDES[NAMES.index(name)]] for name in names}
+        return [names.index(swap[name]) for name in names]
+
+    ends = [len(NAMES) + place for place in other(list(source.ends))]
+    points, keypoints, scores = track.points.copy(), track.keypoints.copy(), track.scores.copy()
+    points[frames] = points[frames][:, [*SIDES, *ends]]
+    sides = other(list(IMAGE_POINTS))
+    keypoints[frames] = keypoints[frames][:, sides]
+    scores[frames] = scores[frames][:, sides]
+    return points, keypoints, scores
+
+
+def _sighting(
+    places: np.ndarray,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    track: Track,
+    seen: np.ndarray,
+    focal: float,
+) -> Sighting:
+    """What the image says of joints."""
+    rays = (keypoints - track.image_sizes[:, None] / 2) / focal * (1.0, -1.0)
+    there = np.isfinite(rays).all(axis=-1) & seen[:, None]
+    sure = np.clip(np.nan_to_num(scores), LEAST_SCORE, 1)
+    return Sighting(
+        relative=places[:, IN_IMAGE],
+        image=np.where(there[..., None], rays, 0),
+        weights=np.where(there, sure, 0),
+        fps=track.fps,
+    )
