@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from posekit.animation.feet import calmed, find_contacts, level, reach, targets
 from posekit.animation.pose import (
     bend_legs,
+    flatten_feet,
     kinematics,
     measure,
     pose_of,
@@ -31,6 +33,7 @@ __all__ = ["Motion", "Track", "animate"]
 
 ANKLES = [leg[2] for leg in LEGS]
 IN_IMAGE = [NAMES.index(name) for name in IMAGE_POINTS]
+FLATTENS = 0.06  # seconds in which a foot comes to lie flat
 LEAST_SCORE = 0.05  # a keypoint that is less sure counts so much
 
 
@@ -125,7 +128,11 @@ def animate(
         legs = np.array([figure.lengths[list(leg[1:])].sum() for leg in LEGS])
         root[:, 1] -= reach(hips, wanted, legs, track.fps)
         bend_legs(local, figure, places, turned, wanted - root[:, None])
-        places, _ = kinematics(local, figure)
+        places, turned = kinematics(local, figure)
+        if not source.ends:
+            heights = root[:, None, 1] + places[:, ANKLES, 1]
+            share = gaussian_filter1d(contacts.astype(float), FLATTENS * track.fps, axis=0)
+            flatten_feet(local, figure, turned, heights, share)
     else:
         focal, root = float("nan"), np.zeros((frames, 3))
         feet = [

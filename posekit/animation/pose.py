@@ -24,6 +24,7 @@ from posekit.animation.skeleton import (
 __all__ = [
     "Figure",
     "bend_legs",
+    "flatten_feet",
     "kinematics",
     "measure",
     "pose_of",
@@ -227,6 +228,8 @@ def bend_legs(
 ) -> None:
     """Turns hips and knees, in `local`, so that ankles reach where they are wanted.
 
+    Feet keep their directions in space.
+
     Args:
         local: (F, J, 4), changed in place.
         figure: the person's skeleton.
@@ -242,9 +245,38 @@ def bend_legs(
             own = swing(_unit(figure.offsets[below]), above.inv().apply(new[:, number]))
             local[:, joint] = own.as_quat()
             above = above * own
-        # The foot itself keeps its direction where it is known, else that of the shank.
-        if not np.allclose(local[:, ankle], STILL):
-            local[:, ankle] = (above.inv() * turned[ankle]).as_quat()
+        local[:, ankle] = (above.inv() * turned[ankle]).as_quat()  # the foot stays as it was
+
+
+def flatten_feet(
+    local: np.ndarray,
+    figure: Figure,
+    turned: list[Rotation],
+    heights: np.ndarray,
+    share: np.ndarray,
+) -> None:
+    """Turns feet, in `local`, level by a share; the others go with their shanks, toes above 0.
+
+    Args:
+        local: (F, J, 4), changed in place.
+        figure: the person's skeleton.
+        turned: the rotations that `kinematics` makes of these.
+        heights: (F, 2), of the ankles.
+        share: (F, 2), 1 for a foot that is level.
+    """
+    for side, (_, knee, ankle) in enumerate(LEGS):
+        x, _, z = turned[knee].apply([0.0, 0.0, 1.0]).T
+        flat = Rotation.from_euler("Y", np.arctan2(x, z)[:, None])
+        toe = figure.ends[list(ENDS).index(NAMES[ankle])]
+        high = heights[:, side] + flat.apply(toe)[:, 1]
+        turn = (turned[knee].inv() * flat).as_rotvec()
+        part = np.clip(share[:, side], 0, 1)
+        for _ in range(3):  # each as if heights grew with the angle, from below
+            own = Rotation.from_rotvec(part[:, None] * turn)
+            low = heights[:, side] + (turned[knee] * own).apply(toe)[:, 1]
+            needed = np.clip(-low / np.maximum(high - low, TINY), 0, 1)
+            part += (1 - part) * needed
+        local[:, ankle] = Rotation.from_rotvec(part[:, None] * turn).as_quat()
 
 
 def _bones(points: np.ndarray) -> np.ndarray:

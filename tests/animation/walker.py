@@ -1,7 +1,8 @@
-"""A figure that walks, in closed form: its joints, its steps, and what a level camera sees of it."""
+"""A figure that walks, in closed form: its joints, its steps, what a level camera sees of it."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -179,6 +180,48 @@ class Walk:
             )
             for number in range(self.frames)
         ]
+
+    def whole_body(self) -> list[PoseResult]:
+        """What a model of whole bodies finds, which takes hips to be 5.14 m away."""
+        from posekit.codecs.simcc3d import ROOT_DEPTH, to_camera  # which brings PyTorch
+
+        skeleton = load_skeleton("coco_wholebody")
+        places = np.repeat(self.of("Neck")[:, None], skeleton.num_keypoints, axis=1)
+
+        def put(name: str, where: np.ndarray) -> None:
+            places[:, skeleton.names.index(name)] = where
+
+        for name, point in IMAGE_POINTS.items():
+            put(point, self.of(name))
+        up, ahead = np.array([0.0, STATURE, 0.0]), self._forward() * STATURE
+        for side, sign in (("left", 1), ("right", -1)):
+            put(f"{side}_ear", self.of("Chest") + 0.118 * up + 0.04 * sign * self._left())
+            toes = self.of(f"{side.title()}Foot") - ANKLE_HEIGHT * up + 0.11 * ahead
+            put(f"{side}_big_toe", toes - 0.03 * sign * self._left())
+            put(f"{side}_small_toe", toes + 0.03 * sign * self._left())
+            hand, elbow = self.of(f"{side.title()}Hand"), self.of(f"{side.title()}ForeArm")
+            put(f"{side}_middle_finger1", hand + 0.3 * (hand - elbow))
+        flat = self.project(places)
+        hips = self.of("Hips")[:, None, 2]
+        middle = np.array(self.size) / 2
+        solid = to_camera(flat, ROOT_DEPTH + hips - places[..., 2], middle)
+        found = []
+        for number, result in enumerate(self.results()):
+            pose3d = Pose3D(
+                keypoints=solid[number][None],
+                keypoint_scores=np.ones((1, 133), np.float32),
+                skeleton=skeleton,
+                unit="metres, where ...",
+                axes="x to the right, y down, z away from the camera, from the camera",
+                up="-y",
+            )
+            changes = {
+                "keypoints": flat[number][None].astype(np.float32),
+                "keypoint_scores": np.ones((1, 133), np.float32),
+                "skeleton": skeleton,
+            }
+            found.append(dataclasses.replace(result, pose3d=pose3d, **changes))  # type: ignore[arg-type]
+        return found
 
     def packets(self, **noise: float) -> list[Packet]:
         """The results as frames of a clip."""
