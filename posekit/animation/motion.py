@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from posekit.animation.feet import calmed, find_contacts, level, reach, targets
 from posekit.animation.pose import (
+    Figure,
     bend_legs,
     flatten_feet,
     kinematics,
@@ -112,40 +114,21 @@ def animate(
         points = unstretched(points - points[:, :1], stature, track.fps)
     figure = measure(points[seen], source, stature)
     local = pose_of(points, seen, source, figure)
-    places, turned = kinematics(local, figure)
-    frames, height = len(points), ANKLE_HEIGHT * stature
-    contacts = np.zeros((frames, 2), np.bool_)
+    contacts = np.zeros((len(points), 2), np.bool_)
     if moving:
         focal = float(np.nanmax(track.image_sizes)) if focal is None else focal
-        sighting = _sighting(places, keypoints, scores, track, seen, focal)
-        ankles = places[:, ANKLES]
-        first = solve_root(sighting)
-        contacts = find_contacts(first[:, None] + ankles, track.fps, stature) & seen[:, None]
-        root = solve_root(sighting, calmed(ankles, contacts, track.fps), contacts)
-        root[:, 1] += level(root[:, None] + ankles, contacts, track.fps, height)
-        wanted = targets(root[:, None] + ankles, contacts, track.fps, height)
-        hips = root[:, None] + places[:, [leg[0] for leg in LEGS]]
-        legs = np.array([figure.lengths[list(leg[1:])].sum() for leg in LEGS])
-        root[:, 1] -= reach(hips, wanted, legs, track.fps)
-        bend_legs(local, figure, places, turned, wanted - root[:, None])
-        places, turned = kinematics(local, figure)
+        found = dataclasses.replace(track, keypoints=keypoints, scores=scores)
+        root, contacts = _walk(found, local, figure, seen, stature=stature, focal=focal)
         if not source.ends:
-            heights = root[:, None, 1] + places[:, ANKLES, 1]
-            share = gaussian_filter1d(contacts.astype(float), FLATTENS * track.fps, axis=0)
-            flatten_feet(local, figure, turned, heights, share)
+            _lay_feet(local, figure, root, contacts, track.fps)
     else:
-        focal, root = float("nan"), np.zeros((frames, 3))
-        feet = [
-            turned[ankle].apply(figure.ends[list(ENDS).index(NAMES[ankle])]) for ankle in ANKLES
-        ]
-        tips = places[:, ANKLES] + np.stack(feet, axis=1)
-        root[:, 1] = -np.minimum(places[..., 1].min(axis=1), tips[..., 1].min(axis=1))
+        focal, root = float("nan"), _grounded(local, figure)
     return Motion(
         offsets=figure.offsets,
         ends=figure.ends,
         rotations=same_sign(local),
         root=root,
-        positions=root[:, None] + places,
+        positions=root[:, None] + kinematics(local, figure)[0],
         contacts=contacts,
         seen=seen,
         exchanged=exchanged,
@@ -153,6 +136,52 @@ def animate(
         fps=track.fps,
         focal=focal,
     )
+
+
+def _walk(
+    track: Track,
+    local: np.ndarray,
+    figure: Figure,
+    seen: np.ndarray,
+    *,
+    stature: float,
+    focal: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The root (F, 3) and when feet stand (F, 2); legs, in `local`, bend to where these stand."""
+    places, turned = kinematics(local, figure)
+    ankles, fps, height = places[:, ANKLES], track.fps, ANKLE_HEIGHT * stature
+    sighting = _sighting(places, track, seen, focal)
+    first = solve_root(sighting)
+    contacts = find_contacts(first[:, None] + ankles, fps, stature) & seen[:, None]
+    root = solve_root(sighting, calmed(ankles, contacts, fps), contacts)
+    root[:, 1] += level(root[:, None] + ankles, contacts, fps, height)
+    wanted = targets(root[:, None] + ankles, contacts, fps, height)
+    hips = root[:, None] + places[:, [leg[0] for leg in LEGS]]
+    legs = np.array([figure.lengths[list(leg[1:])].sum() for leg in LEGS])
+    root[:, 1] -= reach(hips, wanted, legs, fps)
+    bend_legs(local, figure, places, turned, wanted - root[:, None])
+    return root, contacts
+
+
+def _lay_feet(
+    local: np.ndarray, figure: Figure, root: np.ndarray, contacts: np.ndarray, fps: float
+) -> None:
+    """Lays feet, in `local`, flat on the ground while they stand."""
+    places, turned = kinematics(local, figure)
+    heights = root[:, None, 1] + places[:, ANKLES, 1]
+    share = gaussian_filter1d(contacts.astype(float), FLATTENS * fps, axis=0)
+    flatten_feet(local, figure, turned, heights, share)
+
+
+def _grounded(local: np.ndarray, figure: Figure) -> np.ndarray:
+    """The root (F, 3) that stays, over the lowest joint or toe of each frame."""
+    places, turned = kinematics(local, figure)
+    toes = [figure.ends[list(ENDS).index(NAMES[ankle])] for ankle in ANKLES]
+    tips = [turned[ankle].apply(toe)[:, 1] for ankle, toe in zip(ANKLES, toes, strict=True)]
+    root = np.zeros((len(local), 3))
+    toe_heights = places[:, ANKLES, 1] + np.stack(tips, axis=1)
+    root[:, 1] = -np.minimum(places[..., 1].min(axis=1), toe_heights.min(axis=1))
+    return root
 
 
 def _exchanged(
@@ -173,21 +202,14 @@ def _exchanged(
     return points, keypoints, scores
 
 
-def _sighting(
-    places: np.ndarray,
-    keypoints: np.ndarray,
-    scores: np.ndarray,
-    track: Track,
-    seen: np.ndarray,
-    focal: float,
-) -> Sighting:
+def _sighting(places: np.ndarray, track: Track, seen: np.ndarray, focal: float) -> Sighting:
     """What the image says of joints."""
-    rays = (keypoints - track.image_sizes[:, None] / 2) / focal * (1.0, -1.0)
+    rays = (track.keypoints - track.image_sizes[:, None] / 2) / focal * (1.0, -1.0)
     there = np.isfinite(rays).all(axis=-1) & seen[:, None]
-    sure = np.clip(np.nan_to_num(scores), LEAST_SCORE, 1)
+    sure = np.clip(np.nan_to_num(track.scores), LEAST_SCORE, 1)
     return Sighting(
         relative=places[:, IN_IMAGE],
-        image=np.where(there[..., None], rays, 0),
-        weights=np.where(there, sure, 0),
+        image=np.where(there[..., None], rays, 0).astype(np.float32),
+        weights=np.where(there, sure, 0).astype(np.float32),
         fps=track.fps,
     )

@@ -182,7 +182,7 @@ def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure
     )
     directions = _unit(bones) * known[..., None]
     ends = _ends(points[seen], source)
-    local = np.zeros((len(points), len(NAMES), 4))
+    local = np.zeros((len(points), len(NAMES), 4), np.float32)
     turned: list[Rotation] = []
     for joint, name in enumerate(NAMES):
         above = Rotation.identity() if joint == 0 else turned[PARENTS[joint]]
@@ -208,7 +208,7 @@ def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure
 def kinematics(local: np.ndarray, figure: Figure) -> tuple[np.ndarray, list[Rotation]]:
     """Joints (F, J, 3) from the root, and their rotations against the world."""
     turned: list[Rotation] = []
-    places = np.zeros((*local.shape[:2], 3))
+    places = np.zeros((*local.shape[:2], 3), np.float32)
     for joint, parent in enumerate(PARENTS):
         own = Rotation.from_quat(local[:, joint])
         if parent < 0:

@@ -43,6 +43,8 @@ def filled(quats: np.ndarray, known: np.ndarray) -> np.ndarray:
         quats: (F, 4).
         known: (F,), bool; where nothing is, there is no rotation at all.
     """
+    if known.all():
+        return quats
     frames = np.flatnonzero(known)
     if not len(frames):
         return np.tile([0.0, 0.0, 0.0, 1.0], (len(quats), 1))

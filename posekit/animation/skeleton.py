@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -131,10 +131,13 @@ class Source:
         """All of them in order: those of the joints, then those of the ends."""
         return (*(self.joints[name] for name in NAMES), *self.ends.values())
 
-    def take(self, keypoints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-        """The points (n, P, 3) of 3D keypoints (n, K, 3)."""
-        rows = [[skeleton.names.index(name) for name in names] for names in self.points]
-        return np.stack([keypoints[:, row].mean(axis=1) for row in rows], axis=1)
+    def taker(self, skeleton: Skeleton) -> Callable[[np.ndarray], np.ndarray]:
+        """What makes points (n, P, 3) of a model's 3D keypoints (n, K, 3)."""
+        columns = [[skeleton.names.index(name) for name in names] for names in self.points]
+        # Each as often as the longest, of which the others' lengths are parts.
+        most = max(map(len, columns))
+        rows = np.array([column * (most // len(column)) for column in columns])
+        return lambda keypoints: keypoints[:, rows].mean(axis=2)
 
 
 _H36M = Source(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from posekit.animation.skeleton import IMAGE_POINTS, Source, source_of
 from posekit.errors import OutputError
 from posekit.io.growing import PartFile, part_path
 from posekit.io.sinks import Run, Sink
-from posekit.result import Pose3D, PoseResult
+from posekit.result import Pose3D
 from posekit.stages.packet import Clip, Packet, track_ids_of
 
 __all__ = ["NEEDS", "Person", "check_run", "open_motion"]
@@ -112,8 +113,12 @@ class _Clip(Sink):
         self._write_person = write
         self._source = source_of(run.skeleton, run.skeleton_3d, f"format {name}")
         self._row = _row_type(self._source)
+        self._points = self._source.taker(run.skeleton_3d)
+        self._columns = [run.skeleton.names.index(point) for point in IMAGE_POINTS.values()]
+        self._fps = float(clip.fps) if clip.fps > 0 else FPS
         self._failed = False
         self._rows = PartFile(path)
+        self._tracks = array("q")  # of every row
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         result = packet.result
@@ -125,61 +130,48 @@ class _Clip(Sink):
         rows["frame"] = result.frame_id
         rows["time"] = np.nan if result.time is None else result.time
         rows["size"] = result.image_size
-        rows["points"] = self._source.take(_facing(result.pose3d), result.pose3d.skeleton)
-        columns = [result.skeleton.names.index(point) for point in IMAGE_POINTS.values()]
-        rows["keypoints"] = result.keypoints[:, columns]
-        rows["scores"] = result.keypoint_scores[:, columns]
+        rows["points"] = self._points(_facing(result.pose3d))
+        rows["keypoints"] = result.keypoints[:, self._columns]
+        rows["scores"] = result.keypoint_scores[:, self._columns]
+        if result.interpolated is not None:  # who was not seen
+            rows = rows[~result.interpolated]
         try:
-            self._rows.append(rows[_was_seen(result)].tobytes())
+            self._rows.append(rows.tobytes())
         except OutputError:
             self._failed = True
             raise
+        self._tracks.extend(rows["track"].tolist())
 
     def close(self, complete: bool) -> None:
         self._rows.close()
         part = part_path(self._path)
         try:
             if not self._failed:
-                self._finish(part, complete)
+                self._finish(complete)
         finally:
             part.unlink(missing_ok=True)
 
-    def _finish(self, part: Path, complete: bool) -> None:
-        people = 0
-        for track_id, rows in _by_person(part, self._row):
-            person = self._animate(track_id, rows, complete)
+    def _finish(self, complete: bool) -> None:
+        people, tracks = 0, np.array(self._tracks)
+        for track_id in np.unique(tracks).tolist():
+            person = self._person(track_id, np.flatnonzero(tracks == track_id), complete)
             if person is None:
                 continue
-            stem, suffix = self._path.stem, self._path.suffix
-            self._write_person(
-                self._path.with_name(f"{stem}_person{track_id}{suffix}"),
-                person,
-            )
+            self._tell(track_id, person.motion)
+            name = f"{self._path.stem}_person{track_id}{self._path.suffix}"
+            self._write_person(self._path.with_name(name), person)
             people += 1
         if not people:
             log.warning(
                 "format %s: nobody is seen in %s: there is no file", self._name, self._clip.name
             )
 
-    def _animate(self, track_id: int, rows: np.ndarray, complete: bool) -> Person | None:
+    def _person(self, track_id: int, places: np.ndarray, complete: bool) -> Person | None:
+        """What a person's file is made of; None where no pose of theirs is whole."""
+        rows = _read_rows(part_path(self._path), self._row, places)
+        track, first, frame_ids = _track(rows, self._fps)
+        del rows  # as large as what is made of it
         settings = self._run.settings
-        fps = float(self._clip.fps) if self._clip.fps > 0 else FPS
-        numbers, rows = _on_grid(rows, fps)
-        count = int(numbers[-1] - numbers[0]) + 1
-        place = numbers - numbers[0]
-
-        def spread(values: np.ndarray) -> np.ndarray:
-            whole = np.full((count, *values.shape[1:]), np.nan)
-            whole[place] = values
-            return whole
-
-        track = Track(
-            points=spread(rows["points"]),
-            keypoints=spread(rows["keypoints"]),
-            scores=spread(rows["scores"]),
-            image_sizes=spread(rows["size"]),
-            fps=fps,
-        )
         stature = STATURE if settings.person_height is None else settings.person_height
         motion = animate(
             track,
@@ -190,13 +182,10 @@ class _Clip(Sink):
         )
         if motion is None:
             return None
-        self._tell(track_id, motion)
-        frame_ids = np.full(count, -1, np.int64)
-        frame_ids[place] = rows["frame"]
         return Person(
             motion=motion,
             track_id=track_id,
-            times=(numbers[0] + np.arange(count)) / fps,
+            times=(first + np.arange(len(frame_ids))) / self._fps,
             frame_ids=frame_ids,
             stature=stature,
             complete=complete,
@@ -241,20 +230,37 @@ def _facing(pose: Pose3D) -> np.ndarray:
     return np.stack([-x if pose.axes.startswith("x to the left") else x, z, -y], axis=-1)
 
 
-def _was_seen(result: PoseResult) -> np.ndarray:
-    if result.interpolated is None:
-        return np.ones(len(result), np.bool_)
-    return ~result.interpolated
+def _read_rows(path: Path, row: np.dtype[Any], places: np.ndarray) -> np.ndarray:
+    """Some rows of a file of rows."""
+    rows = np.empty(len(places), row)
+    with path.open("rb") as file:
+        for number, place in enumerate(places.tolist()):
+            file.seek(place * row.itemsize)
+            rows[number] = np.frombuffer(file.read(row.itemsize), row)[0]
+    return rows
 
 
-def _by_person(path: Path, row: np.dtype[Any]) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of each track; of a file whose rows need not all be in memory."""
-    if not path.stat().st_size:
-        return
-    rows = np.memmap(path, row, mode="r")
-    tracks = np.array(rows["track"])
-    for track_id in np.unique(tracks).tolist():
-        yield track_id, np.array(rows[tracks == track_id])
+def _track(rows: np.ndarray, fps: float) -> tuple[Track, int, np.ndarray]:
+    """A person on frames of equal distance, the first one's number, and the clip's frames."""
+    numbers, rows = _on_grid(rows, fps)
+    places = numbers - numbers[0]
+    count = int(places[-1]) + 1
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        whole = np.full((count, *values.shape[1:]), np.nan, np.float32)
+        whole[places] = values
+        return whole
+
+    track = Track(
+        points=spread(rows["points"]),
+        keypoints=spread(rows["keypoints"]),
+        scores=spread(rows["scores"]),
+        image_sizes=spread(rows["size"]),
+        fps=fps,
+    )
+    frame_ids = np.full(count, -1, np.int64)
+    frame_ids[places] = rows["frame"]
+    return track, int(numbers[0]), frame_ids
 
 
 def _on_grid(rows: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -269,5 +275,5 @@ def _on_grid(rows: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
         span = numbers[-1] - numbers[0] + LONGEST_GAP
         if (np.diff(timed) >= 0).all() and 0 <= timed[-1] - timed[0] <= span:
             numbers = timed.astype(np.int64)
-    numbers, first = np.unique(numbers, return_index=True)
-    return numbers, rows[first]
+    unique, first = np.unique(numbers, return_index=True)
+    return (numbers, rows) if len(unique) == len(numbers) else (unique, rows[first])

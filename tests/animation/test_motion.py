@@ -37,7 +37,7 @@ def walk(heading: float = 1.0, **changes: float) -> Walk:
 def track_of(walk: Walk, **noise: float) -> Track:
     results = walk.results(**noise)  # type: ignore[arg-type]
     solid = np.concatenate([result.pose3d.keypoints for result in results])  # type: ignore[union-attr]
-    x, y, z = np.moveaxis(H36M.take(solid, load_skeleton("h36m")).astype(float), -1, 0)
+    x, y, z = np.moveaxis(H36M.taker(load_skeleton("h36m"))(solid).astype(float), -1, 0)
     columns = [load_skeleton("coco").names.index(name) for name in IMAGE_POINTS.values()]
     return Track(
         points=np.stack([-x, z, -y], axis=-1),

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posekit.animation.skeleton import ENDS, NAMES, PARENTS
-from posekit.io.growing import write_whole
+from posekit.errors import OutputError
+from posekit.files import replacing
 from posekit.io.motion_files import NEEDS, Person, check_run, open_motion
 from posekit.io.sinks import Run, Sink, Together
 from posekit.stages.packet import Clip
@@ -46,9 +46,11 @@ def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
 
 
 def _write(path: Path, person: Person) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **_arrays(person))
-    write_whole(path, buffer.getvalue())
+    try:
+        with replacing(path) as temporary, temporary.open("xb") as file:
+            np.savez(file, **_arrays(person))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _arrays(person: Person) -> dict[str, Any]:
