@@ -126,7 +126,7 @@ def reach(hips: np.ndarray, wanted: np.ndarray, legs: np.ndarray, fps: float) ->
     needed = np.maximum(hips[..., 1] - high, 0).max(axis=1)
     span = max(1, round(EASE * fps))
     widest = maximum_filter1d(needed, 2 * span + 1, mode="nearest")
-    smooth: np.ndarray = gaussian_filter1d(widest, span / 2, mode="nearest")
+    smooth: np.ndarray = gaussian_filter1d(widest, span / 3, mode="nearest")
     return smooth
 
 

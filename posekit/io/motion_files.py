@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 NEEDS = frozenset({"time", "tracks"})
 STATURE = 1.75  # metres, of people of whom nobody says it
 FPS = 25.0  # of a clip that does not say it
-# Times that want more than so many frames per result are not a clip's.
-LONGEST_GAP = 10_000  # frames
+# Times are not a clip's where they want so many more frames than were read, or put several results
+# into most frames.
+MORE_FRAMES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,8 +273,8 @@ def _on_grid(rows: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     numbers = rows["frame"]
     if np.isfinite(rows["time"]).all():
         timed = np.round(rows["time"] * fps)
-        span = numbers[-1] - numbers[0] + LONGEST_GAP
-        if (np.diff(timed) >= 0).all() and 0 <= timed[-1] - timed[0] <= span:
+        steps, most = np.diff(timed), numbers[-1] - numbers[0] + MORE_FRAMES
+        if (steps >= 0).all() and steps.sum() <= most and (steps > 0).sum() * 2 >= len(steps):
             numbers = timed.astype(np.int64)
     unique, first = np.unique(numbers, return_index=True)
     return (numbers, rows) if len(unique) == len(numbers) else (unique, rows[first])
