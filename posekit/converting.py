@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from posekit.declared import Options, document, option
+from posekit.declared import function_takes, option
 from posekit.errors import InputError
 from posekit.files import prediction_formats
+from posekit.io.export_options import ExportOptions
 from posekit.io.read_table import ResultTable, read_table
+from posekit.io.sinks import needs
 from posekit.io.write import ResultWriter, chosen_formats
 
 __all__ = ["ConvertOptions", "convert"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertOptions(Options):
+class ConvertOptions(ExportOptions):
     """Converting results."""
 
     formats: Any = option(
@@ -31,13 +33,9 @@ class ConvertOptions(Options):
     kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
 
 
-@document(ConvertOptions)
+@function_takes(ConvertOptions)
 def convert(
-    tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    formats: Any,
-    out_dir: str | os.PathLike[str] | None = None,
-    kpt_thr: float = 0.3,
+    tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], options: ConvertOptions
 ) -> list[Path]:
     """Writes results that were kept as Parquet in other formats.
 
@@ -52,9 +50,6 @@ def convert(
         InputError: no such file, another kind of file, or a format that cannot hold the results.
         OutputError: a file cannot be written.
     """
-    options = ConvertOptions.from_keywords(
-        {"formats": formats, "out_dir": out_dir, "kpt_thr": kpt_thr}
-    )
     if options.formats is None:
         raise InputError(f"formats is missing: name one of {', '.join(prediction_formats())}")
     one = isinstance(tables, str | os.PathLike)
@@ -63,13 +58,16 @@ def convert(
         raise InputError("expected a table of results, found none")
     found = [read_table(path) for path in paths]
     _check_alike(found)
+    formats = chosen_formats(options.formats)
+    if (timed := needs(formats, "time")) and any(table.clip is None for table in found):
+        raise InputError(f"format {timed[0]} is of movement: expected clips, found images")
     folder = paths[0].parent if options.out_dir is None else Path(options.out_dir)
     with ResultWriter(
         folder,
         None,
-        formats=chosen_formats(options.formats),
+        formats=formats,
         inputs=lambda: paths,
-        run=replace(found[0].run, kpt_thr=options.kpt_thr),
+        run=replace(found[0].run, kpt_thr=options.kpt_thr, settings=options),
     ) as writer:
         for table in found:
             if table.clip is not None and not table.complete:

@@ -16,6 +16,7 @@ from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
+from posekit.io.export_options import ExportOptions
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
@@ -164,6 +165,7 @@ class LiftOptions(Options):
 class PredictOptions(
     InputOptions,
     WriteOptions,
+    ExportOptions,
     ShowOptions,
     DetectOptions,
     EstimateOptions,

@@ -31,6 +31,7 @@ ROOMS = (
     ("posekit.build",),
     ("posekit.angles",),
     ("posekit.result", "posekit.records", "posekit.coco_form", "posekit.openpose_form"),
+    ("posekit.animation",),
     ("weights_convert",),
     ("posekit.foreign",),
     ("posekit.hub_models",),

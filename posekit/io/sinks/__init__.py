@@ -7,7 +7,7 @@ value of the options `formats` and `pred_format`, by being here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -16,6 +16,7 @@ import numpy as np
 
 from posekit.errors import InputError
 from posekit.files import prediction_formats
+from posekit.io.export_options import ExportOptions
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import Clip, Packet
 
@@ -27,6 +28,7 @@ __all__ = [
     "Together",
     "load_drawing",
     "load_format",
+    "needs",
     "together",
 ]
 
@@ -47,6 +49,7 @@ class Run:
         options: those that were said.
         kpt_thr: the least score of a keypoint that counts as seen.
         root: folder that paths of images are relative to; None where they have none.
+        settings: what formats of movement are told.
     """
 
     skeleton: Skeleton
@@ -57,6 +60,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     kpt_thr: float = 0.3
     root: Path | None = None
+    settings: ExportOptions = field(default_factory=ExportOptions)
 
     def relative(self, source: str | None) -> str | None:
         """The path of an image from the root, with slashes; None where it does not lie there."""
@@ -100,8 +104,8 @@ class Sink:
 class Format(Protocol):
     """What a module in this folder has.
 
-    A module may also have `TOGETHER`, see `Together`, and `check(run)`, which raises an InputError
-    where results of such a run cannot be written so.
+    A module may also have `TOGETHER`, see `Together`, `NEEDS`, see `needs`, and `check(run)`, which
+    raises an InputError where results of such a run cannot be written so.
     """
 
     def file_name(self, name: str, clip: Clip | None) -> str:
@@ -144,3 +148,12 @@ def load_drawing(name: Literal["pictures", "video"]) -> DrawingFormat:
 def together(wanted: Format) -> Together:
     """Whose results the format has in one file."""
     return getattr(wanted, "TOGETHER", "")
+
+
+def needs(formats: Iterable[Format], what: Literal["time", "tracks"]) -> list[str]:
+    """The names of formats that are of frames over time, or of people who are told apart."""
+    return [
+        getattr(one, "__name__", type(one).__name__).rpartition(".")[2]
+        for one in formats
+        if what in getattr(one, "NEEDS", ())
+    ]

@@ -1,0 +1,37 @@
+"""What formats of movement in space need to know beside the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from posekit.declared import Options, option
+
+__all__ = ["ExportOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Formats of movement."""
+
+    person_height: float | None = option(
+        None,
+        "how tall people are, for formats in real units; left out, `bvh` and `npz` take 1.75",
+        unit="metres",
+        above=0,
+        most=3,
+    )
+    focal: float | None = option(
+        None,
+        "focal length of the camera, for formats whose people move through space; left out, the "
+        "image's larger side",
+        unit="pixels",
+        above=0,
+        only="3D",
+    )
+    root: Literal["moving", "fixed"] = option(
+        "moving",
+        "whether people of `bvh` and `npz` move through space, with feet that stand on the ground, "
+        "or stay with their hips in one place",
+        only="3D",
+    )

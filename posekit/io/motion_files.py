@@ -1,0 +1,280 @@
+"""Clips as animations, a file per person: results wait on the disk until a clip is at its end."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posekit.animation.motion import Motion, Track, animate
+from posekit.animation.skeleton import IMAGE_POINTS, Source, source_of
+from posekit.errors import OutputError
+from posekit.io.growing import PartFile, part_path
+from posekit.io.sinks import Run, Sink
+from posekit.result import Pose3D
+from posekit.stages.packet import Clip, Packet, track_ids_of
+
+__all__ = ["NEEDS", "Person", "check_run", "open_motion"]
+
+log = logging.getLogger(__name__)
+
+NEEDS = frozenset({"time", "tracks"})
+STATURE = 1.75  # metres, of people of whom nobody says it
+FPS = 25.0  # of a clip that does not say it
+# Times are not a clip's where they want so many more frames than were read, or put several results
+# into most frames.
+MORE_FRAMES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What a person's file is made of.
+
+    Attributes:
+        motion: the animation.
+        track_id: the person's.
+        times: (F,), seconds since the clip began.
+        frame_ids: (F,), in the clip; -1 where there is none for a frame of the animation.
+        stature: in metres.
+        complete: the clip was read to its end.
+    """
+
+    motion: Motion
+    track_id: int
+    times: np.ndarray
+    frame_ids: np.ndarray
+    stature: float
+    complete: bool
+
+
+def check_run(run: Run, name: str) -> None:
+    """Sees that a model's poses can be animated, and says what is assumed of people and camera.
+
+    Args:
+        run: with that model.
+        name: the format's.
+
+    Raises:
+        InputError: they cannot.
+    """
+    source_of(run.skeleton, run.skeleton_3d, f"format {name}")
+    settings, assumed = run.settings, []
+    if settings.person_height is None:
+        assumed.append(f"person_height={STATURE} (metres)")
+    if settings.focal is None and settings.root == "moving":
+        assumed.append("a focal length of the image's larger side (focal=)")
+    if assumed:
+        log.warning("format %s assumes %s", name, " and ".join(assumed))
+
+
+def open_motion(
+    path: Path, clip: Clip | None, run: Run, name: str, write: Callable[[Path, Person], None]
+) -> Sink:
+    """Opens the file in which the results of a clip wait, `<path>.part`.
+
+    Args:
+        path: what a file of the clip would be called; a person's has the track's number in it.
+        clip: what the results are of; images, where it is None, have no movement.
+        run: what makes the results.
+        name: the format's.
+        write: writes a person's file.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    if clip is None:
+        return _Images(name)
+    return _Clip(path, clip, run, name, write)
+
+
+class _Images(Sink):
+    """Takes images, of which there are no files."""
+
+    def __init__(self, name: str) -> None:
+        log.warning("format %s is of clips: images get no file", name)
+
+    def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
+        pass
+
+    def close(self, complete: bool) -> None:
+        pass
+
+
+class _Clip(Sink):
+    def __init__(
+        self, path: Path, clip: Clip, run: Run, name: str, write: Callable[[Path, Person], None]
+    ) -> None:
+        assert run.skeleton_3d is not None
+        self._path, self._clip, self._run, self._name = path, clip, run, name
+        self._write_person = write
+        self._source = source_of(run.skeleton, run.skeleton_3d, f"format {name}")
+        self._row = _row_type(self._source)
+        self._points = self._source.taker(run.skeleton_3d)
+        self._columns = [run.skeleton.names.index(point) for point in IMAGE_POINTS.values()]
+        self._fps = float(clip.fps) if clip.fps > 0 else FPS
+        self._failed = False
+        self._rows = PartFile(path)
+        self._tracks = array("q")  # of every row
+
+    def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
+        result = packet.result
+        ids = track_ids_of(result)
+        if not ids or result.pose3d is None:
+            return
+        rows = np.zeros(len(ids), self._row)
+        rows["track"] = ids
+        rows["frame"] = result.frame_id
+        rows["time"] = np.nan if result.time is None else result.time
+        rows["size"] = result.image_size
+        rows["points"] = self._points(_facing(result.pose3d))
+        rows["keypoints"] = result.keypoints[:, self._columns]
+        rows["scores"] = result.keypoint_scores[:, self._columns]
+        if result.interpolated is not None:  # who was not seen
+            rows = rows[~result.interpolated]
+        try:
+            self._rows.append(rows.tobytes())
+        except OutputError:
+            self._failed = True
+            raise
+        self._tracks.extend(rows["track"].tolist())
+
+    def close(self, complete: bool) -> None:
+        self._rows.close()
+        part = part_path(self._path)
+        try:
+            if not self._failed:
+                self._finish(complete)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _finish(self, complete: bool) -> None:
+        people, tracks = 0, np.array(self._tracks)
+        for track_id in np.unique(tracks).tolist():
+            person = self._person(track_id, np.flatnonzero(tracks == track_id), complete)
+            if person is None:
+                continue
+            self._tell(track_id, person.motion)
+            name = f"{self._path.stem}_person{track_id}{self._path.suffix}"
+            self._write_person(self._path.with_name(name), person)
+            people += 1
+        if not people:
+            log.warning(
+                "format %s: nobody is seen in %s: there is no file", self._name, self._clip.name
+            )
+
+    def _person(self, track_id: int, places: np.ndarray, complete: bool) -> Person | None:
+        """What a person's file is made of; None where no pose of theirs is whole."""
+        rows = _read_rows(part_path(self._path), self._row, places)
+        track, first, frame_ids = _track(rows, self._fps)
+        del rows  # as large as what is made of it
+        settings = self._run.settings
+        stature = STATURE if settings.person_height is None else settings.person_height
+        motion = animate(
+            track,
+            self._source,
+            stature=stature,
+            focal=settings.focal,
+            moving=settings.root == "moving",
+        )
+        if motion is None:
+            return None
+        return Person(
+            motion=motion,
+            track_id=track_id,
+            times=(first + np.arange(len(frame_ids))) / self._fps,
+            frame_ids=frame_ids,
+            stature=stature,
+            complete=complete,
+        )
+
+    def _tell(self, track_id: int, motion: Motion) -> None:
+        """Says what was not as it was found."""
+        who = f"format {self._name}: person {track_id} of {self._clip.name}"
+        if motion.guessed:
+            log.warning(
+                "%s: bones without length have an average person's: %s",
+                who,
+                ", ".join(motion.guessed),
+            )
+        if motion.exchanged.any():
+            log.warning(
+                "%s: left and right were exchanged in %d frames", who, motion.exchanged.sum()
+            )
+
+
+def _row_type(source: Source) -> np.dtype[Any]:
+    points = len(IMAGE_POINTS)
+    return np.dtype(
+        [
+            ("track", "<i8"),
+            ("frame", "<i8"),
+            ("time", "<f8"),
+            ("size", "<f4", (2,)),
+            ("points", "<f4", (len(source.points), 3)),
+            ("keypoints", "<f4", (points, 2)),
+            ("scores", "<f4", (points,)),
+        ]
+    )
+
+
+def _facing(pose: Pose3D) -> np.ndarray:
+    """3D keypoints (n, K, 3) with x to the right, y up and z towards the camera."""
+    x, y, z = np.moveaxis(pose.keypoints, -1, 0)
+    if pose.up == "-y":
+        return np.stack([x, -y, -z], axis=-1)
+    # Those that are lifted are mirrored: x to the left, with y away and z up.
+    return np.stack([-x if pose.axes.startswith("x to the left") else x, z, -y], axis=-1)
+
+
+def _read_rows(path: Path, row: np.dtype[Any], places: np.ndarray) -> np.ndarray:
+    """Some rows of a file of rows."""
+    rows = np.empty(len(places), row)
+    with path.open("rb") as file:
+        for number, place in enumerate(places.tolist()):
+            file.seek(place * row.itemsize)
+            rows[number] = np.frombuffer(file.read(row.itemsize), row)[0]
+    return rows
+
+
+def _track(rows: np.ndarray, fps: float) -> tuple[Track, int, np.ndarray]:
+    """A person on frames of equal distance, the first one's number, and the clip's frames."""
+    numbers, rows = _on_grid(rows, fps)
+    places = numbers - numbers[0]
+    count = int(places[-1]) + 1
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        whole = np.full((count, *values.shape[1:]), np.nan, np.float32)
+        whole[places] = values
+        return whole
+
+    track = Track(
+        points=spread(rows["points"]),
+        keypoints=spread(rows["keypoints"]),
+        scores=spread(rows["scores"]),
+        image_sizes=spread(rows["size"]),
+        fps=fps,
+    )
+    frame_ids = np.full(count, -1, np.int64)
+    frame_ids[places] = rows["frame"]
+    return track, int(numbers[0]), frame_ids
+
+
+def _on_grid(rows: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of frames of equal distance, increasing, and the rows that are there.
+
+    By the results' times, so that dropped frames and variable rates keep their timing; by their
+    numbers where they have no times, or none that a clip has.
+    """
+    numbers = rows["frame"]
+    if np.isfinite(rows["time"]).all():
+        timed = np.round(rows["time"] * fps)
+        steps, most = np.diff(timed), numbers[-1] - numbers[0] + MORE_FRAMES
+        if (steps >= 0).all() and steps.sum() <= most and (steps > 0).sum() * 2 >= len(steps):
+            numbers = timed.astype(np.int64)
+    unique, first = np.unique(numbers, return_index=True)
+    return (numbers, rows) if len(unique) == len(numbers) else (unique, rows[first])
