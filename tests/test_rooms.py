@@ -28,6 +28,7 @@ ROOMS = (
     ("posekit.models",),
     ("posekit.spec", "posekit.spec_reader", "posekit.spec_values", "posekit.component"),
     ("posekit.build",),
+    ("posekit.angles",),
     ("posekit.result", "posekit.records", "posekit.coco_form", "posekit.openpose_form"),
     ("weights_convert",),
     ("posekit.foreign",),
