@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from posekit.version import __version__
 
 if TYPE_CHECKING:
+    from posekit.angles import measure_angles
     from posekit.benchmarking.run import BenchResult, bench
     from posekit.config import list_models
     from posekit.converting import convert
@@ -41,6 +42,7 @@ __all__ = [
     "export",
     "list_models",
     "load",
+    "measure_angles",
     "train",
 ]
 
@@ -59,6 +61,7 @@ _HOMES = {
     "evaluate": "posekit.evaluation.evaluate",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
+    "measure_angles": "posekit.angles",
     "train": "posekit.training.run",
 }
 

@@ -31,6 +31,7 @@ __all__ = [
     "choose_angles",
     "facing_strength",
     "measure_angles",
+    "place_of",
     "unwrap_angles",
     "vertex_positions",
 ]
@@ -149,7 +150,7 @@ def angle_names(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(
         name
         for name, angle in ANGLES.items()
-        if all(_place(skeleton, end) for end in (*angle.first, *(angle.second or ())))
+        if all(place_of(skeleton, end) for end in (*angle.first, *(angle.second or ())))
     )
 
 
@@ -328,13 +329,13 @@ def _place_of(names: tuple[str, ...], point: str) -> tuple[int, ...]:
     return ()
 
 
-def _place(skeleton: Skeleton, point: str) -> tuple[int, ...]:
+def place_of(skeleton: Skeleton, point: str) -> tuple[int, ...]:
     """The keypoints whose mean the point is; none where the skeleton does not have it."""
     return _place_of(skeleton.names, point)
 
 
 def _position(points: Floats, skeleton: Skeleton, point: str) -> Floats:
-    position: Floats = points[..., _place(skeleton, point), :].mean(axis=-2)
+    position: Floats = points[..., place_of(skeleton, point), :].mean(axis=-2)
     return position
 
 

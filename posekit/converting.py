@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from posekit.declared import Options, document, option
+from posekit.biomechanics import BodyOptions
+from posekit.declared import function_takes, option
 from posekit.errors import InputError
 from posekit.files import prediction_formats
 from posekit.io.read_table import ResultTable, read_table
+from posekit.io.sinks import Format, check_count, of_clips, of_people
 from posekit.io.write import ResultWriter, chosen_formats
+from posekit.stages.packet import Packet
+from posekit.stages.smooth import SmoothOptions
+from posekit.stages.smoothing import smoothed
+from posekit.stages.track import Tracker
 
 __all__ = ["ConvertOptions", "convert"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertOptions(Options):
+class ConvertOptions(SmoothOptions, BodyOptions):
     """Converting results."""
 
     formats: Any = option(
@@ -31,13 +40,9 @@ class ConvertOptions(Options):
     kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
 
 
-@document(ConvertOptions)
+@function_takes(ConvertOptions)
 def convert(
-    tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    formats: Any,
-    out_dir: str | os.PathLike[str] | None = None,
-    kpt_thr: float = 0.3,
+    tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], options: ConvertOptions
 ) -> list[Path]:
     """Writes results that were kept as Parquet in other formats.
 
@@ -52,9 +57,6 @@ def convert(
         InputError: no such file, another kind of file, or a format that cannot hold the results.
         OutputError: a file cannot be written.
     """
-    options = ConvertOptions.from_keywords(
-        {"formats": formats, "out_dir": out_dir, "kpt_thr": kpt_thr}
-    )
     if options.formats is None:
         raise InputError(f"formats is missing: name one of {', '.join(prediction_formats())}")
     one = isinstance(tables, str | os.PathLike)
@@ -63,23 +65,63 @@ def convert(
         raise InputError("expected a table of results, found none")
     found = [read_table(path) for path in paths]
     _check_alike(found)
+    formats = chosen_formats(options.formats)
+    check_count(options, formats)
+    named = any(map(of_people, formats)) or options.smooth is not None
+    for table in found:
+        _check_table(table, formats, options)
     folder = paths[0].parent if options.out_dir is None else Path(options.out_dir)
     with ResultWriter(
         folder,
         None,
-        formats=chosen_formats(options.formats),
+        formats=formats,
         inputs=lambda: paths,
-        run=replace(found[0].run, kpt_thr=options.kpt_thr),
+        run=replace(found[0].run, kpt_thr=options.kpt_thr, body=options),
     ) as writer:
         for table in found:
             if table.clip is not None and not table.complete:
                 writer.skip(table.clip.source, f"{table.path.name} is not complete")
-            for packet in table.packets():
-                if isinstance(packet, tuple):
-                    writer.skip(*packet)
-                else:
-                    writer.write(packet)
+            for packet in _packets(table, writer, options, named=named):
+                writer.write(packet)
     return [table.path for table in found if not table.complete]
+
+
+def _check_table(table: ResultTable, formats: Sequence[Format], options: ConvertOptions) -> None:
+    """Refuses what has no effect, or no sense, with what a table holds."""
+    if table.clip is None and any(map(of_clips, formats)):
+        raise InputError(
+            f"{table.path} is of images, which have no time; a format asked for is of videos only"
+        )
+    for name, declared in options.declared().items():
+        of_2d = declared.about.only == "2D" and table.run.skeleton_3d is not None
+        if of_2d and getattr(options, name) != declared.default:
+            raise InputError(f"{name} applies to 2D models only, and {table.path} has 3D keypoints")
+
+
+def _packets(
+    table: ResultTable, writer: ResultWriter, options: ConvertOptions, *, named: bool
+) -> Iterator[Packet]:
+    """A table's results, with ids where these are wanted, smoothed where that is."""
+
+    def read() -> Iterator[Packet]:
+        tracker: Tracker | None = None
+        for packet in table.packets():
+            if isinstance(packet, tuple):
+                writer.skip(*packet)
+                continue
+            result = packet.result
+            nameless = len(result) > 0 and result.track_ids is None
+            if tracker is None and named and packet.clip is not None and nameless:
+                log.warning("%s has no track ids: people are tracked (track=iou)", table.path)
+                tracker = Tracker(sigmas=result.skeleton.sigmas or None)
+            if tracker is not None:
+                ids = tracker.update(
+                    result.boxes_xyxy, result.box_scores, result.keypoints, result.keypoint_scores
+                )
+                packet = packet.having(track_ids=ids)
+            yield packet
+
+    return smoothed(read(), options)
 
 
 def _check_alike(tables: Sequence[ResultTable]) -> None:

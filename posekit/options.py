@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from posekit.biomechanics import BodyOptions
 from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
 from posekit.io.listing import ErrorOptions, InputOptions
+from posekit.io.sinks import check_count, of_clips, of_people
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
 from posekit.stages.smooth import SmoothOptions
@@ -148,6 +150,7 @@ class PredictOptions(
     TrackOptions,
     SmoothOptions,
     LiftOptions,
+    BodyOptions,
     Look,
 ):
     """The options of `Predictor.__call__` and `Predictor.stream`."""
@@ -157,6 +160,12 @@ class PredictOptions(
             raise InputError("smooth needs tracks, but track is 'none'")
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
+        if self.track == "none" and any(map(of_clips, self.prediction_formats)):
+            raise InputError(
+                "files per person, such as of formats=trc, need tracks; leave track out"
+            )
+
+        check_count(self, self.prediction_formats)
 
     def check_applies(self, *, pose3d: bool, lifted: bool) -> None:
         """Refuses what would have no effect.
@@ -195,11 +204,17 @@ class PredictOptions(
                 )
 
     @property
+    def tracked_for_files(self) -> bool:
+        """Nothing is said of `track`, and a format wants to know who is who."""
+        writes = self.predictions_dir is not None
+        return self.track is None and writes and any(map(of_people, self.prediction_formats))
+
+    @property
     def similarity(self) -> Literal["iou", "oks"] | None:
         """How people are tracked where ids are asked for or needed; None for not."""
         if self.use_oks_tracking or self.track == "oks":
             return "oks"
-        if self.track == "iou":
+        if self.track == "iou" or self.tracked_for_files:
             return "iou"
         return "iou" if self.det_interval not in (None, 1) or self.smooth is not None else None
 

@@ -28,7 +28,7 @@ from posekit.finding import PoseFinder, has_heatmaps
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.listing import OnError
 from posekit.io.sinks import Run, together
-from posekit.io.write import ResultWriter, common_folder
+from posekit.io.write import ResultWriter, check_clips, common_folder
 from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
@@ -44,7 +44,7 @@ from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
 from posekit.stages.one_stage import OneStageEstimator
 from posekit.stages.packet import AUTO_SIZE, Frame, Packet, until_error
-from posekit.stages.smooth import smooth_one_euro, smooth_savgol
+from posekit.stages.smoothing import smoothed
 from posekit.stages.windows import lift_stream
 from posekit.weights.load import load_network
 
@@ -288,6 +288,11 @@ class Predictor:
             include=chosen.include,
             order=self._order(chosen),
         )
+        check_clips(chosen, looked_up)
+        if chosen.tracked_for_files:
+            log.warning(
+                "a format of people: they are tracked, and their ids are in all results (track=iou)"
+            )
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,
@@ -350,6 +355,7 @@ class Predictor:
             weights=self.weights,
             licenses=self.licenses,
             kpt_thr=options.kpt_thr,
+            body=options,
             root=common_folder(inputs.files()) if in_one else None,
             options={
                 name: value
@@ -381,12 +387,10 @@ class Predictor:
             frames,
             similarity=similarity,
             det_interval=self._det_interval(options),
-            keep_images=not in_windows,
+            # A Butterworth filter may wait for more frames than images fit into memory.
+            keep_images=not in_windows and options.smooth != "butterworth",
         )
-        if options.smooth == "one-euro":
-            packets = smooth_one_euro(packets)
-        elif options.smooth == "savgol":
-            packets = smooth_savgol(packets)
+        packets = smoothed(packets, options)
         if self.lifter is not None:
             packets = lift_stream(
                 packets,
@@ -396,7 +400,7 @@ class Predictor:
                 disable_norm_pose_2d=options.disable_norm_pose_2d,
                 disable_rebase_keypoint=options.disable_rebase_keypoint,
             )
-        ids_asked_for = options.track in ("iou", "oks")
+        ids_asked_for = options.track in ("iou", "oks") or options.tracked_for_files
         for packet in packets:
             yield packet if ids_asked_for else packet.having(track_ids=None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from posekit.converting import ConvertOptions, convert
+from posekit.converting import convert
 from posekit.errors import InputError
 
 __all__ = ["convert_tables"]
@@ -34,10 +34,7 @@ def convert_tables(words: Sequence[str]) -> int:
         except yaml.YAMLError:
             raise InputError(f"cannot read '{word}': expected key=value") from None
         settings["formats" if key == "format" else key] = value
-    chosen = ConvertOptions.from_keywords(settings)
-    partial = convert(
-        tables, formats=chosen.formats, out_dir=chosen.out_dir, kpt_thr=chosen.kpt_thr
-    )
+    partial = convert(tables, **settings)
     for path in partial:
         print(f"{path} is not complete: its run ended before the clip did", file=sys.stderr)
     return 1 if partial else 0

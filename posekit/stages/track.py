@@ -64,7 +64,8 @@ class TrackOptions(Options):
         None,
         "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
         "(`iou`) or of poses (`oks`); `none` for no; left out, people are tracked where a lifter, "
-        "`smooth` or `det_interval` needs it, without giving the ids",
+        "`smooth` or `det_interval` needs it, without giving the ids, and where a format such as "
+        "`angles` or `trc` is of people, with their ids",
     )
     use_oks_tracking: bool = option(
         False, 'MMPose\'s name for `track="oks"` without giving the ids', only="3D"

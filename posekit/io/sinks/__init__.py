@@ -7,13 +7,14 @@ the options `formats` and `pred_format`, by being here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
+from posekit.biomechanics import BodyOptions
 from posekit.errors import InputError
 from posekit.files import prediction_formats
 from posekit.skeleton import Skeleton
@@ -25,8 +26,11 @@ __all__ = [
     "Run",
     "Sink",
     "Together",
+    "check_count",
     "load_drawing",
     "load_format",
+    "of_clips",
+    "of_people",
     "together",
 ]
 
@@ -46,6 +50,7 @@ class Run:
         licenses: of the published weights, by their models' names.
         options: those that were said.
         kpt_thr: the least score of a keypoint that counts as seen.
+        body: what formats for biomechanics are told.
         root: folder that paths of images are relative to; None where they have none.
     """
 
@@ -56,6 +61,7 @@ class Run:
     licenses: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     kpt_thr: float = 0.3
+    body: BodyOptions = field(default_factory=BodyOptions)
     root: Path | None = None
 
     def relative(self, source: str | None) -> str | None:
@@ -100,8 +106,10 @@ class Sink:
 class Format(Protocol):
     """What a module in this folder has.
 
-    A module may also have `TOGETHER`, see `Together`, and `check(run)`, which raises an InputError
-    where results of such a run cannot be written so.
+    A module may also have `TOGETHER`, see `Together`; `check(run)`, which raises an InputError
+    where results of such a run cannot be written so; `OF_PEOPLE = True`, where it wants to know who
+    is who over the frames; and `OF_CLIPS = True`, where images, which have no time, cannot be
+    written.
     """
 
     def file_name(self, name: str, clip: Clip | None) -> str:
@@ -144,3 +152,23 @@ def load_drawing(name: Literal["pictures", "video"]) -> DrawingFormat:
 def together(wanted: Format) -> Together:
     """Whose results the format has in one file."""
     return getattr(wanted, "TOGETHER", "")
+
+
+def of_people(wanted: Format) -> bool:
+    """Whether the format wants to know who is who over the frames."""
+    return bool(getattr(wanted, "OF_PEOPLE", False))
+
+
+def check_count(body: BodyOptions, formats: Sequence[Format]) -> None:
+    """Refuses to count where the counts would not be written.
+
+    Raises:
+        InputError: the format `angles` is not among those.
+    """
+    if body.count is not None and load_format("angles") not in formats:
+        raise InputError("count is a column of the format angles; say formats=[angles] too")
+
+
+def of_clips(wanted: Format) -> bool:
+    """Whether the format is of clips only."""
+    return bool(getattr(wanted, "OF_CLIPS", False))
