@@ -69,7 +69,8 @@ class _Markers(PersonFiles):
         self._axes = 2 if run.skeleton_3d is None else 3
         self._heights: dict[int, Heights] = {}
         self._frame_ids: list[int] = []  # of the first two frames
-        super().__init__(path, clip, len(self._markers) * self._axes)
+        self._width = len(self._markers) * self._axes
+        super().__init__(path, clip, self._width)
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         result = packet.result
@@ -79,7 +80,7 @@ class _Markers(PersonFiles):
             self._heights.setdefault(track, Heights()).add(height, share)
         if len(self._frame_ids) < 2 and result.frame_id is not None:
             self._frame_ids.append(result.frame_id)
-        self.add(packet, marker_positions(points, self._skeleton).reshape(len(result), -1))
+        self.add(packet, marker_positions(points, self._skeleton).reshape(len(result), self._width))
 
     def _points(self, result: PoseResult) -> Floats:
         """Keypoints with y up, (n, K, 2) in pixels or (n, K, 3) in metres; NaN where not seen."""
