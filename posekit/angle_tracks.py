@@ -107,6 +107,8 @@ def measured(
     result: PoseResult, names: Sequence[str], threshold: float, facing: Facing | Floats = "auto"
 ) -> Floats:
     """Angles of a result's n people, in 3D where there is 3D, (n, A); see `measure_angles`."""
+    if not len(result):  # of whom nobody knows whether they would be in 3D
+        return np.zeros((0, len(names)))
     if result.pose3d is None:
         return measure_angles(
             result.keypoints, result.skeleton, names, result.keypoint_scores, threshold,

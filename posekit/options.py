@@ -16,6 +16,7 @@ from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
+from posekit.io.inputs import Inputs
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.sinks import check_count, of_clips, of_people
 from posekit.io.write import WriteOptions
@@ -202,6 +203,20 @@ class PredictOptions(
                     f"{key} does not apply: {name} finds people and keypoints at once, without "
                     "boxes from elsewhere; leave it out"
                 )
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Refuses images where a format is written that is of videos only.
+
+        Raises:
+            InputError: all inputs are images; names the format.
+        """
+        only = [one for one in self.prediction_formats if of_clips(one)]
+        if only and self.predictions_dir is not None and inputs.count():
+            name = str(getattr(only[0], "__name__", only[0])).rpartition(".")[2]
+            raise InputError(
+                f"format {name} is of videos, whose frames have times; all inputs are images: name "
+                "a video, or another format"
+            )
 
     @property
     def tracked_for_files(self) -> bool:

@@ -28,7 +28,7 @@ from posekit.finding import PoseFinder, has_heatmaps
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.listing import OnError
 from posekit.io.sinks import Run, together
-from posekit.io.write import ResultWriter, check_clips, common_folder
+from posekit.io.write import ResultWriter, common_folder
 from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
@@ -288,7 +288,7 @@ class Predictor:
             include=chosen.include,
             order=self._order(chosen),
         )
-        check_clips(chosen, looked_up)
+        chosen.check_inputs(looked_up)
         if chosen.tracked_for_files:
             log.warning(
                 "a format of people: they are tracked, and their ids are in all results (track=iou)"

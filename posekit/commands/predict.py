@@ -18,7 +18,6 @@ from posekit.drawing.window import check_display
 from posekit.errors import InputError
 from posekit.io import Inputs
 from posekit.io.sinks import Format
-from posekit.io.write import check_clips
 from posekit.loading import SpeedOptions
 from posekit.options import PredictOptions
 from posekit.result import PoseResult
@@ -69,7 +68,7 @@ def predict(
         check_display()
     if config["on_error"] == "raise" or isinstance(config["inputs"], str):
         inputs.check()
-    check_clips(chosen, inputs)
+    chosen.check_inputs(inputs)
     config["inputs"] = inputs
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":

@@ -22,13 +22,12 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import prediction_formats
 from posekit.io import listing
-from posekit.io.inputs import Inputs
-from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, of_clips, together
+from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
 from posekit.timeline import span
 
-__all__ = ["ResultWriter", "WriteOptions", "check_clips", "chosen_formats", "common_folder"]
+__all__ = ["ResultWriter", "WriteOptions", "chosen_formats", "common_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -113,21 +112,6 @@ def chosen_formats(wanted: Any) -> tuple[Format, ...]:
     return tuple(
         one if hasattr(one, "open_sink") else load_format(one) for one in dict.fromkeys(wanted)
     )
-
-
-def check_clips(options: WriteOptions, inputs: Inputs) -> None:
-    """Sees that there is a video where a format is written that is of videos only.
-
-    Raises:
-        InputError: all inputs are images.
-    """
-    only = [one for one in options.prediction_formats if of_clips(one)]
-    if only and options.predictions_dir is not None and inputs.count():
-        name = str(getattr(only[0], "__name__", only[0])).rpartition(".")[2]
-        raise InputError(
-            f"format {name} is of videos, whose frames have times; all inputs are images: name a "
-            "video, or another format"
-        )
 
 
 class _Job(NamedTuple):

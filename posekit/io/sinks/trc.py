@@ -74,12 +74,15 @@ class _Markers(PersonFiles):
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         result = packet.result
+        if len(self._frame_ids) < 2 and result.frame_id is not None:
+            self._frame_ids.append(result.frame_id)
+        if not len(result):  # of whom nobody knows whether they would be in 3D
+            self.add(packet, np.zeros((0, self._width)))
+            return
         points = self._points(result)
         heights = body_heights(points, self._skeleton)
         for track, height, share in zip(track_ids_of(result), *heights, strict=True):
             self._heights.setdefault(track, Heights()).add(height, share)
-        if len(self._frame_ids) < 2 and result.frame_id is not None:
-            self._frame_ids.append(result.frame_id)
         self.add(packet, marker_positions(points, self._skeleton).reshape(len(result), self._width))
 
     def _points(self, result: PoseResult) -> Floats:
