@@ -42,6 +42,30 @@ def test_the_conversion_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]  # fmt: skip
 
 
+def shown(folder: Path) -> str:
+    """The first lines of the files of a person who bends the knees, the first cells of each."""
+    # Right angles, of which no digit differs between processors.
+    bends = [packet(number, {0: figure(shank=-90 - 90 * (number % 2))}) for number in range(3)]
+    write(folder, bends, angles="knee", person_height=1.75)
+    table = (folder / "walk.angles.csv").read_text().splitlines()
+    rows = [row.split(",") for row in table]
+    chosen = [rows[0].index(name) for name in ("time", "track_id", "right_knee", "left_knee")]
+    parts = ["walk.angles.csv (some of its columns)"]
+    parts += [",".join(row[column] for column in chosen) for row in rows]
+    parts += ["", "walk_person00.trc (its first columns)"]
+    lines = (folder / "walk_person00.trc").read_text().splitlines()
+    parts += ["\t".join(line.split("\t")[:8]).rstrip() for line in lines]
+    parts += ["", "walk_person00.mot", *(folder / "walk_person00.mot").read_text().splitlines()]
+    return "\n".join(parts).expandtabs(14)
+
+
+def test_the_page_shows_what_is_written(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert [line.rstrip() for line in text.splitlines()] == [
+        line.rstrip() for line in shown(tmp_path).splitlines()
+    ]
+
+
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_snippets_run(
     code: str, small: posekit.Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
