@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from posekit.version import __version__
 
 if TYPE_CHECKING:
+    from posekit.angles import measure_angles
     from posekit.batching.result import BatchResult
     from posekit.batching.run import batch
     from posekit.benchmarking.run import BenchResult, bench
@@ -45,6 +46,7 @@ __all__ = [
     "export",
     "list_models",
     "load",
+    "measure_angles",
     "train",
 ]
 
@@ -65,6 +67,7 @@ _HOMES = {
     "evaluate": "posekit.evaluation.evaluate",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
+    "measure_angles": "posekit.angles",
     "train": "posekit.training.run",
 }
 

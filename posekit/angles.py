@@ -31,6 +31,7 @@ __all__ = [
     "choose_angles",
     "facing_strength",
     "measure_angles",
+    "place_of",
     "unwrap_angles",
     "vertex_positions",
 ]
@@ -143,13 +144,18 @@ ANGLES: dict[str, Angle] = {angle.name: angle for angle in _all_angles()}
 
 def angle_names(skeleton: Skeleton) -> tuple[str, ...]:
     """The angles that a skeleton's keypoints give; none of faces, hands and most animals."""
+    return _names_of(skeleton.names)
+
+
+@lru_cache(maxsize=256)
+def _names_of(keypoints: tuple[str, ...]) -> tuple[str, ...]:
     # Other creatures have a neck and a head too.
-    if not {"left_shoulder", "left_hip"} & set(skeleton.names):
+    if not {"left_shoulder", "left_hip"} & set(keypoints):
         return ()
     return tuple(
         name
         for name, angle in ANGLES.items()
-        if all(_place(skeleton, end) for end in (*angle.first, *(angle.second or ())))
+        if all(_place_of(keypoints, end) for end in (*angle.first, *(angle.second or ())))
     )
 
 
@@ -223,18 +229,16 @@ def measure_angles(
     """
     points, seen = _checked(keypoints, skeleton, keypoint_scores, threshold)
     chosen = angle_names(skeleton) if names is None else tuple(names)
+    known = angle_names(skeleton)
     for name in chosen:
-        if name not in ANGLES or name not in angle_names(skeleton):
+        if name not in known:
             choose_angles(name, skeleton)  # says what is wrong with it
             raise InputError(f"expected the name of one angle, such as right_knee, found {name!r}")
     points = np.where(seen[..., None], points, np.nan)
     if points.shape[-1] == 2:
         side = _sides(facing, points, skeleton)
         points = points * np.stack([side, -np.ones_like(side)], axis=-1)[..., None, :]
-    found = np.full((*points.shape[:-2], len(chosen)), np.nan)
-    for column, name in enumerate(chosen):
-        found[..., column] = _measure(ANGLES[name], points, skeleton)
-    return found
+    return _measure(points, _plan(chosen, skeleton.names))
 
 
 def facing_strength(
@@ -328,13 +332,13 @@ def _place_of(names: tuple[str, ...], point: str) -> tuple[int, ...]:
     return ()
 
 
-def _place(skeleton: Skeleton, point: str) -> tuple[int, ...]:
+def place_of(skeleton: Skeleton, point: str) -> tuple[int, ...]:
     """The keypoints whose mean the point is; none where the skeleton does not have it."""
     return _place_of(skeleton.names, point)
 
 
 def _position(points: Floats, skeleton: Skeleton, point: str) -> Floats:
-    position: Floats = points[..., _place(skeleton, point), :].mean(axis=-2)
+    position: Floats = points[..., place_of(skeleton, point), :].mean(axis=-2)
     return position
 
 
@@ -375,32 +379,70 @@ def _facing(points: Floats, skeleton: Skeleton) -> Floats:
     return strength
 
 
-def _measure(angle: Angle, points: Floats, skeleton: Skeleton) -> Floats:
-    """(...), degrees: of points (..., K, 2), x ahead and y up, or (..., K, 3), z up."""
+class _Plan(NamedTuple):
+    """What some angles take of a skeleton, as indices.
 
-    def vector(ends: tuple[str, str]) -> Floats:
-        start, end = (_position(points, skeleton, point) for point in ends)
+    Attributes:
+        ends: (P, 2), the two keypoints whose mean each point is; twice the same for one keypoint.
+        first, second: (A, 2), the points that segments go from and to; a segment's own twice.
+        joint: (A,), bool, of joints.
+        sign, offset, period: (A,).
+    """
+
+    ends: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+    second: npt.NDArray[np.intp]
+    joint: Bools
+    sign: Floats
+    offset: Floats
+    period: Floats
+
+
+@lru_cache(maxsize=256)
+def _plan(names: tuple[str, ...], keypoints: tuple[str, ...]) -> _Plan:
+    angles = [ANGLES[name] for name in names]
+    points = list(dict.fromkeys(p for one in angles for p in (*one.first, *(one.second or ()))))
+    places = [_place_of(keypoints, point) for point in points]
+
+    def pairs(segments: list[tuple[str, str]]) -> npt.NDArray[np.intp]:
+        return np.array(
+            [[points.index(end) for end in ends] for ends in segments], np.intp
+        ).reshape(-1, 2)
+
+    return _Plan(
+        np.array([(place[0], place[-1]) for place in places], np.intp).reshape(-1, 2),
+        pairs([one.first for one in angles]),
+        pairs([one.second or one.first for one in angles]),
+        np.array([one.second is not None for one in angles], np.bool_),
+        np.array([one.sign for one in angles], np.float64),
+        np.array([one.offset for one in angles], np.float64),
+        np.array([one.period for one in angles], np.float64),
+    )
+
+
+def _measure(points: Floats, plan: _Plan) -> Floats:
+    """(..., A), degrees: of points (..., K, 2), x ahead and y up, or (..., K, 3), z up."""
+    where = (points[..., plan.ends[:, 0], :] + points[..., plan.ends[:, 1], :]) / 2
+
+    def vectors(pairs: npt.NDArray[np.intp]) -> Floats:
+        difference = where[..., pairs[:, 1], :] - where[..., pairs[:, 0], :]
         # One without length has no direction, for which NumPy would say 0.
-        difference = end - start
         return np.where((difference == 0).all(axis=-1, keepdims=True), np.nan, difference)
 
-    first = vector(angle.first)
-    solid = points.shape[-1] == 3
-    if angle.second is None:
-        level = np.linalg.norm(first[..., :2], axis=-1) if solid else first[..., 0]
-        turn = np.arctan2(first[..., -1], level)
+    first, second = vectors(plan.first), vectors(plan.second)
+    dot = (first * second).sum(axis=-1)
+    if points.shape[-1] == 3:
+        level = np.linalg.norm(first[..., :2], axis=-1)
+        turn = np.arctan2(np.linalg.norm(np.cross(first, second), axis=-1), dot)
     else:
-        second = vector(angle.second)
-        dot = (first * second).sum(axis=-1)
-        if solid:
-            turn = np.arctan2(np.linalg.norm(np.cross(first, second), axis=-1), dot)
-        else:
-            across = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-            turn = angle.sign * np.arctan2(across, dot)
-    return _wrapped(np.degrees(turn) + angle.offset, angle.period)
+        level = first[..., 0]
+        across = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+        turn = plan.sign * np.arctan2(across, dot)
+    turn = np.where(plan.joint, turn, np.arctan2(first[..., -1], level))
+    return _wrapped(np.degrees(turn) + plan.offset, plan.period)
 
 
-def _wrapped(degrees: Floats, period: float) -> Floats:
+def _wrapped(degrees: Floats, period: Floats) -> Floats:
     """In (-period / 2, period / 2]."""
     half = period / 2
     # Two steps: what rounds up to a whole period belongs to the other end.

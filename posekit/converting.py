@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,22 @@ from typing import Any
 from posekit.declared import function_takes, option
 from posekit.errors import InputError
 from posekit.files import prediction_formats
-from posekit.io.export_options import ExportOptions
+from posekit.io.motion_options import MotionOptions
 from posekit.io.read_table import ResultTable, read_table
-from posekit.io.sinks import needs
+from posekit.io.sinks import Format, check_count, needs
 from posekit.io.write import ResultWriter, chosen_formats
+from posekit.stages.packet import Packet
+from posekit.stages.smooth import SmoothOptions
+from posekit.stages.smoothing import smoothed
+from posekit.stages.track import Tracker
 
 __all__ = ["ConvertOptions", "convert"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertOptions(ExportOptions):
+class ConvertOptions(SmoothOptions, MotionOptions):
     """Converting results."""
 
     formats: Any = option(
@@ -59,8 +66,10 @@ def convert(
     found = [read_table(path) for path in paths]
     _check_alike(found)
     formats = chosen_formats(options.formats)
-    if (timed := needs(formats, "time")) and any(table.clip is None for table in found):
-        raise InputError(f"format {timed[0]} is of movement: expected clips, found images")
+    check_count(options, formats)
+    named = bool(needs(formats, "tracks")) or options.smooth is not None
+    for table in found:
+        _check_table(table, formats, options)
     folder = paths[0].parent if options.out_dir is None else Path(options.out_dir)
     with ResultWriter(
         folder,
@@ -72,12 +81,47 @@ def convert(
         for table in found:
             if table.clip is not None and not table.complete:
                 writer.skip(table.clip.source, f"{table.path.name} is not complete")
-            for packet in table.packets():
-                if isinstance(packet, tuple):
-                    writer.skip(*packet)
-                else:
-                    writer.write(packet)
+            for packet in _packets(table, writer, options, named=named):
+                writer.write(packet)
     return [table.path for table in found if not table.complete]
+
+
+def _check_table(table: ResultTable, formats: Sequence[Format], options: ConvertOptions) -> None:
+    """Refuses what has no effect, or no sense, with what a table holds."""
+    if table.clip is None and (timed := needs(formats, "time")):
+        raise InputError(
+            f"format {timed[0]} is of videos, whose frames have times; {table.path} is of images"
+        )
+    for name, declared in options.declared().items():
+        of_2d = declared.about.only == "2D" and table.run.skeleton_3d is not None
+        if of_2d and getattr(options, name) != declared.default:
+            raise InputError(f"{name} applies to 2D models only, and {table.path} has 3D keypoints")
+
+
+def _packets(
+    table: ResultTable, writer: ResultWriter, options: ConvertOptions, *, named: bool
+) -> Iterator[Packet]:
+    """A table's results, with ids where these are wanted, smoothed where that is."""
+
+    def read() -> Iterator[Packet]:
+        tracker: Tracker | None = None
+        for packet in table.packets():
+            if isinstance(packet, tuple):
+                writer.skip(*packet)
+                continue
+            result = packet.result
+            nameless = len(result) > 0 and result.track_ids is None
+            if tracker is None and named and packet.clip is not None and nameless:
+                log.warning("%s has no track ids: people are tracked (track=iou)", table.path)
+                tracker = Tracker(sigmas=result.skeleton.sigmas or None)
+            if tracker is not None:
+                ids = tracker.update(
+                    result.boxes_xyxy, result.box_scores, result.keypoints, result.keypoint_scores
+                )
+                packet = packet.having(track_ids=ids)
+            yield packet
+
+    return smoothed(read(), options)
 
 
 def _check_alike(tables: Sequence[ResultTable]) -> None:

@@ -16,8 +16,10 @@ from posekit.declared import Options, option
 from posekit.drawing.drawer import Look
 from posekit.drawing.window import ShowOptions
 from posekit.errors import InputError
-from posekit.io.export_options import ExportOptions
+from posekit.io.inputs import Inputs
 from posekit.io.listing import ErrorOptions, InputOptions
+from posekit.io.motion_options import MotionOptions
+from posekit.io.sinks import check_count, needs
 from posekit.io.write import WriteOptions
 from posekit.loading import LoadOptions, Speed
 from posekit.skeleton import Skeleton
@@ -165,7 +167,7 @@ class LiftOptions(Options):
 class PredictOptions(
     InputOptions,
     WriteOptions,
-    ExportOptions,
+    MotionOptions,
     ShowOptions,
     DetectOptions,
     EstimateOptions,
@@ -188,6 +190,11 @@ class PredictOptions(
             )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
+        if self.track == "none" and (timed := needs(self.prediction_formats, "time")):
+            raise InputError(
+                f"format {timed[0]} needs to know who is who, but track is 'none'; leave track out"
+            )
+        check_count(self, self.prediction_formats)
 
     def check_applies(self, *, pose3d: bool, lifted: bool) -> None:
         """Refuses what would have no effect.
@@ -252,6 +259,27 @@ class PredictOptions(
         if isinstance(spec, OneStageSpec):
             self.check_one_stage(spec.name)
 
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Refuses images where a format is written that is of videos only, and ranges of them.
+
+        Raises:
+            InputError: names the format, or the option.
+        """
+        inputs.check_cut(self.cut)
+        timed = needs(self.prediction_formats, "time")
+        if timed and self.predictions_dir is not None and inputs.count() is not None:
+            raise InputError(
+                f"format {timed[0]} is of videos, whose frames have times; all inputs are images: "
+                "name a video, or another format"
+            )
+
+    @property
+    def tracked_for(self) -> str | None:
+        """The format for which people are tracked, where nothing is said of `track`."""
+        people = needs(self.prediction_formats, "tracks")
+        wanted = self.track is None and self.predictions_dir is not None
+        return people[0] if people and wanted else None
+
     @property
     def similarity(self) -> Any:
         """How people are tracked where ids are asked for or needed; None for not.
@@ -262,7 +290,7 @@ class PredictOptions(
             return self.track
         if self.use_oks_tracking or self.track == "oks":
             return "oks"
-        if self.track == "iou":
+        if self.track == "iou" or self.tracked_for is not None:
             return "iou"
         return "iou" if self.det_interval not in (None, 1) or self.smooth is not None else None
 

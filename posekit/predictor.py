@@ -27,7 +27,7 @@ from posekit.errors import InputError
 from posekit.finding import PoseFinder, has_heatmaps
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.listing import OnError
-from posekit.io.sinks import Run, needs, together
+from posekit.io.sinks import Run, together
 from posekit.io.write import ResultWriter, common_folder
 from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
@@ -44,8 +44,7 @@ from posekit.stages.hand3d import HandEstimator
 from posekit.stages.lift import Lifter, check_liftable
 from posekit.stages.one_stage import OneStageEstimator
 from posekit.stages.packet import AUTO_SIZE, Frame, Packet, until_error
-from posekit.stages.smooth import smooth_one_euro, smooth_savgol
-from posekit.stages.track import Similarity
+from posekit.stages.smoothing import smoothed
 from posekit.stages.windows import lift_stream
 from posekit.weights.load import load_network
 
@@ -301,8 +300,9 @@ class Predictor:
             include=chosen.include,
             order=self._order(chosen),
         )
-        looked_up.check_cut(chosen.cut)
-        tracked = _with_tracks(chosen, looked_up)
+        chosen.check_inputs(looked_up)
+        if (wanted := chosen.tracked_for) is not None:
+            log.warning("format %s needs to know who is who: track=%s", wanted, chosen.similarity)
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,
@@ -312,7 +312,6 @@ class Predictor:
             run=self._run(chosen, looked_up),
             crops=None if chosen.save_crops is None else Path(chosen.save_crops),
         )
-        chosen = tracked
         if chosen.flip_test is None and self.speed != "accurate":
             chosen = dataclasses.replace(chosen, flip_test=False)
         show = looked_up.is_camera if chosen.show is None else chosen.show
@@ -404,12 +403,10 @@ class Predictor:
             frames,
             similarity=similarity,
             det_interval=self._det_interval(options),
-            keep_images=not in_windows,
+            # A Butterworth filter may wait for more frames than images fit into memory.
+            keep_images=not in_windows and options.smooth != "butterworth",
         )
-        if options.smooth == "one-euro":
-            packets = smooth_one_euro(packets)
-        elif options.smooth == "savgol":
-            packets = smooth_savgol(packets)
+        packets = smoothed(packets, options)
         if self.lifter is not None:
             packets = lift_stream(
                 packets,
@@ -419,7 +416,11 @@ class Predictor:
                 disable_norm_pose_2d=options.disable_norm_pose_2d,
                 disable_rebase_keypoint=options.disable_rebase_keypoint,
             )
-        ids_asked_for = options.has_own_tracker or options.track in ("iou", "oks")
+        ids_asked_for = (
+            options.has_own_tracker
+            or options.track in ("iou", "oks")
+            or options.tracked_for is not None
+        )
         for packet in packets:
             yield packet if ids_asked_for else packet.having(track_ids=None)
 
@@ -434,27 +435,6 @@ def _load(
     spec, weights, key = part
     net = load_network(spec, weights, search=search, key=key, device=device, dtype=dtype)
     return net.to(own) if isinstance(net, GraphFile) else net
-
-
-def _with_tracks(options: PredictOptions, inputs: Inputs) -> PredictOptions:
-    """The options with tracking on where a format of people over time is written.
-
-    Raises:
-        InputError: tracking is switched off, or there are images only.
-    """
-    if options.predictions_dir is None:
-        return options
-    timed = needs(options.prediction_formats, "time")
-    if timed and inputs.count() is not None:
-        raise InputError(f"format {timed[0]} is of movement: expected a video, found images only")
-    people = needs(options.prediction_formats, "tracks")
-    if not people or options.track in ("iou", "oks"):
-        return options
-    if options.track == "none":
-        raise InputError(f"format {people[0]} needs to know who is who, but track is 'none'")
-    track: Similarity = "oks" if options.use_oks_tracking else "iou"
-    log.warning("format %s needs to know who is who: track=%s", people[0], track)
-    return dataclasses.replace(options, track=track)
 
 
 def _told(on_error: OnError, writer: ResultWriter) -> OnError:

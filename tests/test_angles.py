@@ -16,39 +16,7 @@ from posekit.angles import (
 )
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton
-
-HALPE = load_skeleton("halpe26")
-# A person who looks right, 40 pixels a limb, by the directions of limbs (anticlockwise from right).
-STANDING = {
-    "trunk": 90.0, "head": 90.0, "arm": -90.0, "forearm": -90.0, "thigh": -90.0, "shank": -90.0,
-    "foot": 0.0,
-}  # fmt: skip
-
-
-def figure(skeleton: Skeleton = HALPE, **turned: float) -> np.ndarray:
-    """Keypoints (K, 2), y down, of a person whose limbs have these directions in degrees."""
-    directions = {**STANDING, **turned}
-
-    def step(limb: str, length: float = 40.0) -> np.ndarray:
-        angle = np.radians(directions[limb])
-        return length * np.array([np.cos(angle), -np.sin(angle)])
-
-    hip = np.array([200.0, 300.0])
-    neck = hip + step("trunk", 80)
-    head = neck + step("head")
-    points = {"hip": hip, "root": hip, "neck": neck, "thorax": neck, "head": head, "nose": head}
-    for side in ("left", "right"):
-        elbow = neck + step("arm")
-        knee = hip + step("thigh")
-        ankle = knee + step("shank")
-        named = {
-            "shoulder": neck, "elbow": elbow, "wrist": elbow + step("forearm"), "hip": hip,
-            "knee": knee, "ankle": ankle, "heel": ankle, "big_toe": ankle + step("foot", 20),
-            "foot": ankle, "small_toe": ankle + step("foot", 20), "eye": head,
-            "ear": head - [8, 0],
-        }  # fmt: skip
-        points.update({f"{side}_{part}": point for part, point in named.items()})
-    return np.array([points.get(name, hip) for name in skeleton.names])
+from tests.people import HALPE, figure
 
 
 def angle(name: str, points: np.ndarray, skeleton: Skeleton = HALPE, **more: object) -> float:

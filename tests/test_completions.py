@@ -120,7 +120,7 @@ def test_other_shells_have_the_words_too(shell: str, capsys: pytest.CaptureFixtu
 
 def test_every_key_of_a_command_is_known() -> None:
     words = words_of("predict")
-    assert words["smooth"] == ("one-euro", "savgol", "null")
+    assert words["smooth"] == ("one-euro", "savgol", "butterworth", "null")
     assert words["on_error"] == ("raise", "skip")
     assert set(words["detector"]) >= {"none", "whole_image", "rtmdet-nano_person-320"}
     assert "human3d" in words["model"] and "human3d" not in words["pose2d"]

@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from posekit.angles import ANGLES
 from posekit.commands.key_help import BELOW
 from posekit.commands.option_texts import SHEETS, argument_table, table, yaml_text
 from posekit.config import CONF_DIR
+from posekit.counting import EXERCISES
 
 __all__ = ["MAKERS", "generated_files", "main"]
 
@@ -37,11 +39,37 @@ def _flags(command: str) -> str:
     return textwrap.fill(", ".join(flags), 100, break_on_hyphens=False) + "."
 
 
+def _angles() -> str:
+    rows = [("angle", "of", "meaning and zero"), ("---",) * 3]
+    for name, angle in ANGLES.items():
+        if name.startswith("left_"):
+            continue
+        both = name.replace("right_", "left_", 1)
+        names = f"`{name}`" if both == name else f"`{name}`, `{both}`"
+        rows.append((names, angle.kind, angle.meaning))
+    return _table(rows)
+
+
+def _exercises() -> str:
+    rows = [("exercise", "angle", "at rest below", "counts beyond"), ("---",) * 4]
+    rows += [
+        (f"`{name}`", one.joint, f"{one.rest:g}°", f"{one.bent:g}°")
+        for name, one in EXERCISES.items()
+    ]
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 # What stands behind `generated:`, the first word, and what makes the text of the others.
 MAKERS: dict[str, Callable[..., str]] = {
     "options": _options,
     "arguments": argument_table,
     "flags": _flags,
+    "angles": _angles,
+    "exercises": _exercises,
 }
 
 

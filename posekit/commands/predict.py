@@ -66,7 +66,7 @@ def predict(
         check_display()
     if config["on_error"] == "raise" or isinstance(config["inputs"], str):
         inputs.check()
-        inputs.check_cut(chosen.cut)
+    chosen.check_inputs(inputs)
     config["inputs"] = inputs
     failures: dict[str, InputError] = {}
     if config["on_error"] == "skip":

@@ -9,7 +9,7 @@ from pathlib import Path
 from posekit.errors import OutputError
 from posekit.files import write_atomically
 
-__all__ = ["GrowingFile", "PartFile", "part_path", "write_whole"]
+__all__ = ["GrowingFile", "PartFile", "part_path", "partial_path", "write_whole"]
 
 
 class GrowingFile:
@@ -78,6 +78,11 @@ def part_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
+def partial_path(path: Path) -> Path:
+    """`a.partial.trc` of `a.trc`: a whole file, of a clip that was not read to its end."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 class PartFile:
     """A text file that has its name only when it is finished; until then it is `<name>.part`.
 
@@ -127,15 +132,18 @@ class PartFile:
         """Closes the file, which keeps the name of an unfinished one; more calls do nothing."""
         self._file.close()
 
-    def finish(self) -> None:
+    def finish(self, *, complete: bool = True) -> None:
         """Closes the file and gives it its name.
+
+        Args:
+            complete: otherwise it gets that of `partial_path`; for formats that cannot say it.
 
         Raises:
             OutputError: it cannot be renamed.
         """
         self.close()
         with _disk_errors(self.path):
-            self._part.replace(self.path)
+            self._part.replace(self.path if complete else partial_path(self.path))
 
 
 def write_whole(path: Path, data: bytes) -> None:

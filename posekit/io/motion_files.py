@@ -13,6 +13,7 @@ import numpy as np
 
 from posekit.animation.motion import Motion, Track, animate
 from posekit.animation.skeleton import IMAGE_POINTS, Source, source_of
+from posekit.biomechanics import ASSUMED_HEIGHT
 from posekit.errors import OutputError
 from posekit.io.growing import PartFile, part_path
 from posekit.io.sinks import Run, Sink
@@ -24,7 +25,6 @@ __all__ = ["NEEDS", "Person", "check_run", "open_motion"]
 log = logging.getLogger(__name__)
 
 NEEDS = frozenset({"time", "tracks"})
-STATURE = 1.75  # metres, of people of whom nobody says it
 FPS = 25.0  # of a clip that does not say it
 # Times are not a clip's where they want so many more frames than were read, or put several results
 # into most frames.
@@ -65,7 +65,7 @@ def check_run(run: Run, name: str) -> None:
     source_of(run.skeleton, run.skeleton_3d, f"format {name}")
     settings, assumed = run.settings, []
     if settings.person_height is None:
-        assumed.append(f"person_height={STATURE} (metres)")
+        assumed.append(f"person_height={ASSUMED_HEIGHT} (metres)")
     if settings.focal is None and settings.root == "moving":
         assumed.append("a focal length of the image's larger side (focal=)")
     if assumed:
@@ -173,7 +173,7 @@ class _Clip(Sink):
         track, first, frame_ids = _track(rows, self._fps)
         del rows  # as large as what is made of it
         settings = self._run.settings
-        stature = STATURE if settings.person_height is None else settings.person_height
+        stature = ASSUMED_HEIGHT if settings.person_height is None else settings.person_height
         motion = animate(
             track,
             self._source,

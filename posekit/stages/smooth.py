@@ -27,7 +27,13 @@ from posekit.errors import InputError
 from posekit.result import PoseResult
 from posekit.stages.packet import Packet, continues, track_ids_of
 
-__all__ = ["OneEuroFilter", "SmoothOptions", "smooth_one_euro", "smooth_savgol"]
+__all__ = [
+    "OneEuroFilter",
+    "SmoothOptions",
+    "smooth_one_euro",
+    "smooth_savgol",
+    "trusted_keypoints",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -45,11 +51,22 @@ SHORTEST_INTERVAL = 1e-3
 class SmoothOptions(Options):
     """Smoothing."""
 
-    smooth: Literal["one-euro", "savgol"] | None = option(
+    smooth: Literal["one-euro", "savgol", "butterworth"] | None = option(
         None,
-        "of the keypoints of a video's people over time: `one-euro` (no delay, for cameras) or "
-        "`savgol` (a few frames of delay, for files)",
+        "of the keypoints of a video's people over time: `one-euro` (no delay, for cameras), "
+        "`savgol` (a few frames of delay, for files) or `butterworth` (order 4, forwards and "
+        "backwards, as in biomechanics, for files)",
     )
+    cutoff: float | None = option(
+        None,
+        "of `smooth=butterworth`, from where on movements are taken for noise; left out, 6",
+        unit="Hz",
+        above=0,
+    )
+
+    def check(self) -> None:
+        if self.cutoff is not None and self.smooth != "butterworth":
+            raise InputError("cutoff is of smooth=butterworth; say that, or leave cutoff out")
 
 
 class OneEuroFilter:
@@ -237,7 +254,7 @@ def _filter_people(packet: Packet, tracks: list[_Track], time: float) -> Packet:
         return packet
     result = packet.result
     keypoints = result.keypoints.copy()
-    trusted = _trusted(result.keypoint_scores)
+    trusted = trusted_keypoints(result.keypoint_scores)
     sizes = (result.boxes_xyxy[:, 2:] - result.boxes_xyxy[:, :2]).max(axis=1)
     for row, track in enumerate(tracks):
         keypoints[row] = track.flat(
@@ -246,7 +263,7 @@ def _filter_people(packet: Packet, tracks: list[_Track], time: float) -> Packet:
     pose3d = result.pose3d
     if pose3d is not None:
         solid = pose3d.keypoints.copy()
-        trusted = _trusted(pose3d.keypoint_scores)
+        trusted = trusted_keypoints(pose3d.keypoint_scores)
         for row, track in enumerate(tracks):
             size = _extent(solid[row], trusted[row])
             solid[row] = track.solid(solid[row], time, size=size, trusted=trusted[row])
@@ -306,10 +323,12 @@ def _flush(frames: deque[_Waiting], ahead: int, half: int, order: int) -> Iterat
 def _waiting(packet: Packet, frame_id: int) -> _Waiting:
     result, pose3d = packet.result, packet.result.pose3d
     rows = {track: row for row, track in enumerate(track_ids_of(result))}
-    trusted = _trusted(result.keypoint_scores) & np.isfinite(result.keypoints).all(axis=-1)
+    trusted = trusted_keypoints(result.keypoint_scores) & np.isfinite(result.keypoints).all(axis=-1)
     trusted3d = np.zeros((0, 0), np.bool_)
     if pose3d is not None:
-        trusted3d = _trusted(pose3d.keypoint_scores) & np.isfinite(pose3d.keypoints).all(axis=-1)
+        trusted3d = trusted_keypoints(pose3d.keypoint_scores) & np.isfinite(pose3d.keypoints).all(
+            axis=-1
+        )
     return _Waiting(packet, result, frame_id, rows, trusted, trusted3d)
 
 
@@ -370,7 +389,7 @@ def _weights(offsets: tuple[int, ...], order: int) -> Floats:
     return weights
 
 
-def _trusted(scores: Floats) -> Bools:
+def trusted_keypoints(scores: Floats) -> Bools:
     """Which keypoints (n, K) are not far less sure than their person's others."""
     level = np.maximum(np.nan_to_num(scores), 0).mean(axis=1, keepdims=True)
     trusted: Bools = np.logical_and(scores > 0, scores >= TRUSTED_SHARE * level)

@@ -22,7 +22,8 @@ class TrackOptions(Options):
         "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
         "(`iou`) or of poses (`oks`); `none` for no; in Python also a function that makes a "
         "tracker of your own for each clip; left out, people are tracked where a lifter, `smooth` "
-        "or `det_interval` needs it, without giving the ids",
+        "or `det_interval` needs it, without giving the ids, and where a format such as `trc` is "
+        "of people, with their ids",
         choices=("none", "iou", "oks"),
     )
     use_oks_tracking: bool = option(

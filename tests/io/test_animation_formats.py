@@ -22,7 +22,7 @@ from posekit.animation.feet import spans
 from posekit.cli import main
 from posekit.converting import convert
 from posekit.errors import InputError, OutputError
-from posekit.io.export_options import ExportOptions
+from posekit.io.motion_options import MotionOptions
 from posekit.io.sinks import Run, load_format
 from posekit.io.video_writer import VideoWriter
 from posekit.io.write import ResultWriter
@@ -43,7 +43,7 @@ def run_for(result: PoseResult, **settings: object) -> Run:
     return Run(
         skeleton=result.skeleton,
         skeleton_3d=None if pose3d is None else pose3d.skeleton,
-        settings=ExportOptions(**settings),  # type: ignore[arg-type]
+        settings=MotionOptions(**settings),  # type: ignore[arg-type]
     )
 
 

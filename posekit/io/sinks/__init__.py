@@ -7,7 +7,7 @@ value of the options `formats` and `pred_format`, by being here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -16,7 +16,7 @@ import numpy as np
 
 from posekit.errors import InputError
 from posekit.files import prediction_formats
-from posekit.io.export_options import ExportOptions
+from posekit.io.motion_options import MotionOptions
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import Clip, Packet
 
@@ -26,6 +26,7 @@ __all__ = [
     "Run",
     "Sink",
     "Together",
+    "check_count",
     "load_drawing",
     "load_format",
     "needs",
@@ -49,7 +50,7 @@ class Run:
         options: those that were said.
         kpt_thr: the least score of a keypoint that counts as seen.
         root: folder that paths of images are relative to; None where they have none.
-        settings: what formats of movement are told.
+        settings: what formats of people who move are told.
     """
 
     skeleton: Skeleton
@@ -60,7 +61,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     kpt_thr: float = 0.3
     root: Path | None = None
-    settings: ExportOptions = field(default_factory=ExportOptions)
+    settings: MotionOptions = field(default_factory=MotionOptions)
 
     def relative(self, source: str | None) -> str | None:
         """The path of an image from the root, with slashes; None where it does not lie there."""
@@ -151,9 +152,19 @@ def together(wanted: Format) -> Together:
 
 
 def needs(formats: Iterable[Format], what: Literal["time", "tracks"]) -> list[str]:
-    """The names of formats that are of frames over time, or of people who are told apart."""
+    """The names of formats that are of videos only, or of people who are told apart."""
     return [
         getattr(one, "__name__", type(one).__name__).rpartition(".")[2]
         for one in formats
         if what in getattr(one, "NEEDS", ())
     ]
+
+
+def check_count(settings: MotionOptions, formats: Sequence[Format]) -> None:
+    """Refuses to count where the counts would not be written.
+
+    Raises:
+        InputError: the format `angles` is not among those.
+    """
+    if settings.count is not None and load_format("angles") not in formats:
+        raise InputError("count is a column of the format angles; say formats=[angles] too")

@@ -5,22 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from posekit.declared import Options, option
+from posekit.biomechanics import BodyOptions
+from posekit.declared import option
 
-__all__ = ["ExportOptions"]
+__all__ = ["MotionOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(Options):
+class MotionOptions(BodyOptions):
     """Formats of movement."""
 
-    person_height: float | None = option(
-        None,
-        "how tall people are, for formats in real units; left out, `bvh` and `npz` take 1.75",
-        unit="metres",
-        above=0,
-        most=3,
-    )
     focal: float | None = option(
         None,
         "focal length of the camera, for formats whose people move through space; left out, the "
