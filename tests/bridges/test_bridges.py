@@ -248,8 +248,9 @@ def test_rerun_reads_its_recording_back(tmp_path: Path) -> None:
     assert sorted(found["/image/5/keypoints frame"]) == [0, 1, 2]
     seconds = [one.total_seconds() for one in found["/image/5/keypoints time"]]
     assert max(seconds) == pytest.approx(2 / 29.97, abs=1e-6)
-    (classes,) = found["/ AnnotationContext:context"]
-    description = classes[0]["class_description"]
+    (((first, second),),) = found["/ AnnotationContext:context"]
+    assert second["class_description"]["info"]["label"] == "h36m"
+    description = first["class_description"]
     names = [one["label"] for one in description["keypoint_annotations"]]
     assert names == list(LIFTED[0].skeleton.names)
     links = [tuple(one.values()) for one in description["keypoint_connections"]]

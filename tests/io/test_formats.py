@@ -242,19 +242,24 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path) -> None:
 
 def test_coco_is_read_by_datumaro(tmp_path: Path) -> None:
     datumaro = pytest.importorskip("datumaro")
-    results = [
-        image("a.jpg", 0),
-        image(
-            "b.jpg",
-            1,
-        ),
-    ]
-    write(tmp_path, results, ("coco",))
-    (tmp_path / "annotations").mkdir()
-    labels = tmp_path / "annotations" / "person_keypoints_default.json"
-    (tmp_path / "predictions.coco.json").rename(labels)
+    results = [image("a.jpg", 0), image("b.jpg", 1)]
+    write(tmp_path / "annotations", results, ("coco",))
+    # Its folders and names; it finds what a file is by them.
+    labels = tmp_path / "annotations" / "predictions.coco.json"
+    labels.rename(labels.with_name("person_keypoints_train.json"))
+    (tmp_path / "images" / "train").mkdir(parents=True)
     found = datumaro.Dataset.import_from(str(tmp_path), "coco_person_keypoints")
-    print(found)
+    assert sorted(item.id for item in found) == ["a", "b"]
+    for item, result in zip(sorted(found, key=lambda item: item.id), results, strict=True):
+        points = [one for one in item.annotations if one.type.name == "points"]
+        assert len(points) == len(result)
+        for number, one in enumerate(points):
+            seen = result.keypoint_scores[number] >= 0.3
+            assert [mark.value for mark in one.visibility] == np.where(seen, 2, 0).tolist()
+            places = np.array(one.points).reshape(-1, 2)[seen]
+            np.testing.assert_allclose(places, result.keypoints[number, seen], atol=5.1e-3)
+    names = found.categories()[datumaro.AnnotationType.points].items[0].labels
+    assert list(names) == list(results[0].skeleton.names)
 
 
 def test_coco_names_frames_after_their_clip(tmp_path: Path) -> None:
