@@ -251,7 +251,8 @@ def test_coco_is_read_by_datumaro(tmp_path: Path) -> None:
     found = datumaro.Dataset.import_from(str(tmp_path), "coco_person_keypoints")
     assert sorted(item.id for item in found) == ["a", "b"]
     for item, result in zip(sorted(found, key=lambda item: item.id), results, strict=True):
-        points = [one for one in item.annotations if one.type.name == "points"]
+        people = [one for one in item.annotations if one.type.name == "points"]
+        points = sorted(people, key=lambda one: one.id)
         assert len(points) == len(result)
         for number, one in enumerate(points):
             seen = result.keypoint_scores[number] >= 0.3
