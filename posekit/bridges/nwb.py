@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 import uuid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posekit.bridges.results import ClipArrays, Results, clip_arrays, need
-from posekit.errors import InputError
+from posekit.io.growing import write_whole
 from posekit.version import __version__
 
 __all__ = ["to_nwb"]
@@ -40,13 +41,11 @@ def to_nwb(
         start: when the clip was taken, with its time zone; now where left out.
 
     Raises:
-        InputError: see `posekit.bridges.results.clip_arrays`; nobody in any frame, or ndx-pose is
-            not installed.
+        InputError: see `posekit.bridges.results.clip_arrays`; ndx-pose is not installed.
+        OutputError: the file cannot be written.
     """
     library, pynwb = need("ndx_pose", PACKAGE), need("pynwb", PACKAGE)
     clip = clip_arrays(results, fps=fps, pose3d=pose3d)
-    if not clip.people:
-        raise InputError(f"{clip.first.name} has nobody in any frame: nothing to write as NWB")
     file = pynwb.NWBFile(
         session_description=f"poses of {clip.first.name}, found by posekit",
         identifier=str(uuid.uuid4()),
@@ -72,8 +71,12 @@ def to_nwb(
     file.add_acquisition(video)
     for person in range(len(clip.people)):
         behavior.add(_estimation(library, clip, person, skeleton, video))
-    with pynwb.NWBHDF5IO(os.fspath(path), "w") as io:
+    # In memory first: HDF5 takes the process with it where a disk gets full.
+    memory = need("h5py", PACKAGE).File(path, "w", driver="core", backing_store=False)
+    with memory, pynwb.NWBHDF5IO(file=memory, mode="w") as io:
         io.write(file)
+        memory.flush()
+        write_whole(Path(path), memory.id.get_file_image())
 
 
 def _estimation(library: Any, clip: ClipArrays, person: int, skeleton: Any, video: Any) -> Any:

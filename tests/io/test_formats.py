@@ -258,7 +258,7 @@ def test_coco_is_read_by_datumaro(tmp_path: Path) -> None:
             seen = result.keypoint_scores[number] >= 0.3
             assert [mark.value for mark in one.visibility] == np.where(seen, 2, 0).tolist()
             places = np.array(one.points).reshape(-1, 2)[seen]
-            np.testing.assert_allclose(places, result.keypoints[number, seen], atol=5.1e-3)
+            np.testing.assert_allclose(places, result.keypoints[number, seen], atol=5.6e-3)
     names = found.categories()[datumaro.AnnotationType.points].items[0].labels
     assert list(names) == list(results[0].skeleton.names)
 

@@ -1,8 +1,8 @@
 """A table, a row per person and frame, without loss; the images of a run are in one.
 
-The columns are those of `posekit.records`, with lists of fixed size, of NaN where nobody is. The key `posekit` of the
-file's metadata is JSON that says what they are of, and whether the clip is complete. The file has
-its name only when it is finished; until then it is `a.parquet.part`.
+The columns are those of `posekit.records`, with lists of fixed size, of NaN where nobody is. The
+key `posekit` of the file's metadata is JSON that says what they are of, and whether the clip is
+complete. The file has its name only when it is finished; until then it is `a.parquet.part`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 
 from posekit.bridges.rerun import PACKAGE, Recorder
 from posekit.bridges.results import need
-from posekit.errors import OutputError
+from posekit.errors import OutputError, first_line
 from posekit.io.growing import part_path
 from posekit.io.sinks import Run, Sink, Together
 from posekit.stages.packet import Clip, Packet
@@ -53,6 +53,9 @@ class _Recording(Sink):
         self._recorder.log(packet.result)
 
     def close(self, complete: bool) -> None:
-        self._recorder.close()
-        if complete:
-            part_path(self._path).replace(self._path)
+        try:
+            self._recorder.close()
+            if complete:
+                part_path(self._path).replace(self._path)
+        except (OSError, RuntimeError) as error:
+            raise OutputError(f"cannot write {self._path}: {first_line(error)}") from None
