@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from posekit.cli import main
 from posekit.converting import convert
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
+from posekit.io.read_table import read_table
 from posekit.io.sinks import Run, Sink, load_format
 from posekit.io.write import ResultWriter
 from posekit.result import Pose3D, PoseResult
@@ -436,6 +438,10 @@ def test_a_predictor_writes_several_formats(small: posekit.Predictor, tmp_path: 
     assert "broken.png" in rows[-1]
     about = json.loads((predictions / "images.meta.json").read_text())
     assert about["options"]["on_error"] == "skip"
+    weights = Path(small.weights["model"])
+    assert about["weights_sha256"] == {"model": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    kept = read_table(predictions / "images.parquet").run
+    assert kept.weights_sha256 == about["weights_sha256"]
     labels = json.loads((predictions / "predictions.coco.json").read_text())
     assert [one["file_name"] for one in labels["images"]] == ["a.png", "b.png"]
 
