@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["to_samples", "to_skeleton"]
 
-PACKAGE = "fiftyone>=1.0"
+PACKAGE = "fiftyone>=1.22"
 
 
 def to_samples(results: Results, *, field: str = "poses") -> list[Sample]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["to_labels"]
 
-PACKAGE = "sleap-io>=0.4"
+PACKAGE = "sleap-io>=0.9"
 
 
 def to_labels(results: Results) -> Labels:

@@ -55,6 +55,19 @@ def test_detections_of_supervision_follow_tracks() -> None:
     assert next(supervision.to_detections(image("a.jpg"))).tracker_id is None
 
 
+def test_a_dataset_of_xarray() -> None:
+    pytest.importorskip("xarray")
+    dataset = movement.to_dataset(CLIP)
+    assert dataset.position.dims == ("time", "space", "keypoints", "individuals")
+    nose = dataset.position.sel(keypoints="nose", individuals="track_6").values
+    assert nose[3].tobytes() == CLIP[3].keypoints[1, 0].tobytes()
+    assert np.isnan(nose[1:3]).all()
+    np.testing.assert_array_equal(dataset.time.values, [result.time for result in CLIP])
+    expected = {"source_software": "posekit", "ds_type": "poses", "time_unit": "seconds"}
+    assert {key: dataset.attrs[key] for key in expected} == expected
+    assert dataset.fps == pytest.approx(29.97)
+
+
 @pytest.mark.slow  # its imports
 def test_movement_takes_its_dataset(tmp_path: Path) -> None:
     pytest.importorskip("movement")
@@ -90,6 +103,7 @@ def test_movement_takes_its_dataset(tmp_path: Path) -> None:
     assert space.attrs["unit"] == "m"
 
 
+@pytest.mark.slow
 def test_sleap_io_reads_its_labels_back(tmp_path: Path) -> None:
     sio = pytest.importorskip("sleap_io")
     labels = sleap_io.to_labels(CLIP)
@@ -108,9 +122,8 @@ def test_sleap_io_reads_its_labels_back(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(points[:, 2], result.keypoint_scores[person])
 
 
-@pytest.mark.parametrize(
-    "name", ["walk.analysis.h5", pytest.param("walk.nwb", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["walk.analysis.h5", "walk.nwb"])
 def test_sleap_io_writes_its_other_formats(name: str, tmp_path: Path) -> None:
     sio = pytest.importorskip("sleap_io")
     results = [frame(0), frame(1), frame(2)]  # its NWB has no frames without anybody
@@ -124,6 +137,7 @@ def test_sleap_io_writes_its_other_formats(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(points.astype(np.float32), result.keypoints)
 
 
+@pytest.mark.slow
 def test_labels_of_images_and_of_clips() -> None:
     pytest.importorskip("sleap_io")
     labels = sleap_io.to_labels([image("a.jpg"), image("b.jpg", 1), *CLIP])
@@ -240,6 +254,7 @@ def chunks(path: Path) -> dict[str, list[Any]]:
     return rows
 
 
+@pytest.mark.slow
 def test_rerun_reads_its_recording_back(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
     rerun.to_rerun(LIFTED, tmp_path / "walk.rrd", kpt_thr=0)
@@ -266,6 +281,7 @@ def test_rerun_reads_its_recording_back(tmp_path: Path) -> None:
     assert links == list(LIFTED[0].skeleton.links)
 
 
+@pytest.mark.slow
 def test_rerun_leaves_out_what_is_not_seen(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
     still = image("a.jpg", 3)
@@ -299,7 +315,9 @@ def test_samples_of_fiftyone() -> None:
 @pytest.mark.parametrize(
     ("module", "make", "count"),
     [
-        ("sleap_io", sleap_io.to_labels, lambda labels: len(labels.tracks)),
+        pytest.param(
+            "sleap_io", sleap_io.to_labels, lambda found: len(found.tracks), marks=pytest.mark.slow
+        ),
         ("pose_format", pose_format.to_pose, lambda pose: pose.body.data.shape[1]),
         ("xarray", movement.to_dataset, lambda dataset: dataset.sizes["individuals"]),
     ],

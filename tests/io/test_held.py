@@ -24,7 +24,16 @@ LIBRARIES = {"nwb": "ndx_pose", "pose": "pose_format", "rrd": "rerun", "slp": "s
 FEW = "deepfashion_upper"  # 6 keypoints, for HDF5 takes its time over each
 RESULTS = [frame(i, n, skeleton=FEW) for i, n in enumerate((2, 0, 1))]
 
-every = pytest.mark.parametrize("name", LIBRARIES)
+every = pytest.mark.parametrize(
+    "name",
+    [
+        "nwb",
+        "pose",
+        # Their libraries take hundreds of megabytes.
+        pytest.param("rrd", marks=pytest.mark.slow),
+        pytest.param("slp", marks=pytest.mark.slow),
+    ],
+)
 
 
 def there(name: str) -> str:
@@ -76,7 +85,7 @@ def test_a_clip_is_written_and_converted(name: str, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "later").iterdir()] == [f"walk.{name}"]
 
 
-@every
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_a_library_that_is_missing_is_said_before_anything_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +134,7 @@ def test_images_are_no_clip(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rrd", "slp"])
 def test_images_of_a_run_are_in_one_file(name: str, tmp_path: Path) -> None:
     there(name)
