@@ -11,6 +11,7 @@ import numpy as np
 from posekit.bridges.results import Results, need, read_results
 from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
+from posekit.stages.packet import track_ids_of
 
 if TYPE_CHECKING:
     from rerun import RecordingStream
@@ -43,7 +44,7 @@ def to_rerun(
         The recording; a file is complete.
 
     Raises:
-        InputError: no results, or rerun-sdk is not installed.
+        InputError: no results, a track twice in one, or rerun-sdk is not installed.
     """
     recorder = Recorder(path, recording=recording, kpt_thr=kpt_thr)
     for result in read_results(results):
@@ -74,6 +75,10 @@ class Recorder:
         library, recording = self._library, self.recording
         if self._shown is None:
             recording.log("/", _context(library, result), static=True)
+            if (pose3d := result.pose3d) is not None:
+                axes = library.ViewCoordinates
+                up = axes.RIGHT_HAND_Z_UP if pose3d.up == "z" else axes.RDF
+                recording.log("space", up, static=True)
         frame = result.index if result.frame_id is None else result.frame_id
         recording.set_time("frame", sequence=frame)
         if result.time is not None:
@@ -118,7 +123,7 @@ def _people(
     library: Any, result: PoseResult, kpt_thr: float
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """What is logged of each person, by its entity: links join the points of one entity."""
-    ids = range(len(result)) if result.track_ids is None else result.track_ids.tolist()
+    ids = range(len(result)) if result.track_ids is None else track_ids_of(result)
     pose3d = result.pose3d
     for row, one in enumerate(ids):
         scores = result.keypoint_scores[row]

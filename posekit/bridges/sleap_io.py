@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from posekit.bridges.results import Results, need, read_results
 from posekit.result import PoseResult
+from posekit.stages.packet import track_ids_of
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def to_labels(results: Results) -> Labels:
         results: see `posekit.bridges`.
 
     Raises:
-        InputError: no results, or sleap-io is not installed.
+        InputError: no results, a track twice in one, or sleap-io is not installed.
     """
     library = need("sleap_io", PACKAGE)
     found = list(read_results(results))
@@ -68,5 +69,5 @@ def _track(
 ) -> Any:
     if result.track_ids is None:
         return None
-    key = (clip, int(result.track_ids[person]))
+    key = (clip, track_ids_of(result)[person])
     return tracks.setdefault(key, library.Track(f"track_{key[1]}"))

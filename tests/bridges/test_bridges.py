@@ -272,6 +272,7 @@ def test_rerun_reads_its_recording_back(tmp_path: Path) -> None:
     assert sorted(found["/image/5/keypoints frame"]) == [0, 1, 2]
     seconds = [one.total_seconds() for one in found["/image/5/keypoints time"]]
     assert max(seconds) == pytest.approx(2 / 29.97, abs=1e-6)
+    assert found["/space ViewCoordinates:xyz"] == [[[3, 5, 1]]]  # right, forward, up
     (((first, second),),) = found["/ AnnotationContext:context"]
     assert second["class_description"]["info"]["label"] == "h36m"
     description = first["class_description"]
@@ -345,3 +346,13 @@ def test_a_missing_library_is_said_in_a_line(make: Any, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(InputError, match=r'import of .* halted.*; pip install "'):
         make(CLIP)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "make"), [("rerun", rerun.to_rerun), ("sleap_io", sleap_io.to_labels)]
+)
+def test_a_track_that_is_twice_in_a_frame(module: str, make: Any) -> None:
+    pytest.importorskip(module)
+    with pytest.raises(InputError, match=r"expected each track once .* found track_ids \[3, 3\]"):
+        make(dataclasses.replace(CLIP[0], track_ids=np.array([3, 3])))
