@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ from posekit.stages.one_stage import OneStageEstimator
 from posekit.stages.packet import AUTO_SIZE, Frame, Packet, until_error
 from posekit.stages.smoothing import smoothed
 from posekit.stages.windows import lift_stream
+from posekit.weights.digests import WeightDigests
 from posekit.weights.load import load_network
 
 __all__ = ["Predictor", "load"]
@@ -129,6 +130,8 @@ class Predictor:
             were given as `weights=`, nothing is known.
         models: name of the "model", the "detector" and the "lifter", as far as there are any.
         weights: of each of these the file or URL of its weights, or "published".
+        weights_sha256: of each that is loaded the SHA-256 of its file, the user's own or that of
+            the cache, in hexadecimal digits; it is read when it is asked for.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class Predictor:
         # What each part is -> its model's name, and where its weights are from.
         self.models: dict[str, str] = {}
         self.weights: dict[str, str] = {}
+        self.weights_sha256: Mapping[str, str] = {}
         self._detector = detector
         self._loading = threading.Lock()  # one thread loads the detector
         self._process = os.getpid()
@@ -193,21 +197,20 @@ class Predictor:
         if isinstance(spec, OneStageSpec) and detector is not None:
             raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
-        own = floating_type(dtype)  # what a graph and a lifter have: nobody measured them in less
-        loaded = functools.partial(_load, search=search, device=place, dtype=number, own=own)
+        networks = _Networks(parts, place, number, floating_type(dtype))
         find: Callable[[], Detector] | None = None
         if detector is not None:
-            part, of_detector = detector, detector.spec
+            of_detector = detector.spec
             if not isinstance(of_detector, DetectorSpec):
                 raise InputError(f"{of_detector.name} is not a detector")
 
             def find() -> Detector:
-                return Detector(loaded(part), of_detector, backend=backend or DEFAULT)
+                return Detector(networks.load("detector"), of_detector, backend=backend or DEFAULT)
 
         lift = None
         if lifter is not None:
-            lift = _make_lifter(lifter, skeleton, functools.partial(loaded, dtype=own), search)
-        net = loaded(model)
+            lift = _make_lifter(lifter, skeleton, networks.load, search)
+        net = networks.load("model")
         if spec.note is not None:
             log.warning("%s %s", spec.name, spec.note)
         predictor = cls(
@@ -219,6 +222,7 @@ class Predictor:
         )
         predictor.licenses = parts.licenses
         predictor.models, predictor.weights = parts.names, parts.sources
+        predictor.weights_sha256 = networks.digests
         predictor._remake = functools.partial(
             cls.from_parts,
             parts,
@@ -369,6 +373,7 @@ class Predictor:
             skeleton_3d=skeleton_3d if self.lifter is None else self.lifter.skeleton,
             models=self.models,
             weights=self.weights,
+            weights_sha256=self.weights_sha256,
             licenses=self.licenses,
             kpt_thr=options.kpt_thr,
             root=common_folder(inputs.files()) if in_one else None,
@@ -428,13 +433,31 @@ class Predictor:
         return options.det_interval_at(self.speed, detects=self._detector is not None)
 
 
-def _load(
-    part: Part, search: Sequence[Path], device: torch.device, dtype: torch.dtype, own: torch.dtype
-) -> torch.nn.Module:
-    """The network of a part; a graph computes as it was written, and has inputs of type `own`."""
-    spec, weights, key = part
-    net = load_network(spec, weights, search=search, key=key, device=device, dtype=dtype)
-    return net.to(own) if isinstance(net, GraphFile) else net
+class _Networks:
+    """The networks of parts, loaded when they are asked for."""
+
+    def __init__(
+        self, parts: Parts, device: torch.device, dtype: torch.dtype, own: torch.dtype
+    ) -> None:
+        self.digests = WeightDigests()
+        self._parts, self._device = parts, device
+        # A graph computes as it was written, and has inputs of the type that was named; so has a
+        # lifter: nobody measured them in less.
+        self._dtype, self._own = dtype, own
+
+    def load(self, kind: str) -> torch.nn.Module:
+        """That of the "model", the "detector" or the "lifter"."""
+        spec, weights, key = self._parts.named[kind]
+        net = load_network(
+            spec,
+            weights,
+            search=self._parts.search,
+            key=key,
+            device=self._device,
+            dtype=self._own if kind == "lifter" else self._dtype,
+            opened=functools.partial(self.digests.add, kind, weights),
+        )
+        return net.to(self._own) if isinstance(net, GraphFile) else net
 
 
 def _told(on_error: OnError, writer: ResultWriter) -> OnError:
@@ -455,11 +478,11 @@ def _told(on_error: OnError, writer: ResultWriter) -> OnError:
 def _make_lifter(
     part: Part,
     skeleton: Skeleton,
-    load: Callable[[Part], torch.nn.Module],
+    load: Callable[[str], torch.nn.Module],
     search: Sequence[Path],
 ) -> Lifter:
     check_liftable(skeleton)
     if not isinstance(part.spec, LifterSpec):
         raise InputError(f"{part.spec.name} does not lift 2D poses")
     lifted = load_skeleton(part.spec.keypoints, search=search)
-    return Lifter(load(part), part.spec, lifted)
+    return Lifter(load("lifter"), part.spec, lifted)

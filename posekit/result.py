@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +14,7 @@ from posekit.skeleton import Skeleton
 
 if TYPE_CHECKING:
     import pandas
+    import supervision
 
 __all__ = ["Pose3D", "PoseResult"]
 
@@ -178,6 +181,38 @@ class PoseResult:
         from posekit.records import dataframe
 
         return dataframe(self)
+
+    def to_supervision(self, *, kpt_thr: float = 0.3) -> supervision.KeyPoints:
+        """`supervision.KeyPoints`; see `posekit.bridges.supervision`, which has detections too.
+
+        Args:
+            kpt_thr: the least score of a keypoint that is `visible`.
+
+        Raises:
+            InputError: supervision is not installed.
+        """
+        # By its name, as in `plot`: results stand below what is made of them.
+        bridge = import_module("posekit.bridges.supervision")
+        return next(bridge.to_keypoints(self, kpt_thr=kpt_thr))
+
+    def plot(
+        self, image: np.ndarray | str | os.PathLike[str] | None = None, **options: Any
+    ) -> np.ndarray:
+        """A new picture with the poses drawn over the image, and 3D ones beside it.
+
+        Args:
+            image: (H, W, 3), BGR, uint8, or its path; None reads the file that the result came
+                from, of a clip up to the frame, and draws on black where `black_background` says.
+            options: of drawings, as `posekit predict` has them: `radius=`, `thickness=`,
+                `kpt_thr=`, `draw_bbox=`, `skeleton_style=`, ...
+
+        Returns:
+            (H, W', 3), BGR, uint8, as wide as the image but for 3D.
+
+        Raises:
+            InputError: an unknown option, an image of another size, or none that can be read.
+        """
+        return import_module("posekit.drawing.plot").plot(self, image, options)
 
 
 def _expect_shape(field: str, values: np.ndarray, shape: tuple[int, ...], n: int) -> None:

@@ -43,7 +43,7 @@ ROOMS = (
     ("posekit.backends",),
     ("posekit.weights",),
     ("posekit.stages",),
-    ("posekit.io",),
+    ("posekit.io", "posekit.bridges"),  # formats are written by bridges, which read tables
     ("posekit.converting",),
     ("posekit.drawing",),
     ("posekit.parts",),

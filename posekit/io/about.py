@@ -27,6 +27,7 @@ def describe(run: Run, clip: Clip | None) -> dict[str, Any]:
         "version": __version__,
         "models": dict(run.models),
         "weights": dict(run.weights),
+        "weights_sha256": dict(run.weights_sha256),
         "licenses": dict(run.licenses),
         "options": dict(run.options),
         "skeleton": _skeleton(run.skeleton),

@@ -137,6 +137,7 @@ def read_table(path: Path) -> ResultTable:
             skeleton_3d=skeleton_3d,
             models=about["models"],
             weights=about["weights"],
+            weights_sha256=about.get("weights_sha256", {}),
             licenses=about["licenses"],
             options=about["options"],
         )

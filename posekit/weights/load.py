@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -87,6 +87,7 @@ def load_network(
     key: str = "weights=",
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = torch.float32,
+    opened: Callable[[Path], None] | None = None,
 ) -> nn.Module:
     """A model's network with its weights, in eval mode; a `GraphFile` where these are a graph.
 
@@ -95,12 +96,15 @@ def load_network(
         weights, key: as `posekit.weights.hub.resolve_weights`.
         search: folders of skeletons that come before the packaged ones.
         device, dtype: as `load_weights`.
+        opened: is told which file that is.
 
     Raises:
         WeightsError, DownloadError, InputError: as these two.
     """
     path = resolve_weights(spec.name, weights, net=spec.net, key=key)
     net = load_weights(build_network(spec.net), path, device=device, dtype=dtype)
+    if opened is not None:
+        opened(path)
     if dtype is not None and torch.device(device).type == "cpu" and not is_graph(path):
         _warn_of_slow_type(str(dtype).removeprefix("torch."))
     if weights is not None and (named := model_in_file(path)) not in (None, spec.name):

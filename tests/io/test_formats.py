@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from posekit.cli import main
 from posekit.converting import convert
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
+from posekit.io.read_table import read_table
 from posekit.io.sinks import Run, Sink, load_format
 from posekit.io.write import ResultWriter
 from posekit.result import Pose3D, PoseResult
@@ -95,7 +97,7 @@ def test_parquet_is_read_back_bit_for_bit(tmp_path: Path, lifted: bool) -> None:
     assert [row["instance"] for row in rows] == [0, 1, -1, 0]
     assert [row["track_id"] for row in rows] == [5, 6, None, 5]
     assert [row["frame_id"] for row in rows] == [0, 0, 1, 2]
-    assert rows[2]["keypoints"] is None
+    assert rows[2]["box_score"] is None and np.isnan(rows[2]["keypoints"]).all()
     people = [(results[0], 0), (results[0], 1), (results[2], 0)]
     for row, (result, number) in zip(rows[:2] + rows[3:], people, strict=True):
         assert np.float32(row["keypoints"]).tobytes() == result.keypoints[number].tobytes()
@@ -104,6 +106,41 @@ def test_parquet_is_read_back_bit_for_bit(tmp_path: Path, lifted: bool) -> None:
         if result.pose3d is not None:
             found = np.float32(row["keypoints_3d"])
             assert found.tobytes() == result.pose3d.keypoints[number].tobytes()
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_parquet_is_read_back_by_polars(tmp_path: Path, lifted: bool) -> None:
+    pytest.importorskip("pyarrow")
+    polars = pytest.importorskip("polars")
+    results = [frame(0, lifted=lifted), frame(1, 0, lifted=lifted), frame(2, 1, lifted=lifted)]
+    write(tmp_path, results, ("parquet",))
+    table = polars.read_parquet(tmp_path / "walk.parquet")
+    assert table["instance"].to_list() == [0, 1, -1, 0]
+    people = table.filter(polars.col("instance") >= 0)
+    assert people["track_id"].to_list() == [5, 6, 5]
+    assert people["time"].to_list() == [results[i].time for i in (0, 0, 2)]
+    expected = np.concatenate([result.keypoints.reshape(-1, 34) for result in results])
+    assert people["keypoints"].to_numpy().tobytes() == expected.tobytes()
+    scores = np.concatenate([result.keypoint_scores for result in results])
+    assert people["keypoint_scores"].to_numpy().tobytes() == scores.tobytes()
+    if lifted:
+        poses = [result.pose3d for result in results]
+        solid = np.concatenate([one.keypoints.reshape(-1, 51) for one in poses if one is not None])
+        assert people["keypoints_3d"].to_numpy().tobytes() == solid.tobytes()
+
+
+def test_csv_is_read_back_by_polars(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    results = [frame(0), frame(1, 0), frame(2, 1)]
+    write(tmp_path, results, ("csv",))
+    types = {"nose_x": polars.Float32, "nose_score": polars.Float32}
+    people = polars.read_csv(tmp_path / "walk.csv", schema_overrides=types).filter(
+        polars.col("instance") >= 0
+    )
+    expected = np.concatenate([result.keypoints[:, 0, 0] for result in results])
+    assert people["nose_x"].to_numpy().tobytes() == expected.tobytes()
+    scores = np.concatenate([result.keypoint_scores[:, 0] for result in results])
+    assert people["nose_score"].to_numpy().tobytes() == scores.tobytes()
 
 
 def test_csv_is_read_back_by_pandas(tmp_path: Path) -> None:
@@ -203,6 +240,29 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path) -> None:
     found.dataset["images"] = [{"id": 139}, {"id": 285}]
     found.createIndex()
     assert len(found.loadRes(str(tmp_path / "predictions.coco_results.json")).anns) == len(listed)
+
+
+def test_coco_is_read_by_datumaro(tmp_path: Path) -> None:
+    datumaro = pytest.importorskip("datumaro")
+    results = [image("a.jpg", 0), image("b.jpg", 1)]
+    write(tmp_path / "annotations", results, ("coco",))
+    # Its folders and names; it finds what a file is by them.
+    labels = tmp_path / "annotations" / "predictions.coco.json"
+    labels.rename(labels.with_name("person_keypoints_train.json"))
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    found = datumaro.Dataset.import_from(str(tmp_path), "coco_person_keypoints")
+    assert sorted(item.id for item in found) == ["a", "b"]
+    for item, result in zip(sorted(found, key=lambda item: item.id), results, strict=True):
+        people = [one for one in item.annotations if one.type.name == "points"]
+        points = sorted(people, key=lambda one: one.id)
+        assert len(points) == len(result)
+        for number, one in enumerate(points):
+            seen = result.keypoint_scores[number] >= 0.3
+            assert [mark.value for mark in one.visibility] == np.where(seen, 2, 0).tolist()
+            places = np.array(one.points).reshape(-1, 2)[seen]
+            np.testing.assert_allclose(places, result.keypoints[number, seen], atol=5.6e-3)
+    names = found.categories()[datumaro.AnnotationType.points].items[0].labels
+    assert list(names) == list(results[0].skeleton.names)
 
 
 def test_coco_names_frames_after_their_clip(tmp_path: Path) -> None:
@@ -378,6 +438,10 @@ def test_a_predictor_writes_several_formats(small: posekit.Predictor, tmp_path: 
     assert "broken.png" in rows[-1]
     about = json.loads((predictions / "images.meta.json").read_text())
     assert about["options"]["on_error"] == "skip"
+    weights = Path(small.weights["model"])
+    assert about["weights_sha256"] == {"model": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    kept = read_table(predictions / "images.parquet").run
+    assert kept.weights_sha256 == about["weights_sha256"]
     labels = json.loads((predictions / "predictions.coco.json").read_text())
     assert [one["file_name"] for one in labels["images"]] == ["a.png", "b.png"]
 

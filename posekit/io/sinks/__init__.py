@@ -46,6 +46,7 @@ class Run:
         skeleton_3d: of the 3D keypoints; None where there are none.
         models: names of what was used, such as `{"model": "rtmpose-m_...", "detector": ...}`.
         weights: file of the weights of each of these, or "published".
+        weights_sha256: of these files, in hexadecimal digits; who asks waits for them to be read.
         licenses: of the published weights, by their models' names.
         options: those that were said.
         kpt_thr: the least score of a keypoint that counts as seen.
@@ -57,6 +58,7 @@ class Run:
     skeleton_3d: Skeleton | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    weights_sha256: Mapping[str, str] = field(default_factory=dict)
     licenses: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     kpt_thr: float = 0.3

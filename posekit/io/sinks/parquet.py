@@ -1,8 +1,8 @@
 """A table, a row per person and frame, without loss; the images of a run are in one.
 
-The columns are those of `posekit.records`, with lists of fixed size. The key `posekit` of the
-file's metadata is JSON that says what they are of, and whether the clip is complete. The file has
-its name only when it is finished; until then it is `a.parquet.part`.
+The columns are those of `posekit.records`, with lists of fixed size, of NaN where nobody is. The
+key `posekit` of the file's metadata is JSON that says what they are of, and whether the clip is
+complete. The file has its name only when it is finished; until then it is `a.parquet.part`.
 """
 
 from __future__ import annotations
@@ -138,10 +138,9 @@ class _Table(Sink):
         rows, self._rows = self._rows, []
         if not rows:
             return
-        columns = [[row.get(name) for row in rows] for name in self._schema.names]
         arrays = [
-            pa.array(column, type=kind)
-            for column, kind in zip(columns, self._schema.types, strict=True)
+            pa.array(_column(rows, name, kind), type=kind)
+            for name, kind in zip(self._schema.names, self._schema.types, strict=True)
         ]
         with self._disk_errors():
             self._file.write_batch(pa.record_batch(arrays, schema=self._schema))
@@ -168,6 +167,17 @@ def _copy(source: Path, path: Path, described: Any) -> None:
     ):
         for batch in file.iter_batches(GROUP):
             copy.write_batch(batch.replace_schema_metadata(described.metadata))
+
+
+def _column(rows: list[dict[str, Any]], name: str, kind: Any) -> list[Any]:
+    import pyarrow as pa
+
+    values = [row.get(name) for row in rows]
+    if not pa.types.is_fixed_size_list(kind):
+        return values
+    # Up to Arrow 25 a list of fixed size that is null is written, but cannot be read.
+    nothing = np.full(kind.list_size, np.nan, np.float32)
+    return [nothing if value is None else value for value in values]
 
 
 def _is_array(value: Any) -> bool:

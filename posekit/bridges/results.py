@@ -1,0 +1,214 @@
+"""What the bridges start from: results one by one, or those of a clip as arrays."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posekit.errors import InputError
+from posekit.io.read_table import read_table
+from posekit.result import PoseResult
+from posekit.skeleton import Skeleton
+from posekit.stages.packet import continues, track_ids_of
+
+__all__ = ["ClipArrays", "Results", "clip_arrays", "need", "read_results"]
+
+log = logging.getLogger(__name__)
+
+Results = Iterable[PoseResult] | PoseResult | str | os.PathLike[str]
+
+
+def need(module: str, package: str) -> Any:
+    """A library that is imported when it is needed.
+
+    Args:
+        module: its name in Python.
+        package: its name for pip.
+
+    Raises:
+        InputError: it is not installed, or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f'{error}; pip install "{package}"') from None
+
+
+def read_results(results: Results) -> Iterator[PoseResult]:
+    """The results in order, all of the same keypoints.
+
+    Args:
+        results: an iterable of them, one alone, or the path of a table that posekit wrote.
+
+    Raises:
+        InputError: there are none, something else, or they have different keypoints.
+    """
+    first: PoseResult | None = None
+    for result in _each(results):
+        if not isinstance(result, PoseResult):
+            raise InputError(
+                f"expected results as predictor.stream gives them, found {type(result).__name__}"
+            )
+        first = first or result
+        if _names(result) != _names(first):
+            raise InputError(
+                f"expected the same keypoints in all results, found {first.skeleton.name} and "
+                f"{result.skeleton.name}; convert them apart"
+            )
+        yield result
+    if first is None:
+        raise InputError("expected results, found none")
+
+
+def _each(results: Results) -> Iterable[PoseResult]:
+    if isinstance(results, PoseResult):
+        return (results,)
+    return _of_table(Path(results)) if isinstance(results, str | os.PathLike) else results
+
+
+def _of_table(path: Path) -> Iterator[PoseResult]:
+    table = read_table(path)
+    if table.clip is not None and not table.complete:
+        log.warning("%s is not complete: its run ended before the clip did", path)
+    for packet in table.packets():
+        if isinstance(packet, tuple):
+            log.warning("%s has no results of %s: %s", path, *packet)
+        else:
+            yield packet.result
+
+
+def _names(result: PoseResult) -> tuple[tuple[str, ...], ...]:
+    pose3d = result.pose3d
+    return (result.skeleton.names, () if pose3d is None else pose3d.skeleton.names)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipArrays:
+    """T frames of a clip with N people of K keypoints in D dimensions.
+
+    Frames are as far apart as the closest results; those between results, which were not seen, have
+    nobody.
+
+    Attributes:
+        first: one of the results, for what they have in common.
+        skeleton: names and links of the keypoints.
+        people: N names, `track_5` of track 5; `individual_0` of the only one that nobody tracked.
+        times: (T,), float64, seconds since the clip began.
+        fps: frames per second; None of one frame alone.
+        keypoints: (T, N, K, D), float32, as the results have them; NaN where someone is not seen.
+        scores: (T, N, K), float32, likewise.
+    """
+
+    first: PoseResult
+    skeleton: Skeleton
+    people: tuple[str, ...]
+    times: np.ndarray
+    fps: float | None
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def irregular_by(self) -> float:
+        """By how many seconds a frame is away from where `fps` has it, at most."""
+        if self.fps is None:
+            return 0.0
+        expected = self.times[0] + np.arange(len(self.times)) / self.fps
+        return float(np.abs(self.times - expected).max())
+
+
+def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = False) -> ClipArrays:
+    """Gathers the results of a clip.
+
+    Args:
+        results: of the frames of one clip, in order, with `track_ids` where there are several
+            people.
+        fps: frames per second, where results have no time, or there is only one.
+        pose3d: take the 3D keypoints.
+
+    Raises:
+        InputError: as `read_results`; images without `fps`, frames of several clips, people whom
+            nobody tracked, or no 3D keypoints.
+    """
+    frames = []
+    first: PoseResult | None = None
+    before: PoseResult | None = None
+    for result in read_results(results):
+        first = first or result
+        if result.time is not None and before is not None and not continues(before, result):
+            raise InputError(
+                f"expected the frames of one clip in order, found {before.name}, frame "
+                f"{before.frame_id}, and then {result.name}, frame {result.frame_id}"
+            )
+        frames.append((_when(result, fps), _who(result), _what(result, pose3d)))
+        before = result
+    assert first is not None
+    return _gathered(first, frames, fps, pose3d)
+
+
+def _when(result: PoseResult, fps: float | None) -> tuple[int, float]:
+    """Number and time of a frame."""
+    number = result.index if result.frame_id is None else result.frame_id
+    if result.time is not None:
+        return number, result.time
+    if fps is None:
+        raise InputError(
+            f"expected frames of a clip, found {result.name}, which has no time; name fps= if "
+            "these images are a clip"
+        )
+    return number, number / fps
+
+
+def _who(result: PoseResult) -> list[int | None]:
+    untracked = result.track_ids is None and len(result) == 1
+    return [None] if untracked else list(track_ids_of(result))
+
+
+def _what(result: PoseResult, pose3d: bool) -> tuple[np.ndarray, np.ndarray]:
+    if not pose3d:
+        return result.keypoints, result.keypoint_scores
+    if result.pose3d is None:
+        raise InputError(f"expected 3D keypoints, found none for {result.name}")
+    return result.pose3d.keypoints, result.pose3d.keypoint_scores
+
+
+def _gathered(first: PoseResult, frames: list[Any], fps: float | None, pose3d: bool) -> ClipArrays:
+    ids = sorted({one for _, who, _ in frames for one in who if one is not None})
+    untracked = any(None in who for _, who, _ in frames)
+    if untracked and ids:
+        raise InputError("expected track_ids in all results or in none, found some without")
+    columns: list[int | None] = [None] if untracked else list(ids)
+    numbers = np.array([when[0] for when, _, _ in frames])
+    steps = np.diff(numbers)
+    if (steps <= 0).any():
+        raise InputError(f"expected images in order, found indices {numbers.tolist()[:10]}")
+    step = math.gcd(*steps.tolist()) or 1
+    rows = (numbers - numbers[0]) // step
+    count = int(rows[-1]) + 1
+    times = np.interp(np.arange(count), rows, [when[1] for when, _, _ in frames])
+    k, d = frames[0][2][0].shape[1:]
+    keypoints = np.full((count, len(columns), k, d), np.nan, np.float32)
+    scores = np.full((count, len(columns), k), np.nan, np.float32)
+    for row, (_, who, (points, sure)) in zip(rows, frames, strict=True):
+        places = [columns.index(one) for one in who]
+        keypoints[row, places], scores[row, places] = points, sure
+    skeleton = first.skeleton
+    if pose3d and first.pose3d is not None:
+        skeleton = first.pose3d.skeleton
+    people = tuple("individual_0" if one is None else f"track_{one}" for one in columns)
+    rate = fps if count == 1 else _rate(times)
+    return ClipArrays(first, skeleton, people, times, rate, keypoints, scores)
+
+
+def _rate(times: np.ndarray) -> float:
+    """Frames per second, as a fraction that videos have, such as 30000/1001."""
+    exact = (len(times) - 1) / float(times[-1] - times[0])
+    return float(Fraction(exact).limit_denominator(1001))
