@@ -6,19 +6,17 @@ Only what a command needs is imported, so that `--help` and `models` answer at o
 from __future__ import annotations
 
 import argparse
-import logging
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from posekit.errors import InputError, PosekitError
-from posekit.opencv import problem_of
+from posekit.commands.reporting import report_errors
+from posekit.errors import InputError
 from posekit.version import __version__
 
-__all__ = ["main", "report_errors"]
+__all__ = ["main"]
 
 PREDICT_HELP = """\
 Find poses in images and videos.
@@ -150,51 +148,11 @@ CFG_KINDS = ("job", "hydra", "all")
 INFO_KINDS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 FLAGS_OF_KINDS = {"--cfg": CFG_KINDS, "-c": CFG_KINDS, "--info": INFO_KINDS, "-i": INFO_KINDS}
 
-# How torch says it, of a GPU and of the machine itself.
-_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     arguments = _parse(argv)
     return report_errors(lambda: int(arguments.run(arguments)))
-
-
-def report_errors(run: Callable[[], int]) -> int:
-    """The exit status of what is run; errors that a user can do something about are a line each."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # A client's line per request says nothing to a user.
-    for name in ("httpx", "httpx2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        return run()
-    except PosekitError as error:
-        print(f"posekit: error: {error}", file=sys.stderr)
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(reason):
-            raise
-        print(
-            f"posekit: error: not enough memory: {reason or 'nothing more is known'}; take "
-            "smaller batches or dtype=float16",
-            file=sys.stderr,
-        )
-        return 1
-    except (ImportError, AttributeError) as error:
-        problem = problem_of(error)
-        if problem is None:
-            raise
-        print(f"posekit: error: {problem}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("posekit: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe (`posekit models | head`) has seen enough. What would have come after
-        # that did not happen, which the status says as a shell does for a program so ended.
-        sys.stderr.close()
-        return 141
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 from posekit import opencv
-from posekit.cli import report_errors
+from posekit.commands.reporting import report_errors
 from posekit.drawing.window import check_display
 from posekit.errors import InputError
 from posekit.opencv import describe, gui, problem_of

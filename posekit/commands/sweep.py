@@ -87,7 +87,7 @@ class _Job:
 
     def _run(self, swept: list[str], folder: Path) -> str:
         """How it ended; a job that fails stops no other."""
-        from posekit.cli import report_errors
+        from posekit.commands.reporting import report_errors
 
         out = folder / "results.json" if self.command == "evaluate" else folder
         words = [*self.fixed, *swept, f"{SWEPT[self.command]}={out}"]

@@ -15,7 +15,9 @@ from posekit.io.held import HeldFile, check_clip
 from posekit.io.sinks import Run, Sink
 from posekit.stages.packet import Clip
 
-__all__ = ["check", "file_name", "open_sink"]
+__all__ = ["NEEDS", "check", "file_name", "open_sink"]
+
+NEEDS = frozenset({"time", "tracks"})
 
 
 def check(run: Run) -> None:

@@ -14,7 +14,9 @@ from posekit.io.sinks import Run, Sink
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip
 
-__all__ = ["check", "file_name", "open_sink"]
+__all__ = ["NEEDS", "check", "file_name", "open_sink"]
+
+NEEDS = frozenset({"time", "tracks"})
 
 
 def check(run: Run) -> None:

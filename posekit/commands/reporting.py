@@ -1,0 +1,52 @@
+"""How a command ends: its exit status, and errors as a line each."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+
+from posekit.errors import PosekitError
+
+__all__ = ["report_errors"]
+
+# How torch says it, of a GPU and of the machine itself.
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
+
+
+def report_errors(run: Callable[[], int]) -> int:
+    """The exit status of what is run; errors that a user can do something about are a line each."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # A client's line per request says nothing to a user.
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return run()
+    except PosekitError as error:
+        print(f"posekit: error: {error}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(reason):
+            raise
+        print(
+            f"posekit: error: not enough memory: {reason or 'nothing more is known'}; take "
+            "smaller batches or dtype=float16",
+            file=sys.stderr,
+        )
+        return 1
+    except (ImportError, AttributeError) as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        print(f"posekit: error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("posekit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (`posekit models | head`) has seen enough. What would have come after
+        # that did not happen, which the status says as a shell does for a program so ended.
+        sys.stderr.close()
+        return 141
