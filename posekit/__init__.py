@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from posekit.evaluation.result import EvaluateResult
     from posekit.exporting.export import export
     from posekit.exporting.result import ExportResult
+    from posekit.labelling.convert import LabelsResult, labels
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.training.run import TrainResult, train
@@ -30,6 +31,7 @@ __all__ = [
     "BenchResult",
     "EvaluateResult",
     "ExportResult",
+    "LabelsResult",
     "PoseResult",
     "Predictor",
     "TrainResult",
@@ -39,6 +41,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "export",
+    "labels",
     "list_models",
     "load",
     "train",
@@ -49,6 +52,7 @@ _HOMES = {
     "BenchResult": "posekit.benchmarking.run",
     "EvaluateResult": "posekit.evaluation.result",
     "ExportResult": "posekit.exporting.result",
+    "LabelsResult": "posekit.labelling.convert",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
@@ -57,6 +61,7 @@ _HOMES = {
     "create_model": "posekit.weights.load",
     "export": "posekit.exporting.export",
     "evaluate": "posekit.evaluation.evaluate",
+    "labels": "posekit.labelling.convert",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
     "train": "posekit.training.run",

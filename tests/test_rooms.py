@@ -45,6 +45,7 @@ ROOMS = (
     ("posekit.predictor",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),
+    ("posekit.labelling",),
     ("posekit.evaluation",),
     ("posekit.training",),
     ("posekit.exporting",),
