@@ -34,7 +34,8 @@ def coco_content(
     """
     categories = list(labels.categories.values())
     ids = {category.name: number for number, category in enumerate(categories, 1)}
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, image in enumerate(images, 1):
         assert image.path is not None and image.size is not None
         entry: dict[str, Any] = {

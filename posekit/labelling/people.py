@@ -154,7 +154,8 @@ def _person(
         found.add(what, f"{one.place}, '{repeated[0]}'")
         return None
     known = {point.name: (point.x, point.y, point.v) for point in points}
-    group = next((p.group for p in (*points, *boxes) if p.group is not None), None)
+    groups = [*(point.group for point in points), *(box.group for box in boxes)]
+    group = next((one for one in groups if one is not None), None)
     return Person(
         category=boxes[0].name if boxes else DEFAULT_CATEGORY,
         points=[known.get(name, ABSENT) for name in names],

@@ -1,4 +1,4 @@
-"""A picture of the first labels, which shows at a glance whether left, right and order are right."""
+"""A picture of the first labels, to see at a glance whether left, right and order are right."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def _attribute(element: str, key: str) -> str:
 
 
 def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
-    sides = [int(side) if (side or "").isdigit() else 0 for side in (width, height)]
+    sides = [int(side) if side and side.isdigit() else 0 for side in (width, height)]
     return (sides[0], sides[1]) if all(sides) else None
 
 

@@ -94,8 +94,9 @@ class _File:
         if not isinstance(name, str) or not name:
             raise InputError(f"{place}: expected image.path or id, found neither")
         size = about.get("size")  # (height, width)
-        good = isinstance(size, list) and len(size) == 2 and all(type(s) is int for s in size)
-        image = Image(name, (size[1], size[0]) if good else None)
+        image = Image(name)
+        if isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size):
+            image.size = (size[1], size[0])
         folders = [self.path.parent.parent / "images", self.path.parent.parent]
         candidates = [f / self.path.stem / name for f in folders] + [f / name for f in folders]
         image.path = next((path for path in candidates if path.is_file()), None)

@@ -22,19 +22,13 @@ from posekit.labelling.people import Box, Loose, Point, add_people, is_hidden
 __all__ = ["read"]
 
 _NAMES = (
-    "keypoint",
-    "keypoints",
-    "name",
-    "label",
-    "landmark",
-    "joint",
-    "part",
-    "point",
-    "bodypart",
+    *("keypoint", "keypoints", "name", "label", "landmark", "joint", "part", "point", "bodypart"),
+    *("type", "class", "category", "kind"),
 )
-_NAMES = (*_NAMES, "type", "class", "category", "kind")
-_GROUPS = ("person", "person_id", "group", "group_id", "instance", "instance_id", "animal")
-_GROUPS = (*_GROUPS, "individual", "object", "object_id", "id", "track", "track_id")
+_GROUPS = (
+    *("person", "person_id", "group", "group_id", "instance", "instance_id", "animal"),
+    *("individual", "object", "object_id", "id", "track", "track_id"),
+)
 _VISIBILITIES = ("visibility", "visible", "occluded", "occlusion", "hidden", "v")
 
 

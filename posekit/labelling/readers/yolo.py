@@ -137,7 +137,7 @@ def _keypoint_names(
     if keypoints:
         if len(keypoints) != count:
             raise InputError(
-                f"{path}: kpt_shape says {count} keypoints, and keypoints= has {len(keypoints)} names"
+                f"{path}: kpt_shape says {count} keypoints, keypoints= has {len(keypoints)} names"
             )
         return {-1: tuple(keypoints)}
     if named:
@@ -201,7 +201,7 @@ def _listed(place: Path, split: str) -> Iterator[Path]:
 
 
 def _label_path(image: Path) -> Path:
-    """`labels/train/a.txt` of `images/train/a.jpg`; beside the picture where there is no such folder."""
+    """`labels/train/a.txt` of `images/train/a.jpg`; beside a picture that lies elsewhere."""
     parts = list(image.parts)
     for at in range(len(parts) - 2, -1, -1):
         if parts[at] == "images":
