@@ -83,7 +83,7 @@ class _File:
             except InputError as error:
                 self.found.add("items that cannot be read", str(error))
                 continue
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 self.found.add("items that cannot be read", f"{place}: {error!r}")
                 continue
             self.labels.images.append(image)
