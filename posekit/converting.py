@@ -11,8 +11,10 @@ from typing import Any
 from posekit.declared import Options, document, option
 from posekit.errors import InputError
 from posekit.files import prediction_formats
+from posekit.io.picked_frames import Pick
 from posekit.io.read_table import ResultTable, read_table
-from posekit.io.write import ResultWriter, chosen_formats
+from posekit.io.sinks.coco import image_of
+from posekit.io.write import ResultWriter, chosen_formats, common_folder
 
 __all__ = ["ConvertOptions", "convert"]
 
@@ -29,6 +31,18 @@ class ConvertOptions(Options):
         None, "the folder of the files; left out, that of the first table"
     )
     kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
+    frames: int | None = option(
+        None,
+        "every N-th frame of a clip alone, whose pictures are written beside the labels, where "
+        "`coco` and `label_studio` name them",
+        least=1,
+    )
+    least_certain: int | None = option(
+        None,
+        "of these, the N frames in which the keypoints of one person have the lowest mean score; "
+        "pictures as with `frames`",
+        least=1,
+    )
 
 
 @document(ConvertOptions)
@@ -38,6 +52,8 @@ def convert(
     formats: Any,
     out_dir: str | os.PathLike[str] | None = None,
     kpt_thr: float = 0.3,
+    frames: int | None = None,
+    least_certain: int | None = None,
 ) -> list[Path]:
     """Writes results that were kept as Parquet in other formats.
 
@@ -49,12 +65,16 @@ def convert(
         The tables whose clip had not been read to its end.
 
     Raises:
-        InputError: no such file, another kind of file, or a format that cannot hold the results.
+        InputError: no such file, another kind of file, a format that cannot hold the results, or a
+            clip whose frames are to be pictures and which is not where it was.
         OutputError: a file cannot be written.
     """
     options = ConvertOptions.from_keywords(
-        {"formats": formats, "out_dir": out_dir, "kpt_thr": kpt_thr}
-    )
+        {
+            "formats": formats, "out_dir": out_dir, "kpt_thr": kpt_thr, "frames": frames,
+            "least_certain": least_certain,
+        }
+    )  # fmt: skip
     if options.formats is None:
         raise InputError(f"formats is missing: name one of {', '.join(prediction_formats())}")
     one = isinstance(tables, str | os.PathLike)
@@ -64,22 +84,35 @@ def convert(
     found = [read_table(path) for path in paths]
     _check_alike(found)
     folder = paths[0].parent if options.out_dir is None else Path(options.out_dir)
+    run = replace(found[0].run, kpt_thr=options.kpt_thr, root=_root(found))
+    picks = [Pick.of(table, options.frames, options.least_certain) for table in found]
     with ResultWriter(
         folder,
         None,
         formats=chosen_formats(options.formats),
         inputs=lambda: paths,
-        run=replace(found[0].run, kpt_thr=options.kpt_thr),
+        run=run,
     ) as writer:
-        for table in found:
+        for table, pick in zip(found, picks, strict=True):
             if table.clip is not None and not table.complete:
                 writer.skip(table.clip.source, f"{table.path.name} is not complete")
             for packet in table.packets():
                 if isinstance(packet, tuple):
                     writer.skip(*packet)
-                else:
+                elif pick is None:
+                    writer.write(packet)
+                elif pick.has(packet):
+                    pick.write_picture(packet, folder / image_of(packet, 0, run)["file_name"])
                     writer.write(packet)
     return [table.path for table in found if not table.complete]
+
+
+def _root(tables: Sequence[ResultTable]) -> Path | None:
+    """What paths of clips are relative to, as where they were predicted together."""
+    clips = [table.clip for table in tables if table.clip is not None]
+    if len(clips) < len(tables):
+        return None
+    return common_folder([Path(clip.source) for clip in clips])
 
 
 def _check_alike(tables: Sequence[ResultTable]) -> None:

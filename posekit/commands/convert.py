@@ -35,9 +35,7 @@ def convert_tables(words: Sequence[str]) -> int:
             raise InputError(f"cannot read '{word}': expected key=value") from None
         settings["formats" if key == "format" else key] = value
     chosen = ConvertOptions.from_keywords(settings)
-    partial = convert(
-        tables, formats=chosen.formats, out_dir=chosen.out_dir, kpt_thr=chosen.kpt_thr
-    )
+    partial = convert(tables, **{name: getattr(chosen, name) for name in ConvertOptions.declared()})
     for path in partial:
         print(f"{path} is not complete: its run ended before the clip did", file=sys.stderr)
     return 1 if partial else 0

@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from posekit.labelling.label_set import Image, LabelSet
 from posekit.labelling.options import LabelsOptions
 from posekit.labelling.pictures import find_pictures, write_jpeg
 from posekit.labelling.sheet import draw_sheet
+from posekit.skeleton import load_skeleton
 from posekit.table import format_table
 
 __all__ = ["LabelsResult", "labels"]
@@ -105,8 +106,6 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
             skip_bad=options.skip_bad,
         )
     )
-    if out.exists() and path.is_file() and out.samefile(path):
-        raise OutputError(f"cannot write {out}: it is the input itself; name another file")
     read = _read(path, options, found)
     _choose(read, options, found)
     find_pictures(read, folder, out.with_name(f"{out.stem}_frames"), found)
@@ -114,21 +113,22 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
     for image in read.images:
         splits.setdefault(image.split, []).append(image)
     files = {split: _path_of(out, split, len(splits)) for split in splits}
+    sheet = out.with_suffix(".jpg")
+    _check_outputs([*files.values(), sheet], path, read)
     contents = {s: coco_content(read, splits[s], out.parent, found) for s in splits}
     _raise_errors(found)
     if not any(content["annotations"] for content in contents.values()):
         reasons = found.reasons(0) if found.places or found.left_out else "no label in it"
         raise InputError(f"{path}: nothing to write: {reasons}")
     drawn = draw_sheet(read)
-    sheet = None if drawn is None else out.with_suffix(".jpg")
-    if sheet is not None and drawn is not None:
+    if drawn is not None:
         write_jpeg(sheet, drawn)
     for split, content in contents.items():
         _write(files[split], content)
     return LabelsResult(
         tool=read.tool,
         files=files,
-        sheet=sheet,
+        sheet=None if drawn is None else sheet,
         counts={split: _counts(content) for split, content in contents.items()},
         categories={c.name: c.keypoints for c in read.categories.values()},
         flip_pairs={c["name"]: _pairs(c) for c in next(iter(contents.values()))["categories"]},
@@ -153,6 +153,10 @@ def _read(path: Path, options: LabelsOptions, found: Findings) -> LabelSet:
         raise InputError(f"{path}: this is {foreign.what}, which is not converted; {foreign.hint}")
     module = importlib.import_module(f"posekit.labelling.readers.{reader}")
     read: LabelSet = module.read(path, options.keypoint_names, found)
+    for category in read.categories.values():
+        known = load_skeleton("coco")
+        if category.keypoints == known.names and not category.links:
+            category.links = known.links
     return read
 
 
@@ -171,6 +175,12 @@ def _kind_of_hdf5(path: Path) -> str:
 
 def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:
     """Keeps the categories and the split that are wanted."""
+    if options.split is not None:
+        splits = {image.split for image in read.images}
+        if options.split not in splits:
+            known = ", ".join(sorted(filter(None, splits))) or "none"
+            raise InputError(f"split: there is no '{options.split}'; there are {known}")
+        read.images = [image for image in read.images if image.split == options.split]
     wanted = options.category_names
     for name in wanted:
         if name not in read.categories:
@@ -183,12 +193,6 @@ def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:
                     found.leave_out("people of other categories")
             image.people = [person for person in image.people if person.category in wanted]
         read.categories = {name: c for name, c in read.categories.items() if name in wanted}
-    if options.split is not None:
-        splits = {image.split for image in read.images}
-        if options.split not in splits:
-            known = ", ".join(sorted(filter(None, splits))) or "none"
-            raise InputError(f"split: there is no '{options.split}'; there are {known}")
-        read.images = [image for image in read.images if image.split == options.split]
     if not read.images:
         raise InputError(f"{found.source.annotations}: no image in it: {found.reasons(0)}")
 
@@ -196,6 +200,20 @@ def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:
 def _path_of(out: Path, split: str, count: int) -> Path:
     """`coco_train.json` of `coco.json`, where there are several splits."""
     return out if count == 1 else out.with_name(f"{out.stem}_{split or 'rest'}{out.suffix}")
+
+
+def _check_outputs(outputs: Sequence[Path], source: Path, read: LabelSet) -> None:
+    """Raises OutputError where a file would be written over labels or pictures that are read."""
+    pictures = {image.path.resolve() for image in read.images if image.path is not None}
+    for path in outputs:
+        if not path.exists():
+            continue
+        if source.is_file() and path.samefile(source):
+            raise OutputError(f"cannot write {path}: it is the input itself; name another file")
+        if path.resolve() in pictures or (source.is_dir() and path.resolve() in read.files):
+            raise OutputError(
+                f"cannot write {path}: it is one of the files that are read; name another one"
+            )
 
 
 def _raise_errors(found: Findings) -> None:

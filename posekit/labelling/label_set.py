@@ -91,11 +91,13 @@ class LabelSet:
         tool: whose format it is, for messages.
         images: in the source's order.
         categories: by their names.
+        files: of a folder, those that hold labels, resolved.
     """
 
     tool: str
     images: list[Image] = field(default_factory=list)
     categories: dict[str, Category] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()
 
 
 def parse_number(value: Any, at: str, what: str) -> float:

@@ -84,6 +84,9 @@ def add_people(
     """
     images = list(images)
     names = tuple(keypoints) or tuple(dict.fromkeys(p.name for one in images for p in one.points))
+    if names and not keypoints:
+        what = "its keypoints are in the order in which they turn up; keypoints=[...] says another"
+        found.whole(what, False)
     for one in images:
         for person in _people_of(one, names, found):
             labels.categories.setdefault(person.category, Category(person.category, names))

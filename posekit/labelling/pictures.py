@@ -7,20 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from posekit.datasets.image_paths import find_images, upright_size
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError, OutputError
 from posekit.files import write_atomically
+from posekit.io.images import encode_jpeg
 from posekit.io.sequence import open_clip
 from posekit.labelling.label_set import Image, LabelSet, Person
 
 __all__ = ["find_pictures", "write_frames", "write_jpeg"]
 
 THREADS = 16
-JPEG_QUALITY = 95
 # What a folder of frames may call them, beside the name that the labels have.
 FRAME_NAMES = ("frame_{:06d}.jpg", "{:06d}.jpg", "{:06d}.png", "frame_{:06d}.png")
 
@@ -46,7 +45,12 @@ def find_pictures(labels: LabelSet, folder: Path | None, frames: Path, found: Fi
         write_frames(of_clips, clip, frames, found)
     rest = [i for i in labels.images if i.path is None and i.frame is None and i.pixels is None]
     if rest:
-        _look_up(rest, folder if clip is None else None, found)
+        try:
+            _look_up(rest, folder if clip is None else None, found)
+        except InputError:
+            if len(rest) == len(labels.images):
+                raise
+            # Some lie where the labels say; these are missing, which `_measure` says of each.
     _measure(labels, found)
 
 
@@ -65,9 +69,9 @@ def _found_as_files(images: Sequence[Image], folder: Path | None, found: Finding
 
 
 def _look_up(images: Sequence[Image], folder: Path | None, found: Findings) -> None:
-    where = found.source
-    if Path(where.annotations).is_dir():
-        where = replace(where, annotations=str(Path(where.annotations, "labels")))
+    stated = found.source.annotations
+    # Pictures are looked for beside a file.
+    inside = str(Path(stated, "labels")) if Path(stated).is_dir() else stated
     entries = []
     for number, image in enumerate(images):
         entry = {"id": number, "file_name": image.name}
@@ -76,8 +80,13 @@ def _look_up(images: Sequence[Image], folder: Path | None, found: Findings) -> N
             names = (name.format(image.frame) for name in FRAME_NAMES)
             entry.update(zip(keys, names, strict=True))
         entries.append(entry)
-    source = replace(where, images=None if folder is None else str(folder))
-    for image, path in zip(images, find_images(source, entries, found), strict=True):
+    where = None if folder is None else str(folder)
+    source = replace(found.source, annotations=inside, images=where)
+    try:
+        paths = find_images(source, entries, found)
+    except InputError as error:
+        raise InputError(str(error).replace(f"{inside}: ", f"{stated}: ", 1)) from None
+    for image, path in zip(images, paths, strict=True):
         image.path = None if path is None else Path(path)
 
 
@@ -185,11 +194,8 @@ def write_jpeg(path: Path, pixels: np.ndarray) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise OutputError(f"cannot write {path}: the picture cannot be encoded")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data.tobytes())
+        write_atomically(path, encode_jpeg(pixels))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

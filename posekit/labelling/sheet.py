@@ -24,10 +24,10 @@ GREY = 40
 
 
 def draw_sheet(labels: LabelSet) -> np.ndarray | None:
-    """The first labelled images, people's keypoints numbered, beside a list of their names.
+    """The first labelled images, cut to their largest person, beside a list of the keypoints.
 
-    Left is green and right orange, by flip pairs where names tell no side. Hidden keypoints are
-    rings.
+    Keypoints are numbered. Left is green and right orange, by flip pairs where names tell no side.
+    Hidden keypoints are rings.
 
     Returns:
         (H, W, 3), BGR; None where nobody is labelled.
@@ -77,8 +77,10 @@ def skeleton_of(category: Category) -> Skeleton:
 
 def _tile(image: Image, labels: LabelSet) -> np.ndarray:
     assert image.path is not None
+    pixels = read_image(image.path)
+    left, top, right, bottom = _window(image)
     tile = np.empty((TILE, TILE, 3), np.uint8)
-    scale = np.array(letterbox(read_image(image.path), tile, GREY))
+    scale = np.array(letterbox(pixels[top:bottom, left:right], tile, GREY))
     marks = []
     for person in image.people:
         category = labels.categories[person.category]
@@ -86,11 +88,12 @@ def _tile(image: Image, labels: LabelSet) -> np.ndarray:
             continue
         skeleton = skeleton_of(category)
         points = np.array(person.points, np.float64)
-        places, seen = points[:, :2] * scale, points[:, 2]
+        places, seen = (points[:, :2] - (left, top)) * scale, points[:, 2]
         boxes = None
         if person.box is not None:
             x, y, w, h = person.box
-            boxes = np.array([[x, y, x + w, y + h]]) * np.tile(scale, 2)
+            corners = np.array([(x, y), (x + w, y + h)])
+            boxes = ((corners - (left, top)) * scale).reshape(1, 4)
         tile = draw_pose(
             tile, places[None], (seen > 0)[None].astype(float), skeleton, boxes=boxes,
             draw_bbox=boxes is not None, kpt_thr=0.5, dot_opacity=(seen == 2)[None].astype(float),
@@ -107,6 +110,29 @@ def _tile(image: Image, labels: LabelSet) -> np.ndarray:
     return tile
 
 
+def _window(image: Image) -> tuple[int, int, int, int]:
+    """What is shown: the person whose labels reach the furthest, with a margin."""
+    assert image.size is not None
+    extents = []
+    for person in image.people:
+        known = [(x, y) for x, y, v in person.points if v > 0]
+        if known and person.box is not None:
+            x, y, w, h = person.box
+            known += [(x, y), (x + w, y + h)]
+        if known:
+            xs, ys = zip(*known, strict=True)
+            low, high = (min(xs), min(ys)), (max(xs), max(ys))
+            extents.append((max(high[0] - low[0], high[1] - low[1]), *low, *high))
+    side, *box = max(extents)
+    margin = 0.15 * side + 8
+    left, top = (max(0, int(start - margin)) for start in box[:2])
+    ends = (int(end + margin) + 1 for end in box[2:])
+    right, bottom = (min(side, end) for side, end in zip(image.size, ends, strict=True))
+    if left >= right or top >= bottom:  # all of it lies beyond the picture
+        return (0, 0, *image.size)
+    return left, top, right, bottom
+
+
 def _legend(categories: Sequence[Category]) -> list[tuple[str, tuple[int, int, int]]]:
     lines = [("left green, right orange; ring: hidden", (255, 255, 255))]
     for category in categories:
@@ -120,5 +146,8 @@ def _legend(categories: Sequence[Category]) -> list[tuple[str, tuple[int, int, i
 
 def _write(canvas: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
     plain = text.encode("ascii", "replace").decode()
-    for thickness, shade in ((3, (0, 0, 0)), (1, color[::-1])):
-        cv2.putText(canvas, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, thickness, cv2.LINE_AA)
+    outline = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
+    for dx, dy in (*outline, (0, 0)):
+        shade = color[::-1] if (dx, dy) == (0, 0) else (0, 0, 0)
+        place = (at[0] + dx, at[1] + dy)
+        cv2.putText(canvas, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, 1, cv2.LINE_AA)

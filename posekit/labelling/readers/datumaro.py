@@ -34,7 +34,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     if path.is_dir():
         folder = path / "annotations" if (path / "annotations").is_dir() else path
         files = sorted(folder.glob("*.json"))
-    labels = LabelSet("Datumaro")
+    labels = LabelSet("Datumaro", files=frozenset(file.resolve() for file in files))
     for file in files:
         data = read_json(str(file))
         if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):

@@ -48,8 +48,17 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
             continue
         if one is not None:
             images.append(one)
-    add_people(labels, images, found, keypoints)
+    add_people(labels, images, found, keypoints or _names_of(tasks))
     return labels
+
+
+def _names_of(tasks: Sequence[Any]) -> tuple[str, ...]:
+    """The order of keypoints that posekit's own tasks carry."""
+    first = tasks[0] if tasks and isinstance(tasks[0], Mapping) else {}
+    data = first["data"] if isinstance(first.get("data"), Mapping) else first
+    names = data.get("keypoint_names")
+    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(dict.fromkeys(names)) if good and names else ()
 
 
 def _annotations(task: Mapping[str, Any]) -> list[Any]:

@@ -22,7 +22,7 @@ __all__ = ["read"]
 def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     """See `posekit.labelling.readers`; of a folder all files in it and in folders within."""
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    labels = LabelSet("labelme")
+    labels = LabelSet("labelme", files=frozenset(file.resolve() for file in files))
     images = []
     for file in files:
         try:
