@@ -25,13 +25,18 @@ SHEETS: dict[str, tuple[str, ...]] = {
     "export": ("posekit.exporting.options:ExportOptions",),
     "evaluate": ("posekit.evaluation.options:EvaluateOptions",),
 }
+# Of commands whose keys are no configuration.
+PLAIN: dict[str, tuple[str, ...]] = {
+    "labels": ("posekit.labelling.options:LabelsOptions",),
+    "convert": ("posekit.converting:ConvertOptions",),
+}
 WIDTH = 100
 
 
 def options_of(command: str) -> dict[str, Declared]:
     """All options of a command by name, also those for Python only."""
     found: dict[str, Declared] = {}
-    for place in SHEETS[command]:
+    for place in {**SHEETS, **PLAIN}[command]:
         module, _, name = place.partition(":")
         groups = getattr(import_module(module), name)
         for group in groups if isinstance(groups, tuple) else (groups,):
