@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -114,8 +115,7 @@ def refuse_foreign(path: str, foreign: Foreign) -> NoReturn:
         source = Path(path)
         if foreign.reader == "labelme" and not source.is_dir():
             source = source.parent  # the labels of all its images
-        quoted = f"'{source}'" if " " in str(source) else source
-        hint = f"convert it: posekit labels {quoted} out=labels.json"
+        hint = f"convert it: posekit labels {shlex.quote(str(source))} out=labels.json"
     raise InputError(f"{path}: this is {foreign.what}, not COCO JSON; {hint}")
 
 

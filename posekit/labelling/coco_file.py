@@ -90,7 +90,9 @@ def _annotation(person: Person, category: int, box: list[float]) -> dict[str, An
         "area": round(AREA_OF_BOX * box[2] * box[3], 3),
         "iscrowd": 0,
         "keypoints": [
-            value for x, y, v in person.points for value in (round(x, 3), round(y, 3), v)
+            value
+            for x, y, v in person.points
+            for value in ((round(x, 3), round(y, 3), v) if v else (0, 0, 0))
         ],
         "num_keypoints": person.labelled,
     }

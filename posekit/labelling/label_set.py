@@ -43,6 +43,7 @@ class Person:
         box: x, y, width, height in pixels; None where the source has none.
         place: what messages call it.
         track: who it is, where the source says so.
+        group: what ties it to a box, where the source has such.
     """
 
     category: str
@@ -50,6 +51,7 @@ class Person:
     box: tuple[float, float, float, float] | None
     place: str
     track: int | None = None
+    group: str | None = None
 
     @property
     def labelled(self) -> int:
@@ -110,6 +112,6 @@ def parse_number(value: Any, at: str, what: str) -> float:
         found = float(value)
         if isinstance(value, bool) or not abs(found) < 1e9:
             raise ValueError
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise InputError(f"{at}: expected a number as {what}, found {str(value)[:40]!r}") from None
     return found

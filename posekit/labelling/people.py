@@ -89,7 +89,13 @@ def add_people(
         found.whole(what, False)
     for one in images:
         for person in _people_of(one, names, found):
-            labels.categories.setdefault(person.category, Category(person.category, names))
+            known = labels.categories.setdefault(person.category, Category(person.category, names))
+            if known.keypoints != names:  # those of skeletons, beside which these are
+                points = dict(zip(names, person.points, strict=True))
+                for name in points.keys() - set(known.keypoints):
+                    what = f"points that are none of the category's, left out: '{name}'"
+                    found.add(what, person.place, False)
+                person.points = [points.get(name, ABSENT) for name in known.keypoints]
             one.image.people.append(person)
         labels.images.append(one.image)
 

@@ -43,6 +43,10 @@ def find_pictures(labels: LabelSet, folder: Path | None, frames: Path, found: Fi
     of_clips = [image for image in labels.images if image.frame is not None and image.path is None]
     if of_clips and (clip is not None or not _found_as_files(of_clips, folder, found)):
         write_frames(of_clips, clip, frames, found)
+    if clip is not None and not of_clips:
+        raise InputError(
+            f"images: {clip} is a file, and the labels are of pictures: name their folder"
+        )
     rest = [i for i in labels.images if i.path is None and i.frame is None and i.pixels is None]
     if rest:
         try:

@@ -138,6 +138,31 @@ def test_missing_pictures_are_an_error_and_can_be_left_out(tmp_path: Path) -> No
     assert any("pictures that are missing" in note for note in found.notes)
 
 
+def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path)
+    content = labelme.file_of("b.png")
+    content["shapes"] = content["shapes"][:1]
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"b.json: no keypoint in it, but boxes or nothing"):
+        posekit.labels(tmp_path / "b.json", out=tmp_path / "coco.json")
+
+
+def test_a_clip_for_labels_of_pictures_is_refused(tmp_path: Path) -> None:
+    folder = labelme.folder_of(tmp_path / "set")
+    (tmp_path / "walk.mp4").write_bytes(b"clip")
+    with pytest.raises(InputError, match=r"walk.mp4 is a file, and the labels are of pictures"):
+        posekit.labels(folder, out=tmp_path / "coco.json", images=tmp_path / "walk.mp4")
+
+
+def test_a_point_that_is_absent_is_zero(tmp_path: Path) -> None:
+    draw(tmp_path)
+    content = labelme.file_of("b.png")
+    content["shapes"][1]["description"] = "0"
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    posekit.labels(tmp_path / "b.json", out=tmp_path / "coco.json")
+    assert read(tmp_path / "coco.json")["annotations"][0]["keypoints"][:3] == [0, 0, 0]
+
+
 def test_pictures_of_another_folder(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (tmp_path / "photos").mkdir()

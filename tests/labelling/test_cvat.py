@@ -101,6 +101,22 @@ def test_points_and_boxes_of_a_group(tmp_path: Path) -> None:
     check(tmp_path / "coco.json")
 
 
+def test_boxes_beside_skeletons_are_theirs_by_group(tmp_path: Path) -> None:
+    """Two people with a box of their group each, and a box of nobody."""
+    pictures = f'<image id="0" name="a.png" width="{SIZE[0]}" height="{SIZE[1]}">'
+    for group, person in enumerate(PEOPLE[:2], 1):
+        x, y, w, h = person.box
+        pictures += (
+            f'<box label="person" group_id="{group}" xtl="{x}" ytl="{y}" xbr="{x + w}" '
+            f'ybr="{y + h}"></box>' + skeleton(person, f'label="person" group_id="{group}"')
+        )
+    pictures += '<box label="person" xtl="1" ytl="1" xbr="9" ybr="9"></box></image>'
+    text = f"<annotations><meta>{LABELS}</meta>{pictures}</annotations>"
+    found = posekit.labels(write(tmp_path, text), out=tmp_path / "coco.json")
+    check(tmp_path / "coco.json", people=PEOPLE[:2])
+    assert any("boxes beside skeletons" in note for note in found.notes)
+
+
 def video(tracks: str) -> str:
     size = f"<original_size><width>{SIZE[0]}</width><height>{SIZE[1]}</height></original_size>"
     meta = f"<meta><task>{LABELS}{size}</task><source>walk.mp4</source></meta>"

@@ -105,6 +105,24 @@ def test_h5_as_pandas_writes_it(tmp_path: Path, separate: bool) -> None:
     check(tmp_path / "coco.json", hidden=False, boxes=False)
 
 
+def test_unique_body_parts_are_a_category_of_their_own(tmp_path: Path) -> None:
+    """Of DeepLabCut's projects of several animals: what is there once, as a corner of the cage."""
+    lines = [
+        ["scorer", *["me"] * 14],
+        ["individuals", *["m1"] * 10, *["single"] * 4],
+        ["bodyparts", *[name for name in NAMES for _ in "xy"], *["c1", "c1", "c2", "c2"]],
+        ["coords", *["x", "y"] * 7],
+        ["labeled-data/walk/b.png", *[c for p in PEOPLE[2].points for c in cells(p)], *"3456"],
+    ]
+    text = "\n".join(",".join(line) for line in lines)
+    found = posekit.labels(project(tmp_path, text), out=tmp_path / "coco.json")
+    assert found.categories == {"animal": NAMES, "single": ("c1", "c2")}
+    content = read(tmp_path / "coco.json")
+    assert content["annotations"][1]["keypoints"] == [3, 4, 2, 5, 6, 2]
+    posekit.labels(tmp_path, out=tmp_path / "animal.json", categories="animal")
+    check(tmp_path / "animal.json", hidden=False, boxes=False, people=PEOPLE[2:])
+
+
 def test_h5_with_pickled_names_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     pytest.importorskip("tables")

@@ -110,6 +110,8 @@ def test_names_can_be_chosen(tmp_path: Path) -> None:
         ({"points": [["a", 2]]}, r"shapes\[1\]: expected a number as x, found 'a'"),
         ({"points": [[float("nan"), 2]]}, r"shapes\[1\]: expected a number as x, found 'nan'"),
         ({"points": [[1, 2], [3, 4]]}, r"shapes\[1\]: expected one point, found 2"),
+        ({"group_id": {}}, r"shapes\[1\]: expected a number as group_id, found {}"),
+        ({"points": [[10**400, 2]]}, r"shapes\[1\]: expected a number as x"),
         ({"label": None}, r"shapes\[1\]: expected a label, found None"),
     ],
 )

@@ -86,6 +86,7 @@ class _Reader:
         one = Loose(Image(name, size, split=_split(element.get("subset"))), place)
         for child in element:
             self._add(one, child, child.get("label") or "", place)
+        self._pair(one)
         return one
 
     def frames(self) -> list[Loose]:
@@ -120,7 +121,23 @@ class _Reader:
                 )
                 label = track.get("label") or element.get("label") or ""
                 self._add(frames[at], element, label, place, track_id)
+        for one in frames.values():
+            self._pair(one)
         return [frames[at] for at in sorted(frames)]
+
+    def _pair(self, one: Loose) -> None:
+        """Boxes of a skeleton's group are the person's; others beside skeletons are left out."""
+        groups = {person.group: person for person in one.image.people if person.group is not None}
+        if not one.image.people:
+            return
+        for box in one.boxes:
+            person = groups.get(str(box.group))
+            if person is None:
+                what = "boxes beside skeletons, of no skeleton's group, left out"
+                self.found.add(what, f"{one.place}, '{box.name}'", False)
+            else:
+                person.box = box.xywh
+        one.boxes.clear()
 
     def _add(
         self, one: Loose, element: Element, label: str, place: str, track: int | None = None
@@ -171,7 +188,8 @@ class _Reader:
             self.found.leave_out("skeletons that are outside with all their points")
             return
         points = [known.get(name, ABSENT) for name in category.keypoints]
-        one.image.people.append(Person(label, points, None, place, track))
+        group = _group(element)
+        one.image.people.append(Person(label, points, None, place, track, group))
 
 
 def _links(svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:

@@ -68,7 +68,7 @@ class _File:
                 links = tuple((int(a) - 1, int(b) - 1) for a, b in item.get("joints", []))
                 good = all(0 <= end < len(own) for link in links for end in link)
                 self.categories[item["label_id"]] = Category(name, own, links if good else ())
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{path}: its 'categories' are not Datumaro's: {error!r}") from None
         labels.categories.update({c.name: c for c in self.categories.values()})
 
@@ -121,6 +121,10 @@ class _File:
             points = self._points(one, category, at)
             box = boxes.get(one.get("group"))
             sides = None if box is None else tuple(parse_number(v, at, "bbox") for v in box)
+            if sides is not None and len(sides) != 4:
+                raise InputError(
+                    f"{at}: expected four numbers as the bbox of its group, found {box}"
+                )
             track = (one.get("attributes") or {}).get("track_id")
             people.append(
                 Person(category.name, points, sides, at, track if type(track) is int else None)  # type: ignore[arg-type]

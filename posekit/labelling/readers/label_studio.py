@@ -196,7 +196,7 @@ def _words(regions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def _size(region: Mapping[str, Any], at: str) -> tuple[int, int]:
     sides = region.get("original_width"), region.get("original_height")
-    if not all(type(side) is int and side > 0 for side in sides):
+    if not all(type(side) is int and 0 < side < 1_000_000 for side in sides):
         raise InputError(
             f"{at}: expected original_width and original_height in pixels, found {sides}"
         )

@@ -81,6 +81,8 @@ def _add_shape(one: Loose, shape: Any, place: str, found: Findings) -> None:
         raise InputError(f"{place}: expected points of x, y, found {rows!r:.60}")
     points = [(parse_number(x, place, "x"), parse_number(y, place, "y")) for x, y in rows]
     group = shape.get("group_id")
+    if group is not None and not isinstance(group, int | str):
+        raise InputError(f"{place}: expected a number as group_id, found {group!r:.40}")
     if kind == "point":
         if len(points) != 1:
             raise InputError(f"{place}: expected one point, found {len(points)}")
