@@ -14,7 +14,7 @@ from posekit.datasets.problems import Findings
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
 
-__all__ = ["find_images", "upright_size"]
+__all__ = ["find_images", "is_file", "upright_size"]
 
 # Keys that tools write instead of, or beside, `file_name`.
 NAME_KEYS = (
@@ -181,7 +181,7 @@ class _Finder:
         parts = [part for part in cleaned.split("/") if part not in ("", ".", "..")]
         if not parts:
             return None, None
-        if cleaned.startswith("/") and _is_file(cleaned):
+        if cleaned.startswith("/") and is_file(cleaned):
             return cleaned, "given by addresses of files"
         for start in range(len(parts)):
             path = self._exact("/".join(parts[start:])) or self._similar(parts[start:])
@@ -192,7 +192,7 @@ class _Finder:
         path = self._exact(_UPLOAD.sub("", parts[-1]))
         if path is not None:
             return path, "found without the prefix that Label Studio gives"
-        if _is_file(name):
+        if is_file(name):
             return name, "found from the working folder"
         return self._anywhere(parts[-1]), "found by their base name in a folder within"
 
@@ -248,7 +248,8 @@ def _files_below(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _is_file(path: str) -> bool:
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file; False of what is no path, such as one that is too long."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):

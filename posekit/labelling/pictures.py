@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posekit.datasets.image_paths import find_images, upright_size
+from posekit.datasets.image_paths import find_images, is_file, upright_size
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError, OutputError
 from posekit.files import write_atomically
@@ -65,7 +65,7 @@ def _found_as_files(images: Sequence[Image], folder: Path | None, found: Finding
         _look_up(images, folder, trial)
     except InputError:
         return False
-    if all(image.path is not None and image.path.is_file() for image in images):
+    if all(image.path is not None and is_file(image.path) for image in images):
         return True
     for image in images:
         image.path = None
@@ -100,7 +100,7 @@ def _measure(labels: LabelSet, found: Findings) -> None:
         sizes = list(pool.map(_size_of, labels.images))
     kept = []
     for image, size in zip(labels.images, sizes, strict=True):
-        if image.path is None or not image.path.is_file():
+        if image.path is None or not is_file(image.path):
             found.add("pictures that are missing", str(image.path or image.name))
         elif size is None:
             found.add("pictures that are not readable", str(image.path))
@@ -168,7 +168,7 @@ def _find_clip(video: Path, found: Findings) -> Path:
     tried = [Path(name), here / name, here / Path(name).name]
     if found.source.images:
         tried.insert(0, Path(found.source.images, Path(name).name))
-    path = next((path for path in tried if path.is_file()), None)
+    path = next((path for path in tried if is_file(path)), None)
     if path is None:
         raise InputError(
             f"{labels}: its labels are of frames of '{video}', which is not there; name it, or the "

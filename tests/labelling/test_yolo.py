@@ -166,3 +166,11 @@ def test_a_set_without_labels_says_so(tmp_path: Path) -> None:
     shutil.rmtree(folder / "labels")
     with pytest.raises(InputError, match="nothing to write"):
         posekit.labels(folder, out=tmp_path / "coco.json")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_what_is_no_path_is_one_line(tmp_path: Path, name: str) -> None:
+    written = name.replace("\0", "\\0")
+    folder = data_set(tmp_path / "set", CONFIG.replace("images/train", f'"{written}"'))
+    with pytest.raises(InputError, match=r"data.yaml: train: no such folder or list"):
+        posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posekit.datasets.image_paths import is_file
 from posekit.datasets.label_files import read_json
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
@@ -99,7 +100,7 @@ class _File:
             image.size = (size[1], size[0])
         folders = [self.path.parent.parent / "images", self.path.parent.parent]
         candidates = [f / self.path.stem / name for f in folders] + [f / name for f in folders]
-        image.path = next((path for path in candidates if path.is_file()), None)
+        image.path = next((path for path in candidates if is_file(path)), None)
         return image
 
     def _people(self, annotations: Sequence[Mapping[str, Any]], place: str) -> list[Person]:

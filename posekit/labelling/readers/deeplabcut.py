@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from posekit.datasets.image_paths import is_file
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person
@@ -254,7 +255,7 @@ def _image(path: Path, name: str) -> Image:
         path.parent / Path(plain).name,
         *(up / plain for up in path.resolve().parents[:4]),
     ]
-    return Image(plain, path=next((p for p in candidates if p.is_file()), None))
+    return Image(plain, path=next((p for p in candidates if is_file(p)), None))
 
 
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".webm")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posekit.datasets.image_paths import is_file
 from posekit.datasets.label_files import read_json
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
@@ -52,7 +53,7 @@ def _image(file: Path, data: Mapping[str, Any], found: Findings) -> Loose:
     stated = all(type(side) is int and side > 0 for side in size)
     image = Image(name, size if stated else None)  # type: ignore[arg-type]
     beside = file.parent / name.replace("\\", "/")
-    image.path = beside if beside.is_file() else _same_stem(file)
+    image.path = beside if is_file(beside) else _same_stem(file)
     one = Loose(image, str(file))
     for number, shape in enumerate(data["shapes"]):
         try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from posekit.datasets.image_paths import is_file
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import Category, Image, LabelSet, Person, Points
@@ -175,11 +176,18 @@ def _existing(path: Path, config: dict[str, Any], split: str, entry: str) -> Pat
     while shorter.startswith("../"):
         shorter = shorter[3:]  # Roboflow's lead out of the folder they are in
     tried = [root / name for name in (entry, shorter) for root in (*roots, here)]
-    place = next((one for one in tried if one.exists()), None)
+    place = next((one for one in tried if _is_dir(one) or is_file(one)), None)
     if place is None:
         listed = " nor ".join(dict.fromkeys(str(one) for one in tried))
         raise InputError(f"{path}: {split}: no such folder or list: neither {listed}")
     return place
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no path at all
+        return False
 
 
 def _listed(place: Path, split: str) -> Iterator[Path]:
@@ -194,7 +202,7 @@ def _listed(place: Path, split: str) -> Iterator[Path]:
         name = line.strip().replace("\\", "/")
         if not name:
             continue
-        image = next((p for p in (place.parent / name, Path(name)) if p.is_file()), None)
+        image = next((p for p in (place.parent / name, Path(name)) if is_file(p)), None)
         if image is None:
             raise InputError(f"{place}, line {number}: no such picture: {name}")
         yield image
