@@ -18,10 +18,11 @@ from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
 from posekit.files import write_atomically
 from posekit.labelling.coco_file import coco_content
-from posekit.labelling.label_set import Image, LabelSet
+from posekit.labelling.label_set import Category, Image, LabelSet
 from posekit.labelling.options import LabelsOptions
 from posekit.labelling.pictures import find_pictures, write_jpeg
 from posekit.labelling.sheet import draw_sheet
+from posekit.names import flip_indices
 from posekit.skeleton import load_skeleton
 from posekit.table import format_table
 
@@ -160,7 +161,31 @@ def _read(path: Path, options: LabelsOptions, found: Findings) -> LabelSet:
         known = load_skeleton("coco")
         if category.keypoints == known.names and not category.links:
             category.links = known.links
+        _compare_sides(category, found)
     return read
+
+
+def _compare_sides(category: Category, found: Findings) -> None:
+    """Notes where mirror images of the source are not those that names tell."""
+    flips, told = category.flip_indices, flip_indices(category.keypoints)
+    if flips is None or flips == told:
+        return
+    names = category.keypoints
+    at = next(i for i, (one, other) in enumerate(zip(flips, told, strict=True)) if one != other)
+    if flips == tuple(range(len(names))):
+        category.flip_indices = None
+        what = (
+            f"category '{category.name}': its source mirrors nothing, and names tell sides "
+            f"({names[at]}, {names[told[at]]}): the names count"
+        )
+    elif told == tuple(range(len(names))):
+        return  # names tell nothing
+    else:
+        what = (
+            f"category '{category.name}': its source mirrors {names[at]} to {names[flips[at]]}, "
+            f"its name says {names[told[at]]}: the source counts"
+        )
+    found.whole(what, False)
 
 
 def _kind_of_hdf5(path: Path) -> str:
@@ -197,6 +222,7 @@ def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:
             image.people = [person for person in image.people if person.category in wanted]
         read.categories = {name: c for name, c in read.categories.items() if name in wanted}
     if not read.images:
+        _raise_errors(found)
         raise InputError(f"{found.source.annotations}: no image in it: {found.reasons(0)}")
 
 

@@ -89,3 +89,22 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read by sleap-io") as error:
         posekit.labels(path, out=tmp_path / "coco.json")
     assert "\n" not in str(error.value)
+
+
+def test_sleap_ios_own_yolo_data_sets(tmp_path: Path) -> None:
+    draw(tmp_path)
+    video = sio.Video.from_filename([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
+    data = labels(video, {0: "a.png", 1: "b.png"})
+    sio.save_ultralytics(data, str(tmp_path / "yolo"), split_ratios={"train": 1.0})
+    found = posekit.labels(tmp_path / "yolo", out=tmp_path / "coco.json")
+    assert list(found.categories.values()) == [NAMES]
+    people = {
+        tuple(one["keypoints"][:2]): one["keypoints"]
+        for one in read(tmp_path / "coco.json")["annotations"]
+    }
+    for person in PEOPLE:  # pictures have other names there, and what is hidden is left out
+        values = people[person.points[0][:2]]
+        wanted = [
+            value for x, y, v in person.points for value in ((x, y, 2) if v == 2 else (0,) * 3)
+        ]
+        np.testing.assert_allclose(values, wanted, atol=1e-3)

@@ -174,3 +174,21 @@ def test_what_is_no_path_is_one_line(tmp_path: Path, name: str) -> None:
     folder = data_set(tmp_path / "set", CONFIG.replace("images/train", f'"{written}"'))
     with pytest.raises(InputError, match=r"data.yaml: train: no such folder or list"):
         posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")
+
+
+@pytest.mark.parametrize(
+    ("flips", "pairs", "note"),
+    [
+        ("[0, 1, 2, 3, 4]", None, "mirrors nothing, and names tell sides (left_hand, right_hand)"),
+        ("[0, 2, 1, 3, 4]", 1, "mirrors left_foot to left_foot, its name says right_foot: the so"),
+        ("[0, 2, 1, 4, 3]", 2, ""),
+    ],
+)
+def test_mirror_images_that_names_contradict_are_noted(
+    tmp_path: Path, flips: str, pairs: int | None, note: str
+) -> None:
+    folder = data_set(tmp_path / "set", CONFIG.replace("[0, 2, 1, 4, 3]", flips))
+    found = posekit.labels(folder, out=tmp_path / "coco.json", split="train")
+    written = read(tmp_path / "coco.json")["categories"][0].get("flip_pairs")
+    assert (None if written is None else len(written)) == pairs
+    assert [note in one for one in found.notes] == ([True] if note else [])

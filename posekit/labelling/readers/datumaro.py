@@ -128,7 +128,7 @@ class _File:
                 )
             track = (one.get("attributes") or {}).get("track_id")
             people.append(
-                Person(category.name, points, sides, at, track if type(track) is int else None)  # type: ignore[arg-type]
+                Person(category.name, points, sides, at, track if type(track) is int else None)
             )
         return people
 

@@ -124,7 +124,7 @@ def _keypoint_names(
     found: Findings,
 ) -> dict[int, tuple[str, ...]]:
     """What keypoints are called, by class; of all others under -1."""
-    stated = config.get("kpt_names")
+    stated = config.get("kpt_names", config.get("node_names"))  # Ultralytics, sleap-io
     named = {}
     if isinstance(stated, list):
         stated = {-1: stated}
