@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import posekit
 from posekit.bridges.cvat import Annotator, create, raw_label
+from posekit.errors import InputError
 from posekit.files import PACKAGED
 from posekit.skeleton import load_skeleton
 
@@ -110,3 +112,19 @@ def test_the_raw_label_is_one_of_the_sdks(annotator: Annotator) -> None:
         ],
     )
     assert request.name == "person"
+
+
+def test_cvats_command_line_loads_it() -> None:
+    common = pytest.importorskip("cvat_cli._internal.common")
+    parameters = {"model": "demo", "device": "cpu", "label": "figure"}
+    found = common.FunctionLoader("posekit.bridges.cvat", None, parameters).load()
+    assert isinstance(found.spec, aa.DetectionFunctionSpec)
+    assert found.spec.labels[0].name == "figure"
+
+
+def test_without_the_sdk_a_line_says_what_brings_it(
+    annotator: Annotator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cvat_sdk.auto_annotation", None)
+    with pytest.raises(InputError, match=r'pip install "posekit\[cvat\]"'):
+        Annotator(annotator._predictor)
