@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from posekit.evaluation.result import EvaluateResult
     from posekit.exporting.export import export
     from posekit.exporting.result import ExportResult
+    from posekit.labelling.convert import LabelsResult, labels
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
     from posekit.training.run import TrainResult, train
@@ -34,6 +35,7 @@ __all__ = [
     "BenchResult",
     "EvaluateResult",
     "ExportResult",
+    "LabelsResult",
     "PoseResult",
     "Predictor",
     "TrainResult",
@@ -44,6 +46,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "export",
+    "labels",
     "list_models",
     "load",
     "measure_angles",
@@ -56,6 +59,7 @@ _HOMES = {
     "BenchResult": "posekit.benchmarking.run",
     "EvaluateResult": "posekit.evaluation.result",
     "ExportResult": "posekit.exporting.result",
+    "LabelsResult": "posekit.labelling.convert",
     "PoseResult": "posekit.result",
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
@@ -65,6 +69,7 @@ _HOMES = {
     "create_model": "posekit.weights.load",
     "export": "posekit.exporting.export",
     "evaluate": "posekit.evaluation.evaluate",
+    "labels": "posekit.labelling.convert",
     "list_models": "posekit.config",
     "load": "posekit.predictor",
     "measure_angles": "posekit.angles",

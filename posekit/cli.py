@@ -89,6 +89,21 @@ The floor is the network's operations at the rate of a large matrix product. Wei
 unless they are named. `posekit bench --cfg` prints every key with its value.
 """
 
+LABELS_HELP = """\
+Convert labels of another tool to COCO's keypoints, which train and evaluate read.
+
+  posekit labels data.yaml out=coco.json                  Ultralytics-YOLO; a file for each split
+  posekit labels labelme_folder/ out=coco.json
+  posekit labels export.json out=coco.json images=photos/ Label Studio, VGG Image Annotator
+  posekit labels annotations.xml out=coco.json            CVAT
+  posekit labels CollectedData_me.csv out=coco.json       DeepLabCut; also its project's folder
+  posekit labels labels.slp out=coco.json                 SLEAP
+
+Also Datumaro's JSON. What it is, its content decides. coco.jpg shows the first labelled images.
+Keys: out=FILE.json; images=FOLDER or CLIP; keypoints=[nose,left_eye] or the name of a skeleton;
+categories=[person]; split=train; skip_bad=true leaves broken entries out. See docs/labelling.md.
+"""
+
 COMPLETIONS_HELP = """\
 Print a script that lets a shell complete commands, keys and their values.
 
@@ -291,6 +306,16 @@ def _add_conversions(commands: Any) -> None:
     imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
     imported.set_defaults(run=_import)
 
+    labels = commands.add_parser(
+        "labels",
+        help="convert labels of other tools to COCO's keypoints",
+        description=LABELS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    labels.add_argument("source", type=Path, help="the file or folder of labels")
+    labels.add_argument("settings", nargs="*", metavar="key=value")
+    labels.set_defaults(run=_labels)
+
     converted = commands.add_parser(
         "convert", help="write results that were kept as Parquet in other formats"
     )
@@ -412,6 +437,12 @@ def _import(arguments: argparse.Namespace) -> int:
     if weights is not None and "=" in str(weights) and not weights.exists():
         weights, rest = None, [str(weights), *rest]
     return import_model(arguments.config, weights, rest)
+
+
+def _labels(arguments: argparse.Namespace) -> int:
+    from posekit.commands.labels import convert_labels
+
+    return convert_labels(arguments.source, arguments.settings)
 
 
 def _convert(arguments: argparse.Namespace) -> int:

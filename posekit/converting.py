@@ -13,9 +13,11 @@ from posekit.declared import function_takes, option
 from posekit.errors import InputError
 from posekit.files import prediction_formats
 from posekit.io.motion_options import MotionOptions
+from posekit.io.picked_frames import Pick
 from posekit.io.read_table import ResultTable, read_table
 from posekit.io.sinks import Format, check_count, needs
-from posekit.io.write import ResultWriter, chosen_formats
+from posekit.io.sinks.coco import image_of
+from posekit.io.write import ResultWriter, chosen_formats, common_folder
 from posekit.stages.packet import Packet
 from posekit.stages.smooth import SmoothOptions
 from posekit.stages.smoothing import smoothed
@@ -38,6 +40,18 @@ class ConvertOptions(SmoothOptions, MotionOptions):
         None, "the folder of the files; left out, that of the first table"
     )
     kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
+    frames: int | None = option(
+        None,
+        "every N-th frame of a clip alone, whose pictures are written beside the labels, where "
+        "`coco` and `label_studio` name them",
+        least=1,
+    )
+    least_certain: int | None = option(
+        None,
+        "of these, the N frames in which the keypoints of one person have the lowest mean score; "
+        "pictures as with `frames`",
+        least=1,
+    )
 
 
 @function_takes(ConvertOptions)
@@ -54,7 +68,8 @@ def convert(
         The tables whose clip had not been read to its end.
 
     Raises:
-        InputError: no such file, another kind of file, or a format that cannot hold the results.
+        InputError: no such file, another kind of file, a format that cannot hold the results, or a
+            clip whose frames are to be pictures and which is not where it was.
         OutputError: a file cannot be written.
     """
     if options.formats is None:
@@ -71,19 +86,33 @@ def convert(
     for table in found:
         _check_table(table, formats, options)
     folder = paths[0].parent if options.out_dir is None else Path(options.out_dir)
+    run = replace(found[0].run, kpt_thr=options.kpt_thr, root=_root(found), settings=options)
+    picks = [Pick.of(table, options.frames, options.least_certain) for table in found]
     with ResultWriter(
         folder,
         None,
         formats=formats,
         inputs=lambda: paths,
-        run=replace(found[0].run, kpt_thr=options.kpt_thr, settings=options),
+        run=run,
     ) as writer:
-        for table in found:
+        for table, pick in zip(found, picks, strict=True):
             if table.clip is not None and not table.complete:
                 writer.skip(table.clip.source, f"{table.path.name} is not complete")
             for packet in _packets(table, writer, options, named=named):
+                if pick is not None:
+                    if not pick.has(packet):
+                        continue
+                    pick.write_picture(packet, folder / image_of(packet, 0, run)["file_name"])
                 writer.write(packet)
     return [table.path for table in found if not table.complete]
+
+
+def _root(tables: Sequence[ResultTable]) -> Path | None:
+    """What paths of clips are relative to, as where they were predicted together."""
+    clips = [table.clip for table in tables if table.clip is not None]
+    if len(clips) < len(tables):
+        return None
+    return common_folder([Path(clip.source) for clip in clips])
 
 
 def _check_table(table: ResultTable, formats: Sequence[Format], options: ConvertOptions) -> None:

@@ -42,9 +42,11 @@ SHEETS: dict[str, tuple[str, ...]] = {
 }
 # Commands without a configuration, whose keys stand behind names.
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "push": ("posekit.publishing.options:PushOptions",),
+    "convert": ("posekit.converting:ConvertOptions",),
     "download": ("posekit.publishing.options:DownloadOptions",),
+    "labels": ("posekit.labelling.options:LabelsOptions",),
     "mirror": ("posekit.publishing.options:MirrorOptions",),
+    "push": ("posekit.publishing.options:PushOptions",),
 }
 WIDTH = 100
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from posekit.errors import PosekitError
+from posekit.opencv import problem_of
 
 __all__ = ["report_errors"]
 

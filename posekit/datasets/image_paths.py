@@ -14,7 +14,7 @@ from posekit.datasets.problems import Findings
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
 
-__all__ = ["find_images"]
+__all__ = ["find_images", "is_file", "upright_size"]
 
 # Keys that tools write instead of, or beside, `file_name`.
 NAME_KEYS = (
@@ -27,6 +27,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MOST_FILES = 1_000_000
 # No path is longer; an image's pixels as text are.
 MOST_LETTERS = 4000
+# Values from 5 on turn the image by a quarter; OpenCV does so while it reads.
+EXIF_ORIENTATION = 274
 # So Label Studio names an upload: eight digits before the file's own name.
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
@@ -82,6 +84,18 @@ def find_images(
     for name, several in finder.ambiguous.items():
         found.add("base names of several files: give paths", f"'{name}' is {', '.join(several)}")
     return [None if path in shared else path for path in paths]
+
+
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(w, h) by the file's header, as the image is shown; None where it is no image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _names(image: Mapping[str, Any]) -> list[str]:
@@ -167,7 +181,7 @@ class _Finder:
         parts = [part for part in cleaned.split("/") if part not in ("", ".", "..")]
         if not parts:
             return None, None
-        if cleaned.startswith("/") and _is_file(cleaned):
+        if cleaned.startswith("/") and is_file(cleaned):
             return cleaned, "given by addresses of files"
         for start in range(len(parts)):
             path = self._exact("/".join(parts[start:])) or self._similar(parts[start:])
@@ -178,7 +192,7 @@ class _Finder:
         path = self._exact(_UPLOAD.sub("", parts[-1]))
         if path is not None:
             return path, "found without the prefix that Label Studio gives"
-        if _is_file(name):
+        if is_file(name):
             return name, "found from the working folder"
         return self._anywhere(parts[-1]), "found by their base name in a folder within"
 
@@ -234,7 +248,8 @@ def _files_below(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _is_file(path: str) -> bool:
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file; False of what is no path, such as one that is too long."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):

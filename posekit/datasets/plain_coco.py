@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from posekit.datasets.label_files import foreign_json, read_json
+from posekit.datasets.label_files import foreign_json, read_json, refuse_foreign
 from posekit.datasets.label_values import (
     LARGEST,
     Ids,
@@ -113,7 +113,7 @@ def _lists(source: Source) -> dict[str, list[Any]]:
         if entries is None:
             foreign = foreign_json(data)
             if foreign is not None:
-                raise InputError(f"{path}: this is {foreign[0]}, not COCO JSON; {foreign[1]}")
+                refuse_foreign(path, foreign)
             state = "missing" if value is None else f"not a list but {str(value)[:40]!r}"
             raise InputError(
                 f"{path}: expected COCO's lists 'images', 'annotations' and 'categories'; "

@@ -38,8 +38,9 @@ def source_skeleton(
 ) -> Skeleton:
     """What the keypoints of a source are called: as `source.skeleton` says, or its categories.
 
-    Left and right are told by names, as `posekit.names` describes; links are COCO's, from 1. Links
-    that lead nowhere are left out.
+    Left and right are told by names, as `posekit.names` describes, or by pairs of names in the
+    category's `flip_pairs`, which `posekit labels` writes. Links are COCO's, from 1; those that
+    lead nowhere are left out.
 
     Args:
         source: the file.
@@ -79,11 +80,30 @@ def source_skeleton(
     return Skeleton(
         name=name,
         names=names,
-        flip_indices=flip_indices(names),
+        flip_indices=_flips(source, named[0], names),
         links=links,
         link_colors=tuple(colors[start] for start, _ in links),
         keypoint_colors=colors,
     )
+
+
+def _flips(source: Source, category: Mapping[str, Any], names: Sequence[str]) -> tuple[int, ...]:
+    """For each keypoint the index of its mirror image."""
+    pairs = category.get("flip_pairs")
+    if pairs is None:
+        return flip_indices(names)
+    index = {name: i for i, name in enumerate(names)}
+    flips = list(range(len(names)))
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        ends = [index.get(name, -1) for name in pair] if isinstance(pair, list) else []
+        known = len(ends) == len(set(ends)) == 2 and min(ends) >= 0
+        if not known or any(flips[end] != end for end in ends):
+            raise InputError(
+                f"{source.annotations}: category '{category.get('name')}', 'flip_pairs': expected "
+                f"pairs of its keypoints' names, each in one pair at most, found {pair!r:.80}"
+            )
+        flips[ends[0]], flips[ends[1]] = ends[1], ends[0]
+    return tuple(flips)
 
 
 def _check_agreement(

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from posekit.datasets.detection_labels import read_detection_labels
+from posekit.datasets.image_paths import upright_size
 from posekit.datasets.labels import DetectionLabels, PoseLabels
 from posekit.datasets.pose_labels import read_pose_labels
 from posekit.datasets.problems import Problem
@@ -32,8 +32,6 @@ MOST_HEADERS = 2000
 THREADS = 16
 # Keypoints may lie outside of their box, by so much of its sides.
 BOX_MARGIN = 0.5
-# Values from 5 on turn the image by a quarter; OpenCV does so while it reads.
-EXIF_ORIENTATION = 274
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _check_files(source: Source, labels: PoseLabels | DetectionLabels) -> list[P
         lengths = [length for part in pool.map(_lengths, chunks) for length in part]
         present = np.flatnonzero(np.array(lengths, np.int64) > 0)
         sample = present[:: max(-(-len(present) // MOST_HEADERS), 1)]
-        sizes = list(pool.map(_header_size, labels.image_paths[sample]))
+        sizes = list(pool.map(upright_size, labels.image_paths[sample]))
 
     def name(row: int) -> str:
         return f"{labels.image_paths[row]} (image {labels.image_ids[row]})"
@@ -223,13 +221,3 @@ def _lengths(paths: Iterable[str]) -> list[int]:
         else:
             lengths.append(status.st_size if stat.S_ISREG(status.st_mode) else -1)
     return lengths
-
-
-def _header_size(path: str) -> tuple[int, int] | None:
-    """(w, h) by the file's header, as the image is shown; None where it is no image."""
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.height, image.width) if turned else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from posekit.errors import InputError
+from posekit.errors import InputError, OutputError
 
 __all__ = [
     "JPEG",
@@ -18,6 +18,7 @@ __all__ = [
     "check_whole",
     "decode",
     "decode_image",
+    "encode_jpeg",
     "jpeg_scan_start",
     "jpeg_size",
     "png_chunks",
@@ -27,6 +28,7 @@ __all__ = [
     "to_bgr",
 ]
 
+JPEG_QUALITY = 95
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # Scans of a progressive JPEG. Ten are usual and libjpeg writes no more than these; each one that a
 # file claims to have costs a pass over the whole picture.
@@ -108,6 +110,14 @@ def decode(data: bytes | bytearray, name: str, flags: int) -> np.ndarray:
     if image is None:
         raise InputError(f"{name} is not an image, or of a kind that OpenCV cannot read")
     return np.asarray(image)
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """A picture (H, W, 3), BGR, or (H, W), uint8, as a JPEG that labels can be drawn on."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise OutputError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels is no JPEG")
+    return data.tobytes()
 
 
 def check_whole(data: bytes, name: str) -> None:

@@ -27,7 +27,10 @@ from tests.io.test_write import small_disk  # noqa: F401
 
 CLIP = Clip("walk.mp4", "videos/walk.mp4", (640, 480), Fraction(30000, 1001), 3)
 TABLES = ("csv", "parquet")
-EVERY = (*TABLES, "coco", "coco_results", "controlnet", "json", "jsonl", "openpose", "posekit")
+EVERY = (
+    *(*TABLES, "coco", "coco_results", "controlnet", "json", "jsonl", "label_studio", "openpose"),
+    "posekit",
+)
 
 
 def frame(number: int, n: int = 2, *, skeleton: str = "coco", lifted: bool = False) -> PoseResult:

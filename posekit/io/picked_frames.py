@@ -1,0 +1,113 @@
+"""Some frames of a clip, by its results: which, and as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from posekit.errors import InputError, OutputError
+from posekit.io.growing import write_whole
+from posekit.io.images import encode_jpeg
+from posekit.io.read_table import ResultTable
+from posekit.io.sequence import open_clip
+from posekit.result import PoseResult
+from posekit.stages.packet import Packet
+
+__all__ = ["Pick", "certainty"]
+
+
+@dataclass
+class Pick:
+    """Frames of a clip that are taken, whose pictures are read from it in order.
+
+    Args:
+        source: the clip.
+        frame_ids: those that are taken.
+    """
+
+    source: Path
+    frame_ids: frozenset[int]
+    _images: Iterator[tuple[np.ndarray, float]] | None = None
+    _next: int = 0
+
+    @classmethod
+    def of(cls, table: ResultTable, frames: int | None, least_certain: int | None) -> Pick | None:
+        """What is taken of a table; None for all of it, without pictures.
+
+        Args:
+            table: of results.
+            frames: every so many frames; None for all.
+            least_certain: of these so many, by `certainty`; None for all.
+
+        Raises:
+            InputError: it is of no clip, or the clip is not where it was.
+        """
+        if frames is None and least_certain is None:
+            return None
+        if table.clip is None:
+            raise InputError(
+                f"{table.path} is of images: frames and least_certain choose among those of a clip"
+            )
+        source = Path(table.clip.source)
+        if not source.is_file():
+            raise InputError(
+                f"{table.path} is of {table.clip.source}, which is not there: its pictures cannot "
+                "be written; put it back, or leave frames and least_certain out"
+            )
+        known = {
+            packet.result.frame_id or 0: certainty(packet.result)
+            for packet in table.packets()
+            if isinstance(packet, Packet) and (packet.result.frame_id or 0) % (frames or 1) == 0
+        }
+        chosen = sorted(known, key=lambda frame_id: (known[frame_id], frame_id))
+        return cls(source, frozenset(chosen[:least_certain]))
+
+    def has(self, packet: Packet) -> bool:
+        """Whether a frame is taken."""
+        return packet.result.frame_id in self.frame_ids
+
+    def write_picture(self, packet: Packet, path: Path) -> None:
+        """Writes the picture of a frame, a JPEG, whole or not at all.
+
+        Raises:
+            InputError: the clip has no such frame any more.
+            OutputError: it cannot be written.
+        """
+        image = self._image(packet.result.frame_id or 0)
+        size = (image.shape[1], image.shape[0])
+        if size != packet.result.image_size:
+            raise InputError(
+                f"{self.source} is of {size} pixels, its results of {packet.result.image_size}: it "
+                "is not the clip that they were made of"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        write_whole(path, encode_jpeg(image))
+
+    def _image(self, wanted: int) -> np.ndarray:
+        """A frame; each later than the one before."""
+        if self._images is None:
+            self._images = iter(open_clip(self.source))
+        for number, (image, _) in enumerate(self._images, self._next):
+            self._next = number + 1
+            if number == wanted:
+                return image
+        raise InputError(
+            f"{self.source} has {self._next} frames, and its results are of frame {wanted}: it is "
+            "not the clip that they were made of"
+        )
+
+
+def certainty(result: PoseResult) -> float:
+    """The mean score of the keypoints of the person with the lowest one, each within 0..1.
+
+    A frame in which nobody was found has 1: there is nothing to correct in it, if it is so.
+    """
+    if not len(result):
+        return 1.0
+    return float(np.clip(result.keypoint_scores, 0, 1).mean(axis=1).min())

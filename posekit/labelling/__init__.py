@@ -1,0 +1,1 @@
+"""Labels of other tools -> COCO keypoints, which training and evaluation read."""

@@ -1,0 +1,255 @@
+"""CVAT's XML, "for images 1.1" and "for video 1.1": skeletons, or points and boxes.
+
+`outside` is no label, `occluded` is hidden. Of a track every frame that the file has is taken, up
+to where it is outside as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from posekit.datasets.problems import Findings
+from posekit.errors import InputError
+from posekit.labelling.label_set import (
+    ABSENT,
+    Category,
+    Image,
+    LabelSet,
+    Person,
+    parse_number,
+)
+from posekit.labelling.people import Box, Loose, Point, add_people
+from posekit.labelling.plain_xml import Element, read_xml
+
+__all__ = ["read"]
+
+
+def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
+    """See `posekit.labelling.readers`.
+
+    Raises:
+        InputError: no XML of CVAT's.
+    """
+    if path.is_dir():
+        path = next(iter(sorted(path.rglob("annotations.xml"))), path / "annotations.xml")
+    root = read_xml(path)
+    if root.tag != "annotations":
+        raise InputError(f"{path}: expected CVAT's <annotations>, found <{root.tag}>")
+    labels = LabelSet("CVAT")
+    reader = _Reader(path, root, keypoints, found)
+    images = [reader.image(element) for element in root.iterfind("image")]
+    images += reader.frames()
+    labels.categories.update(reader.skeletons)
+    # Points and boxes beside skeletons are people of their own.
+    add_people(labels, images, found, keypoints)
+    return labels
+
+
+class _Reader:
+    """One file."""
+
+    def __init__(
+        self, path: Path, root: Element, keypoints: Sequence[str], found: Findings
+    ) -> None:
+        self.path, self.root, self.found = path, root, found
+        self.keypoints = tuple(keypoints)
+        self.skeletons = self._declared()
+
+    def _declared(self) -> dict[str, Category]:
+        """Skeletons that the file's head describes; others follow from what they consist of."""
+        labels = list(self.root.iterfind("meta//label"))
+        parts: dict[str, list[str]] = {}
+        for label in labels:
+            parent = label.findtext("parent")
+            if parent:
+                parts.setdefault(parent, []).append(label.findtext("name") or "")
+        found = {}
+        for label in labels:
+            name = label.findtext("name") or ""
+            if label.findtext("type") == "skeleton" and name in parts:
+                names = self.keypoints or tuple(parts[name])
+                found[name] = Category(name, names, _links(label.findtext("svg") or "", names))
+        return found
+
+    def _skeleton(self, label: str, parts: Sequence[str]) -> Category:
+        if label not in self.skeletons:
+            self.skeletons[label] = Category(label, self.keypoints or tuple(parts))
+        return self.skeletons[label]
+
+    def image(self, element: Element) -> Loose:
+        """A picture."""
+        name = element.get("name") or ""
+        place = f"{self.path}, image {name or element.get('id')}"
+        size = _size(element.get("width"), element.get("height"))
+        one = Loose(Image(name, size, split=_split(element.get("subset"))), place)
+        for child in element:
+            self._add(one, child, child.get("label") or "", place)
+        self._pair(one)
+        return one
+
+    def frames(self) -> list[Loose]:
+        """Frames of the tracks of a video."""
+        tracks = list(self.root.iterfind("track"))
+        if not tracks:
+            return []
+        meta = self.root.find("meta")
+        meta = self.root if meta is None else meta
+        source = meta.findtext(".//source") or meta.findtext(".//name") or "video"
+        size = _size(
+            meta.findtext(".//original_size/width"), meta.findtext(".//original_size/height")
+        )
+        frames: dict[int, Loose] = {}
+        for number, track in enumerate(tracks):
+            for element in track:
+                place = (
+                    f"{self.path}, track {track.get('id', number)}, frame {element.get('frame')}"
+                )
+                if not (element.get("frame") or "").isdigit():
+                    self.found.add("shapes of a track without a frame", place)
+                    continue
+                if element.get("outside") == "1":
+                    self.found.leave_out("frames in which a track is outside")
+                    continue
+                at = int(element.get("frame") or 0)
+                if at not in frames:
+                    image = Image(f"frame_{at:06d}.png", size, video=Path(source), frame=at)
+                    frames[at] = Loose(image, f"{self.path}, frame {at}")
+                track_id = (
+                    int(track.get("id", number)) if track.get("id", "0").isdigit() else number
+                )
+                label = track.get("label") or element.get("label") or ""
+                self._add(frames[at], element, label, place, track_id)
+        for one in frames.values():
+            self._pair(one)
+        return [frames[at] for at in sorted(frames)]
+
+    def _pair(self, one: Loose) -> None:
+        """Boxes of a skeleton's group are the person's; others beside skeletons are left out."""
+        groups = {person.group: person for person in one.image.people if person.group is not None}
+        if not one.image.people:
+            return
+        for box in one.boxes:
+            person = groups.get(str(box.group))
+            if person is None:
+                what = "boxes beside skeletons, of no skeleton's group, left out"
+                self.found.add(what, f"{one.place}, '{box.name}'", False)
+            else:
+                person.box = box.xywh
+        one.boxes.clear()
+
+    def _add(
+        self, one: Loose, element: Element, label: str, place: str, track: int | None = None
+    ) -> None:
+        try:
+            if element.tag == "skeleton":
+                self._add_skeleton(one, element, label, place, track)
+            elif element.tag == "points":
+                self._add_points(one, element, label, place)
+            elif element.tag == "box":
+                corners = [_number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")]
+                x, y, x2, y2 = corners
+                one.boxes.append(Box(label, (x, y, x2 - x, y2 - y), _group(element)))
+            elif element.tag not in ("tag", "attribute"):
+                what = f"shapes of the kind '{element.tag}', left out: keypoints are points"
+                self.found.add(what, place, False)
+        except InputError as error:
+            self.found.add("shapes that cannot be read", str(error))
+
+    def _add_points(self, one: Loose, element: Element, label: str, place: str) -> None:
+        points = list(_points(element, place))
+        if len(points) != 1:
+            what = "points of several places, left out: draw a skeleton, or a point per keypoint"
+            self.found.add(what, f"{place}, '{label}'", False)
+            return
+        v = _visibility(element)
+        if v:
+            one.points.append(Point(label, *points[0], v, _group(element)))
+
+    def _add_skeleton(
+        self, one: Loose, element: Element, label: str, place: str, track: int | None
+    ) -> None:
+        parts = [part for part in element if part.tag == "points"]
+        names = [part.get("label") or "" for part in parts]
+        category = self._skeleton(label, names)
+        known = {}
+        for name, part in zip(names, parts, strict=True):
+            if name not in category.keypoints:
+                what = f"points that are none of the skeleton's, left out: '{name}'"
+                self.found.add(what, place, False)
+            elif name in known:
+                raise InputError(f"{place}: '{name}' stands twice in a skeleton")
+            else:
+                v = _visibility(part)
+                point = next(_points(part, place), None) if v else None
+                known[name] = ABSENT if point is None else (*point, v)
+        if not any(v for _, _, v in known.values()):
+            self.found.leave_out("skeletons that are outside with all their points")
+            return
+        points = [known.get(name, ABSENT) for name in category.keypoints]
+        group = _group(element)
+        one.image.people.append(Person(label, points, None, place, track, group))
+
+
+def _links(svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Lines between circles of a skeleton's drawing; circles are named, or count from 1."""
+    named = {}
+    for circle in re.findall(r"<circle\b[^>]*>", svg):
+        node, label = (_attribute(circle, key) for key in ("data-node-id", "data-label-name"))
+        if node and label in names:
+            named[node] = names.index(label)
+    links = []
+    for line in re.findall(r"<line\b[^>]*>", svg):
+        ends = [_attribute(line, key) for key in ("data-node-from", "data-node-to")]
+        places = [
+            named.get(end, int(end) - 1 if end.isdigit() and not named else -1) for end in ends
+        ]
+        if all(0 <= place < len(names) for place in places) and places[0] != places[1]:
+            links.append((places[0], places[1]))
+    return tuple(links)
+
+
+def _attribute(element: str, key: str) -> str:
+    match = re.search(rf'{key}\s*=\s*["\']([^"\']*)', element)
+    return match.group(1) if match else ""
+
+
+def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
+    sides = [int(side) if side and side.isdigit() else 0 for side in (width, height)]
+    return (sides[0], sides[1]) if all(sides) else None
+
+
+def _split(subset: str | None) -> str:
+    name = (subset or "").lower()
+    known = {
+        "train": "train",
+        "training": "train",
+        "validation": "val",
+        "val": "val",
+        "test": "test",
+    }
+    return known.get(name, "" if name in ("", "default") else name)
+
+
+def _group(element: Element) -> str | None:
+    group = element.get("group_id")
+    return None if group in (None, "", "0") else group
+
+
+def _visibility(element: Element) -> int:
+    if element.get("outside") == "1":
+        return 0
+    return 1 if element.get("occluded") == "1" else 2
+
+
+def _number(element: Element, key: str, place: str) -> float:
+    return parse_number(element.get(key), place, key)
+
+
+def _points(element: Element, place: str) -> Iterator[tuple[float, float]]:
+    for pair in (element.get("points") or "").split(";"):
+        x, comma, y = pair.partition(",")
+        if not comma:
+            raise InputError(f"{place}: expected points as x,y, found {pair[:40]!r}")
+        yield parse_number(x, place, "x"), parse_number(y, place, "y")

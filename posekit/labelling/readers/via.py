@@ -1,0 +1,157 @@
+"""VGG Image Annotator 2: its project, or its annotations as JSON or CSV.
+
+Users choose what attributes a region has. The keypoint's name is that called `keypoint`, `name`,
+`label` or the like, whose person it is that called `person`, `group`, `id` or the like, and whether
+it is seen that called `visibility` or `occluded`; an attribute that stands alone is the name.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from posekit.datasets.label_files import read_json
+from posekit.datasets.problems import Findings
+from posekit.errors import InputError
+from posekit.labelling.label_set import Image, LabelSet, parse_number
+from posekit.labelling.people import Box, Loose, Point, add_people, is_hidden
+
+__all__ = ["read"]
+
+_NAMES = (
+    *("keypoint", "keypoints", "name", "label", "landmark", "joint", "part", "point", "bodypart"),
+    *("type", "class", "category", "kind"),
+)
+_GROUPS = (
+    *("person", "person_id", "group", "group_id", "instance", "instance_id", "animal"),
+    *("individual", "object", "object_id", "id", "track", "track_id"),
+)
+_VISIBILITIES = ("visibility", "visible", "occluded", "occlusion", "hidden", "v")
+
+
+def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
+    """See `posekit.labelling.readers`."""
+    labels = LabelSet("VGG Image Annotator")
+    images: dict[str, Loose] = {}
+    for place, name, region in _regions(path):
+        one = images.setdefault(name, Loose(Image(name), f"{path}, {name}"))
+        if region is None:
+            continue
+        try:
+            _add_region(one, region, f"{path}, {place}", found)
+        except InputError as error:
+            found.add("regions that cannot be read", str(error))
+    add_people(labels, images.values(), found, keypoints)
+    return labels
+
+
+def _regions(path: Path) -> Iterator[tuple[str, str, Mapping[str, Any] | None]]:
+    """Each region with its place and its picture's name; None for a picture without any."""
+    if path.suffix.lower() == ".csv":
+        yield from _of_csv(path)
+        return
+    data = read_json(str(path))
+    data = data.get("_via_img_metadata", data)
+    if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
+        raise InputError(f"{path}: expected the annotations of VIA 2, found another JSON")
+    for key, entry in data.items():
+        name, regions = entry.get("filename"), entry.get("regions", [])
+        if not isinstance(name, str) or not isinstance(regions, list | Mapping):
+            raise InputError(f"{path}, '{key}': expected filename and regions")
+        listed = list(regions.values()) if isinstance(regions, Mapping) else regions
+        yield key, name, None
+        for number, region in enumerate(listed):
+            if not isinstance(region, Mapping):
+                raise InputError(f"{path}, {name}, regions[{number}]: expected an object")
+            yield f"{name}, regions[{number}]", name, region
+
+
+def _of_csv(path: Path) -> Iterator[tuple[str, str, Mapping[str, Any] | None]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            needed = ("region_shape_attributes", "region_attributes")
+            named = {(field or "").lstrip("#") for field in reader.fieldnames or ()}
+            if not named.issuperset((*needed, "filename")):
+                raise InputError(f"{path}, line 1: expected filename, {' and '.join(needed)}")
+            for row in reader:
+                place = f"line {reader.line_num}"
+                name = row.get("filename", row.get("#filename")) or ""
+                if not name:
+                    raise InputError(f"{path}, {place}: expected a filename")
+                yield place, name, None
+                values = [_cell(path, place, row[key]) for key in needed]
+                if values[0]:
+                    yield (
+                        place,
+                        name,
+                        {"shape_attributes": values[0], "region_attributes": values[1]},
+                    )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _cell(path: Path, place: str, text: str | None) -> Any:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}, {place}: expected an object as JSON, found {text!r:.40}")
+    return value
+
+
+def _add_region(one: Loose, region: Mapping[str, Any], place: str, found: Findings) -> None:
+    shape, about = region.get("shape_attributes"), region.get("region_attributes") or {}
+    if not isinstance(shape, Mapping) or not isinstance(about, Mapping):
+        raise InputError(f"{place}: expected shape_attributes and region_attributes")
+    kind = shape.get("name")
+    if kind not in ("point", "rect"):
+        found.add(f"regions of the kind '{kind}', left out: keypoints are points", place, False)
+        return
+    known = {str(key).strip().lower(): _plain(value) for key, value in about.items()}
+    group = next((known[key] for key in _GROUPS if known.get(key)), None)
+    name = next((known[key] for key in _NAMES if known.get(key)), None)
+    others = [v for k, v in known.items() if k not in (*_GROUPS, *_VISIBILITIES) and v]
+    if name is None and len(others) == 1:
+        name = others[0]
+
+    def side(key: str) -> float:
+        return parse_number(shape.get(key), place, key)
+
+    if kind == "rect":
+        box = (side("x"), side("y"), side("width"), side("height"))
+        one.boxes.append(Box(name or "person", box, group))
+        return
+    if name is None:
+        attributes = ", ".join(known) or "none"
+        raise InputError(
+            f"{place}: no attribute says what keypoint it is: expected one called keypoint or "
+            f"name, found {attributes}"
+        )
+    one.points.append(Point(name, side("cx"), side("cy"), _visibility(known), group))
+
+
+def _plain(value: Any) -> str:
+    """A text, or what is ticked of a checkbox."""
+    if isinstance(value, Mapping):
+        return ",".join(str(key) for key, on in value.items() if on)
+    return str(value).strip() if value is not None else ""
+
+
+def _visibility(known: Mapping[str, str]) -> int:
+    for key in _VISIBILITIES:
+        word = known.get(key)
+        if not word:
+            continue
+        if key in ("occluded", "occlusion", "hidden"):
+            return 2 if word.lower() in ("0", "no", "false", "visible") else 1
+        if key == "visible" and word.lower() in ("0", "no", "false"):
+            return 1
+        v = is_hidden(word)
+        if v is not None:
+            return v
+    return 2
