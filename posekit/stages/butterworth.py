@@ -30,6 +30,8 @@ DEFAULT_CUTOFF = 6.0
 PRECISION = 1e-5
 # Steps between frames may differ from the mean by this share before it is said.
 UNEVEN = 0.5
+# A lower cutoff, as a share of the frames per second, would keep thousands of frames waiting.
+LOWEST = 1 / 2000
 
 
 def smooth_butterworth(
@@ -63,12 +65,14 @@ class _Filter:
     """The filter of a clip.
 
     Attributes:
+        rate: frames per second.
         sos: second-order sections.
         memory: frames that matter on either side.
         shortest: frames that it needs at least.
         longest_gap: frames that are bridged.
     """
 
+    rate: float
     sos: Floats
     memory: int
     shortest: int
@@ -78,10 +82,10 @@ class _Filter:
     def of(cls, packet: Packet, cutoff: float, order: int, rate: float) -> _Filter:
         from scipy.signal import butter
 
-        if cutoff >= rate / 2:
+        if not LOWEST * rate <= cutoff < rate / 2:
             raise InputError(
-                f"cutoff must be below {rate / 2:g} Hz, half of the frames per second of "
-                f"{packet.result.name}, found {cutoff:g}"
+                f"cutoff must be from {LOWEST * rate:g} to below {rate / 2:g} Hz, half of the "
+                f"frames per second of {packet.result.name}, found {cutoff:g}"
             )
         half = order // 2
         poles = butter(half, cutoff, fs=rate, output="zpk")[1]
@@ -89,6 +93,7 @@ class _Filter:
         shortest = 3 * (half + 1) + 1
         remembered = math.ceil(math.log(PRECISION) / math.log(max(abs(poles).max(), 0.1)))
         return cls(
+            rate,
             butter(half, cutoff, fs=rate, output="sos"),
             max(remembered, shortest),
             shortest,
@@ -105,14 +110,30 @@ class _Clip:
     results: list[PoseResult] = field(default_factory=list)
     behind: int = 0
     said: bool = False  # that something stays as it is
+    uneven: bool = False  # as was said
+    time: float | None = None  # of the last frame
 
     def take(self, packet: Packet) -> Iterator[Packet]:
         """Takes the next frame; gives those that are decided."""
         track_ids_of(packet.result)
+        self._check_time(packet)
         self.packets.append(packet)
         self.results.append(packet.result)
         if len(self.results) - self.behind >= 2 * self.filter.memory:
             yield from self.give(self.filter.memory)
+
+    def _check_time(self, packet: Packet) -> None:
+        before, self.time = self.time, packet.time
+        if before is None or packet.time is None or self.uneven:
+            return
+        if abs((packet.time - before) * self.filter.rate - 1) > UNEVEN:
+            self.uneven = True
+            log.warning(
+                "%s: its frames are not evenly spaced in time, and are smoothed as if they were "
+                "%.4g a second",
+                packet.result.name,
+                self.filter.rate,
+            )
 
     def give(self, count: int) -> Iterator[Packet]:
         """The next of the frames that wait, filtered."""

@@ -147,6 +147,16 @@ def test_every_second_frame_is_half_the_rate() -> None:
     )
 
 
+def test_frames_that_are_not_evenly_spaced_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    packets = [packet(number, {0: figure()}) for number in range(20)]
+    late = [dataclasses.replace(one, time=one.time + 0.5) for one in packets[10:] if one.time]
+    run([*packets[:10], *late])
+    assert caplog.messages == [
+        "walk.mp4: its frames are not evenly spaced in time, and are smoothed as if they were 30 a "
+        "second"
+    ]
+
+
 def test_images_pass_and_the_rest_waits_for_little() -> None:
     image = dataclasses.replace(packet(0, {0: figure()}).result, frame_id=None, time=None)
     assert run([Packet(image), Packet(image)])[1].result is image
@@ -178,10 +188,10 @@ def test_wrong_parameters_are_refused_at_once(more: dict[str, float], message: s
 def test_a_cutoff_too_high_for_the_clip_and_people_without_ids_are_refused() -> None:
     slow = dataclasses.replace(CLIP, fps=Fraction(10))
     first = dataclasses.replace(packet(0, {0: figure()}), clip=slow)
-    with pytest.raises(
-        InputError, match=r"cutoff must be below 5 Hz, half of .* walk.mp4, found 6"
-    ):
+    with pytest.raises(InputError, match=r"to below 5 Hz, half of .* walk.mp4, found 6"):
         run([first])
+    with pytest.raises(InputError, match=r"cutoff must be from 0.015 to below 15 Hz"):
+        run([packet(0, {0: figure()})], cutoff=1e-6)
     with pytest.raises(InputError, match="switch tracking on"):
         run([packet(0, {0: figure()}, ids=False)])
 
