@@ -499,7 +499,7 @@ def test_opensim_reads_the_numbers_that_were_written(tmp_path: Path) -> None:
         np.testing.assert_allclose(angles.getMatrix().to_numpy(), columns[:, 1:])
         storage = opensim.Storage(str(path))
         labels = storage.getColumnLabels()
-        assert [labels.get(i) for i in range(labels.getSize())] == list(motion.dtype.names)
+        assert [labels.get(i) for i in range(labels.getSize())] == list(motion.dtype.names or ())
         assert storage.getSize() == frames and storage.isInDegrees()
         for number in range(frames):
             state = storage.getStateVector(number)
