@@ -183,10 +183,10 @@ class PredictOptions(
         if self.track == "none" and self.smooth is not None:
             raise InputError("smooth needs tracks, but track is 'none'")
         marks = self.marks(tracked=False)
-        if self.track in (None, "none") and (needs := {"ids", "trail"} & set(marks)):
+        if self.track in (None, "none") and (of_tracks := {"ids", "trail"} & set(marks)):
             raise InputError(
-                f"draw={sorted(needs)[0]} needs to know who is who: say track=iou too, or leave it "
-                "out"
+                f"draw={sorted(of_tracks)[0]} needs to know who is who: say track=iou too, or "
+                "leave it out"
             )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from posekit import cli
 from posekit.apis import check_dimension
 from posekit.commands.inferencer import add_flags, add_options, override, parse
 from posekit.commands.predict import predict
+from posekit.commands.reporting import report_errors
 from posekit.drawing.window import check_display
 from posekit.errors import InputError, PosekitError
 from posekit.io import Clip, is_webcam
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             overrides.append(override("pred_out_dir", arguments.output_root))
             written_as = _DemoFormat(arguments.pose_config)
         with naming_weights(KEYS):
-            return cli.report_errors(lambda: predict(overrides, pred_format=written_as))
+            return report_errors(lambda: predict(overrides, pred_format=written_as))
     except PosekitError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 1

@@ -189,6 +189,9 @@ def test_a_stream_ends_where_it_is_told_to(tmp_path: Path) -> None:
         assert video.live
         assert list(video.frames(Cut(0, 1e-9))) == []  # no error: it was to end then
     numbers: list[int] = []
-    with VideoReader(Sent(path)) as video, pytest.raises(InputError, match=r"stream .* ended after"):
+    with (
+        VideoReader(Sent(path)) as video,
+        pytest.raises(InputError, match=r"stream .* ended after"),
+    ):
         numbers.extend(number for *_, number in video.frames(Cut(stride=10)))
     assert numbers == [0, 10, 20, 30, 40]

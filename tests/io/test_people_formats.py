@@ -145,11 +145,11 @@ def test_metres_follow_from_a_person_s_height(
         "pixels_per_metre="
     ]
     for folder, metres in (("tall", 1.8), ("guess", 1.75)):
-        for track, size in ((0, 2.0), (1, 1.0)):
+        for track in (0, 1):  # one twice as large in the image
             _, markers, _, found = read_trc(tmp_path / folder / f"walk_person{track:02d}.trc")
             knee, ankle = (found[:, markers.index(name)] for name in ("RKnee", "RAnkle"))
             shank = np.linalg.norm(knee - ankle, axis=1)
-            np.testing.assert_allclose(shank, LIMB * metres / (HEIGHT - 0 * size), rtol=1e-5)
+            np.testing.assert_allclose(shank, LIMB * metres / HEIGHT, rtol=1e-5)
     _, markers, _, found = read_trc(tmp_path / "tall" / "walk_person01.trc")
     np.testing.assert_allclose(found[0, 0, 1], (400 - 300) * 1.8 / HEIGHT, rtol=1e-5)
 
@@ -500,7 +500,7 @@ def test_opensim_reads_the_numbers_that_were_written(tmp_path: Path) -> None:
         np.testing.assert_allclose(angles.getMatrix().to_numpy(), columns[:, 1:])
         storage = opensim.Storage(str(path))
         labels = storage.getColumnLabels()
-        assert [labels.get(i) for i in range(labels.getSize())] == list(motion.dtype.names)
+        assert [labels.get(i) for i in range(labels.getSize())] == list(motion.dtype.names or ())
         assert storage.getSize() == frames and storage.isInDegrees()
         for number in range(frames):
             state = storage.getStateVector(number)
