@@ -119,14 +119,16 @@ def compare_poses(
     spread = (spread * (1 + STALE * expected.missed))[:, None]
     apart = points[None] - tracks.keypoints[:, None]  # (m, n, K, 2)
     mean = np.einsum("mnkd,mnk->mnd", apart, weights)
-    alone = ((apart - mean[:, :, None]) ** 2).sum(axis=-1) / spread
-    unlike = POSE_COORDINATES / 2 * (alone * weights).sum(axis=-1)
+    centred = apart - mean[:, :, None]
+    alone = np.einsum("mnkd,mnkd->mnk", centred, centred)
+    unlike = POSE_COORDINATES / 2 * (alone / spread * weights).sum(axis=-1)
     found = []
     for place, (_, likely) in zip(expected.places, _by_place(expected, boxes, grown), strict=True):
         # As one, the pose is allowed to be off as far as the box.
         moved = place - box_centers(tracks.boxes)
         left = _beyond(mean - moved[:, None], expected.reach)
-        squared = ((apart + (left - mean)[:, :, None]) ** 2).sum(axis=-1)
+        squared = alone + 2 * np.einsum("mnkd,mnd->mnk", centred, left)
+        squared += (left**2).sum(axis=-1)[..., None]
         oks = (np.exp(-squared / (2 * spread)) * weights).sum(axis=-1)
         found.append((oks, likely - unlike))
     return _best(expected, found)

@@ -43,6 +43,9 @@ Bools = npt.NDArray[np.bool_]
 TRUSTED_SHARE = 0.25
 # A keypoint or a track that was away longer than this starts anew, in seconds.
 LONGEST_GAP = 0.5
+# Of the One Euro filter. Noise is taken for speed as well, and raises the cutoff: the larger beta
+# and d_cutoff are, the more is left of it at rest (benchmarks/smoothing.py).
+MIN_CUTOFF, BETA, D_CUTOFF = 1.0, 20.0, 1.0
 # Between two frames, in seconds.
 SHORTEST_INTERVAL = 1e-3
 
@@ -85,7 +88,7 @@ class OneEuroFilter:
     """
 
     def __init__(
-        self, *, min_cutoff: float = 1.0, beta: float = 30.0, d_cutoff: float = 2.0
+        self, *, min_cutoff: float = MIN_CUTOFF, beta: float = BETA, d_cutoff: float = D_CUTOFF
     ) -> None:
         _check_number("min_cutoff", min_cutoff, above=0)
         _check_number("beta", beta, least=0)
@@ -162,9 +165,9 @@ def smooth_one_euro(
     packets: Iterable[Packet],
     *,
     fps: float = 30.0,
-    min_cutoff: float = 1.0,
-    beta: float = 30.0,
-    d_cutoff: float = 2.0,
+    min_cutoff: float = MIN_CUTOFF,
+    beta: float = BETA,
+    d_cutoff: float = D_CUTOFF,
 ) -> Iterator[Packet]:
     """Packets with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
 

@@ -89,6 +89,22 @@ def test_one_hidden_behind_the_other_keeps_the_id(similarity: Similarity) -> Non
     assert set(crossing(tracker, hidden=range(26, 35))) == {(1, 0)}
 
 
+@BOTH
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("noise", [3, 8])
+def test_two_who_cross_and_jitter_stay_two(similarity: Similarity, noise: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracker = Tracker(similarity=similarity, sigmas=SIGMAS)
+    for frame in range(60):
+        arrays = people((100.0 + 8 * frame, 300.0), (572.0 - 8 * frame, 304.0), size=1.5)
+        for array in (arrays[0], arrays[2]):
+            array += rng.normal(0, noise, array.shape)
+        ids = tracker.update(*arrays).tolist()
+        assert set(ids) == {0, 1}
+    # Of one size and pose, they are told apart by their ways alone.
+    assert ids == [0, 1] or noise == 8
+
+
 def test_without_motion_people_who_cross_change_their_ids() -> None:
     swaps = 0
     for frame in range(59):
