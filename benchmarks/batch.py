@@ -123,8 +123,11 @@ def disturb(batch: list[str], kills: int, seed: int) -> Fire:
         reader = threading.Thread(target=lambda p=process, o=output: o.append(p.stdout.read()))
         reader.start()
         while fire.kills < kills and process.poll() is None:
-            waiting.wait(chance.uniform(0.5, 4))
-            victims = [pid for pid in family(process.pid)[1:] if computes(pid)]
+            if not (victims := computing(process.pid)):
+                waiting.wait(0.1)
+                continue
+            waiting.wait(chance.uniform(0, 4))
+            victims = computing(process.pid)
             if chance.random() < 0.3 or not victims:
                 victims = [process.pid]
             victim = chance.choice(victims)
@@ -150,6 +153,10 @@ def family(pid: int) -> list[int]:
     except OSError:
         pass
     return found
+
+
+def computing(pid: int) -> list[int]:
+    return [child for child in family(pid)[1:] if computes(child)]
 
 
 def computes(pid: int) -> bool:

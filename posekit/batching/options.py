@@ -155,10 +155,10 @@ PREDICT_GROUPS: tuple[type[Options], ...] = tuple(
 )
 
 # What of clips is for prediction to know, as which part of each is taken.
-_ASKED: tuple[type[Options], ...] = (InputOptions, *PREDICT_GROUPS)
+_OF_CLIPS: tuple[type[Options], ...] = (InputOptions, *PREDICT_GROUPS)
 PREDICTED = tuple(
     name
-    for group in _ASKED
+    for group in _OF_CLIPS
     for name in group.declared()
     if name not in ("recursive", "include", "order")
 )
