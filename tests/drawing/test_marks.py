@@ -117,7 +117,7 @@ def test_a_label_lies_inside_the_image(box: tuple[float, float, float, float]) -
     assert filled == 1.0  # the whole plate, none of it cut off
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (12, 8), (40, 30), (64, 64), (4000, 3000)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (12, 8), (40, 30), (64, 64), (2000, 1500)])
 def test_any_size_of_image_does(size: tuple[int, int]) -> None:
     width, height = size
     result = people((0.2 * width, 0.2 * height, 0.7 * width, 0.9 * height), size=size, ids=[3])
