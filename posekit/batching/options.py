@@ -42,9 +42,9 @@ class BatchSourceOptions(InputOptions):
         "`inputs=[a,b]`; a list's relative paths are taken from its own folder",
     )
     recursive: bool = option(True, "take the subfolders of a folder too")
-    root: str | os.PathLike[str] | None = option(
+    base: str | os.PathLike[str] | None = option(
         None,
-        "the folder that results are named from: `root/cam1/a.mp4` gives "
+        "the folder that results are named from: `base/cam1/a.mp4` gives "
         "`out_dir/cam1/a.mp4.parquet`; left out, the innermost one that holds all inputs",
     )
 
@@ -54,7 +54,7 @@ class BatchWriteOptions(Options):
     """Results."""
 
     out_dir: str | os.PathLike[str] | None = option(
-        None, "the folder of the results, which lie in it as the clips lie below `root`"
+        None, "the folder of the results, which lie in it as the clips lie below `base`"
     )
     formats: Any = option(
         ["parquet"],

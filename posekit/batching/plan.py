@@ -49,7 +49,7 @@ def agreed_settings(
             )
         raise InputError(
             f"the results in {folder} are named from {stored.root}, those of these inputs from "
-            f"{wanted.root}: say root={stored.root} where it holds all of them, take another "
+            f"{wanted.root}: say base={stored.root} where it holds all of them, take another "
             "out_dir, or overwrite=true to do all clips again"
         )
     if stored is None and known and not overwrite:

@@ -80,7 +80,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     }
     listing = Listing.of(options.recursive, options.include, options.order or "name")
     found = find_sources(options.inputs, listing, folder=folder, written=written)
-    root, sources = name_sources(found, None if options.root is None else str(options.root))
+    root, sources = name_sources(found, None if options.base is None else str(options.base))
     sources = in_shard(sources, options.part)
     if options.runner == "slurm":
         from posekit.batching.runners.slurm import run_jobs

@@ -123,7 +123,7 @@ def name_sources(found: Sequence[_Found], root: str | None = None) -> tuple[str,
         name = _name_below(one.path, root)
         if name in taken:
             raise InputError(
-                f"{one.path} and {taken[name]} would have results of one name: say a root= that "
+                f"{one.path} and {taken[name]} would have results of one name: say a base= that "
                 "holds both"
             )
         taken[name] = one.path
@@ -319,12 +319,12 @@ def _name_below(path: str, root: str) -> str:
     if "://" in path or "://" in root:
         base = root.rstrip("/") + "/"
         if not path.startswith(base):
-            raise InputError(f"{hide_password(path)} does not lie below root={hide_password(root)}")
+            raise InputError(f"{hide_password(path)} does not lie below base={hide_password(root)}")
         # What the server is asked for beside the path would be no file's name.
         parts = [part for part in path[len(base) :].split("/") if part]
         if any(part in (".", "..") for part in parts):
             raise InputError(f"{hide_password(path)}: expected a URL without . and ..")
         return "/".join(part.replace("\\", "_") for part in parts)
     if not Path(path).is_relative_to(root):
-        raise InputError(f"{path} does not lie below root={root}")
+        raise InputError(f"{path} does not lie below base={root}")
     return Path(path).relative_to(root).as_posix()

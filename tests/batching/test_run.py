@@ -116,9 +116,9 @@ def test_other_settings_are_refused_with_the_difference(
 def test_another_root_is_refused(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     batch(two, out)
-    with pytest.raises(InputError, match=rf"named from {two}, .* from {tmp_path}: say root={two}"):
+    with pytest.raises(InputError, match=rf"named from {two}, .* from {tmp_path}: say base={two}"):
         batch([two, write_clip(tmp_path / "more" / "a.mp4")], out)
-    assert batch([two / "0.mp4"], out, root=two).now == 0
+    assert batch([two / "0.mp4"], out, base=two).now == 0
 
 
 def test_what_failed_is_tried_again_when_asked_or_changed(
@@ -223,7 +223,7 @@ def test_drawings_and_images(two: Path, tmp_path: Path) -> None:
     shutil.copy(posekit.config.PACKAGED / "demo.jpg", two / "images.jpg")
     result = batch(two, tmp_path, drawings=True, formats="openpose")
     assert result.ok
-    assert batch(tmp_path, tmp_path, drawings=True, formats="openpose", root=two).now == 0
+    assert batch(tmp_path, tmp_path, drawings=True, formats="openpose", base=two).now == 0
     assert {name for entry in result.entries for name in entry.outputs} == {
         "0.mp4_openpose", "0.mp4.drawn.mp4", "1.mp4_openpose", "1.mp4.drawn.mp4",
         "images.jpg_keypoints.json", "images.jpg.drawn.jpg",

@@ -51,7 +51,7 @@ def test_two_roots_with_the_same_names(tmp_path: Path) -> None:
     both = [tmp_path / "one", tmp_path / "two"]
     assert names(both) == ["one/a.avi", "one/a.mp4", "two/a.mp4"]
     assert names(both[1], root=str(tmp_path)) == ["two/a.mp4"]
-    with pytest.raises(InputError, match=r"two/a\.mp4 does not lie below root="):
+    with pytest.raises(InputError, match=r"two/a\.mp4 does not lie below base="):
         names(both, root=str(both[0]))
 
 
