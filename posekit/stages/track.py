@@ -53,6 +53,7 @@ SAME_POSE_OKS = 0.9
 SIDE_CHANGE = 1.25
 # Of a new sighting in the size of a track, and in how much it was seen to jitter.
 SIZE_GAIN, NOISE_GAIN = 0.4, 0.1
+TIE = 1e-9  # of a gain, for each place in the order
 LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody new
 
 
@@ -238,6 +239,9 @@ class Tracker:
         # Worth nothing, a forbidden pair is as good as none. An allowed one that is less likely
         # than somebody new is worth little: it takes nothing from the others.
         gain = np.where(allowed, np.where(likely > 0, likely, 0) + LITTLE * similar, 0)
+        # Who cannot be told apart keeps to the order in which detectors report them.
+        order = np.subtract.outer(np.arange(gain.shape[0]), np.arange(gain.shape[1]))
+        gain *= 1 - TIE * np.abs(order)
         rows, columns = linear_sum_assignment(gain, maximize=True)
         chosen = allowed[rows, columns]
         return rows[chosen].astype(np.int64), columns[chosen].astype(np.int64)
