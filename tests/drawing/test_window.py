@@ -22,6 +22,7 @@ from posekit.io import Clip, Frame
 from posekit.io.video import VideoWriter
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
+pytestmark = pytest.mark.usefixtures("with_windows")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about X11 and Wayland")
 
 

@@ -363,16 +363,24 @@ class TestLater:
         convert(table, formats="npz", out_dir=tmp_path / "small", person_height=STATURE / 2)
         assert np.ptp(load(tmp_path / "small")["positions"][0, :, 1]) < 0.55 * 100 * STATURE
 
-    def test_what_it_refuses(self, tmp_path: Path) -> None:
+    def test_people_without_ids_are_tracked(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         pytest.importorskip("pyarrow")
         unknown = [changed(packet, track_ids=None) for packet in WALK.packets()[:3]]
-        write(tmp_path / "a", unknown, ["parquet"])
-        with pytest.raises(InputError, match="who is who is not known; switch tracking on"):
-            convert(tmp_path / "a" / "walk.parquet", formats="bvh")
-        assert [path.name for path in (tmp_path / "a").iterdir()] == ["walk.parquet"]
-        still = [Packet(dataclasses.replace(one.result, frame_id=None)) for one in unknown]
+        write(tmp_path, unknown, ["parquet"])
+        convert(tmp_path / "walk.parquet", formats="bvh")
+        assert "people are tracked" in caplog.text
+        assert (tmp_path / "walk_person0.bvh").is_file()
+
+    def test_what_it_refuses(self, tmp_path: Path) -> None:
+        pytest.importorskip("pyarrow")
+        still = [
+            Packet(dataclasses.replace(one.result, frame_id=None, track_ids=None))
+            for one in WALK.packets()[:3]
+        ]
         write(tmp_path / "b", still, ["parquet"])
-        with pytest.raises(InputError, match=r"format npz is of movement: .* found images"):
+        with pytest.raises(InputError, match=r"format npz is of videos, .* is of images"):
             convert(tmp_path / "b" / "images.parquet", formats=["csv", "npz"])
         with pytest.raises(InputError, match="person_height must be a number above 0"):
             convert(tmp_path / "b" / "images.parquet", formats="csv", person_height=-1)
@@ -437,7 +445,7 @@ class TestPredictor:
         self, lifting: posekit.Predictor, small: posekit.Predictor, clip: Path, tmp_path: Path
     ) -> None:
         image = np.zeros((9, 9, 3), np.uint8)
-        with pytest.raises(InputError, match="format npz is of movement: expected a video"):
+        with pytest.raises(InputError, match="format npz is of videos"):
             lifting.stream([image, image], out_dir=tmp_path, formats=["json", "npz"])
         with pytest.raises(InputError, match="format npz: expected a model that gives 3D"):
             small.stream(clip, out_dir=tmp_path, formats=["json", "npz"])
