@@ -35,6 +35,7 @@ class ConvertOptions(SmoothOptions, MotionOptions):
     formats: Any = option(
         None,
         "what is written: a format, or several such as `[csv,coco]`",
+        choices=prediction_formats(),
     )
     out_dir: str | os.PathLike[str] | None = option(
         None, "the folder of the files; left out, that of the first table"

@@ -64,7 +64,7 @@ def test_bash_reads_the_script(script: Path) -> None:
         (["export", "quant"], ["quantize="]),
         (["train", "recipe", "=", "rtmd"], ["rtmdet"]),
         (["batch", "runner", "="], ["local", "ray", "slurm"]),
-        (["predict", "--c"], ["--config-dir", "--cfg"]),
+        (["predict", "--c"], ["--config-dir", "--config-name", "--cfg"]),
         (["models", "kpt"], []),
         (["push", "runs/mine", "org/mine", "pri"], ["private="]),
         (["push", "runs/mine", "org/mine", "dry_run", "=", ""], ["true", "false"]),

@@ -108,7 +108,7 @@ def test_without_windows_the_error_and_doctor_say_what_brings_them(
     monkeypatch.setattr(opencv, "_installed", lambda package: package in installed)
     with pytest.raises(InputError) as caught:
         check_display()
-    assert f"this OpenCV has none; {cure} brings them" in str(caught.value)
+    assert f"this OpenCV has no windows, {cure} brings them" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert describe() == [("used", f"{cv2.__version__}, no windows"), ("windows", cure)]
 

@@ -21,6 +21,7 @@ from posekit.batching.sources import Source, find_sources, in_shard, name_source
 from posekit.calls import compose_call
 from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
+from posekit.files import make_folder
 from posekit.io.listing import Listing
 from posekit.io.sinks import Run, load_format
 from posekit.loading import LoadOptions
@@ -74,7 +75,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     """
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder
-    _make_folder(folder)
+    make_folder(folder)
     written = {
         str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
     }
@@ -138,7 +139,11 @@ def _read(config: Mapping[str, Any]) -> _Wanted:
         for name in PREDICTED
         if name in config and config[name] != declared[name].default
     }
-    predict = PredictOptions.from_keywords(predicting)
+    written = {"formats": options.formats, "pred_out_dir": options.out_dir}
+    predict = PredictOptions.from_keywords({**predicting, **written})
+    if (needed := predict.tracked_for) is not None:  # said here, not again for each clip
+        predicting["track"] = predict.similarity
+        log.warning("format %s needs to know who is who: track=%s", needed, predict.similarity)
     from posekit.parts import composed_parts
 
     parts = composed_parts(config)
@@ -241,11 +246,3 @@ def _say(notes: Sequence[str]) -> None:
         log.warning("%s", note)
     if len(notes) > NOTES:
         log.warning("... and %d more", len(notes) - NOTES)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot make the folder {folder}: {reason}") from None

@@ -16,6 +16,7 @@ __all__ = [
     "SETTINGS",
     "SHEETS",
     "argument_table",
+    "full_text",
     "groups_of",
     "keys_of",
     "options_of",
@@ -86,7 +87,7 @@ def yaml_text(command: str) -> str:
         lines += ["", f"## {_title(group)}"]
         for option in options:
             line = f"{option.name}: {_as_yaml(option.key_default)}"
-            text = option.text()
+            text = full_text(option)
             comment = f"  # {text}"
             if len(line + comment) > WIDTH:
                 sentence = f"{text[0].upper()}{text[1:]}."
@@ -98,6 +99,14 @@ def yaml_text(command: str) -> str:
                 comment = ""
             lines.append(line + comment)
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def full_text(option: Declared) -> str:
+    """What an option means, and the values that it may have by name where that does not say."""
+    text = option.text()
+    known = [f"`{choice}`" for choice in option.choices]
+    said = all(choice.strip("`") in text for choice in known)
+    return text if said else f"{text}; one of {', '.join(known)}"
 
 
 def table(command: str, groups: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from posekit.config import PACKAGED, find_checkpoint, read_config
 from posekit.errors import InputError, PosekitError
+from posekit.files import sha256_of
 from posekit.hub_client import one_line
 from posekit.hub_models import peek
 from posekit.locate import Located, choose_parts, locate
 from posekit.publishing.options import DownloadOptions
 from posekit.spec import load_spec
 from posekit.weights.hub import cached_weights, resolve_weights
-from posekit.weights.own_files import sha256_of
 
 __all__ = ["Fetched", "prefetch"]
 

@@ -34,6 +34,12 @@ def server() -> Iterator[int]:
         yield listening.getsockname()[1] - 6000
 
 
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV has windows, whichever of its packages is here."""
+    monkeypatch.setattr("posekit.drawing.window.gui", lambda: "QT5")
+
+
 @linux
 def test_no_display_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
@@ -65,6 +71,7 @@ def test_a_display_that_is_none(display: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @linux
+@pytest.mark.usefixtures("windows")
 def test_a_forwarded_display_that_answers_is_taken(
     server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +80,7 @@ def test_a_forwarded_display_that_answers_is_taken(
 
 
 @linux
+@pytest.mark.usefixtures("windows")
 def test_a_local_display_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     number = 10_000 + os.getpid()
     with socket.socket(socket.AF_UNIX) as listening:
