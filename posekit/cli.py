@@ -180,14 +180,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Overrides may stand on both sides of an option, which argparse alone does not allow."""
+    """Words may stand on both sides of an option, which argparse alone does not allow."""
     parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments, rest = parser.parse_known_args(list(_with_kinds(words)))
-    if any(word.startswith("-") for word in rest) or (rest and "overrides" not in arguments):
+    several = next((name for name in ("overrides", "settings", "words") if name in arguments), "")
+    if any(word.startswith("-") for word in rest) or (rest and not several):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        arguments.overrides += rest
+        vars(arguments)[several] += rest
     return arguments
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(SmoothOptions, MotionOptions):
-    """Converting results."""
+    """What is written."""
 
     formats: Any = option(
         None,

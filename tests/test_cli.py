@@ -168,6 +168,8 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["inputs=sub/a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
         (["inputs=sub/a.png", "weights=none.pth"], "none.pth"),
         (["a.png"], "expected key=value, found 'a.png'"),
+        (["inputs=a.png", "formats=csv,coco"], "several values: a list is formats=[csv,coco]"),
+        (["inputs=a.png", "out=b"], "unknown key 'out'; did you mean out_dir?"),
         (["model=human"], "inputs is missing"),
     ],
 )

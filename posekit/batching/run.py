@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -75,7 +76,6 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     """
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder
-    make_folder(folder)
     written = {
         str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
     }
@@ -83,6 +83,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     found = find_sources(options.inputs, listing, folder=folder, written=written)
     root, sources = name_sources(found, None if options.base is None else str(options.base))
     sources = in_shard(sources, options.part)
+    make_folder(folder)
     if options.runner == "slurm":
         from posekit.batching.runners.slurm import run_jobs
 
@@ -187,7 +188,7 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
     if not plan.tasks:
         return ended
     job = Job(
-        parts=wanted.parts,
+        parts=_noted(wanted.parts),
         loading=wanted.loading,
         options=wanted.predicting,
         formats=wanted.formats,
@@ -214,6 +215,16 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
                 ended.stopped, stop.requested = ended.stopped or reason, True
     ended.interrupted = stop.requested and ended.stopped is None
     return ended
+
+
+def _noted(parts: Parts) -> Parts:
+    """Says what there is to say of the model here; the workers, which would say it too, do not."""
+    model: Any = parts.model
+    if model.spec.note is None:
+        return parts
+    log.warning("%s %s", model.spec.name, model.spec.note)
+    spec = dataclasses.replace(model.spec, note=None)
+    return parts._replace(model=model._replace(spec=spec))
 
 
 def _append(manifest: Manifest, entry: Entry) -> str | None:

@@ -22,6 +22,7 @@ __all__ = [
     "options_of",
     "path_keys",
     "table",
+    "title",
     "yaml_text",
 ]
 
@@ -84,7 +85,7 @@ def yaml_text(command: str) -> str:
     """Keys, defaults and comments, a paragraph per group."""
     lines = []
     for group, options in _by_group(keys_of(command)):
-        lines += ["", f"## {_title(group)}"]
+        lines += ["", f"## {title(group)}"]
         for option in options:
             line = f"{option.name}: {_as_yaml(option.key_default)}"
             text = full_text(option)
@@ -144,7 +145,8 @@ def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], lis
         yield group, [option for option in options.values() if option.group is group]
 
 
-def _title(group: type[Options]) -> str:
+def title(group: type[Options]) -> str:
+    """What a group is called: the first line of its docstring."""
     return (group.__doc__ or group.__name__).partition("\n")[0].rstrip(".")
 
 

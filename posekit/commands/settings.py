@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 
 from posekit.commands.key_help import plain
-from posekit.commands.option_texts import full_text, options_of
+from posekit.commands.option_texts import full_text, options_of, title
 from posekit.declared import Declared, Options
 from posekit.errors import InputError
 
@@ -49,17 +49,30 @@ def _value(text: str, option: Declared) -> Any:
     if option.kinds and set(option.kinds) <= {str, os.PathLike}:
         return text
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise InputError(f"cannot read '{option.name}={text}'") from None
+    listed = option.free and isinstance(value, str) and "," in value
+    return [part.strip() for part in value.split(",") if part.strip()] if listed else value
 
 
 def settings_help(command: str) -> str:
     """The keys of a command with their defaults and meanings, as `--help` lists them."""
+    lines: list[str] = []
+    groups = list(dict.fromkeys(option.group for option in options_of(command).values()))
+    for group in reversed(groups):  # its own come first
+        lines += ["", f"{title(group)}:"] if len(groups) > 1 else []
+        lines += _entries(group, command)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _entries(group: type[Options], command: str) -> list[str]:
     lines = []
     for name, option in options_of(command).items():
+        if option.group is not group:
+            continue
         default = {None: "null", True: "true", False: "false"}.get(option.default, option.default)
         lines.append(f"  {name}={default}")
         lines += textwrap.wrap(plain(full_text(option)), 90, initial_indent=" " * 6,
                                subsequent_indent=" " * 6, break_on_hyphens=False)  # fmt: skip
-    return "\n".join(lines) + "\n"
+    return lines
