@@ -100,8 +100,17 @@ Convert labels of another tool to COCO's keypoints, which train and evaluate rea
   posekit labels labels.slp out=coco.json                 SLEAP
 
 Also Datumaro's JSON. What it is, its content decides. coco.jpg shows the first labelled images.
-Keys: out=FILE.json; images=FOLDER or CLIP; keypoints=[nose,left_eye] or the name of a skeleton;
-categories=[person]; split=train; skip_bad=true leaves broken entries out. See docs/labelling.md.
+See docs/labelling.md.
+"""
+
+CONVERT_HELP = """\
+Write results that were kept as Parquet in other formats, without the networks.
+
+  posekit convert out/predictions/clip.parquet format=csv
+  posekit convert out/predictions/*.parquet formats=[coco,label_studio] frames=10 out_dir=to_label
+
+format=NAME is the same as formats=NAME. The exit status is 1 where a clip had not been read to its
+end. See docs/outputs.md.
 """
 
 COMPLETIONS_HELP = """\
@@ -171,14 +180,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Overrides may stand on both sides of an option, which argparse alone does not allow."""
+    """Words may stand on both sides of an option, which argparse alone does not allow."""
     parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments, rest = parser.parse_known_args(list(_with_kinds(words)))
-    if any(word.startswith("-") for word in rest) or (rest and "overrides" not in arguments):
+    several = next((name for name in ("overrides", "settings", "words") if name in arguments), "")
+    if any(word.startswith("-") for word in rest) or (rest and not several):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        arguments.overrides += rest
+        vars(arguments)[several] += rest
     return arguments
 
 
@@ -314,12 +324,17 @@ def _add_conversions(commands: Any) -> None:
     )
     labels.add_argument("source", type=Path, help="the file or folder of labels")
     labels.add_argument("settings", nargs="*", metavar="key=value")
+    labels.settings = "labels"
     labels.set_defaults(run=_labels)
 
     converted = commands.add_parser(
-        "convert", help="write results that were kept as Parquet in other formats"
+        "convert",
+        help="write results that were kept as Parquet in other formats",
+        description=CONVERT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    converted.add_argument("tables", nargs="+", metavar="FILE.parquet")
+    converted.add_argument("words", nargs="+", metavar="FILE.parquet or key=value")
+    converted.settings = "convert"
     converted.set_defaults(run=_convert)
 
 
@@ -344,6 +359,7 @@ def _add_hub(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     download.add_argument("words", nargs="+", metavar="NAME or key=value")
+    download.add_argument("--to", metavar="FOLDER", help="the same as to=FOLDER")
     download.settings = "download"
     download.set_defaults(run=_download)
 
@@ -355,6 +371,7 @@ def _add_hub(commands: Any) -> None:
     )
     mirror.add_argument("organisation")
     mirror.add_argument("settings", nargs="*", metavar="key=value")
+    mirror.add_argument("--only", metavar="NAMES", help="the same as only=NAMES")
     mirror.settings = "mirror"
     mirror.set_defaults(run=_mirror)
 
@@ -421,13 +438,15 @@ def _push(arguments: argparse.Namespace) -> int:
 def _download(arguments: argparse.Namespace) -> int:
     from posekit.commands.download import download
 
-    return download(arguments.words)
+    to = [] if arguments.to is None else [f"to={arguments.to}"]
+    return download([*arguments.words, *to])
 
 
 def _mirror(arguments: argparse.Namespace) -> int:
     from posekit.commands.mirror import mirror
 
-    return mirror(arguments.organisation, arguments.settings)
+    only = [] if arguments.only is None else [f"only={arguments.only}"]
+    return mirror(arguments.organisation, [*arguments.settings, *only])
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -448,7 +467,7 @@ def _labels(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from posekit.commands.convert import convert_tables
 
-    return convert_tables(arguments.tables)
+    return convert_tables(arguments.words)
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -280,7 +280,13 @@ def nearest_keys(key: str, known: Iterable[str]) -> list[str]:
     group, _, last = key.rpartition(".")
     names = sorted(known, key=lambda name: (name.rpartition(".")[0] != group, name))
     ends = [name.rpartition(".")[2].lower() for name in names]
-    likeness = [difflib.SequenceMatcher(None, last.lower(), end).ratio() for end in ends]
+    likeness = [
+        # `out` stands for `out_dir` rather than for `count`.
+        0.9
+        if end.startswith(f"{last.lower()}_")
+        else difflib.SequenceMatcher(None, last.lower(), end).ratio()
+        for end in ends
+    ]
     best = max(likeness, default=0.0)
     if best < 0.62:
         return []

@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(SmoothOptions, MotionOptions):
-    """Converting results."""
+    """What is written."""
 
     formats: Any = option(
         None,
         "what is written: a format, or several such as `[csv,coco]`",
+        choices=prediction_formats(),
     )
     out_dir: str | os.PathLike[str] | None = option(
         None, "the folder of the files; left out, that of the first table"

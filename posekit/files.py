@@ -10,14 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from posekit.errors import OutputError
+
 __all__ = [
+    "BLOCK",
     "CONF_DIR",
     "PACKAGED",
     "cache_dir",
+    "make_folder",
     "prediction_formats",
     "put_on_disk",
     "replacing",
+    "sha256_of",
     "write_atomically",
+    "write_whole",
 ]
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -26,6 +32,8 @@ CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.paren
 
 # Weights and a picture that come with the package.
 PACKAGED = _PACKAGE / "packaged"
+
+BLOCK = 1 << 20  # bytes that are read at once
 
 # Modules of `posekit/io/sinks` that are formats of pixels.
 _DRAWINGS = ("crops", "pictures", "video")
@@ -86,6 +94,39 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all, see `replacing`."""
     with replacing(path) as temporary, temporary.open("xb") as file:
         file.write(data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """As `write_atomically`, a file that a user asked for.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder where there is none.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def put_on_disk(path: Path) -> None:

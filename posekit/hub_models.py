@@ -10,7 +10,6 @@ is. Weights come last, so that a commit with weights has all the rest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 from posekit import checkpoints
 from posekit.config import GROUPS, NO_DETECTOR, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
-from posekit.files import cache_dir
+from posekit.files import cache_dir, sha256_of
 from posekit.hub_client import (
     bounded_waits,
     endpoint,
@@ -390,21 +389,13 @@ def _fetch(address: Address, file: _File, revision: str | None) -> Path:
     fault = ""
     if (size := path.stat().st_size) != file.size:
         fault = f"expected {file.size:,} bytes, found {size:,}"
-    elif file.sha256 is not None and (found := _sha256(path)) != file.sha256:
+    elif file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
         fault = f"expected a SHA-256 of {file.sha256[:16]}..., found {found[:16]}..."
     if fault:
         path.resolve().unlink()
         path.unlink(missing_ok=True)  # the link
         raise DownloadError(f"{address}: {file.name} was removed: {fault}; run this again")
     return path
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # --- repositories of another kind

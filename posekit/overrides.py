@@ -141,6 +141,14 @@ def explain(error: Exception, overrides: Sequence[str], valid: Any, command: str
         if key.startswith(("+", "~", "hydra")) or "@" in key or key in (*known, *OTHER_GROUPS):
             continue
         return unknown_key(key, valid, command)
+    parser = OverridesParser.create()
+    for override in overrides:
+        if parser.parse_override(override).is_sweep_override():
+            key, _, value = override.partition("=")
+            return (
+                f"'{override}' has several values: a list is {key}=[{value}], and -m runs once for "
+                "each (docs/sweeps.md)"
+            )
     return one_line(error)
 
 

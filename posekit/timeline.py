@@ -20,8 +20,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from posekit.errors import OutputError
-from posekit.files import write_atomically
+from posekit.files import write_whole
 
 __all__ = ["Span", "Timeline", "recording", "span"]
 
@@ -115,10 +114,7 @@ class Timeline:
         Raises:
             OutputError: the file cannot be written.
         """
-        try:
-            write_atomically(path, json.dumps(self.to_json()).encode())
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        write_whole(path, json.dumps(self.to_json()).encode())
 
 
 _NOTHING = contextlib.nullcontext()

@@ -57,12 +57,6 @@ def pytest_runtest_call() -> Iterator[None]:
 
 
 @pytest.fixture
-def with_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with an OpenCV that has windows, whichever is here; none is opened."""
-    monkeypatch.setattr("posekit.drawing.window.gui", lambda: "QT5")
-
-
-@pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Children take SIGINT as in a terminal, though what a script runs with `&` ignores it."""
     before = signal.getsignal(signal.SIGINT)

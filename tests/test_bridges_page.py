@@ -31,8 +31,9 @@ LARGE = ("sleap-io", "Rerun", "FiftyOne")  # tests/bridges has more of each
 def test_each_library_has_an_example() -> None:
     assert [title for title, _ in SECTIONS] == list(LIBRARIES)
     modules = {path.stem for path in (ROOT / "posekit" / "bridges").glob("*.py")}
-    for name in modules - {"__init__", "results"}:
+    for name in modules - {"__init__", "results", "cvat"}:
         assert f"| `{name}` |" in TEXT
+    assert "`posekit.bridges.cvat`" in TEXT  # which takes a model in place of results
 
 
 @pytest.mark.parametrize(

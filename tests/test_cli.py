@@ -168,6 +168,8 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["inputs=sub/a.png", "out_dir=file/out"], "cannot write to the folder file/out"),
         (["inputs=sub/a.png", "weights=none.pth"], "none.pth"),
         (["a.png"], "expected key=value, found 'a.png'"),
+        (["inputs=a.png", "formats=csv,coco"], "several values: a list is formats=[csv,coco]"),
+        (["inputs=a.png", "out=b"], "unknown key 'out'; did you mean out_dir?"),
         (["model=human"], "inputs is missing"),
     ],
 )
@@ -278,18 +280,25 @@ def test_cfg_prints_every_key(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
 
 
-def test_batch_does_the_rest_and_says_what_failed(clip_folder: Path, tmp_path: Path) -> None:
-    command = ["batch", "model=demo", "inputs=clips", "out_dir=out", "workers=0", "backend=eager"]
-    done = posekit(*command, "device=cpu", cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "cam/b.mp4  failed  neither an image nor a video" in done.stdout
+def test_batch_does_the_rest_and_says_what_failed(
+    clip_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = ["workers=0", "threads=1", "backend=eager", "device=cpu", "detector=whole_image"]
+    command = ["batch", "model=demo", "inputs=clips", "out_dir=out", *here]
+    assert main(command) == 1
+    assert "cam/b.mp4  failed  neither an image nor a video" in capsys.readouterr().out
     assert (tmp_path / "out" / "cam" / "a.png.parquet").is_file()
     (clip_folder / "cam" / "b.mp4").unlink()
-    again = posekit(*command, "device=cpu", cwd=tmp_path)
-    assert again.returncode == 0 and "0 tried in" in again.stdout
-    other = posekit(*command, "device=cpu", "bbox_thr=0.5", cwd=tmp_path)
-    assert (other.returncode, other.stdout) == (1, "")
-    assert "has results of other settings: bbox_thr unset -> 0.5" in other.stderr
+    assert main(command) == 0
+    assert "0 tried in" in capsys.readouterr().out
+    assert main([*command, "bbox_thr=0.5"]) == 1
+    other = capsys.readouterr()
+    assert other.out == ""
+    assert "has results of other settings: bbox_thr unset -> 0.5" in other.err
 
 
 @pytest.fixture

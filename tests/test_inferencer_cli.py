@@ -77,7 +77,6 @@ def test_the_documented_folder(shared: Path, tmp_path: Path) -> None:
     assert Path("vis_results/wflw/001766.jpg").is_file()
 
 
-@pytest.mark.usefixtures("with_windows")
 @pytest.mark.parametrize("alias", ALIASES[:-2])
 def test_the_documented_cameras_need_a_display(
     alias: str, capsys: pytest.CaptureFixture[str]
@@ -94,7 +93,6 @@ def test_a_camera_without_a_window_is_possible_by_saying_so(
     assert "display" not in error and "97" in error
 
 
-@pytest.mark.usefixtures("with_windows")
 def test_showing_without_a_display_fails_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     command = shlex.split("a.jpg --pose2d human --show --pred-out-dir predictions")
     assert main(command) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -13,7 +14,14 @@ from tests.conftest import ROOT
 
 # From the lowest up: a module or a package imports from lines above its own, and from its own.
 ROOMS = (
-    ("posekit.errors", "posekit.version", "posekit.files", "posekit.finite", "posekit.table"),
+    (
+        "posekit.errors",
+        "posekit.version",
+        "posekit.files",
+        "posekit.finite",
+        "posekit.packages",
+        "posekit.table",
+    ),
     ("posekit.opencv",),
     ("posekit.timeline", "posekit.hub_client"),
     (
@@ -74,6 +82,7 @@ def source_files() -> dict[str, Path]:
 
 
 FILES = source_files()
+PAGE = ROOT / "docs" / "architecture.md"
 
 
 def imports_of(module: str) -> Iterator[str]:
@@ -114,6 +123,15 @@ def floor_of(module: str) -> int:
 def test_a_room_imports_from_below(module: str) -> None:
     above = [name for name in IMPORTS[module] if floor_of(name) > floor_of(module)]
     assert not above, f"{module} imports from rooms above its own: {', '.join(above)}"
+
+
+def test_the_page_has_the_rooms_in_their_order() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)/?`", row)]
+    rooms = [room.removeprefix("posekit.") for floor in ROOMS for room in floor]
+    assert set(named) == {room for room in rooms if "." not in room} - {"posekit", "__main__"}
+    floors = [floor_of(name if name in FILES else f"posekit.{name}") for name in named]
+    assert floors == sorted(floors)
 
 
 def test_no_modules_import_each_other() -> None:

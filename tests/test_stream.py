@@ -462,7 +462,6 @@ def test_options_that_2d_does_not_have(small: posekit.Predictor, options: dict[s
         small.stream("none.mp4", **options)
 
 
-@pytest.mark.usefixtures("with_windows")
 def test_a_window_without_a_display(
     small: posekit.Predictor, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

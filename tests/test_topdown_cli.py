@@ -148,7 +148,6 @@ def test_predictions_of_what_was_done_are_there_after_an_error(command: list[str
     assert [path.name for path in sorted(Path("out").glob("*.json"))] == ["results_a.json"]
 
 
-@pytest.mark.usefixtures("with_windows")
 @pytest.mark.parametrize(
     ("more", "message"),
     [

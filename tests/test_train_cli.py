@@ -12,10 +12,12 @@ from posekit.cli import main
 from posekit.compose import compose_command
 from posekit.errors import InputError
 from tests.hub_server import HubServer
+from tests.publishing import conftest
 from tests.test_cli import posekit
 from tests.training import runs
 
 TRAINED = "tiny_discs-32x32"
+hub = conftest.server
 
 
 @pytest.fixture(scope="module")
@@ -180,20 +182,18 @@ def test_a_trained_model_is_pushed_whole(trained: Path) -> None:
         assert server.files[f"/storage/{digest}"].content == (export / name).read_bytes()
 
 
-def test_a_token_that_may_not_write_is_explained(trained: Path) -> None:
-    server = HubServer()
-    with server.running():
-        done = posekit(
-            *("push", f"runs/{TRAINED}", "org/discs"),
-            cwd=trained,
-            HF_ENDPOINT=server.url,
-            HF_TOKEN="hf_other",
-            HF_HUB_OFFLINE="0",
-        )
-    assert done.returncode == 1
-    assert "cannot upload to org/discs" in done.stderr
-    assert "hf auth login" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_token_that_may_not_write_is_explained(
+    trained: Path,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_other")
+    assert main(["push", str(trained / "runs" / TRAINED), "org/discs"]) == 1
+    error = capsys.readouterr().err
+    assert "cannot upload to org/discs" in error
+    assert "hf auth login" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(

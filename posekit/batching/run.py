@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -21,6 +22,7 @@ from posekit.batching.sources import Source, find_sources, in_shard, name_source
 from posekit.calls import compose_call
 from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
+from posekit.files import make_folder
 from posekit.io.listing import Listing
 from posekit.io.sinks import Run, load_format
 from posekit.loading import LoadOptions
@@ -74,7 +76,6 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     """
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder
-    _make_folder(folder)
     written = {
         str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
     }
@@ -82,6 +83,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     found = find_sources(options.inputs, listing, folder=folder, written=written)
     root, sources = name_sources(found, None if options.base is None else str(options.base))
     sources = in_shard(sources, options.part)
+    make_folder(folder)
     if options.runner == "slurm":
         from posekit.batching.runners.slurm import run_jobs
 
@@ -138,7 +140,11 @@ def _read(config: Mapping[str, Any]) -> _Wanted:
         for name in PREDICTED
         if name in config and config[name] != declared[name].default
     }
-    predict = PredictOptions.from_keywords(predicting)
+    written = {"formats": options.formats, "pred_out_dir": options.out_dir}
+    predict = PredictOptions.from_keywords({**predicting, **written})
+    if (needed := predict.tracked_for) is not None:  # said here, not again for each clip
+        predicting["track"] = predict.similarity
+        log.warning("format %s needs to know who is who: track=%s", needed, predict.similarity)
     from posekit.parts import composed_parts
 
     parts = composed_parts(config)
@@ -182,7 +188,7 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
     if not plan.tasks:
         return ended
     job = Job(
-        parts=wanted.parts,
+        parts=_noted(wanted.parts),
         loading=wanted.loading,
         options=wanted.predicting,
         formats=wanted.formats,
@@ -209,6 +215,16 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
                 ended.stopped, stop.requested = ended.stopped or reason, True
     ended.interrupted = stop.requested and ended.stopped is None
     return ended
+
+
+def _noted(parts: Parts) -> Parts:
+    """Says what there is to say of the model here; the workers, which would say it too, do not."""
+    model: Any = parts.model
+    if model.spec.note is None:
+        return parts
+    log.warning("%s %s", model.spec.name, model.spec.note)
+    spec = dataclasses.replace(model.spec, note=None)
+    return parts._replace(model=model._replace(spec=spec))
 
 
 def _append(manifest: Manifest, entry: Entry) -> str | None:
@@ -241,11 +257,3 @@ def _say(notes: Sequence[str]) -> None:
         log.warning("%s", note)
     if len(notes) > NOTES:
         log.warning("... and %d more", len(notes) - NOTES)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot make the folder {folder}: {reason}") from None

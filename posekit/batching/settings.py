@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posekit.errors import InputError, OutputError
-from posekit.files import write_atomically
+from posekit.errors import InputError
+from posekit.files import sha256_of, write_whole
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -54,11 +54,7 @@ class Settings:
             OutputError: they cannot be written.
         """
         about = {"fingerprint": self.fingerprint, "settings": dict(self.values), "root": self.root}
-        try:
-            write_atomically(folder / FILE, json.dumps(about, indent=1).encode())
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"cannot write {folder / FILE}: {reason}") from None
+        write_whole(folder / FILE, json.dumps(about, indent=1).encode())
 
 
 def stored_settings(folder: Path) -> Settings | None:
@@ -110,7 +106,6 @@ def settings_of(
 
 def _digest(part: Any) -> str:
     from posekit.weights.hub import resolve_weights
-    from posekit.weights.own_files import sha256_of
 
     spec = part.spec
     return sha256_of(resolve_weights(spec.name, part.weights, net=spec.net, key=part.key))

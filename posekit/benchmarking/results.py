@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posekit.errors import OutputError
-from posekit.files import write_atomically
+from posekit.files import write_whole
 
 __all__ = ["BenchResult", "NetworkTimes", "StageTimes"]
 
@@ -141,7 +140,4 @@ class BenchResult:
             OutputError: the file cannot be written.
         """
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        write_whole(path, text.encode())

@@ -20,6 +20,7 @@ import numpy as np
 
 from posekit.coco_form import category
 from posekit.errors import InputError
+from posekit.packages import need
 from posekit.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -153,11 +154,7 @@ def raw_label(skeleton: Skeleton, name: str | None = None) -> list[dict[str, Any
 
 
 def _sdk() -> Any:
-    try:
-        import cvat_sdk.auto_annotation as sdk
-    except ImportError:
-        raise InputError('CVAT\'s functions need its SDK: pip install "posekit[cvat]"') from None
-    return sdk
+    return need("cvat_sdk.auto_annotation", "posekit[cvat]")
 
 
 def _print_label() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from posekit.bridges.results import Results, need, read_results
+from posekit.bridges.results import Results, read_results
+from posekit.packages import need
 from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 

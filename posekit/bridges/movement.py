@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from posekit.bridges.results import Results, clip_arrays, need
+from posekit.bridges.results import Results, clip_arrays
+from posekit.packages import need
 
 if TYPE_CHECKING:
     import xarray

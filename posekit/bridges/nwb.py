@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from posekit.bridges.results import ClipArrays, Results, clip_arrays, need
-from posekit.io.growing import write_whole
+from posekit.bridges.results import ClipArrays, Results, clip_arrays
+from posekit.files import write_whole
+from posekit.packages import need
 from posekit.version import __version__
 
 __all__ = ["to_nwb"]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posekit.bridges.results import ClipArrays, Results, clip_arrays, need
+from posekit.bridges.results import ClipArrays, Results, clip_arrays
 from posekit.errors import InputError
 from posekit.openpose_form import BODY_25
+from posekit.packages import need
 from posekit.skeleton import Skeleton
 
 if TYPE_CHECKING:

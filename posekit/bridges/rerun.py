@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from posekit.bridges.results import Results, need, read_results
+from posekit.bridges.results import Results, read_results
+from posekit.packages import need
 from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import track_ids_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import os
@@ -20,27 +19,11 @@ from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import continues, track_ids_of
 
-__all__ = ["ClipArrays", "Results", "clip_arrays", "need", "read_results"]
+__all__ = ["ClipArrays", "Results", "clip_arrays", "read_results"]
 
 log = logging.getLogger(__name__)
 
 Results = Iterable[PoseResult] | PoseResult | str | os.PathLike[str]
-
-
-def need(module: str, package: str) -> Any:
-    """A library that is imported when it is needed.
-
-    Args:
-        module: its name in Python.
-        package: its name for pip.
-
-    Raises:
-        InputError: it is not installed, or cannot be imported.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(f'{error}; pip install "{package}"') from None
 
 
 def read_results(results: Results) -> Iterator[PoseResult]:

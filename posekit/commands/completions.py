@@ -13,10 +13,9 @@ from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS
 from posekit.commands.option_texts import SETTINGS, SHEETS, keys_of
-from posekit.commands.settings import settings_words
 from posekit.config import CONF_DIR, NO_DETECTOR
 from posekit.declared import Declared
-from posekit.errors import InputError
+from posekit.packages import need
 from posekit.plain_yaml import read_yaml
 
 __all__ = ["SHELLS", "completions", "words_of"]
@@ -40,12 +39,7 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
     Raises:
         InputError: shtab is not installed.
     """
-    try:
-        import shtab
-    except ImportError:
-        raise InputError(
-            'completions need shtab, which is not installed: pip install "posekit[completions]"'
-        ) from None
+    shtab = need("shtab", "posekit[completions]", "completions")
     words = {}
     for command, sub in _commands(parser).items():
         for action in sub._actions:
@@ -78,7 +72,7 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
 def words_of(command: str) -> dict[str, tuple[str, ...]]:
     """The keys of a command and the values that each may have; none where that is not known."""
     if command in SETTINGS:
-        found = settings_words(command)
+        found = {name: _values(option) for name, option in keys_of(command).items()}
         # Names of models stand by themselves.
         return found | ({"detector": _models("detector")} if "detector" in found else {})
     config = read_yaml(CONF_DIR / f"{command}.yaml")

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from posekit.converting import convert
+from posekit.commands.settings import read_settings
+from posekit.converting import ConvertOptions, convert
 from posekit.errors import InputError
 
 __all__ = ["convert_tables"]
@@ -24,17 +23,12 @@ def convert_tables(words: Sequence[str]) -> int:
         The exit status: 1 where a table's clip had not been read to its end.
     """
     tables = [Path(word) for word in words if "=" not in word or Path(word).exists()]
-    settings = {}
-    for word in words:
-        if "=" not in word or Path(word).exists():
-            continue
-        key, _, text = word.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"cannot read '{word}': expected key=value") from None
-        settings["formats" if key == "format" else key] = value
-    partial = convert(tables, **settings)
+    if not tables:
+        raise InputError("name a table: posekit convert clip.parquet formats=csv")
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    typed = [f"formats={word[7:]}" if word.startswith("format=") else word for word in settings]
+    options = read_settings(typed, ConvertOptions)
+    partial = convert(tables, **options.named)
     for path in partial:
         print(f"{path} is not complete: its run ended before the clip did", file=sys.stderr)
     return 1 if partial else 0

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from posekit.errors import InputError
+from posekit.commands.settings import read_settings
 from posekit.labelling.options import LabelsOptions
 
 __all__ = ["convert_labels"]
-
-_PATHS = ("out", "images")
 
 
 def convert_labels(source: Path, words: Sequence[str]) -> int:
@@ -28,18 +24,8 @@ def convert_labels(source: Path, words: Sequence[str]) -> int:
     Raises:
         PosekitError: as `posekit.labels`.
     """
-    settings = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        try:
-            value = text if key in _PATHS else yaml.safe_load(text)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals:
-            raise InputError(f"cannot read '{word}': expected key=value, such as out=coco.json")
-        settings[key] = value
-    options = LabelsOptions.from_keywords(settings)
+    options = read_settings(words, LabelsOptions)
     from posekit.labelling.convert import labels
 
-    print(labels(source, **{name: getattr(options, name) for name in LabelsOptions.declared()}))
+    print(labels(source, **options.named))
     return 0

@@ -16,11 +16,13 @@ __all__ = [
     "SETTINGS",
     "SHEETS",
     "argument_table",
+    "full_text",
     "groups_of",
     "keys_of",
     "options_of",
     "path_keys",
     "table",
+    "title",
     "yaml_text",
 ]
 
@@ -83,10 +85,10 @@ def yaml_text(command: str) -> str:
     """Keys, defaults and comments, a paragraph per group."""
     lines = []
     for group, options in _by_group(keys_of(command)):
-        lines += ["", f"## {_title(group)}"]
+        lines += ["", f"## {title(group)}"]
         for option in options:
             line = f"{option.name}: {_as_yaml(option.key_default)}"
-            text = option.text()
+            text = full_text(option)
             comment = f"  # {text}"
             if len(line + comment) > WIDTH:
                 sentence = f"{text[0].upper()}{text[1:]}."
@@ -98,6 +100,14 @@ def yaml_text(command: str) -> str:
                 comment = ""
             lines.append(line + comment)
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def full_text(option: Declared) -> str:
+    """What an option means, and the values that it may have by name where that does not say."""
+    text = option.text()
+    known = [f"`{choice}`" for choice in option.choices]
+    said = all(choice.strip("`") in text for choice in known)
+    return text if said else f"{text}; one of {', '.join(known)}"
 
 
 def table(command: str, groups: Sequence[str]) -> str:
@@ -135,7 +145,8 @@ def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], lis
         yield group, [option for option in options.values() if option.group is group]
 
 
-def _title(group: type[Options]) -> str:
+def title(group: type[Options]) -> str:
+    """What a group is called: the first line of its docstring."""
     return (group.__doc__ or group.__name__).partition("\n")[0].rstrip(".")
 
 

@@ -38,8 +38,8 @@ from omegaconf.errors import OmegaConfBaseException
 from posekit.commands.option_texts import groups_of, path_keys
 from posekit.compose import compose_command, read_part
 from posekit.config import CONF_DIR
-from posekit.errors import InputError, OutputError, first_line
-from posekit.files import write_atomically
+from posekit.errors import InputError, first_line
+from posekit.files import write_whole
 from posekit.overrides import unquoted
 from posekit.table import format_table
 
@@ -327,7 +327,7 @@ def _objective(metrics: Mapping[str, float | None]) -> float:
 
 
 def _write(folder: Path, report: Mapping[str, Any]) -> None:
-    write_atomically(folder / REPORT, json.dumps(report, indent=2).encode())
+    write_whole(folder / REPORT, json.dumps(report, indent=2).encode())
 
 
 def _report(folder: Path, started: float, error: Exception | None) -> int:
@@ -360,10 +360,7 @@ def _report(folder: Path, started: float, error: Exception | None) -> int:
 def _keep_table(folder: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    try:
-        write_atomically(folder / TABLE, text.getvalue().encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / TABLE}: {error.strerror}") from None
+    write_whole(folder / TABLE, text.getvalue().encode())
 
 
 def _figure(value: float | None) -> str:

@@ -52,18 +52,12 @@ def check_display() -> None:
     Raises:
         InputError: OpenCV without windows, no display, or an X server that does not answer.
     """
-    problem = None
-    if gui() is None:
+    display = _display_problem() if sys.platform.startswith("linux") else None
+    windows = None if gui() else f"this OpenCV has no windows, {cure_for_windows()} brings them"
+    if problems := " and ".join(filter(None, (display, windows))):
         raise InputError(
-            f"cannot open a window: this OpenCV has none; {cure_for_windows()} brings them; or "
-            "say show=false, and write the drawings with out_dir or vis_out_dir instead"
-        )
-    if sys.platform.startswith("linux"):
-        problem = _display_problem()
-    if problem is not None:
-        raise InputError(
-            f"cannot open a window: {problem}; leave out show, and write the drawings with out_dir "
-            "or vis_out_dir instead"
+            f"cannot open a window: {problems}; say show=false, and write the drawings with "
+            "out_dir or vis_out_dir instead"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 from collections.abc import Sequence
 from types import ModuleType
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posekit.errors import InputError
+from posekit.packages import need
 
 __all__ = ["check_ids", "cocoeval", "pycocotools", "summary"]
 
@@ -98,10 +98,8 @@ def pycocotools() -> tuple[ModuleType, ModuleType]:
     Raises:
         InputError: it is not installed.
     """
-    try:
-        coco = importlib.import_module("pycocotools.coco")
-        return coco, importlib.import_module("pycocotools.cocoeval")
-    except ImportError as error:
-        raise InputError(
-            'average precision needs pycocotools: pip install "posekit[train]"'
-        ) from error
+    coco, cocoeval = (
+        need(f"pycocotools.{name}", "posekit[train]", "average precision")
+        for name in ("coco", "cocoeval")
+    )
+    return coco, cocoeval

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from posekit.errors import OutputError
-from posekit.files import write_atomically
+from posekit.files import write_whole
 from posekit.table import format_table
 
 __all__ = ["EvaluateResult"]
@@ -61,16 +60,9 @@ class EvaluateResult:
             OutputError: a file cannot be written.
         """
         if predictions is not None:
-            _write(Path(predictions), json.dumps(self.predictions))
+            write_whole(Path(predictions), f"{json.dumps(self.predictions)}\n".encode())
         if out is not None:
-            _write(Path(out), self.to_json())
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, f"{text}\n".encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+            write_whole(Path(out), f"{self.to_json()}\n".encode())
 
 
 def _setting(value: Any) -> str:

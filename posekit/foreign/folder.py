@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from posekit.errors import OutputError
-from posekit.files import write_atomically
+from posekit.files import make_folder, write_whole
 from posekit.foreign.description import Description, short, take
 from posekit.foreign.detectors import DETECTOR_HEADS, describe_detector
 from posekit.foreign.known_bases import known_base
@@ -85,8 +84,5 @@ def write_description(folder: Path, name: str, found: Description) -> None:
         files[folder / "keypoints" / f"{found.values['keypoints']}.yaml"] = found.skeleton
     for path, values in files.items():
         text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, allow_unicode=True)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        make_folder(path.parent)
+        write_whole(path, text.encode())

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from posekit.errors import OutputError
-from posekit.files import write_atomically
 
-__all__ = ["GrowingFile", "PartFile", "part_path", "partial_path", "write_whole"]
+__all__ = ["GrowingFile", "PartFile", "part_path", "partial_path"]
 
 
 class GrowingFile:
@@ -144,16 +143,6 @@ class PartFile:
         self.close()
         with _disk_errors(self.path):
             self._part.replace(self.path if complete else partial_path(self.path))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with _disk_errors(path):
-        write_atomically(path, data)
 
 
 @contextlib.contextmanager

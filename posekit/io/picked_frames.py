@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posekit.errors import InputError, OutputError
-from posekit.io.growing import write_whole
+from posekit.errors import InputError
+from posekit.files import make_folder, write_whole
 from posekit.io.images import encode_jpeg
 from posekit.io.read_table import ResultTable
 from posekit.io.sequence import open_clip
@@ -83,10 +83,7 @@ class Pick:
                 f"{self.source} is of {size} pixels, its results of {packet.result.image_size}: it "
                 "is not the clip that they were made of"
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        make_folder(path.parent)
         write_whole(path, encode_jpeg(image))
 
     def _image(self, wanted: int) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from posekit.errors import InputError, OutputError
+from posekit.errors import InputError
 
-__all__ = ["check_writable", "identity", "make_folder", "unique_name"]
+__all__ = ["check_writable", "identity", "unique_name"]
 
 
 def unique_name(name: str, taken: dict[str, int]) -> str:
@@ -22,13 +22,6 @@ def unique_name(name: str, taken: dict[str, int]) -> str:
             taken[stem] += 1
     taken[candidate] = 2
     return candidate + suffix
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from None
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -20,9 +20,9 @@ import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
-from posekit.files import prediction_formats
+from posekit.files import make_folder, prediction_formats
 from posekit.io import listing
-from posekit.io.places import check_writable, identity, make_folder, unique_name
+from posekit.io.places import check_writable, identity, unique_name
 from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet

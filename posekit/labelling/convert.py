@@ -16,13 +16,14 @@ from posekit.datasets.problems import Findings, Problem
 from posekit.datasets.sources import Source
 from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
-from posekit.files import write_atomically
+from posekit.files import make_folder, write_whole
 from posekit.labelling.coco_file import coco_content
 from posekit.labelling.label_set import Category, Image, LabelSet
 from posekit.labelling.options import LabelsOptions
 from posekit.labelling.pictures import find_pictures, write_jpeg
 from posekit.labelling.sheet import draw_sheet
 from posekit.names import flip_indices
+from posekit.packages import need
 from posekit.skeleton import load_skeleton
 from posekit.table import format_table
 
@@ -190,10 +191,7 @@ def _compare_sides(category: Category, found: Findings) -> None:
 
 def _kind_of_hdf5(path: Path) -> str:
     """Of SLEAP's the one that has its metadata, whatever it is called."""
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(f'{path}: HDF5 is read with h5py: pip install "posekit[labels]"') from None
+    h5py = need("h5py", "posekit[labels]", f"{path} is HDF5")
     try:
         with h5py.File(path, "r") as file:
             return "sleap" if "metadata" in file and "frames" in file else "deeplabcut"
@@ -280,8 +278,5 @@ def _pairs(category: Mapping[str, Any]) -> list[tuple[str, str]] | None:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode("utf-8"))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+    make_folder(path.parent)
+    write_whole(path, text.encode("utf-8"))

@@ -11,8 +11,8 @@ import numpy as np
 
 from posekit.datasets.image_paths import find_images, is_file, upright_size
 from posekit.datasets.problems import Findings
-from posekit.errors import InputError, OutputError
-from posekit.files import write_atomically
+from posekit.errors import InputError
+from posekit.files import make_folder, write_whole
 from posekit.io.images import encode_jpeg
 from posekit.io.sequence import open_clip
 from posekit.labelling.label_set import Image, LabelSet, Person
@@ -198,8 +198,5 @@ def write_jpeg(path: Path, pixels: np.ndarray) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, encode_jpeg(pixels))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+    make_folder(path.parent)
+    write_whole(path, encode_jpeg(pixels))

@@ -14,7 +14,7 @@ import yaml
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
 from posekit.config import config_path, nearest, resolve_name
 from posekit.errors import DownloadError, InputError, PosekitError, UnknownModelError
-from posekit.files import PACKAGED
+from posekit.files import PACKAGED, sha256_of
 from posekit.hub_client import bounded_waits, endpoint, one_line, quiet_hub
 from posekit.hub_models import explain_refusal
 from posekit.publishing.card import Figure, Subject, card_text
@@ -31,7 +31,7 @@ from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, load_spec
 from posekit.training.export import skeleton_yaml
 from posekit.weights.hub import MIRROR_FILE, STANDS_IN, cached_weights, resolve_weights
-from posekit.weights.own_files import metadata_of, sha256_of
+from posekit.weights.own_files import metadata_of
 
 __all__ = ["Mirrored", "mirror_rows", "select"]
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posekit.config import PACKAGED, find_checkpoint, read_config
-from posekit.errors import InputError, PosekitError
+from posekit.errors import PosekitError
+from posekit.files import make_folder, sha256_of
 from posekit.hub_client import one_line
 from posekit.hub_models import peek
 from posekit.locate import Located, choose_parts, locate
 from posekit.publishing.options import DownloadOptions
 from posekit.spec import load_spec
 from posekit.weights.hub import cached_weights, resolve_weights
-from posekit.weights.own_files import sha256_of
 
 __all__ = ["Fetched", "prefetch"]
 
@@ -58,7 +58,7 @@ def prefetch(
     """
     chosen = {name: _parts(name, options) for name in names if not name.startswith("hf://")}
     folder = None if options.to is None else Path(options.to).expanduser()
-    with _cache_in(folder):
+    with _cache_in(folder, make=not options.dry_run):
         if folder is not None and not options.dry_run:
             _remove_damaged(folder, say)
         done: dict[str, Fetched] = {}
@@ -96,14 +96,12 @@ def _parts(name: str, options: DownloadOptions) -> list[Located]:
 
 
 @contextmanager
-def _cache_in(folder: Path | None) -> Iterator[None]:
+def _cache_in(folder: Path | None, *, make: bool) -> Iterator[None]:
     """Everything goes into a folder, as it is found where POSEKIT_CACHE names that."""
     before = os.environ.get("POSEKIT_CACHE")
     if folder is not None:
-        try:
-            (folder / "hub").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"to: cannot make {folder}: {error.strerror}") from None
+        if make:
+            make_folder(folder / "hub")
         os.environ["POSEKIT_CACHE"] = str(folder)
     try:
         yield

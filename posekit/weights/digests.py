@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from posekit.files import sha256_of
 from posekit.weights.hub import PUBLISHED
-from posekit.weights.own_files import sha256_of
 from weights_convert.companions import companions, content_digest
 from weights_convert.errors import ConversionError
 

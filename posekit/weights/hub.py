@@ -35,7 +35,7 @@ from posekit.build import build_network
 from posekit.checkpoints import Source
 from posekit.config import PACKAGED, find_checkpoint, model_names, resolve_name
 from posekit.errors import DownloadError, InputError, UnknownModelError, WeightsError
-from posekit.files import cache_dir, replacing
+from posekit.files import cache_dir, replacing, sha256_of
 from posekit.hub_client import download_from_hub, is_offline, one_line, parse_hub, quiet_hub
 from posekit.weights.download import download, is_resumable
 from posekit.weights.own_files import (
@@ -46,7 +46,6 @@ from posekit.weights.own_files import (
     is_whole,
     metadata_of,
     read_header,
-    sha256_of,
 )
 from posekit.weights.tensors import check_fit
 from weights_convert.companions import companions, content_digest, file_in_folder

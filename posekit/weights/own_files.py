@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from posekit.files import replacing
-from posekit.weights.download import BLOCK
+from posekit.files import BLOCK, replacing, sha256_of
 from weights_convert import CONVERTER_VERSION
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "metadata_of",
     "model_in_file",
     "read_header",
-    "sha256_of",
 ]
 
 
@@ -82,14 +79,6 @@ def read_header(path: Path) -> tuple[dict[str, str], int] | None:
         )
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
-
-
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def annotate(path: Path, extra: Mapping[str, str]) -> None:

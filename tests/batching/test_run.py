@@ -270,3 +270,16 @@ def test_no_folder_and_no_clips(tmp_path: Path) -> None:
         posekit.batch("demo", inputs=tmp_path)
     with pytest.raises(InputError, match="inputs is empty"):
         posekit.batch("demo", out_dir=tmp_path)
+
+
+def test_options_of_a_format_go_with_it(
+    two: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InputError, match="count is a column of the format angles"):
+        batch(two, tmp_path / "out", count="squat")
+    with pytest.raises(InputError, match="format trc needs to know who is who"):
+        batch(two, tmp_path / "out", formats=["trc"], track="none")
+    assert batch(two, tmp_path / "out", formats=["angles"], count="squat").ok
+    header = (tmp_path / "out" / "0.mp4.angles.csv").read_text().partition("\n")[0]
+    assert "squat" in header.split(",")
+    assert caplog.text.count("format angles needs to know who is who: track=iou") == 1

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posekit.bridges.results import clip_arrays, need, read_results
+from posekit.bridges.results import clip_arrays, read_results
 from posekit.errors import InputError
 from posekit.io.sinks import load_format
 from posekit.io.write import ResultWriter
+from posekit.packages import need
 from posekit.stages.packet import Packet
 from tests.io.test_formats import CLIP, frame, image, run_of, write
 

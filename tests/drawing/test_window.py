@@ -22,7 +22,6 @@ from posekit.io import Clip, Frame
 from posekit.io.video import VideoWriter
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
-pytestmark = pytest.mark.usefixtures("with_windows")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="about X11 and Wayland")
 
 
@@ -33,6 +32,12 @@ def server() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         yield listening.getsockname()[1] - 6000
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV has windows, whichever of its packages is here."""
+    monkeypatch.setattr("posekit.drawing.window.gui", lambda: "QT5")
 
 
 @linux
@@ -66,6 +71,7 @@ def test_a_display_that_is_none(display: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @linux
+@pytest.mark.usefixtures("windows")
 def test_a_forwarded_display_that_answers_is_taken(
     server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +80,7 @@ def test_a_forwarded_display_that_answers_is_taken(
 
 
 @linux
+@pytest.mark.usefixtures("windows")
 def test_a_local_display_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     number = 10_000 + os.getpid()
     with socket.socket(socket.AF_UNIX) as listening:

@@ -42,7 +42,7 @@ def test_the_command_prints_what_there_is(
     [
         ([], "out is missing: name the file to write, such as out=coco.json"),
         (["out=coco.yaml"], "out must end in .json"),
-        (["coco.json"], "cannot read 'coco.json': expected key=value"),
+        (["coco.json"], "expected key=value, found 'coco.json'"),
         (["out=a.json", "colour=red"], "unknown option 'colour'"),
         (["out=a.json", "keypoints=koko"], "no skeleton is called 'koko'"),
         (["out=a.json", "keypoints=[a, a, b]"], "keypoints has a name twice"),
@@ -114,7 +114,7 @@ def test_the_input_is_not_written_over(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match=r"cannot make the folder .*out: "):
         posekit.labels(folder, out=tmp_path / "out" / "coco.json")
 
 

@@ -212,7 +212,6 @@ def test_snippets_that_write(session: Callable[..., dict[str, Any]], user: Path)
     ]
 
 
-@pytest.mark.usefixtures("with_windows")
 @pytest.mark.parametrize(
     "phrase",
     [BASIC, "show=True, radius=4, thickness=2"],
@@ -274,7 +273,6 @@ def test_snippet_custom_model(
     assert inferencer([*command, "--det-model", "whole_image", "--device", "cpu"]) == 0
 
 
-@pytest.mark.usefixtures("with_windows")
 def test_snippets_of_the_model_interface(shared: Path, document: str, user: Path) -> None:
     key = hashlib.sha256(RTMPOSE_URL.encode()).hexdigest()[:12]
     save_seeded_weights(

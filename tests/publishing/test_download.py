@@ -72,11 +72,11 @@ def test_a_model_and_its_detector_come_once(
 def test_a_dry_run_asks_nobody(
     table: None, server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["download", POSE, "dry_run=true", f"to={tmp_path / 'there'}"]) == 0
+    assert main(["download", POSE, "--to", f"{tmp_path / 'there'}", "dry_run=true"]) == 0
     printed = capsys.readouterr().out
     assert re.search(rf"{POSE} +{POSE} +4\.0 +missing", printed)
     assert states(printed)["rtmdet-m_person-640"] == "missing"
-    assert server.exchanges == []
+    assert server.exchanges == [] and not (tmp_path / "there").exists()
 
 
 def test_one_that_fails_does_not_stop_the_others(
@@ -167,4 +167,4 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     assert main(["download", POSE, f"to={tmp_path / 'file'}"]) == 1
-    assert f"to: cannot make {tmp_path / 'file'}" in capsys.readouterr().err
+    assert f"cannot make the folder {tmp_path / 'file'}" in capsys.readouterr().err

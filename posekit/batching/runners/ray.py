@@ -17,6 +17,7 @@ from posekit.batching.progress import Stop
 from posekit.batching.runners.local import cores
 from posekit.batching.work import ClipWorker, Job, Outcome, Task, died
 from posekit.errors import InputError, PosekitError, first_line
+from posekit.packages import need
 
 __all__ = ["run"]
 
@@ -38,12 +39,9 @@ def run(
         InputError: Ray is not installed, or there is no cluster at the address.
         PosekitError: the networks cannot be loaded, or the cluster is gone.
     """
-    try:
-        import ray
-        import ray.data
-        import ray.exceptions
-    except ImportError as error:
-        raise InputError(f'runner=ray: {error}; pip install "posekit[ray]"') from None
+    ray = need("ray", "posekit[ray]", "runner=ray")
+    for part in ("ray.data", "ray.exceptions"):
+        need(part, "posekit[ray]", "runner=ray")
     own = not ray.is_initialized()
     if own:
         _connect(ray, job, options)

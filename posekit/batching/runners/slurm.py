@@ -20,6 +20,7 @@ from posekit.batching.progress import Progress, Stop, stopping_on_ctrl_c
 from posekit.batching.result import BatchResult
 from posekit.batching.sources import Source
 from posekit.errors import InputError, PosekitError, first_line
+from posekit.packages import need
 
 __all__ = ["ShardJob", "run_jobs"]
 
@@ -108,10 +109,7 @@ def _count(jobs: Any) -> int:
 
 
 def _executor(own: dict[str, Any], settings: dict[str, Any], folder: Path, count: int) -> Any:
-    try:
-        import submitit
-    except ImportError as error:
-        raise InputError(f'runner=slurm: {error}; pip install "posekit[slurm]"') from None
+    submitit = need("submitit", "posekit[slurm]", "runner=slurm")
     cluster = own.get("cluster", "slurm")
     logs = Path(own.get("folder") or folder / "_jobs").expanduser().absolute()
     named = {name: settings.pop(name) for name in SHARED if name in settings}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from posekit.errors import OutputError
-from posekit.io.growing import write_whole
+from posekit.files import write_whole
 from posekit.io.sinks import Sink
 from posekit.stages.packet import Clip, Packet
 

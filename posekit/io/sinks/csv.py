@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from posekit.files import write_whole
 from posekit.io.about import describe_finished
-from posekit.io.growing import PartFile, write_whole
+from posekit.io.growing import PartFile
 from posekit.io.sinks import Run, Sink, Together
 from posekit.records import error_record, flat_columns, flat_row, records
 from posekit.result import Pose3D

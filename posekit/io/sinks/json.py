@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from posekit.errors import OutputError
-from posekit.io.growing import GrowingFile, write_whole
+from posekit.files import write_whole
+from posekit.io.growing import GrowingFile
 from posekit.io.sinks import Run, Sink
 from posekit.stages.packet import Clip, Packet
 

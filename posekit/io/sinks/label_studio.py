@@ -17,7 +17,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from posekit.coco_form import category, rescored
-from posekit.io.growing import PartFile, write_whole
+from posekit.files import write_whole
+from posekit.io.growing import PartFile
 from posekit.io.sinks import Run, Sink, Together
 from posekit.io.sinks.coco import image_of
 from posekit.result import PoseResult

@@ -10,9 +10,9 @@ import functools
 from pathlib import Path
 
 from posekit.bridges import nwb
-from posekit.bridges.results import need
 from posekit.io.held import HeldFile, check_clip
 from posekit.io.sinks import Run, Sink
+from posekit.packages import need
 from posekit.stages.packet import Clip
 
 __all__ = ["NEEDS", "check", "file_name", "open_sink"]

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from posekit.errors import OutputError
-from posekit.io.growing import write_whole
+from posekit.files import make_folder, write_whole
 from posekit.io.sinks import Run, Sink
 from posekit.openpose_form import BODY_25, FACE, HANDS, check_body, triples
 from posekit.result import PoseResult
@@ -45,12 +44,7 @@ class _Files(Sink):
     def __init__(self, path: Path, clip: Clip | None) -> None:
         self._path, self._clip = path, clip
         if clip is not None:
-            try:
-                path.mkdir(exist_ok=True)
-            except OSError as error:
-                raise OutputError(
-                    f"cannot make the folder {path}: {error.strerror or error}"
-                ) from None
+            make_folder(path)
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         path = self._path

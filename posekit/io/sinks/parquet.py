@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from posekit.errors import InputError, OutputError
+from posekit.errors import OutputError
 from posekit.files import replacing
 from posekit.io.about import describe_finished
 from posekit.io.growing import part_path
 from posekit.io.sinks import Run, Sink, Together
+from posekit.packages import need
 from posekit.records import error_record, records
 from posekit.result import Pose3D
 from posekit.skeleton import Skeleton
@@ -40,10 +41,7 @@ def check(run: Run | None = None) -> None:
     Raises:
         InputError: it is not.
     """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise InputError(f'parquet: {error}; pip install "posekit[parquet]"') from None
+    need("pyarrow.parquet", "posekit[parquet]", "parquet")
 
 
 def file_name(name: str, clip: Clip | None) -> str:

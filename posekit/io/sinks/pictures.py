@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from posekit.errors import OutputError
-from posekit.io.growing import write_whole
+from posekit.files import write_whole
 from posekit.io.sinks import Run, Sink
 from posekit.stages.packet import Clip, Packet
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from posekit.bridges.pose_format import PACKAGE, to_pose
-from posekit.bridges.results import need
 from posekit.io.held import HeldFile, check_clip
 from posekit.io.sinks import Run, Sink
+from posekit.packages import need
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip
 

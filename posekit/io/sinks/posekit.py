@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from posekit.files import write_whole
 from posekit.io.about import describe
-from posekit.io.growing import GrowingFile, write_whole
+from posekit.io.growing import GrowingFile
 from posekit.io.sinks import Run, Sink
 from posekit.io.sinks.json import encode
 from posekit.metainfo import dataset_meta

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from posekit.bridges.rerun import PACKAGE, Recorder
-from posekit.bridges.results import need
 from posekit.errors import OutputError, first_line
 from posekit.io.growing import part_path
 from posekit.io.sinks import Run, Sink, Together
+from posekit.packages import need
 from posekit.stages.packet import Clip, Packet
 
 __all__ = ["TOGETHER", "check", "file_name", "open_sink"]

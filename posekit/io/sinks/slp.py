@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posekit.bridges.results import need
 from posekit.bridges.sleap_io import PACKAGE, to_labels
 from posekit.io.held import HeldFile
 from posekit.io.sinks import Run, Sink, Together
+from posekit.packages import need
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip
 

@@ -17,6 +17,7 @@ from posekit.datasets.image_paths import is_file
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person
+from posekit.packages import need
 from posekit.plain_yaml import read_yaml
 
 __all__ = ["read"]
@@ -114,10 +115,7 @@ def _cell(word: str, place: str) -> float:
 
 
 def _read_h5(path: Path) -> _Table:
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(f'{path}: HDF5 is read with h5py: pip install "posekit[labels]"') from None
+    h5py = need("h5py", "posekit[labels]", f"{path} is HDF5")
     try:
         with h5py.File(path, "r") as file:
             names = [name for name, one in file.items() if "pandas_type" in one.attrs]

@@ -10,6 +10,7 @@ from typing import Any
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person, Points
+from posekit.packages import need
 
 __all__ = ["read"]
 
@@ -20,12 +21,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     Raises:
         InputError: sleap-io is not installed, or cannot read the file.
     """
-    try:
-        import sleap_io
-    except ImportError:
-        raise InputError(
-            f'{path}: SLEAP\'s files are read with sleap-io: pip install "posekit[labels]"'
-        ) from None
+    sleap_io = need("sleap_io", "posekit[labels]", f"{path} is SLEAP's")
     try:
         data = sleap_io.load_slp(str(path), open_videos=True)
     except Exception as error:  # of many kinds: what sleap-io stumbles over
