@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from posekit.angle_tracks import upright_keypoints
 from posekit.biomechanics import (
     ASSUMED_HEIGHT,
     Heights,
@@ -93,7 +92,7 @@ class _Markers(PersonFiles):
             points[..., 1] += result.image_size[1] if floor is None else floor
             scores = result.keypoint_scores
         else:
-            points = upright_keypoints(result)[..., [0, 2, 1]] * [1, 1, -1]
+            points = result.pose3d.upright[..., [0, 2, 1]] * [1.0, 1.0, -1.0]
             scores = result.pose3d.keypoint_scores
         return np.where((scores >= self._run.kpt_thr)[..., None], points, np.nan)
 
