@@ -22,6 +22,7 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import prediction_formats
 from posekit.io import listing
+from posekit.io.held import share
 from posekit.io.places import check_writable, identity, make_folder, unique_name
 from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
 from posekit.result import PoseResult
@@ -368,6 +369,7 @@ class ResultWriter:
             make_folder(path.parent)
             action = "write" if kind_of_file in self._formats else "encode"
             self._sinks.append((action, kind_of_file.open_sink(path, clip, run)))
+        share(sink for _, sink in self._sinks)
         if self.crops is not None:
             self._open_crops(self.crops / folder, name, source)
 

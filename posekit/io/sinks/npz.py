@@ -41,7 +41,7 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 
 def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
-    """Opens the file in which the results of a clip wait."""
+    """Opens the files of a clip's people."""
     return open_motion(path, clip, run, "npz", _write)
 
 

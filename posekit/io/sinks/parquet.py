@@ -30,7 +30,7 @@ __all__ = ["TOGETHER", "check", "file_name", "open_sink", "schema"]
 TOGETHER: Together = "images"
 
 # Rows that wait in memory to be written together.
-GROUP = 2048
+GROUP = 512
 COMPRESSION = "zstd"
 
 
