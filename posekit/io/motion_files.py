@@ -18,7 +18,7 @@ from posekit.io.sinks import Run, Sink
 from posekit.result import Pose3D
 from posekit.stages.packet import Clip, Packet, track_ids_of
 
-__all__ = ["NEEDS", "Person", "check_run", "open_motion"]
+__all__ = ["NEEDS", "Person", "assumes", "check_run", "open_motion"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Person:
 
 
 def check_run(run: Run, name: str) -> None:
-    """Sees that a model's poses can be animated, and says what is assumed of people and camera.
+    """Sees that a model's poses can be animated.
 
     Args:
         run: with that model.
@@ -61,13 +61,16 @@ def check_run(run: Run, name: str) -> None:
         InputError: they cannot.
     """
     source_of(run.skeleton, run.skeleton_3d, f"format {name}")
+
+
+def assumes(run: Run) -> str | None:
+    """What is assumed of people and camera."""
     settings, assumed = run.settings, []
     if settings.person_height is None:
         assumed.append(f"person_height={ASSUMED_HEIGHT} (metres)")
     if settings.focal is None and settings.root == "moving":
         assumed.append("a focal length of the image's larger side (focal=)")
-    if assumed:
-        log.warning("format %s assumes %s", name, " and ".join(assumed))
+    return " and ".join(assumed) or None
 
 
 def open_motion(
@@ -129,6 +132,7 @@ class _Clip(Held):
                 continue
             self._tell(track_id, person.motion)
             name = f"{self._path.stem}_person{track_id}{self._path.suffix}"
+            self.guard(self._path.with_name(name))
             self._write_person(self._path.with_name(name), person)
             people += 1
         if not people:

@@ -260,11 +260,12 @@ def test_what_is_assumed_and_mended_is_said(
     assert pose is not None
     mirrored = pose.keypoints[:, pose.skeleton.flip_indices]
     packets[20] = changed(packets[20], pose3d=dataclasses.replace(pose, keypoints=mirrored))
-    write(tmp_path, packets, ["npz"], person_height=None, focal=None)
+    write(tmp_path, packets, person_height=None, focal=None)
     assert [record.getMessage() for record in caplog.records] == [
-        "format npz assumes person_height=1.75 (metres) and a focal length of the image's larger "
-        "side (focal=)",
+        "assumed for bvh, npz: person_height=1.75 (metres) and a focal length of the image's "
+        "larger side (focal=)",
         "format npz: person 3 of walk.mp4: left and right were exchanged in 1 frames",
+        "format bvh: person 3 of walk.mp4: left and right were exchanged in 1 frames",
     ]
     assert load(tmp_path)["focal"] == 1280
     assert np.flatnonzero(load(tmp_path)["exchanged"]).tolist() == [20]

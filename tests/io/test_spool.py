@@ -90,5 +90,5 @@ def test_formats_share_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write .*no/a.nwb: No such file or directory"):
+    with pytest.raises(OutputError, match=r"cannot write .*no/a\.nwb: No such file"):
         Spool(tmp_path / "no" / "a.nwb", run_of(frame(0)))
