@@ -28,7 +28,7 @@ from posekit.io.sinks import (
     Format,
     Run,
     Sink,
-    format_name,
+    check_formats,
     load_drawing,
     load_format,
     together,
@@ -200,7 +200,7 @@ class ResultWriter:
         if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
         if predictions is not None and run is not None:
-            _check_formats(self._formats, run)
+            check_formats(self._formats, run)
         # Only now, for a run that is refused leaves no folders.
         for folder in (predictions, visualizations, crops):
             if folder is not None:
@@ -482,18 +482,6 @@ def common_folder(paths: Sequence[Path]) -> Path | None:
         return Path(os.path.commonpath([path.parent.absolute() for path in paths]))
     except ValueError:
         return None
-
-
-def _check_formats(formats: Sequence[Format], run: Run) -> None:
-    """Refuses what a format cannot hold, and says once what formats take for granted."""
-    said: dict[str, list[str]] = defaultdict(list)
-    for wanted in formats:
-        if check := getattr(wanted, "check", None):
-            check(run)
-        if (assumes := getattr(wanted, "assumes", None)) and (text := assumes(run)):
-            said[text].append(format_name(wanted))
-    for text, names in said.items():
-        log.warning("assumed for %s: %s", ", ".join(names), text)
 
 
 def _run_of(result: PoseResult) -> Run:

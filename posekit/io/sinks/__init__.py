@@ -7,6 +7,7 @@ value of the options `formats` and `pred_format`, by being here.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,15 @@ __all__ = [
     "Sink",
     "Together",
     "check_count",
+    "check_formats",
     "format_name",
     "load_drawing",
     "load_format",
     "needs",
     "together",
 ]
+
+log = logging.getLogger(__name__)
 
 # Whose results have a file in common: nobody's, those of a run's single images, all of a run.
 Together = Literal["", "images", "all"]
@@ -171,6 +175,22 @@ def format_name(wanted: Format) -> str:
     """What a format is called in messages."""
     name: str = getattr(wanted, "__name__", type(wanted).__name__)
     return name.rpartition(".")[2]
+
+
+def check_formats(formats: Iterable[Format], run: Run) -> None:
+    """Refuses what a format cannot hold, and says once what formats take for granted.
+
+    Raises:
+        InputError: names the format, and what it expects.
+    """
+    said: dict[str, list[str]] = {}
+    for wanted in formats:
+        if check := getattr(wanted, "check", None):
+            check(run)
+        if (assumes := getattr(wanted, "assumes", None)) and (text := assumes(run)):
+            said.setdefault(text, []).append(format_name(wanted))
+    for text, names in said.items():
+        log.warning("assumed for %s: %s", ", ".join(names), text)
 
 
 def check_count(settings: MotionOptions, formats: Sequence[Format]) -> None:
