@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -97,6 +98,7 @@ class HeldFile(Held):
                 made = Path(folder) / self._path.name
                 self._save(self.spool.results(), made)
                 made.replace(target)
+            gc.collect()  # libraries' objects hold each other, and the numbers of the clip
         except PosekitError:
             raise
         except Exception as error:  # whatever the library makes of a full disk
