@@ -12,7 +12,7 @@ from posekit.angles import ANGLES, Facing, facing_strength, measure_angles
 from posekit.result import PoseResult
 from posekit.skeleton import Skeleton
 
-__all__ = ["TrackedAngles", "measured", "upright_keypoints"]
+__all__ = ["TrackedAngles", "measured"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,19 +115,8 @@ def measured(
             facing=facing,
         )  # fmt: skip
     pose3d = result.pose3d
-    return measure_angles(
-        upright_keypoints(result), pose3d.skeleton, names, pose3d.keypoint_scores, threshold
-    )
-
-
-def upright_keypoints(result: PoseResult) -> Floats:
-    """The 3D keypoints, (n, K, 3): x to the right of the image, y away from the camera, z up."""
-    assert result.pose3d is not None
-    points = np.array(result.pose3d.upright, np.float64)
-    # MMPose's lifters point to the left, so that axes are a left hand's and people are mirrored.
-    if result.pose3d.axes.startswith("x to the left"):
-        points[..., 0] *= -1
-    return points
+    points = pose3d.upright.astype(np.float64)
+    return measure_angles(points, pose3d.skeleton, names, pose3d.keypoint_scores, threshold)
 
 
 def _time(result: PoseResult) -> float:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pandas
     import supervision
 
-__all__ = ["Pose3D", "PoseResult"]
+__all__ = ["X_LEFT", "Pose3D", "PoseResult"]
+
+# How `Pose3D.axes` begins where the axes are a left hand's, as those of MMPose's lifters are.
+X_LEFT = "x to the left of the image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,8 @@ class Pose3D:
         keypoint_scores: (n, K), float32.
         skeleton: names and links of the K keypoints, which need not be those of the 2D ones.
         unit: what the numbers are, in words, and which of them are not metric.
-        axes: where the three axes point and where the origin lies, in words.
+        axes: where the three axes point and where the origin lies, in words; those that begin with
+            `X_LEFT` are a left hand's.
         up: the axis that points up: "z", or "-y" where the axes are a camera's.
     """
 
@@ -42,10 +46,10 @@ class Pose3D:
     @property
     def upright(self) -> np.ndarray:
         """The keypoints with x to the right, y away from the camera and z up, (n, K, 3)."""
-        if self.up == "z":
-            return self.keypoints
         x, y, z = np.moveaxis(self.keypoints, -1, 0)
-        return np.stack([x, z, -y], axis=-1)
+        if self.axes.startswith(X_LEFT):
+            x = -x  # numbers as they are would show people mirrored
+        return np.stack([x, y, z] if self.up == "z" else [x, z, -y], axis=-1)
 
     def __post_init__(self) -> None:
         n, k = len(self.keypoints), self.skeleton.num_keypoints

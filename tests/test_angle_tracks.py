@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posekit.angle_tracks import TrackedAngles, upright_keypoints
+from posekit.angle_tracks import TrackedAngles
 from posekit.angles import Facing
 from posekit.skeleton import load_skeleton
 from tests.people import HALPE, figure, result
@@ -77,6 +77,6 @@ def test_lifted_people_are_measured_in_3d_and_not_mirrored() -> None:
     found = result(0, {0: figure(COCO)}, skeleton=COCO, solid={0: solid})
     angles = TrackedAngles(h36m, ["right_knee", "left_hip"], threshold=0.3)(found)
     np.testing.assert_allclose(angles, [[90, 70]], atol=1e-4)
-    upright = upright_keypoints(found)[0]
+    upright = found.pose3d.upright[0]
     np.testing.assert_allclose(upright[:, 0], flat[:, 0], atol=1e-4)
     assert upright[h36m.names.index("left_wrist"), 1] == 3

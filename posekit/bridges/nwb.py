@@ -71,6 +71,7 @@ def to_nwb(
     )
     file.add_acquisition(video)
     for person in range(len(clip.people)):
+        # All have the times of the video, which are in the file once.
         behavior.add(_estimation(library, clip, person, skeleton, video))
     # In memory first: HDF5 takes the process with it where a disk gets full.
     memory = need("h5py", PACKAGE).File(path, "w", driver="core", backing_store=False)
@@ -89,7 +90,7 @@ def _estimation(library: Any, clip: ClipArrays, person: int, skeleton: Any, vide
             data=clip.keypoints[:, person, number],
             unit="pixels" if pose3d is None else pose3d.unit,
             reference_frame=PIXELS if pose3d is None else pose3d.axes,
-            timestamps=clip.times,
+            timestamps=video,
             confidence=clip.scores[:, person, number],
             confidence_definition="the model's score; larger is surer, and it may exceed 1",
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from posekit.bridges.results import Results, read_results
 from posekit.packages import need
-from posekit.result import PoseResult
+from posekit.result import X_LEFT, PoseResult
 from posekit.skeleton import Skeleton
 from posekit.stages.packet import track_ids_of
 
@@ -78,8 +78,8 @@ class Recorder:
             recording.log("/", _context(library, result), static=True)
             if (pose3d := result.pose3d) is not None:
                 axes = library.ViewCoordinates
-                up = axes.RIGHT_HAND_Z_UP if pose3d.up == "z" else axes.RDF
-                recording.log("space", up, static=True)
+                up = axes.LFU if pose3d.axes.startswith(X_LEFT) else axes.RIGHT_HAND_Z_UP
+                recording.log("space", up if pose3d.up == "z" else axes.RDF, static=True)
         frame = result.index if result.frame_id is None else result.frame_id
         recording.set_time("frame", sequence=frame)
         if result.time is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,9 @@ def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = Fa
         InputError: as `read_results`; images without `fps`, frames of several clips, people whom
             nobody tracked, or no 3D keypoints.
     """
-    frames = []
+    frames: list[_Seen] = []
+    # One piece of memory each, which goes as a whole: an array per frame would leave holes.
+    points, sure = bytearray(), bytearray()
     first: PoseResult | None = None
     before: PoseResult | None = None
     for result in read_results(results):
@@ -131,10 +133,32 @@ def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = Fa
                 f"expected the frames of one clip in order, found {before.name}, frame "
                 f"{before.frame_id}, and then {result.name}, frame {result.frame_id}"
             )
-        frames.append((_when(result, fps), _who(result), _what(result, pose3d)))
+        found, scores = _what(result, pose3d)
+        points += np.asarray(found, np.float32).tobytes()
+        sure += np.asarray(scores, np.float32).tobytes()
+        frames.append(_Seen(*_when(result, fps), _who(result)))
         before = result
     assert first is not None
-    return _gathered(first, frames, fps, pose3d)
+    skeleton, dimensions = first.skeleton, 2
+    if pose3d and first.pose3d is not None:
+        skeleton, dimensions = first.pose3d.skeleton, 3
+    k = skeleton.num_keypoints
+    return _gathered(
+        first,
+        skeleton,
+        frames,
+        np.frombuffer(points, np.float32).reshape(-1, k, dimensions),
+        np.frombuffer(sure, np.float32).reshape(-1, k),
+        fps,
+    )
+
+
+class _Seen(NamedTuple):
+    """Who is in a frame."""
+
+    number: int
+    time: float
+    who: tuple[int | None, ...]
 
 
 def _when(result: PoseResult, fps: float | None) -> tuple[int, float]:
@@ -150,9 +174,9 @@ def _when(result: PoseResult, fps: float | None) -> tuple[int, float]:
     return number, number / fps
 
 
-def _who(result: PoseResult) -> list[int | None]:
+def _who(result: PoseResult) -> tuple[int | None, ...]:
     untracked = result.track_ids is None and len(result) == 1
-    return [None] if untracked else list(track_ids_of(result))
+    return (None,) if untracked else tuple(track_ids_of(result))
 
 
 def _what(result: PoseResult, pose3d: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -163,29 +187,34 @@ def _what(result: PoseResult, pose3d: bool) -> tuple[np.ndarray, np.ndarray]:
     return result.pose3d.keypoints, result.pose3d.keypoint_scores
 
 
-def _gathered(first: PoseResult, frames: list[Any], fps: float | None, pose3d: bool) -> ClipArrays:
-    ids = sorted({one for _, who, _ in frames for one in who if one is not None})
-    untracked = any(None in who for _, who, _ in frames)
+def _gathered(
+    first: PoseResult,
+    skeleton: Skeleton,
+    frames: list[_Seen],
+    points: np.ndarray,
+    sure: np.ndarray,
+    fps: float | None,
+) -> ClipArrays:
+    """The clip of frames, with the keypoints (S, K, D) of all whom they saw, and scores (S, K)."""
+    ids = sorted({one for frame in frames for one in frame.who if one is not None})
+    untracked = any(None in frame.who for frame in frames)
     if untracked and ids:
         raise InputError("expected track_ids in all results or in none, found some without")
     columns: list[int | None] = [None] if untracked else list(ids)
-    numbers = np.array([when[0] for when, _, _ in frames])
+    numbers = np.array([frame.number for frame in frames])
     steps = np.diff(numbers)
     if (steps <= 0).any():
         raise InputError(f"expected images in order, found indices {numbers.tolist()[:10]}")
     step = math.gcd(*steps.tolist()) or 1
     rows = (numbers - numbers[0]) // step
     count = int(rows[-1]) + 1
-    times = np.interp(np.arange(count), rows, [when[1] for when, _, _ in frames])
-    k, d = frames[0][2][0].shape[1:]
-    keypoints = np.full((count, len(columns), k, d), np.nan, np.float32)
-    scores = np.full((count, len(columns), k), np.nan, np.float32)
-    for row, (_, who, (points, sure)) in zip(rows, frames, strict=True):
-        places = [columns.index(one) for one in who]
-        keypoints[row, places], scores[row, places] = points, sure
-    skeleton = first.skeleton
-    if pose3d and first.pose3d is not None:
-        skeleton = first.pose3d.skeleton
+    times = np.interp(np.arange(count), rows, [frame.time for frame in frames])
+    keypoints = np.full((count, len(columns), *points.shape[1:]), np.nan, np.float32)
+    scores = np.full((count, len(columns), points.shape[1]), np.nan, np.float32)
+    seen = np.repeat(rows, [len(frame.who) for frame in frames])
+    places = {one: place for place, one in enumerate(columns)}
+    who = [places[one] for frame in frames for one in frame.who]
+    keypoints[seen, who], scores[seen, who] = points, sure
     people = tuple("individual_0" if one is None else f"track_{one}" for one in columns)
     rate = fps if count == 1 else _rate(times)
     return ClipArrays(first, skeleton, people, times, rate, keypoints, scores)

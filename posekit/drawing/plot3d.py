@@ -443,7 +443,9 @@ def _check_pose(pose: Pose3D, kpt_thr: float) -> tuple[Floats, Bools]:
         raise InputError(f"expected a Pose3D, found {type(pose).__name__}")
     if isinstance(kpt_thr, bool) or not isinstance(kpt_thr, int | float):
         raise InputError(f"expected kpt_thr as a number, found {kpt_thr!r}")
-    points = np.asarray(pose.upright, dtype=np.float64)
+    # Lifted ones as MMPose plots them, with their own axes.
+    plotted = pose.keypoints if pose.up == "z" else pose.upright
+    points = np.asarray(plotted, dtype=np.float64)
     shown = np.asarray(pose.keypoint_scores, dtype=np.float32) >= np.float32(kpt_thr)
     shown &= np.isfinite(points).all(axis=-1)
     # Far outside of any figure, yet within what means and squares hold.

@@ -1,49 +1,94 @@
-"""Files that a library writes at once: results wait in memory until they are all there."""
+"""Files that are made when all results of a clip, or all images, are there."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import gc
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from posekit.errors import InputError, OutputError, PosekitError, first_line
 from posekit.io.growing import part_path
-from posekit.io.sinks import Sink
+from posekit.io.sinks import Run, Sink
+from posekit.io.spool import Spool
 from posekit.result import PoseResult
 from posekit.stages.packet import Packet, track_ids_of
 
-__all__ = ["HeldFile", "check_clip"]
+__all__ = ["Held", "HeldFile", "check_clip", "share"]
 
 
-class HeldFile(Sink):
-    """The file of a clip, or of images: made at its end, whole, in a folder beside it.
+class Held(Sink):
+    """Keeps results in a spool until its end, and does not begin where one of them is missing.
+
+    Args:
+        path: of the file.
+        run: what makes the results.
+        tracked: refuse several people of whom nobody knows who is who, at once.
+
+    Attributes:
+        spool: with the results.
+    """
+
+    def __init__(self, path: Path, run: Run, *, tracked: bool) -> None:
+        self._path, self._tracked = path, tracked
+        self.spool = Spool(path, run)
+
+    def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
+        if self._tracked and len(packet.result) > 1:
+            track_ids_of(packet.result)
+        self.spool.add(packet.result)
+
+    def close(self, complete: bool) -> None:
+        with contextlib.closing(self.spool):
+            if not self.spool.failed and len(self.spool):
+                self.finish(complete)
+
+    def finish(self, complete: bool) -> None:
+        """Makes the files.
+
+        Args:
+            complete: all results have come.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        raise NotImplementedError
+
+
+def share(sinks: Iterable[Sink]) -> None:
+    """Lets those that are held have one spool, before they get the first of the same results."""
+    held = [sink for sink in sinks if isinstance(sink, Held)]
+    for sink in held[1:]:
+        sink.spool.close()
+        sink.spool = held[0].spool.shared()
+
+
+class HeldFile(Held):
+    """A file that a library writes at once, in a folder beside it.
 
     One that is not complete is `a.nwb.part`: whole as well, of the results that there were.
 
     Args:
         path: of the file, which is overwritten.
         save: writes results to a path.
-        tracked: refuse several people of whom nobody knows who is who, at once.
+        run, tracked: see `Held`.
     """
 
     def __init__(
-        self, path: Path, save: Callable[[list[PoseResult], Path], object], *, tracked: bool
+        self,
+        path: Path,
+        save: Callable[[Iterator[PoseResult], Path], object],
+        run: Run,
+        *,
+        tracked: bool,
     ) -> None:
-        self._path, self._save, self._tracked = path, save, tracked
-        self._results: list[PoseResult] = []
+        super().__init__(path, run, tracked=tracked)
+        self._save = save
 
-    def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
-        if self._tracked and len(packet.result) > 1:
-            track_ids_of(packet.result)
-        self._results.append(dataclasses.replace(packet.result, visualization=None))
-
-    def close(self, complete: bool) -> None:
-        results, self._results = self._results, []
-        if not results:
-            return
+    def finish(self, complete: bool) -> None:
         target = self._path if complete else part_path(self._path)
         try:
             # In a folder of its own it has the name that libraries expect.
@@ -51,8 +96,9 @@ class HeldFile(Sink):
                 dir=self._path.parent, prefix=f".{self._path.name}."
             ) as folder:
                 made = Path(folder) / self._path.name
-                self._save(results, made)
+                self._save(self.spool.results(), made)
                 made.replace(target)
+            gc.collect()  # libraries' objects hold each other, and the numbers of the clip
         except PosekitError:
             raise
         except Exception as error:  # whatever the library makes of a full disk

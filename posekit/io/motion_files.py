@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,12 @@ import numpy as np
 from posekit.animation.motion import Motion, Track, animate
 from posekit.animation.skeleton import IMAGE_POINTS, Source, source_of
 from posekit.biomechanics import ASSUMED_HEIGHT
-from posekit.errors import OutputError
-from posekit.io.growing import PartFile, part_path
+from posekit.io.held import Held
 from posekit.io.sinks import Run, Sink
 from posekit.result import Pose3D
 from posekit.stages.packet import Clip, Packet, track_ids_of
 
-__all__ = ["NEEDS", "Person", "check_run", "open_motion"]
+__all__ = ["NEEDS", "Person", "assumes", "check_run", "open_motion"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ class Person:
 
 
 def check_run(run: Run, name: str) -> None:
-    """Sees that a model's poses can be animated, and says what is assumed of people and camera.
+    """Sees that a model's poses can be animated.
 
     Args:
         run: with that model.
@@ -63,19 +61,22 @@ def check_run(run: Run, name: str) -> None:
         InputError: they cannot.
     """
     source_of(run.skeleton, run.skeleton_3d, f"format {name}")
+
+
+def assumes(run: Run) -> str | None:
+    """What is assumed of people and camera."""
     settings, assumed = run.settings, []
     if settings.person_height is None:
         assumed.append(f"person_height={ASSUMED_HEIGHT} (metres)")
     if settings.focal is None and settings.root == "moving":
         assumed.append("a focal length of the image's larger side (focal=)")
-    if assumed:
-        log.warning("format %s assumes %s", name, " and ".join(assumed))
+    return " and ".join(assumed) or None
 
 
 def open_motion(
     path: Path, clip: Clip | None, run: Run, name: str, write: Callable[[Path, Person], None]
 ) -> Sink:
-    """Opens the file in which the results of a clip wait, `<path>.part`.
+    """Opens the files of a clip's people, which are made at its end.
 
     Args:
         path: what a file of the clip would be called; a person's has the track's number in it.
@@ -105,61 +106,33 @@ class _Images(Sink):
         pass
 
 
-class _Clip(Sink):
+class _Clip(Held):
     def __init__(
         self, path: Path, clip: Clip, run: Run, name: str, write: Callable[[Path, Person], None]
     ) -> None:
         assert run.skeleton_3d is not None
-        self._path, self._clip, self._run, self._name = path, clip, run, name
+        super().__init__(path, run, tracked=False)
+        self._clip, self._run, self._name = clip, run, name
         self._write_person = write
         self._source = source_of(run.skeleton, run.skeleton_3d, f"format {name}")
         self._row = _row_type(self._source)
         self._points = self._source.taker(run.skeleton_3d)
         self._columns = [run.skeleton.names.index(point) for point in IMAGE_POINTS.values()]
         self._fps = float(clip.fps) if clip.fps > 0 else FPS
-        self._failed = False
-        self._rows = PartFile(path)
-        self._tracks = array("q")  # of every row
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
-        result = packet.result
-        ids = track_ids_of(result)
-        if not ids or result.pose3d is None:
-            return
-        rows = np.zeros(len(ids), self._row)
-        rows["track"] = ids
-        rows["frame"] = result.frame_id
-        rows["time"] = np.nan if result.time is None else result.time
-        rows["size"] = result.image_size
-        rows["points"] = self._points(_facing(result.pose3d))
-        rows["keypoints"] = result.keypoints[:, self._columns]
-        rows["scores"] = result.keypoint_scores[:, self._columns]
-        if result.interpolated is not None:  # who was not seen
-            rows = rows[~result.interpolated]
-        try:
-            self._rows.append(rows.tobytes())
-        except OutputError:
-            self._failed = True
-            raise
-        self._tracks.extend(rows["track"].tolist())
+        track_ids_of(packet.result)  # nobody's motion can be told without
+        super().write(packet, drawing)
 
-    def close(self, complete: bool) -> None:
-        self._rows.close()
-        part = part_path(self._path)
-        try:
-            if not self._failed:
-                self._finish(complete)
-        finally:
-            part.unlink(missing_ok=True)
-
-    def _finish(self, complete: bool) -> None:
-        people, tracks = 0, np.array(self._tracks)
-        for track_id in np.unique(tracks).tolist():
-            person = self._person(track_id, np.flatnonzero(tracks == track_id), complete)
+    def finish(self, complete: bool) -> None:
+        people = 0
+        for track_id in self.spool.tracks():
+            person = self._person(track_id, complete)
             if person is None:
                 continue
             self._tell(track_id, person.motion)
             name = f"{self._path.stem}_person{track_id}{self._path.suffix}"
+            self.guard(self._path.with_name(name))
             self._write_person(self._path.with_name(name), person)
             people += 1
         if not people:
@@ -167,9 +140,11 @@ class _Clip(Sink):
                 "format %s: nobody is seen in %s: there is no file", self._name, self._clip.name
             )
 
-    def _person(self, track_id: int, places: np.ndarray, complete: bool) -> Person | None:
+    def _person(self, track_id: int, complete: bool) -> Person | None:
         """What a person's file is made of; None where no pose of theirs is whole."""
-        rows = _read_rows(part_path(self._path), self._row, places)
+        rows = self._rows(track_id)
+        if not len(rows):
+            return None
         track, first, frame_ids = _track(rows, self._fps)
         del rows  # as large as what is made of it
         settings = self._run.settings
@@ -192,6 +167,22 @@ class _Clip(Sink):
             complete=complete,
         )
 
+    def _rows(self, track_id: int) -> np.ndarray:
+        """A person's frames, without those in which they were not seen."""
+        rows, count = np.zeros(self.spool.count_of(track_id), self._row), 0
+        for result in self.spool.of_track(track_id):
+            unseen = result.interpolated is not None and result.interpolated[0]
+            if unseen or result.pose3d is None:
+                continue
+            row = rows[count]
+            row["frame"], row["size"] = result.frame_id, result.image_size
+            row["time"] = np.nan if result.time is None else result.time
+            row["points"] = self._points(_facing(result.pose3d))[0]
+            row["keypoints"] = result.keypoints[0, self._columns]
+            row["scores"] = result.keypoint_scores[0, self._columns]
+            count += 1
+        return rows[:count]
+
     def _tell(self, track_id: int, motion: Motion) -> None:
         """Says what was not as it was found."""
         who = f"format {self._name}: person {track_id} of {self._clip.name}"
@@ -211,7 +202,6 @@ def _row_type(source: Source) -> np.dtype[Any]:
     points = len(IMAGE_POINTS)
     return np.dtype(
         [
-            ("track", "<i8"),
             ("frame", "<i8"),
             ("time", "<f8"),
             ("size", "<f4", (2,)),
@@ -224,21 +214,8 @@ def _row_type(source: Source) -> np.dtype[Any]:
 
 def _facing(pose: Pose3D) -> np.ndarray:
     """3D keypoints (n, K, 3) with x to the right, y up and z towards the camera."""
-    x, y, z = np.moveaxis(pose.keypoints, -1, 0)
-    if pose.up == "-y":
-        return np.stack([x, -y, -z], axis=-1)
-    # Those that are lifted are mirrored: x to the left, with y away and z up.
-    return np.stack([-x if pose.axes.startswith("x to the left") else x, z, -y], axis=-1)
-
-
-def _read_rows(path: Path, row: np.dtype[Any], places: np.ndarray) -> np.ndarray:
-    """Some rows of a file of rows."""
-    rows = np.empty(len(places), row)
-    with path.open("rb") as file:
-        for number, place in enumerate(places.tolist()):
-            file.seek(place * row.itemsize)
-            rows[number] = np.frombuffer(file.read(row.itemsize), row)[0]
-    return rows
+    x, y, z = np.moveaxis(pose.upright, -1, 0)
+    return np.stack([x, z, -y], axis=-1)
 
 
 def _track(rows: np.ndarray, fps: float) -> tuple[Track, int, np.ndarray]:

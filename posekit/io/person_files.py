@@ -82,6 +82,7 @@ class PersonFiles(Sink):
         text = self.lines(person, named.name)
         if text is None:
             return None
+        self.guard(named)
         with contextlib.closing(PartFile(path)) as file:
             for part in text:
                 file.append(part.encode())

@@ -22,8 +22,17 @@ from posekit.declared import Options, option
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.files import make_folder, prediction_formats
 from posekit.io import listing
+from posekit.io.held import share
 from posekit.io.places import check_writable, identity, unique_name
-from posekit.io.sinks import Format, Run, Sink, load_drawing, load_format, together
+from posekit.io.sinks import (
+    Format,
+    Run,
+    Sink,
+    check_formats,
+    load_drawing,
+    load_format,
+    together,
+)
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet
 from posekit.timeline import span
@@ -190,13 +199,12 @@ class ResultWriter:
         named_as_file = predictions and predictions.suffix[1:] in prediction_formats()
         if predictions and named_as_file and not predictions.is_dir():
             log.warning("pred_out_dir is a folder: predictions are in %s/", predictions)
+        if predictions is not None and run is not None:
+            check_formats(self._formats, run)
+        # Only now, for a run that is refused leaves no folders.
         for folder in (predictions, visualizations, crops):
             if folder is not None:
                 check_writable(folder)
-        if predictions is not None:
-            for wanted in self._formats:
-                if run is not None and (check := getattr(wanted, "check", None)):
-                    check(run)
 
     def write(
         self,
@@ -367,7 +375,10 @@ class ResultWriter:
         for kind_of_file, path in files:
             make_folder(path.parent)
             action = "write" if kind_of_file in self._formats else "encode"
-            self._sinks.append((action, kind_of_file.open_sink(path, clip, run)))
+            sink = kind_of_file.open_sink(path, clip, run)
+            sink.guard = lambda path: self._check_not_input(path, source)
+            self._sinks.append((action, sink))
+        share(sink for _, sink in self._sinks)
         if self.crops is not None:
             self._open_crops(self.crops / folder, name, source)
 
@@ -393,7 +404,8 @@ class ResultWriter:
             path = self.predictions / wanted.file_name(name, None)
             self._check_not_input(path, None)
             assert self._run_info is not None
-            self._shared[place] = wanted.open_sink(path, None, self._run_info)
+            sink = self._shared[place] = wanted.open_sink(path, None, self._run_info)
+            sink.guard = lambda path: self._check_not_input(path, None)
         return self._shared[place]
 
     def _check_not_input(self, path: Path, source: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from posekit.errors import InputError
 
-__all__ = ["Category", "Image", "LabelSet", "Person", "Points", "parse_number"]
+__all__ = ["Category", "Image", "LabelSet", "Person", "Points", "parse_index", "parse_number"]
 
 # Each keypoint's x and y in pixels and COCO's v: 0 for no label, 1 for hidden, 2 for seen.
 Points = list[tuple[float, float, int]]
@@ -100,6 +100,12 @@ class LabelSet:
     images: list[Image] = field(default_factory=list)
     categories: dict[str, Category] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+
+
+def parse_index(value: Any) -> int | None:
+    """A whole number from 0 of a file's text, of nine digits at most; None where it is none."""
+    text = str(value) if isinstance(value, str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def parse_number(value: Any, at: str, what: str) -> float:

@@ -19,7 +19,7 @@ from posekit.codecs.lifting import (
 )
 from posekit.errors import InputError
 from posekit.finite import check_finite
-from posekit.result import Pose3D
+from posekit.result import X_LEFT, Pose3D
 from posekit.skeleton import Skeleton, load_skeleton
 from posekit.spec import LifterSpec
 
@@ -114,7 +114,7 @@ class Lifter:
             skeleton=self.skeleton,
             unit=self._unit(normalize),
             axes=(
-                "x to the left of the image, y away from the camera, z up; x and y from the "
+                f"{X_LEFT}, y away from the camera, z up; x and y from the "
                 f"person's root joint, z from {'the lowest keypoint' if on_ground else 'it too'}, "
                 "so that people's places in the scene are not known"
             ),

@@ -15,11 +15,13 @@ import pytest
 import posekit
 from posekit.cli import main
 from posekit.converting import convert
+from posekit.drawing.overlay import draw_pose
 from posekit.errors import InputError, OutputError
 from posekit.io import Clip
 from posekit.io.read_table import read_table
 from posekit.io.sinks import Run, Sink, load_format
 from posekit.io.write import ResultWriter
+from posekit.openpose_form import BODY_25
 from posekit.result import Pose3D, PoseResult
 from posekit.skeleton import load_skeleton
 from posekit.stages.packet import Packet
@@ -309,6 +311,56 @@ def test_openpose_has_body_25(tmp_path: Path) -> None:
     ]
 
 
+def test_openpose_is_read_back_by_pose_format(tmp_path: Path) -> None:
+    openpose = pytest.importorskip("pose_format.utils.openpose")
+    results = [frame(number, 2, skeleton="coco_wholebody") for number in range(4)]
+    write(tmp_path, results, ("openpose",))
+    width, height = CLIP.size
+    pose = openpose.load_openpose_directory(
+        str(tmp_path / "walk_openpose"), fps=29.97, width=width, height=height
+    )
+    assert pose.body.data.shape == (4, 2, 137, 2) and pose.body.fps == 29.97
+    names = [point for part in pose.header.components for point in part.points]
+    assert [len(part.points) for part in pose.header.components] == [25, 70, 21, 21]
+    ours = results[0].skeleton.names
+    for theirs, name in (
+        ("Nose", "nose"),
+        ("RWrist", "right_wrist"),
+        ("LBigToe", "left_big_toe"),
+        ("RHeel", "right_heel"),
+    ):
+        at, column = names.index(theirs), ours.index(name)
+        for number, result in enumerate(results):
+            found = np.asarray(pose.body.data[number, :, at])
+            np.testing.assert_allclose(found, result.keypoints[:, column], atol=5.1e-5)
+            sure = np.clip(result.keypoint_scores[:, column], 0, 1)
+            np.testing.assert_allclose(pose.body.confidence[number, :, at], sure, atol=5.1e-5)
+    for start, first in ((25, "face-0"), (95, "left_hand_root"), (116, "right_hand_root")):
+        found = np.asarray(pose.body.data[:, :, start])
+        expected = np.stack([result.keypoints[:, ours.index(first)] for result in results])
+        np.testing.assert_allclose(found, expected, atol=5.1e-5)
+
+
+def test_a_drawing_of_openposes_numbers_is_ours(tmp_path: Path) -> None:
+    halpe = frame(0, 2, skeleton="halpe26")
+    names = halpe.skeleton.names
+    halpe.keypoint_scores[:, names.index("head")] = 0  # which BODY_25 does not have
+    write(tmp_path, [halpe], ("openpose",))
+    path = tmp_path / "walk_openpose" / "walk_000000000000_keypoints.json"
+    people = json.loads(path.read_text())["people"]
+    points = np.zeros_like(halpe.keypoints)
+    scores = np.zeros_like(halpe.keypoint_scores)
+    for row, person in enumerate(people):
+        body = np.array(person["pose_keypoints_2d"], np.float32).reshape(25, 3)
+        columns = [names.index(name) for name in BODY_25]
+        points[row, columns], scores[row, columns] = body[:, :2], body[:, 2]
+    canvas = np.zeros((CLIP.size[1], CLIP.size[0], 3), np.uint8)
+    ours = draw_pose(canvas.copy(), halpe.keypoints, halpe.keypoint_scores, halpe.skeleton)
+    theirs = draw_pose(canvas.copy(), points, scores, halpe.skeleton)
+    assert ours.any()
+    np.testing.assert_array_equal(theirs, ours)
+
+
 def test_openpose_of_coco_has_a_neck_in_the_middle(tmp_path: Path) -> None:
     still = image("a.jpg", keypoint_scores=np.full((2, 17), 0.9, np.float32))
     write(tmp_path, [still], ("openpose", "controlnet"))
@@ -327,7 +379,11 @@ def test_openpose_of_coco_has_a_neck_in_the_middle(tmp_path: Path) -> None:
 def test_a_face_is_no_body(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"format {name} is of bodies: .*'wflw' has no nose"):
         ResultWriter(
-            tmp_path, None, formats=[load_format(name)], run=Run(skeleton=load_skeleton("wflw"))
+            tmp_path / "predictions",
+            tmp_path / "visualization",
+            formats=[load_format(name)],
+            run=Run(skeleton=load_skeleton("wflw")),
+            crops=tmp_path / "crops",
         )
     assert not list(tmp_path.iterdir())
 
@@ -346,7 +402,12 @@ def test_inputs_of_one_name_keep_their_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lifted", [False, True])
 def test_a_table_becomes_every_other_format(tmp_path: Path, lifted: bool) -> None:
     pytest.importorskip("pyarrow")
-    results = [frame(0, lifted=lifted), frame(1, 0, lifted=lifted), frame(2, 1, lifted=lifted)]
+    # Frames 3 to 6 could not be decoded.
+    numbers = [(0, 2), (1, 0), (2, 1), (7, 2)]
+    results = [
+        dataclasses.replace(frame(number, n, lifted=lifted), index=index)
+        for index, (number, n) in enumerate(numbers)
+    ]
     write(tmp_path / "at_once", results, EVERY[:-1])
     write(tmp_path / "at_once2", results, ("posekit",))
     table = tmp_path / "at_once" / "walk.parquet"

@@ -106,6 +106,18 @@ def test_trc_has_what_opensim_expects(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[:, markers.index(marker)], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "rate"), [([0, 4, 5, 6], "30"), ([0, 3, 6, 9], "10"), ([7], "30")]
+)
+def test_the_rate_is_of_the_frames_that_are_there(
+    numbers: list[int], rate: str, tmp_path: Path
+) -> None:
+    write(tmp_path, [packet(number, {0: walking(number)}) for number in numbers], ["trc"])
+    header, _, times, _ = read_trc(tmp_path / "walk_person00.trc")
+    assert (header[2][0], header[2][1]) == (rate, "30")
+    np.testing.assert_allclose(times, np.array(numbers) / 30, rtol=1e-8)
+
+
 def test_gaps_are_empty_or_interpolated_up_to_a_length(tmp_path: Path) -> None:
     away = {*range(10, 13), *range(20, 28)}
     packets = [
@@ -141,8 +153,7 @@ def test_metres_follow_from_a_person_s_height(
     assert not caplog.records
     write(tmp_path / "guess", near, ["trc"])
     assert [record.getMessage() for record in caplog.records] == [
-        "format trc is in metres: everybody is taken to be 1.75 m tall; say person_height= or "
-        "pixels_per_metre="
+        "assumed for trc: that everybody is 1.75 m tall; say person_height= or pixels_per_metre="
     ]
     for folder, metres in (("tall", 1.8), ("guess", 1.75)):
         for track in (0, 1):  # one twice as large in the image

@@ -152,6 +152,29 @@ def test_no_video_is_written_over(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("pred_format", "name"),
+    [
+        ("openpose", "walk_openpose/walk_000000000000_keypoints.json"),
+        ("csv", "walk.meta.json"),
+        ("label_studio", "predictions.label_studio.xml"),
+        ("trc", "walk_person05.trc"),
+    ],
+)
+def test_no_file_of_several_is_written_over(pred_format: str, name: str, tmp_path: Path) -> None:
+    # What a file is, its content says: this one may well be a picture.
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"a picture that is going to be read")
+    points = np.arange(34, dtype=np.float32).reshape(1, 17, 2)
+    seen = dataclasses.replace(frame(0), keypoints=points, track_ids=np.array([5]), time=0.0)
+    writer = ResultWriter(tmp_path, None, formats=[load_format(pred_format)], inputs=lambda: [path])
+    writer.write(Packet(seen, CLIP, 0.0))
+    with pytest.raises(OutputError, match="it is one of the inputs; name another folder"):
+        writer.close()
+    assert path.read_bytes() == b"a picture that is going to be read"
+
+
 def test_an_input_that_is_no_file_is_not_looked_for(tmp_path: Path) -> None:
     (tmp_path / "walk.mp4").touch()
     clip = dataclasses.replace(CLIP, name="walk.mp4", source="http://host/walk.mp4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -236,3 +237,16 @@ def test_nothing_but_outside_is_nobody(tmp_path: Path) -> None:
     found = posekit.labels(write(tmp_path, text), out=tmp_path / "coco.json")
     check(tmp_path / "coco.json", boxes=False)
     assert any("outside with all their points" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "²", "-1", "1e400"])
+def test_numbers_that_are_none_or_too_large_are_one_line(number: str, tmp_path: Path) -> None:
+    text = re.sub(r' frame="\d"', f' frame="{number}"', video(tracks()))
+    text = text.replace("<width>", f"<width>{number}").replace(
+        '<track id="7"', f'<track id="{number}"'
+    )
+    (tmp_path / "annotations.xml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        posekit.labels(tmp_path / "annotations.xml", out=tmp_path / "coco.json")
+    assert "shapes of a track without a frame" in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1200

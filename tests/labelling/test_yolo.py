@@ -103,7 +103,10 @@ def test_keypoints_without_names_are_numbered_or_named_by_the_user(tmp_path: Pat
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("[5, 3]", "[5, 4]", r"expected kpt_shape \[count, 2 or 3\], found \[5, 4\]"),
+        ("[5, 3]", "[5, 4]", r"expected kpt_shape \[1 to 10000, 2 or 3\], found \[5, 4\]"),
+        ("[5, 3]", f"[{10**9}, 3]", r"expected kpt_shape \[1 to 10000, 2 or 3\], found \[10000"),
+        ("names: {0: person}", f"nc: {10**400}", "expected nc up to 10000, found 1000"),
+        ("{0: person}", "{'²': person}", "expected names, such as"),
         ("kpt_shape: [5, 3]", "", "these are boxes or outlines without keypoints"),
         ("[0, 2, 1, 4, 3]", "[0, 2, 1, 4]", r"expected flip_idx to have 0\.\.4 once each"),
         ("[0, 2, 1, 4, 3]", "[1, 2, 0, 4, 3]", "flip_idx does not undo itself: 0 -> 1 -> 2"),

@@ -7,7 +7,8 @@ value of the options `formats` and `pred_format`, by being here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -27,11 +28,15 @@ __all__ = [
     "Sink",
     "Together",
     "check_count",
+    "check_formats",
+    "format_name",
     "load_drawing",
     "load_format",
     "needs",
     "together",
 ]
+
+log = logging.getLogger(__name__)
 
 # Whose results have a file in common: nobody's, those of a run's single images, all of a run.
 Together = Literal["", "images", "all"]
@@ -74,7 +79,14 @@ class Run:
 
 
 class Sink:
-    """The file of one image or clip, or of several, open for their packets."""
+    """The file of one image or clip, or of several, open for their packets.
+
+    Attributes:
+        guard: those that make further files while they are open call it with each, for it refuses
+            one that is an input.
+    """
+
+    guard: Callable[[Path], None] = staticmethod(lambda path: None)
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         """Takes the image's packet, or a clip's next one.
@@ -107,8 +119,9 @@ class Sink:
 class Format(Protocol):
     """What a module in this folder has.
 
-    A module may also have `TOGETHER`, see `Together`, `NEEDS`, see `needs`, and `check(run)`, which
-    raises an InputError where results of such a run cannot be written so.
+    A module may also have `TOGETHER`, see `Together`, `NEEDS`, see `needs`, `check(run)`, which
+    raises an InputError where results of such a run cannot be written so, and `assumes(run)`, what
+    it takes for granted, in words that are told once for all formats; None for nothing.
     """
 
     def file_name(self, name: str, clip: Clip | None) -> str:
@@ -155,11 +168,29 @@ def together(wanted: Format) -> Together:
 
 def needs(formats: Iterable[Format], what: Literal["time", "tracks"]) -> list[str]:
     """The names of formats that are of videos only, or of people who are told apart."""
-    return [
-        getattr(one, "__name__", type(one).__name__).rpartition(".")[2]
-        for one in formats
-        if what in getattr(one, "NEEDS", ())
-    ]
+    return [format_name(one) for one in formats if what in getattr(one, "NEEDS", ())]
+
+
+def format_name(wanted: Format) -> str:
+    """What a format is called in messages."""
+    name: str = getattr(wanted, "__name__", type(wanted).__name__)
+    return name.rpartition(".")[2]
+
+
+def check_formats(formats: Iterable[Format], run: Run) -> None:
+    """Refuses what a format cannot hold, and says once what formats take for granted.
+
+    Raises:
+        InputError: names the format, and what it expects.
+    """
+    said: dict[str, list[str]] = {}
+    for wanted in formats:
+        if check := getattr(wanted, "check", None):
+            check(run)
+        if (assumes := getattr(wanted, "assumes", None)) and (text := assumes(run)):
+            said.setdefault(text, []).append(format_name(wanted))
+    for text, names in said.items():
+        log.warning("assumed for %s: %s", ", ".join(names), text)
 
 
 def check_count(settings: MotionOptions, formats: Sequence[Format]) -> None:

@@ -17,11 +17,11 @@ from posekit.animation.motion import Motion
 from posekit.animation.rotations import continuous_euler
 from posekit.animation.skeleton import ENDS, NAMES, PARENTS, children
 from posekit.io.growing import PartFile
-from posekit.io.motion_files import NEEDS, Person, check_run, open_motion
+from posekit.io.motion_files import NEEDS, Person, assumes, check_run, open_motion
 from posekit.io.sinks import Run, Sink, Together
 from posekit.stages.packet import Clip
 
-__all__ = ["NEEDS", "TOGETHER", "check", "file_name", "open_sink"]
+__all__ = ["NEEDS", "TOGETHER", "assumes", "check", "file_name", "open_sink"]
 
 TOGETHER: Together = "images"  # which have no file
 
@@ -44,7 +44,7 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 
 def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
-    """Opens the file in which the results of a clip wait."""
+    """Opens the files of a clip's people."""
     return open_motion(path, clip, run, "bvh", _write)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,14 +25,10 @@ class Crops(Sink):
 
     Args:
         path: what their names begin with.
-
-    Attributes:
-        guard: called with each file before it is written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.guard: Callable[[Path], object] = lambda path: None
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         result, image = packet.result, packet.image

@@ -61,7 +61,9 @@ class _Table(Sink):
         )
         text = json.dumps(about, indent=1, default=str) + "\n"
         with contextlib.closing(self._file):
-            write_whole(self._path.with_suffix(".meta.json"), text.encode())
+            beside = self._path.with_suffix(".meta.json")
+            self.guard(beside)
+            write_whole(beside, text.encode())
             self._file.finish()
 
     def _append_records(self, found: Iterable[dict[str, Any]]) -> None:

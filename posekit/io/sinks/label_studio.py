@@ -90,7 +90,9 @@ class _Tasks(Sink):
 
     def close(self, complete: bool) -> None:
         with contextlib.closing(self._file):
-            write_whole(self._path.with_suffix(".xml"), interface(self._run.skeleton).encode())
+            beside = self._path.with_suffix(".xml")
+            self.guard(beside)
+            write_whole(beside, interface(self._run.skeleton).encode())
             self._file.append(b"\n]\n")
             self._file.finish()
 

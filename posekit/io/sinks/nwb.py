@@ -1,7 +1,7 @@
 """A clip as Neurodata Without Borders, with poses as `ndx-pose` has them.
 
 See `posekit.bridges.nwb`. People need `track_ids`, unless there is never more than one. The clip
-waits in memory.
+waits on the disk.
 """
 
 from __future__ import annotations
@@ -39,4 +39,4 @@ def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
     check_clip(clip, "nwb")
     assert clip is not None
     save = functools.partial(nwb.to_nwb, fps=float(clip.fps))
-    return HeldFile(path, save, tracked=True)
+    return HeldFile(path, save, run, tracked=True)

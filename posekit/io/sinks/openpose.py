@@ -51,6 +51,7 @@ class _Files(Sink):
         if self._clip is not None:
             stem = Path(self._clip.name).stem
             path = path / f"{stem}_{packet.result.frame_id:012d}_keypoints.json"
+            self.guard(path)
         value = {"version": 1.3, "people": people(packet.result)}
         write_whole(path, json.dumps(value).encode())
 

@@ -31,7 +31,7 @@ __all__ = ["TOGETHER", "check", "file_name", "open_sink", "schema"]
 TOGETHER: Together = "images"
 
 # Rows that wait in memory to be written together.
-GROUP = 2048
+GROUP = 256
 COMPRESSION = "zstd"
 
 
@@ -142,6 +142,7 @@ class _Table(Sink):
         ]
         with self._disk_errors():
             self._file.write_batch(pa.record_batch(arrays, schema=self._schema))
+        pa.default_memory_pool().release_unused()  # it would keep what many batches took
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -156,6 +157,7 @@ class _Table(Sink):
 
 
 def _copy(source: Path, path: Path, described: Any) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with (
@@ -165,6 +167,7 @@ def _copy(source: Path, path: Path, described: Any) -> None:
     ):
         for batch in file.iter_batches(GROUP):
             copy.write_batch(batch.replace_schema_metadata(described.metadata))
+            pa.default_memory_pool().release_unused()
 
 
 def _column(rows: list[dict[str, Any]], name: str, kind: Any) -> list[Any]:

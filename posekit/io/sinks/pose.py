@@ -1,10 +1,12 @@
 """A clip as `pose-format` writes it; see `posekit.bridges.pose_format`.
 
-People need `track_ids`, unless there is never more than one. The clip waits in memory.
+People need `track_ids`, unless there is never more than one. The clip waits on the
+disk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from posekit.bridges.pose_format import PACKAGE, to_pose
@@ -39,8 +41,8 @@ def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
     assert clip is not None
     fps = float(clip.fps)
 
-    def save(results: list[PoseResult], path: Path) -> None:
+    def save(results: Iterator[PoseResult], path: Path) -> None:
         with path.open("wb") as file:
             to_pose(results, fps=fps).write(file)
 
-    return HeldFile(path, save, tracked=True)
+    return HeldFile(path, save, run, tracked=True)

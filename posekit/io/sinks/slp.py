@@ -1,17 +1,16 @@
 """SLEAP's labels, as `sleap-io` writes them; the images of a run are in one file.
 
-Results wait in memory; see `posekit.bridges.sleap_io`.
+Results wait on the disk; see `posekit.bridges.sleap_io`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from posekit.bridges.sleap_io import PACKAGE, to_labels
+from posekit.bridges.sleap_io import PACKAGE, write_slp
 from posekit.io.held import HeldFile
 from posekit.io.sinks import Run, Sink, Together
 from posekit.packages import need
-from posekit.result import PoseResult
 from posekit.stages.packet import Clip
 
 __all__ = ["TOGETHER", "check", "file_name", "open_sink"]
@@ -35,10 +34,4 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
     """A file of a clip's frames, or of images."""
-    return HeldFile(path, _save, tracked=False)
-
-
-def _save(results: list[PoseResult], path: Path) -> None:
-    import sleap_io
-
-    sleap_io.save_slp(to_labels(results), str(path), verbose=False)
+    return HeldFile(path, write_slp, run, tracked=False)

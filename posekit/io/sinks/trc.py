@@ -8,12 +8,12 @@ for OpenSim counts the cells.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from posekit.angle_tracks import upright_keypoints
 from posekit.biomechanics import (
     ASSUMED_HEIGHT,
     Heights,
@@ -28,7 +28,7 @@ from posekit.io.sinks import Run, Sink
 from posekit.result import PoseResult
 from posekit.stages.packet import Clip, Packet, track_ids_of
 
-__all__ = ["NEEDS", "check", "file_name", "open_sink"]
+__all__ = ["NEEDS", "assumes", "check", "file_name", "open_sink"]
 
 NEEDS = frozenset({"time", "tracks"})
 
@@ -36,19 +36,22 @@ log = logging.getLogger(__name__)
 
 
 def check(run: Run) -> None:
-    """Sees that the model is of people, and says where their size is a guess.
+    """Sees that the model is of people.
 
     Raises:
         InputError: it is not of people.
     """
     check_markers(run.skeleton_3d or run.skeleton, "format trc")
+
+
+def assumes(run: Run) -> str | None:
+    """How tall people are, where nobody says it: markers are in metres."""
     body = run.settings
     if run.skeleton_3d is None and body.person_height is None and body.pixels_per_metre is None:
-        log.warning(
-            "format trc is in metres: everybody is taken to be %g m tall; say person_height= or "
-            "pixels_per_metre=",
-            ASSUMED_HEIGHT,
+        return (
+            f"that everybody is {ASSUMED_HEIGHT:g} m tall; say person_height= or pixels_per_metre="
         )
+    return None
 
 
 def file_name(name: str, clip: Clip | None) -> str:
@@ -68,14 +71,17 @@ class _Markers(PersonFiles):
         self._markers = markers_of(self._skeleton)
         self._axes = 2 if run.skeleton_3d is None else 3
         self._heights: dict[int, Heights] = {}
-        self._frame_ids: list[int] = []  # of the first two frames
+        # The shortest time between two frames, for some may be left out, or could not be decoded.
+        self._step, self._time = math.inf, math.nan
         self._width = len(self._markers) * self._axes
         super().__init__(path, clip, self._width)
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         result = packet.result
-        if len(self._frame_ids) < 2 and result.frame_id is not None:
-            self._frame_ids.append(result.frame_id)
+        if result.time is not None:
+            if result.time > self._time:
+                self._step = min(self._step, result.time - self._time)
+            self._time = result.time
         if not len(result):  # of whom nobody knows whether they would be in 3D
             self.add(packet, np.zeros((0, self._width)))
             return
@@ -93,7 +99,7 @@ class _Markers(PersonFiles):
             points[..., 1] += result.image_size[1] if floor is None else floor
             scores = result.keypoint_scores
         else:
-            points = upright_keypoints(result)[..., [0, 2, 1]] * [1, 1, -1]
+            points = result.pose3d.upright[..., [0, 2, 1]] * [1.0, 1.0, -1.0]
             scores = result.pose3d.keypoint_scores
         return np.where((scores >= self._run.kpt_thr)[..., None], points, np.nan)
 
@@ -133,7 +139,7 @@ class _Markers(PersonFiles):
     def _head(self, person: Person, name: str) -> str:
         first = next(self.rows.blocks(person)).frame_ids[0]
         rate = float(self._clip.fps)
-        step = np.diff(self._frame_ids).item() if len(self._frame_ids) == 2 else 1
+        step = max(1, round(self._step * rate)) if math.isfinite(self._step) else 1
         count, markers = person.frames, len(self._markers)
         labels = "\t\t\t".join(self._markers)
         axes = "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, markers + 1))

@@ -18,6 +18,7 @@ from posekit.labelling.label_set import (
     Image,
     LabelSet,
     Person,
+    parse_index,
     parse_number,
 )
 from posekit.labelling.people import Box, Loose, Point, add_people
@@ -103,22 +104,19 @@ class _Reader:
         frames: dict[int, Loose] = {}
         for number, track in enumerate(tracks):
             for element in track:
-                place = (
-                    f"{self.path}, track {track.get('id', number)}, frame {element.get('frame')}"
-                )
-                if not (element.get("frame") or "").isdigit():
+                id_, at_ = track.get("id", number), element.get("frame")
+                place = f"{self.path}, track {id_!s:.20}, frame {at_!s:.20}"
+                if (at := parse_index(element.get("frame"))) is None:
                     self.found.add("shapes of a track without a frame", place)
                     continue
                 if element.get("outside") == "1":
                     self.found.leave_out("frames in which a track is outside")
                     continue
-                at = int(element.get("frame") or 0)
                 if at not in frames:
                     image = Image(f"frame_{at:06d}.png", size, video=Path(source), frame=at)
                     frames[at] = Loose(image, f"{self.path}, frame {at}")
-                track_id = (
-                    int(track.get("id", number)) if track.get("id", "0").isdigit() else number
-                )
+                track_id = parse_index(track.get("id"))
+                track_id = number if track_id is None else track_id
                 label = track.get("label") or element.get("label") or ""
                 self._add(frames[at], element, label, place, track_id)
         for one in frames.values():
@@ -202,8 +200,9 @@ def _links(svg: str, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     links = []
     for line in re.findall(r"<line\b[^>]*>", svg):
         ends = [_attribute(line, key) for key in ("data-node-from", "data-node-to")]
+        counted = [(parse_index(end) or 0) - 1 for end in ends]
         places = [
-            named.get(end, int(end) - 1 if end.isdigit() and not named else -1) for end in ends
+            named.get(end, -1 if named else count) for end, count in zip(ends, counted, strict=True)
         ]
         if all(0 <= place < len(names) for place in places) and places[0] != places[1]:
             links.append((places[0], places[1]))
@@ -216,7 +215,7 @@ def _attribute(element: str, key: str) -> str:
 
 
 def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
-    sides = [int(side) if side and side.isdigit() else 0 for side in (width, height)]
+    sides = [parse_index(side) or 0 for side in (width, height)]
     return (sides[0], sides[1]) if all(sides) else None
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from posekit.datasets.image_paths import is_file
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
-from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person
+from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person, parse_index
 from posekit.packages import need
 from posekit.plain_yaml import read_yaml
 
@@ -243,11 +243,11 @@ def _links(pairs: Any, names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 def _image(path: Path, name: str) -> Image:
     """A picture; of results, which are numbered, a frame of the video beside them."""
-    if name.isdigit():
+    if (number := parse_index(name)) is not None:
         stem = path.stem.partition("DLC_")[0].partition("DeepCut")[0]
         beside = [p for p in sorted(path.parent.glob(f"{stem}.*")) if p.suffix.lower() in _VIDEOS]
         video = beside[0] if beside else path.with_name(f"{stem}.mp4")
-        return Image(f"{stem}/{int(name):06d}.jpg", video=video, frame=int(name))
+        return Image(f"{stem}/{number:06d}.jpg", video=video, frame=number)
     plain = name.replace("\\", "/")
     candidates = [
         path.parent / Path(plain).name,

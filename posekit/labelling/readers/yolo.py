@@ -13,7 +13,14 @@ from typing import Any
 from posekit.datasets.image_paths import is_file
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
-from posekit.labelling.label_set import Category, Image, LabelSet, Person, Points
+from posekit.labelling.label_set import (
+    Category,
+    Image,
+    LabelSet,
+    Person,
+    Points,
+    parse_index,
+)
 from posekit.plain_yaml import read_yaml
 from posekit.skeleton import load_skeleton
 
@@ -21,6 +28,7 @@ __all__ = ["read"]
 
 SPLITS = ("train", "val", "test")
 SUFFIXES = {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp", ".heic"}
+MOST = 10_000  # keypoints, and classes that are only counted
 SLACK = 0.01  # of the picture, by which rounding may lead out of it
 
 
@@ -78,9 +86,17 @@ def _shape(path: Path, config: dict[str, Any]) -> tuple[int, int]:
             "without keypoints"
         )
     good = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)
-    if not good or shape[0] < 1 or shape[1] not in (2, 3):
-        raise InputError(f"{path}: expected kpt_shape [count, 2 or 3], found {shape!r}")
+    if not good or not 1 <= shape[0] <= MOST or shape[1] not in (2, 3):
+        raise InputError(f"{path}: expected kpt_shape [1 to {MOST}, 2 or 3], found {_short(shape)}")
     return shape[0], shape[1]
+
+
+def _short(value: Any) -> str:
+    """The beginning of a value; Python does not write out very large numbers."""
+    try:
+        return str(value)[:60]
+    except ValueError:
+        return "a very large number"
 
 
 def _flips(path: Path, config: dict[str, Any], count: int) -> tuple[int, ...] | None:
@@ -89,7 +105,7 @@ def _flips(path: Path, config: dict[str, Any], count: int) -> tuple[int, ...] | 
         return None
     if not isinstance(flips, list) or sorted(map(str, flips)) != sorted(map(str, range(count))):
         raise InputError(
-            f"{path}: expected flip_idx to have 0..{count - 1} once each, found {flips!r}"
+            f"{path}: expected flip_idx to have 0..{count - 1} once each, found {_short(flips)}"
         )
     back = [i for i, other in enumerate(flips) if flips[other] != i]
     if back:
@@ -103,13 +119,18 @@ def _flips(path: Path, config: dict[str, Any], count: int) -> tuple[int, ...] | 
 
 def _classes(path: Path, config: dict[str, Any]) -> dict[int, str]:
     names = config.get("names")
-    if names is None and type(config.get("nc")) is int:
-        names = [f"class{number}" for number in range(config["nc"])]
+    if names is None and type(count := config.get("nc")) is int:
+        if count > MOST:
+            raise InputError(f"{path}: expected nc up to {MOST}, found {_short(count)}")
+        names = [f"class{number}" for number in range(count)]
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names or not all(str(key).isdigit() for key in names):
-        raise InputError(f"{path}: expected names, such as {{0: person}}, found {names!r:.60}")
-    classes = {int(key): str(name) for key, name in names.items()}
+    keys = [parse_index(_short(key)) for key in names] if isinstance(names, dict) else []
+    if not isinstance(names, dict) or not names or None in keys:
+        raise InputError(f"{path}: expected names, such as {{0: person}}, found {_short(names)}")
+    classes = {
+        key: str(name) for key, name in zip(keys, names.values(), strict=True) if key is not None
+    }
     if len(set(classes.values())) < len(classes):
         raise InputError(f"{path}: two of its names are the same: {list(classes.values())}")
     return classes
@@ -127,14 +148,15 @@ def _keypoint_names(
     stated = config.get("kpt_names", config.get("node_names"))  # Ultralytics, sleap-io
     named = {}
     if isinstance(stated, list):
-        stated = {-1: stated}
+        stated = {0: stated}
     for key, names in (stated or {}).items() if isinstance(stated, dict | None) else ():
         good = isinstance(names, list) and len({str(n) for n in names}) == len(names) == count
-        if not good or not str(key).lstrip("-").isdigit():
+        number = parse_index(_short(key))
+        if not good or number is None:
             raise InputError(
-                f"{path}: expected {count} different names in kpt_names, found {names!r}"
+                f"{path}: expected {count} different names in kpt_names, found {_short(names)}"
             )
-        named[int(key)] = tuple(map(str, names))
+        named[number] = tuple(map(str, names))
     if keypoints:
         if len(keypoints) != count:
             raise InputError(
