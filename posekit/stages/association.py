@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posekit.stages import motion
 from posekit.stages.similarity import (
     DEFAULT_SIGMA,
     Bools,
@@ -30,13 +31,13 @@ __all__ = ["People", "PoseNoise", "compare_boxes", "compare_poses", "log_sizes"]
 
 People = tuple[Floats, Floats, Floats]  # boxes (n, 4), keypoints (n, K, 2), scores (n, K)
 
-# A centre bobs by this share of the height, even where no jitter was measured; and that share of it
-# once the track is well known. A height changes by its share.
-BOB, SETTLED = 0.03, 0.03
-RESIZE = 0.04
-# Who is out of sight walks at most so fast, in heights per frame (1.2 a second), turns so much, in
-# heights per frame^2, strays so much, in heights per frame, and grows so much, per frame.
-FASTEST, TURN, STRAY, GROWTH = 0.04, 0.0015, 0.004, 0.01
+# A centre bobs by this share of the height, even where no jitter was measured; a height by its.
+BOB, RESIZE = 0.005, 0.04
+# Somebody new walks at most so fast, in heights per frame (1.2 a second); a log width swings so much,
+# and a log height grows so much, per frame out of sight.
+FASTEST, SWING, GROWTH = 0.04, 0.04, 0.01
+# So many standard deviations from there, it is as unlikely as farther away: people do leap.
+FAR = 5.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
 # The speed of a track is known from so many sightings on.
@@ -44,7 +45,7 @@ KNOWN = 3
 # Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
 # a track of few sightings was nobody; that the way on was to stand still; and that an instance is
 # somebody new, on a square of one height.
-SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -3.0, -10.0
+SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -6.0, -10.0
 # A pose says as much as this many coordinates (keypoints do not err one by one), less by the frame.
 POSE_COORDINATES, STALE = 3.0, 0.1
 NOISE_GAIN = 0.2  # of a new measurement of how much keypoints jitter
@@ -63,17 +64,13 @@ class _Expected:
         self.sides = np.exp(tracks.sizes)
         self.height = height = self.sides[:, 1:]
         self.missed = missed = tracks.missed[:, None].astype(np.float64)
-        n = tracks.sightings[:, None].astype(np.float64)
-        jitter = tracks.noise[:, :2]
-        fastest = (FASTEST * height) ** 2
-        # Of the slope of a line through n sightings, down to the filter's last gains.
-        speed = np.where(n > 1, 12 * jitter / np.maximum(n * (n * n - 1), 1), fastest)
-        speed = np.clip(speed, 0.05 * jitter, fastest)
-        strayed = (TURN * height * missed**2 / 2) ** 2 + (STRAY * height * missed) ** 2
-        wandered = speed * missed**2 + strayed
-        self.center_variance = jitter + wandered + (BOB * height) ** 2 * np.maximum(1 / n, SETTLED)
-        self.height_variance = tracks.noise[:, 3:] + RESIZE**2 + (GROWTH * missed) ** 2
-        reach = REACH * np.sqrt(jitter + np.where(n >= KNOWN, wandered, 0))
+        n = tracks.sightings[:, None]
+        covariance = tracks.covariance.copy()
+        np.minimum(covariance[..., 2], (FASTEST * height) ** 2, out=covariance[..., 2])
+        jitter = motion.predicted(covariance, height, missed + 1)[..., 0] + tracks.noise[:, :2]
+        self.center_variance = jitter + (BOB * height) ** 2
+        self.size_variance = tracks.noise[:, 2:] + RESIZE**2 + (missed * (SWING, GROWTH)) ** 2
+        reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
         odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)
@@ -165,13 +162,14 @@ class PoseNoise:
 def _by_place(expected: _Expected, boxes: Floats, grown: Floats) -> list[tuple[Floats, Floats]]:
     """For each place where tracks may be, offsets (m, n, 2) from it and log likelihoods (m, n)."""
     variance = expected.center_variance[:, None]
-    height_variance = expected.height_variance[:, None]
-    scale = np.log(variance).sum(axis=-1) + np.log(height_variance)[..., 0]
-    resized = grown[..., 1] ** 2 / height_variance[..., 0]
+    size_variance = expected.size_variance[:, None]
+    scale = np.log(variance).sum(axis=-1) + np.log(size_variance).sum(axis=-1)
+    resized = (grown**2 / size_variance).sum(axis=-1)
     found = []
     for place in expected.places:
         offset = box_centers(boxes)[None] - place[:, None]
-        found.append((offset, -0.5 * ((offset**2 / variance).sum(axis=-1) + resized + scale)))
+        far = np.minimum((offset**2 / variance).sum(axis=-1), FAR**2)
+        found.append((offset, -0.5 * (far + resized + scale)))
     return found
 
 
