@@ -14,7 +14,7 @@ import numpy as np
 
 from posekit.stages.similarity import Floats
 
-__all__ = ["corrected", "new_covariance", "predicted"]
+__all__ = ["corrected", "new_covariance", "place_variance", "predicted"]
 
 # Of the velocity, per frame, in heights: how people speed up and turn.
 ACCELERATION = 0.002
@@ -32,29 +32,34 @@ def new_covariance(noise: Floats, heights: Floats) -> Floats:
 
 def predicted(covariance: Floats, heights: Floats, frames: Floats) -> Floats:
     """The covariance (m, 2, 3) after so many frames (m, 1) out of sight; heights are (m, 1)."""
-    place, both, speed = np.moveaxis(covariance, -1, 0)
+    both, speed = covariance[..., 1], covariance[..., 2]
     turn = (ACCELERATION * heights) ** 2
-    return np.stack(
-        [
-            place + frames * (2 * both + frames * (speed + turn * frames / 3)),
-            both + frames * (speed + turn * frames / 2),
-            speed + turn * frames,
-        ],
-        axis=-1,
-    )
+    grown = np.empty_like(covariance)
+    grown[..., 0] = place_variance(covariance, heights, frames)
+    grown[..., 1] = both + frames * (speed + turn * frames / 2)
+    grown[..., 2] = speed + turn * frames
+    return grown
 
 
-def corrected(
-    covariance: Floats, noise: Floats, errors: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """After a sighting `errors` (m, 2) away from the expected place, with noise of variances (m, 2).
+def place_variance(covariance: Floats, heights: Floats, frames: Floats) -> Floats:
+    """Of the covariance that `predicted` gives, that of the place (m, 2)."""
+    place, both, speed = covariance[..., 0], covariance[..., 1], covariance[..., 2]
+    turn = (ACCELERATION * heights) ** 2
+    variance: Floats = place + frames * (2 * both + frames * (speed + turn * frames / 3))
+    return variance
+
+
+def corrected(covariance: Floats, noise: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
+    """After a sighting so far (m, 2) from the expected place, with noise of variances (m, 2).
 
     Returns:
         The covariance (m, 2, 3), and what of the error (m, 2) place and velocity take.
     """
     surprise = np.maximum(errors**2 / (SURPRISE**2 * (covariance[..., 0] + noise)), 1)
     covariance = covariance * surprise[..., None]
-    place, both, speed = np.moveaxis(covariance, -1, 0)
+    place, both, speed = covariance[..., 0], covariance[..., 1], covariance[..., 2]
     alpha, beta = place / (place + noise), both / (place + noise)
-    left = np.stack([place * (1 - alpha), both * (1 - alpha), speed - beta * both], axis=-1)
+    left = np.empty_like(covariance)
+    left[..., 0], left[..., 1] = place * (1 - alpha), both * (1 - alpha)
+    left[..., 2] = speed - beta * both
     return left, alpha, beta

@@ -131,8 +131,9 @@ class Tracker:
         new = np.flatnonzero(ids < 0)
         ids[new] = self._next_id + np.arange(len(new))
         self._next_id += len(new)
-        born = _new_tracks(ids[new], boxes[new], scores[new], points[new], confidences[new])
-        self._tracks = self._tracks.joined(born)
+        if len(new):
+            born = _new_tracks(ids[new], boxes[new], scores[new], points[new], confidences[new])
+            self._tracks = self._tracks.joined(born)
         self._forget()
         return ids
 
@@ -233,6 +234,8 @@ class Tracker:
             jitter = self._jitter.variance
             similar, likely = compare_poses(self._tracks, people, self._sigmas, jitter)
         allowed = (similar >= self.threshold) & (similar > 0)
+        # Who was away may be anywhere, and does not come back as what is more likely somebody new.
+        allowed &= (likely > 0) | (self._tracks.missed == 0)[:, None]
         # Worth nothing, a forbidden pair is as good as none. An allowed one that is less likely
         # than somebody new is worth little: it takes nothing from the others.
         gain = np.where(allowed, np.where(likely > 0, likely, 0) + LITTLE * similar, 0)
@@ -293,7 +296,9 @@ class Tracker:
         return doubled
 
     def _forget(self) -> None:
-        self._tracks = self._tracks[self._tracks.missed <= self.max_age]
+        kept = self._tracks.missed <= self.max_age
+        if not kept.all():
+            self._tracks = self._tracks[kept]
 
     def _rows(self, ids: npt.ArrayLike) -> Ints:
         wanted = np.asarray(ids)
