@@ -3,17 +3,19 @@
 Two numbers of each pair. The *similarity*, IoU or OKS, says whether the pair is allowed: it is
 taken where the track comes nearest to the instance, within what it was seen to jitter and what it
 may have wandered while it was away, so that noise and a gap forbid nothing. The *likelihood*
-chooses between allowed pairs: how well place, height and pose fit, each measured by how far off
+chooses between allowed pairs: how well place, size and pose fit, each measured by how far off
 they usually are, as a Kalman filter weighs its innovations (Bar-Shalom and Fortmann, "Tracking and
-Data Association", 1988). Widths say nothing: they swing with every step.
+Data Association", 1988). Widths swing with every step, but alone tell apart whom one box covers.
 """
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posekit.stages import motion
 from posekit.stages.similarity import (
     DEFAULT_SIGMA,
     Bools,
@@ -30,13 +32,13 @@ __all__ = ["People", "PoseNoise", "compare_boxes", "compare_poses", "log_sizes"]
 
 People = tuple[Floats, Floats, Floats]  # boxes (n, 4), keypoints (n, K, 2), scores (n, K)
 
-# A centre bobs by this share of the height, even where no jitter was measured; and that share of it
-# once the track is well known. A height changes by its share.
-BOB, SETTLED = 0.03, 0.03
-RESIZE = 0.04
-# Who is out of sight walks at most so fast, in heights per frame (1.2 a second), turns so much, in
-# heights per frame^2, strays so much, in heights per frame, and grows so much, per frame.
-FASTEST, TURN, STRAY, GROWTH = 0.04, 0.0015, 0.004, 0.01
+# A centre bobs by this share of the height, even where no jitter was measured; a height by its.
+BOB, RESIZE = 0.005, 0.04
+# Somebody new walks at most so fast, in heights per frame (1.2 a second). Per frame out of sight, a
+# log width swings so much, and a log height grows so much.
+FASTEST, SWING, GROWTH = 0.04, 0.04, 0.01
+# So many standard deviations from there, it is as unlikely as farther away: people do leap.
+FAR = 5.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
 # The speed of a track is known from so many sightings on.
@@ -44,9 +46,11 @@ KNOWN = 3
 # Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
 # a track of few sightings was nobody; that the way on was to stand still; and that an instance is
 # somebody new, on a square of one height.
-SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -3.0, -10.0
+SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -6.0, -10.0
 # A pose says as much as this many coordinates (keypoints do not err one by one), less by the frame.
 POSE_COORDINATES, STALE = 3.0, 0.1
+# Poses are alike only of whom no more than so many sides of the box are apart.
+LARGEST_SPAN = 1.5
 NOISE_GAIN = 0.2  # of a new measurement of how much keypoints jitter
 SAME_IOU = 0.3  # of boxes that are taken for one person's, to measure it
 
@@ -63,17 +67,13 @@ class _Expected:
         self.sides = np.exp(tracks.sizes)
         self.height = height = self.sides[:, 1:]
         self.missed = missed = tracks.missed[:, None].astype(np.float64)
-        n = tracks.sightings[:, None].astype(np.float64)
-        jitter = tracks.noise[:, :2]
-        fastest = (FASTEST * height) ** 2
-        # Of the slope of a line through n sightings, down to the filter's last gains.
-        speed = np.where(n > 1, 12 * jitter / np.maximum(n * (n * n - 1), 1), fastest)
-        speed = np.clip(speed, 0.05 * jitter, fastest)
-        strayed = (TURN * height * missed**2 / 2) ** 2 + (STRAY * height * missed) ** 2
-        wandered = speed * missed**2 + strayed
-        self.center_variance = jitter + wandered + (BOB * height) ** 2 * np.maximum(1 / n, SETTLED)
-        self.height_variance = tracks.noise[:, 3:] + RESIZE**2 + (GROWTH * missed) ** 2
-        reach = REACH * np.sqrt(jitter + np.where(n >= KNOWN, wandered, 0))
+        n = tracks.sightings[:, None]
+        covariance = tracks.covariance.copy()
+        np.minimum(covariance[..., 2], (FASTEST * height) ** 2, out=covariance[..., 2])
+        jitter = motion.place_variance(covariance, height, missed + 1) + tracks.noise[:, :2]
+        self.center_variance = jitter + (BOB * height) ** 2
+        self.size_variance = tracks.noise[:, 2:] + RESIZE**2 + (missed * (SWING, GROWTH)) ** 2
+        reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
         odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)
@@ -112,25 +112,35 @@ def compare_poses(
     boxes, points, scores = people
     expected = _Expected(tracks)
     grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
-    counted = (reliable(tracks.keypoint_scores)[:, None] & reliable(scores)[None]).astype(float)
-    weights = counted / np.maximum(counted.sum(axis=-1, keepdims=True), 1)  # (m, n, K)
+    placed = _by_place(expected, boxes, grown)
+    # Most pairs are too far apart for any likeness, and are not looked at.
+    span = (LARGEST_SPAN * expected.sides)[:, None] + expected.reach
+    near = np.zeros(grown.shape[:2], np.bool_)
+    for offset, _ in placed:
+        within = np.abs(offset) < span
+        near |= within[..., 0] & within[..., 1]
+    rows, columns = np.nonzero(near)
+    counted = reliable(tracks.keypoint_scores)[rows] & reliable(scores)[columns]
+    weights = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)  # (pairs, K)
     area = expected.sides.prod(axis=-1)[:, None]
     spread = (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2 * area + jitter
-    spread = (spread * (1 + STALE * expected.missed))[:, None]
-    apart = points[None] - tracks.keypoints[:, None]  # (m, n, K, 2)
-    mean = np.einsum("mnkd,mnk->mnd", apart, weights)
-    centred = apart - mean[:, :, None]
-    alone = np.einsum("mnkd,mnkd->mnk", centred, centred)
-    unlike = POSE_COORDINATES / 2 * (alone / spread * weights).sum(axis=-1)
+    spread = (spread * (1 + STALE * expected.missed))[rows]
+    apart = points[columns] - tracks.keypoints[rows]  # (pairs, K, 2)
+    mean = np.einsum("pkd,pk->pd", apart, weights)
+    centred = apart - mean[:, None]
+    alone = np.einsum("pkd,pkd->pk", centred, centred)
+    unlike = POSE_COORDINATES / 2 * (alone / spread * weights).sum(axis=1)
     found = []
-    for place, (_, likely) in zip(expected.places, _by_place(expected, boxes, grown), strict=True):
+    for place, (_, likely) in zip(expected.places, placed, strict=True):
         # As one, the pose is allowed to be off as far as the box.
-        moved = place - box_centers(tracks.boxes)
-        left = _beyond(mean - moved[:, None], expected.reach)
-        squared = alone + 2 * np.einsum("mnkd,mnd->mnk", centred, left)
-        squared += (left**2).sum(axis=-1)[..., None]
-        oks = (np.exp(-squared / (2 * spread)) * weights).sum(axis=-1)
-        found.append((oks, likely - unlike))
+        moved = (place - box_centers(tracks.boxes))[rows]
+        left = _beyond(mean - moved, expected.reach[rows, 0])
+        squared = alone + 2 * np.einsum("pkd,pd->pk", centred, left)
+        squared += (left**2).sum(axis=1, keepdims=True)
+        oks = np.zeros(near.shape)
+        oks[rows, columns] = (np.exp(-squared / (2 * spread)) * weights).sum(axis=1)
+        likely[rows, columns] -= unlike
+        found.append((oks, likely))
     return _best(expected, found)
 
 
@@ -157,7 +167,7 @@ class PoseNoise:
         apart = points[columns] - tracks.keypoints[rows]
         # Where all go the same way, the person has moved.
         apart = apart - (apart * weights[..., None]).sum(axis=1, keepdims=True)
-        found = float(np.median(((apart**2).sum(axis=-1) * weights).sum(axis=1) / 2))
+        found = median((_sum_of_two(apart**2) * weights).sum(axis=1).tolist()) / 2
         self.variance += (NOISE_GAIN if self._measured else 1.0) * (found - self.variance)
         self._measured = True
 
@@ -165,13 +175,15 @@ class PoseNoise:
 def _by_place(expected: _Expected, boxes: Floats, grown: Floats) -> list[tuple[Floats, Floats]]:
     """For each place where tracks may be, offsets (m, n, 2) from it and log likelihoods (m, n)."""
     variance = expected.center_variance[:, None]
-    height_variance = expected.height_variance[:, None]
-    scale = np.log(variance).sum(axis=-1) + np.log(height_variance)[..., 0]
-    resized = grown[..., 1] ** 2 / height_variance[..., 0]
+    size_variance = expected.size_variance[:, None]
+    scale = np.log(variance[..., 0] * variance[..., 1])
+    scale += np.log(size_variance[..., 0] * size_variance[..., 1])
+    resized = _sum_of_two(grown**2 / size_variance)
     found = []
     for place in expected.places:
         offset = box_centers(boxes)[None] - place[:, None]
-        found.append((offset, -0.5 * ((offset**2 / variance).sum(axis=-1) + resized + scale)))
+        far = np.minimum(_sum_of_two(offset**2 / variance), FAR**2)
+        found.append((offset, -0.5 * (far + resized + scale)))
     return found
 
 
@@ -185,9 +197,15 @@ def _best(expected: _Expected, found: list[tuple[Floats, Floats]]) -> tuple[Floa
     return similar, likely + expected.odds
 
 
+def _sum_of_two(values: Floats) -> Floats:
+    """(...) of (..., 2), faster than numpy's sum along so short an axis."""
+    total: Floats = values[..., 0] + values[..., 1]
+    return total
+
+
 def _beyond(values: Floats, reach: Floats) -> Floats:
     """What is left of values, either way, when they are brought as near to 0 as the reach lets."""
-    return values - np.clip(values, -reach, reach)
+    return values - np.minimum(np.maximum(values, -reach), reach)
 
 
 def _iou_apart(offset: Floats, sides: Floats, others: Floats) -> Floats:
@@ -195,6 +213,7 @@ def _iou_apart(offset: Floats, sides: Floats, others: Floats) -> Floats:
     half = sides[:, None] / 2
     low = np.maximum(-half, offset - others / 2)
     high = np.minimum(half, offset + others / 2)
-    overlap = np.maximum(high - low, 0).prod(axis=-1)
-    union = sides.prod(axis=-1)[:, None] + others.prod(axis=-1) - overlap
+    inside = np.maximum(high - low, 0)
+    overlap = inside[..., 0] * inside[..., 1]
+    union = (sides[:, 0] * sides[:, 1])[:, None] + others[..., 0] * others[..., 1] - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)

@@ -37,7 +37,8 @@ def box_iou_rowwise(boxes: Floats, others: Floats) -> Floats:
     """Of boxes (..., 4), broadcast against each other; 0 where neither has an area."""
     low = np.maximum(boxes[..., :2], others[..., :2])
     high = np.minimum(boxes[..., 2:], others[..., 2:])
-    overlap = np.maximum(high - low, 0).prod(axis=-1)
+    inside = np.maximum(high - low, 0)
+    overlap = inside[..., 0] * inside[..., 1]  # faster than numpy's prod along so short an axis
     union = box_areas(boxes) + box_areas(others) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
@@ -80,7 +81,9 @@ def _doubled_boxes(boxes: Floats) -> Floats:
 
 
 def box_areas(boxes: Floats) -> Floats:
-    return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    areas: Floats = sides[..., 0] * sides[..., 1]
+    return areas
 
 
 def box_centers(boxes: Floats) -> Floats:

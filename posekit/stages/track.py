@@ -1,10 +1,8 @@
 """Who is who over the frames of a clip: instances of each frame -> stable ids.
 
-Two steps, on arrays. Each track is carried to the next frame at constant velocity by an
-alpha-beta filter whose gains start as those of a line fitted to all sightings (growing-memory
-filter, see Brookner, "Tracking and Kalman Filtering Made Easy", 1998). Then one optimal assignment
-of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say who it may
-be, the likelihood of place, size and pose who it is.
+Two steps, on arrays. Each track is carried to the next frame (`motion`). Then one optimal
+assignment of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say
+who it may be, the likelihood of place, size and pose who it is.
 
     tracker = Tracker()
     ids = tracker.update(boxes, box_scores, keypoints, keypoint_scores)  # a frame with detection
@@ -23,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posekit.errors import InputError
+from posekit.stages import motion
 from posekit.stages.association import People, PoseNoise, compare_boxes, compare_poses, log_sizes
 from posekit.stages.similarity import (
     Bools,
@@ -40,8 +39,6 @@ __all__ = ["Similarity", "Tracker"]
 Ints = npt.NDArray[np.int64]
 Similarity = Literal["iou", "oks"]
 
-# Of the filter once it has seen enough: what it then trusts a new sighting.
-LOWEST_ALPHA, LOWEST_BETA = 0.6, 0.2
 # A carried person is lost where the mean score falls below this share of that at the last
 # detection, where less than this share of the box lies in the image, or where the pose is another
 # person's to this OKS.
@@ -51,8 +48,9 @@ SAME_POSE_OKS = 0.9
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
-# Of a new sighting in the size of a track, and in how much it was seen to jitter.
-SIZE_GAIN, NOISE_GAIN = 0.4, 0.1
+# Of a new sighting in the size of a track, and in how much it was seen to jitter; before anything
+# was seen of that, a centre jitters by this share of the height.
+SIZE_GAIN, NOISE_GAIN, FIRST_NOISE = 0.4, 0.1, 0.03
 TIE = 1e-9  # of a gain, for each place in the order
 LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody new
 
@@ -134,8 +132,9 @@ class Tracker:
         new = np.flatnonzero(ids < 0)
         ids[new] = self._next_id + np.arange(len(new))
         self._next_id += len(new)
-        born = _new_tracks(ids[new], boxes[new], scores[new], points[new], confidences[new])
-        self._tracks = self._tracks.joined(born)
+        if len(new):
+            born = _new_tracks(ids[new], boxes[new], scores[new], points[new], confidences[new])
+            self._tracks = self._tracks.joined(born)
         self._forget()
         return ids
 
@@ -236,6 +235,8 @@ class Tracker:
             jitter = self._jitter.variance
             similar, likely = compare_poses(self._tracks, people, self._sigmas, jitter)
         allowed = (similar >= self.threshold) & (similar > 0)
+        # Who was away may be anywhere, and does not come back as what is more likely somebody new.
+        allowed &= (likely > 0) | (self._tracks.missed == 0)[:, None]
         # Worth nothing, a forbidden pair is as good as none. An allowed one that is less likely
         # than somebody new is worth little: it takes nothing from the others.
         gain = np.where(allowed, np.where(likely > 0, likely, 0) + LITTLE * similar, 0)
@@ -249,31 +250,35 @@ class Tracker:
     def _see(self, rows: Ints, boxes: Floats, points: Floats, scores: Floats) -> None:
         """Corrects tracks by where they were seen, `missed` frames after the last time."""
         tracks = self._tracks
-        n = tracks.sightings[rows]
-        alpha = np.maximum(2 * (2 * n + 1) / ((n + 1) * (n + 2)), LOWEST_ALPHA)[:, None]
-        beta = np.maximum(6 / ((n + 1) * (n + 2)), LOWEST_BETA)[:, None]
         frames = tracks.missed[rows, None]
-        expected = tracks.centers[rows] + tracks.velocities[rows] * frames
-        error = box_centers(boxes) - expected
+        seen, heights = box_centers(boxes), np.exp(tracks.sizes[rows, 1:])
         resized = log_sizes(boxes) - tracks.sizes[rows]
-        self._measure_noise(rows, np.concatenate([error, resized], axis=1))
+        self._measure_noise(rows, seen, resized)
+        grown = motion.predicted(tracks.covariance[rows], heights, frames)
+        expected = tracks.centers[rows] + tracks.velocities[rows] * frames
+        errors = seen - expected
+        left, alpha, beta = motion.corrected(grown, tracks.noise[rows, :2], errors)
+        tracks.centers[rows] = expected + alpha * errors
+        tracks.velocities[rows] += beta * errors
+        tracks.covariance[rows] = left
         tracks.sizes[rows] += SIZE_GAIN * resized
-        tracks.centers[rows] = expected + alpha * error
-        tracks.velocities[rows] += beta * error / frames
         tracks.sightings[rows] += 1
         tracks.missed[rows] = 0
         tracks.boxes[rows] = boxes
         tracks.keypoints[rows] = points
         tracks.keypoint_scores[rows] = scores
 
-    def _measure_noise(self, rows: Ints, errors: Floats) -> None:
-        """Takes how far (m, 4) centres and log sizes are from where they were expected."""
+    def _measure_noise(self, rows: Ints, seen: Floats, resized: Floats) -> None:
+        """Takes where centres (m, 2) were seen, and how much log sizes (m, 2) have changed."""
         tracks = self._tracks
-        # The second sighting tells the speed, and after a gap more than noise is in it.
-        telling = (tracks.missed[rows] == 1) & (tracks.sightings[rows] > 1)
-        rows, errors = rows[telling], errors[telling]
-        gain = np.maximum(1 / np.maximum(tracks.sightings[rows] - 1, 1), NOISE_GAIN)[:, None]
-        tracks.noise[rows] += gain * (errors**2 - tracks.noise[rows])
+        steps = seen - box_centers(tracks.boxes[rows])
+        # A second difference of noise has six times its variance.
+        squares = np.concatenate([(steps - tracks.steps[rows]) ** 2 / 6, resized**2], axis=1)
+        steps[tracks.missed[rows] > 1] = np.nan
+        tracks.steps[rows] = steps
+        told = np.isfinite(squares) & (tracks.missed[rows, None] == 1)
+        gain = np.maximum(1 / tracks.sightings[rows], NOISE_GAIN)[:, None]
+        tracks.noise[rows] += np.where(told, gain * (squares - tracks.noise[rows]), 0)
 
     def _anchor(self, rows: Ints, box_scores: Floats) -> None:
         """What carried boxes are measured by: box and pose as a detection gave them."""
@@ -295,7 +300,9 @@ class Tracker:
         return doubled
 
     def _forget(self) -> None:
-        self._tracks = self._tracks[self._tracks.missed <= self.max_age]
+        kept = self._tracks.missed <= self.max_age
+        if not kept.all():
+            self._tracks = self._tracks[kept]
 
     def _rows(self, ids: npt.ArrayLike) -> Ints:
         wanted = np.asarray(ids)
@@ -356,6 +363,8 @@ class _Tracks:
     anchor_scores: Floats  # (m, K)
     centers: Floats  # (m, 2), pixels
     velocities: Floats  # (m, 2), pixels per frame
+    covariance: Floats  # (m, 2, 3), of these two, see `motion`
+    steps: Floats  # (m, 2), pixels, between the last two frames; NaN where it was not seen in both
     sizes: Floats  # (m, 2), logarithms of width and height
     noise: Floats  # (m, 4), variances of centre (pixels^2) and of log size, as measured
     sightings: Ints  # (m,)
@@ -386,7 +395,9 @@ def _no_tracks(num_keypoints: int) -> _Tracks:
 def _new_tracks(
     ids: Ints, boxes: Floats, box_scores: Floats, points: Floats, scores: Floats
 ) -> _Tracks:
-    centers = box_centers(boxes)
+    centers, heights = box_centers(boxes), boxes[:, 3:] - boxes[:, 1:2]
+    noise = np.zeros((len(ids), 4))
+    noise[:, :2] = (FIRST_NOISE * heights) ** 2
     return _Tracks(
         ids=ids.copy(),
         boxes=boxes,
@@ -398,8 +409,10 @@ def _new_tracks(
         anchor_scores=scores.copy(),
         centers=centers,
         velocities=np.zeros_like(centers),
+        covariance=motion.new_covariance(noise[:, :2], heights),
+        steps=np.full_like(centers, np.nan),
         sizes=log_sizes(boxes),
-        noise=np.zeros((len(ids), 4)),
+        noise=noise,
         sightings=np.ones(len(ids), np.int64),
         missed=np.zeros(len(ids), np.int64),
     )
