@@ -50,6 +50,7 @@ ROOMS = (
     ("posekit.options",),
     ("posekit.finding",),
     ("posekit.predictor", "posekit.bridges.cvat"),
+    ("posekit.serving",),
     ("posekit.batching",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),
