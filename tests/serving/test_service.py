@@ -18,6 +18,8 @@ from posekit import PoseResult, PoseService
 from posekit.errors import BusyError, InputError
 from posekit.predictor import Predictor
 from tests.serving.conftest import SECONDS, Gate, jpeg, picture, until
+from tests.stages.test_lift import Recorder, lifter_of
+from tests.stages.test_one_stage import make as one_stage
 
 WIDTHS = [320, 330, 340, 350]
 
@@ -425,3 +427,26 @@ async def call_with(service: PoseService, options: dict[str, Any]) -> PoseResult
 def test_a_wrong_value_is_refused(demo: Predictor, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
         PoseService(demo, **options)
+
+
+def test_one_stage_models_and_lifters_are_served(demo: Predictor) -> None:
+    for predictor, options in (
+        (Predictor(one_stage()), {"bbox_thr": 0.1}),
+        (Predictor(demo.estimator, lifter=lifter_of(Recorder())), {"disable_norm_pose_2d": True}),
+        (Predictor(demo.estimator, speed="fast"), {}),
+    ):
+        with PoseService(predictor) as service:
+            found = asyncio.run(asyncio.wait_for(several(service, options), SECONDS))
+        for width, result in zip(WIDTHS, found, strict=True):
+            (expected,) = predictor.stream(picture(width), track="none", **options)
+            same(result, expected)
+            assert (result.pose3d is None) == (expected.pose3d is None)
+            if result.pose3d is not None and expected.pose3d is not None:
+                np.testing.assert_allclose(
+                    result.pose3d.keypoints, expected.pose3d.keypoints, atol=0.05
+                )
+            assert result.track_ids is None
+
+
+async def several(service: PoseService, options: dict[str, Any]) -> list[PoseResult]:
+    return await asyncio.gather(*(service(picture(width), **options) for width in WIDTHS))
