@@ -42,7 +42,8 @@ def _pixels(image: Any, max_pixels: int, *, rgb: bool) -> np.ndarray:
             raise InputError("the encoded image has several pictures: give one, or use a predictor")
         return decode_image(data, "the encoded image")
     if is_pil(image):
-        _check_size(*image.size, max_pixels)
+        width, height = image.size
+        _check_size(width, height, max_pixels)
         return from_pil(image)
     if is_tensor(image) and image.ndim != 4:
         return next(from_tensor(image, rgb=rgb))
