@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posekit.labelling.convert import LabelsResult, labels
     from posekit.predictor import Predictor, load
     from posekit.result import PoseResult
+    from posekit.serving.service import PoseService
     from posekit.training.run import TrainResult, train
     from posekit.weights.load import create_model
 
@@ -37,6 +38,7 @@ __all__ = [
     "ExportResult",
     "LabelsResult",
     "PoseResult",
+    "PoseService",
     "Predictor",
     "TrainResult",
     "__version__",
@@ -61,6 +63,7 @@ _HOMES = {
     "ExportResult": "posekit.exporting.result",
     "LabelsResult": "posekit.labelling.convert",
     "PoseResult": "posekit.result",
+    "PoseService": "posekit.serving.service",
     "Predictor": "posekit.predictor",
     "TrainResult": "posekit.training.run",
     "batch": "posekit.batching.run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BusyError",
     "DownloadError",
     "InputError",
     "OutputError",
@@ -44,3 +45,7 @@ class DownloadError(PosekitError, OSError):
 
 class OutputError(PosekitError, OSError):
     """A result that cannot be written, as on a full disk; the message says what is there whole."""
+
+
+class BusyError(PosekitError):
+    """A service that cannot take one more request: its queue stays full, or it is closed."""

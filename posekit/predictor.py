@@ -282,20 +282,31 @@ class Predictor:
         """
         return self._start_stream(inputs, options)
 
-    def _start_stream(self, inputs: Any, chosen: PredictOptions) -> Iterator[PoseResult]:
+    def prepared(self, options: PredictOptions) -> PredictOptions:
+        """The options, with what the predictor's `speed` says of the flip test.
+
+        Raises:
+            InputError: one has no effect here, or the process was forked off the predictor's.
+        """
         if os.getpid() != self._process and torch.get_num_threads() > 1:
             raise InputError(
                 "this predictor was loaded before its process was forked, which PyTorch's "
                 "threads do not survive: load it in this process, or start processes by spawning"
             )
-        chosen.check_applies(
+        options.check_applies(
             pose3d=self.lifter is not None
             or isinstance(self.estimator, HandEstimator | CameraEstimator),
             lifted=self.lifter is not None,
         )
-        chosen.check_drawn(self.estimator.skeleton)
+        options.check_drawn(self.estimator.skeleton)
         if isinstance(self.estimator, OneStageEstimator):
-            chosen.check_one_stage(self.estimator.spec.name)
+            options.check_one_stage(self.estimator.spec.name)
+        if options.flip_test is None and self.speed != "accurate":
+            return dataclasses.replace(options, flip_test=False)
+        return options
+
+    def _start_stream(self, inputs: Any, said: PredictOptions) -> Iterator[PoseResult]:
+        chosen = self.prepared(said)
         if chosen.draw_heatmap and not has_heatmaps(self.estimator):
             log.warning("draw_heatmap has no effect: this model has no heat maps")
         looked_up = Inputs.of(
@@ -313,11 +324,9 @@ class Predictor:
             drawing_name=chosen.drawing_name,
             formats=chosen.prediction_formats,
             inputs=looked_up.files,
-            run=self._run(chosen, looked_up),
+            run=self._run(said, looked_up),
             crops=None if chosen.save_crops is None else Path(chosen.save_crops),
         )
-        if chosen.flip_test is None and self.speed != "accurate":
-            chosen = dataclasses.replace(chosen, flip_test=False)
         show = looked_up.is_camera if chosen.show is None else chosen.show
         window = Window("posekit") if show else None
         if chosen.batch_size == "auto" and (show or looked_up.may_wait):
@@ -349,7 +358,7 @@ class Predictor:
             if options.bboxes is not None:
                 frames = GivenBoxes(options.bboxes).checked(reader)
             for result in deliver(
-                self._packets(until_error(frames, failure), options),
+                self.packets(until_error(frames, failure), options),
                 options,
                 drawer=drawer,
                 writer=writer,
@@ -393,8 +402,8 @@ class Predictor:
     def _lifts_in_windows(self, options: PredictOptions) -> bool:
         return self.lifter is not None and options.lift_window != 1
 
-    def _packets(self, frames: Iterator[Frame], options: PredictOptions) -> Iterator[Packet]:
-        """A packet per frame, in order, with all that is asked for of its people."""
+    def packets(self, frames: Iterator[Frame], options: PredictOptions) -> Iterator[Packet]:
+        """A packet per frame, in order, with all that `prepared` options ask for of its people."""
         in_windows = self._lifts_in_windows(options)
         tracked = in_windows or self._det_interval(options) != 1
         similarity = options.similarity or ("iou" if tracked else None)

@@ -58,6 +58,7 @@ ROOMS = (
     ("posekit.options",),
     ("posekit.finding",),
     ("posekit.predictor", "posekit.bridges.cvat"),
+    ("posekit.serving",),
     ("posekit.batching",),
     ("posekit.benchmarking",),
     ("posekit.datasets",),

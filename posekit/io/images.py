@@ -16,6 +16,7 @@ __all__ = [
     "JPEG",
     "PNG",
     "check_whole",
+    "claimed_size",
     "decode",
     "decode_image",
     "encode_jpeg",
@@ -132,7 +133,7 @@ def check_whole(data: bytes, name: str) -> None:
         raise InputError(f"{name} is truncated: its end is missing; copy or download it again")
     if data.startswith(JPEG) and (count := _scan_count(data)) > MAX_SCANS:
         raise InputError(f"{name} is damaged: it has {count} scans, expected {MAX_SCANS} at most")
-    width, height, most = _claimed_size(data)
+    width, height, most = claimed_size(data)
     if width * height > most:
         raise InputError(
             f"{name} is damaged: {len(data)} bytes cannot hold the {width} x {height} pixels that "
@@ -201,7 +202,7 @@ def _scan_count(data: bytes) -> int:
     return data.count(b"\xff\xda", start) if frame == 0xC2 else 1
 
 
-def _claimed_size(data: bytes) -> tuple[int, int, float]:
+def claimed_size(data: bytes) -> tuple[int, int, float]:
     """(w, h) that a PNG or a JPEG says it has, and how many pixels its bytes can be at most."""
     if data.startswith(JPEG):
         _, (width, height), frame = _jpeg_header(data)

@@ -1,0 +1,1 @@
+"""Single images of many callers at once, through the networks in common batches."""
