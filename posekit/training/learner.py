@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,8 @@ def _compiled(net: nn.Module, device: torch.device) -> nn.Module:
 
     try:
         # Not from a cache: whether it can be made is the question.
-        with inductor.patch(force_disable_caches=True):
+        with inductor.patch(force_disable_caches=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the cache
             torch.compile(torch.sin)(torch.ones(2, device=device))
     except Exception as error:  # of PyTorch's compiler, of g++, of Triton
         raise InputError(
