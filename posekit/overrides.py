@@ -40,6 +40,7 @@ LITERAL_KEYS = frozenset(
         "weights",
         "detector_weights",
         "out_dir",
+        "mirror_to",
         "dataset.root",
         "dataset.train",
         "dataset.val",

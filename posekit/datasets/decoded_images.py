@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from posekit.datasets.archives import read_file
 from posekit.errors import InputError
 from posekit.io import decode_image
 
@@ -68,7 +69,7 @@ def from_reduced(matrix: np.ndarray, factor: float) -> np.ndarray:
 def _read(path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
     name = f"image {path} (id {number})"
     try:
-        data = np.fromfile(path, np.uint8)
+        data = read_file(path)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
     if shrink > 1:

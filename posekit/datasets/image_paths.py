@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import unicodedata
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from posekit.datasets.archives import is_folder, names_below, names_in, read_file
 from posekit.datasets.problems import Findings
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
@@ -91,7 +93,7 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path if Path(path).is_file() else io.BytesIO(read_file(path))) as image:
             turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
@@ -109,7 +111,7 @@ def _finder(
     source: Source, names: Sequence[Sequence[str]], images: Sequence[Mapping[str, Any]]
 ) -> _Finder:
     if source.images is not None:
-        if not Path(source.images).is_dir():
+        if not is_folder(source.images):
             raise InputError(f"{source.annotations}: no such folder of images: {source.images}")
         return _Finder(Path(source.images), deep=True)
     if not images:
@@ -228,16 +230,15 @@ class _Finder:
 
     def _listing(self, folder: str) -> frozenset[str]:
         if folder not in self._listed:
-            try:
-                self._listed[folder] = frozenset(entry.name for entry in os.scandir(folder))
-            except (OSError, ValueError):
-                self._listed[folder] = frozenset()
+            self._listed[folder] = names_in(folder)
         return self._listed[folder]
 
 
 def _files_below(folder: Path) -> dict[str, list[str]]:
     """Base name, folded -> the files that have it."""
     found: dict[str, list[str]] = {}
+    for name in names_below(folder) or ():
+        found.setdefault(_folded(name.rpartition("/")[2]), []).append(str(folder / name))
     count = 0
     for parent, _, bases in os.walk(folder):
         for base in bases:

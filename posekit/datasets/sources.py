@@ -24,8 +24,9 @@ class Source:
 
     Attributes:
         annotations: COCO-style JSON.
-        images: the folder that its file names start from; None looks beside the JSON, in
-            `images/` there, and one level up.
+        images: the folder that its file names start from, or an archive or shards, see
+            `posekit.datasets.archives`; None looks beside the JSON, in `images/` there, and one
+            level up.
         skeleton: name or YAML of what its keypoints are called; None reads the `categories`.
         fields: the keys of an annotation whose keypoints are joined, in order; COCO-WholeBody has
             `[keypoints, foot_kpts, face_kpts, lefthand_kpts, righthand_kpts]`.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posekit.datasets.archives import file_size
 from posekit.datasets.image_paths import find_images
 from posekit.datasets.plain_coco import Coco
 from posekit.datasets.problems import Findings
@@ -48,8 +48,7 @@ class UsableImages:
     def _leave_out_missing(self, found: Findings) -> None:
         """Missing images keep their row, but no annotation finds it."""
         for image, row in list(self.rows.items()):
-            path = Path(self.paths[row])
-            if not path.is_file() or not path.stat().st_size:
+            if file_size(self.paths[row]) <= 0:
                 found.add("missing or empty image files", f"{self.paths[row]} (image {image})")
                 self.rows[image] = -1
 

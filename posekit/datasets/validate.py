@@ -5,15 +5,14 @@ No image is decoded: files are looked up in threads, and the headers of a sample
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posekit.datasets.archives import file_size
 from posekit.datasets.detection_labels import read_detection_labels
 from posekit.datasets.image_paths import upright_size
 from posekit.datasets.labels import DetectionLabels, PoseLabels
@@ -212,12 +211,4 @@ def _check_files(source: Source, labels: PoseLabels | DetectionLabels) -> list[P
 
 def _lengths(paths: Iterable[str]) -> list[int]:
     """Bytes of each file; -1 where there is none."""
-    lengths = []
-    for path in paths:
-        try:
-            status = Path(path).stat()
-        except (OSError, ValueError):
-            lengths.append(-1)
-        else:
-            lengths.append(status.st_size if stat.S_ISREG(status.st_mode) else -1)
-    return lengths
+    return [file_size(path) for path in paths]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch import nn
 
+from posekit.datasets.archives import read_file
 from posekit.errors import InputError
 from posekit.io import decode_image
 
@@ -33,6 +34,6 @@ def read_image(path: str, number: int) -> np.ndarray:
     """
     name = f"image {path} (id {number})"
     try:
-        return decode_image(np.fromfile(path, np.uint8), name)
+        return decode_image(read_file(path), name)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from posekit.backends import check_backend
 from posekit.backends.files import GraphFile
 from posekit.build import select_device
+from posekit.datasets.archives import file_size
 from posekit.datasets.plain_coco import plain_coco
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
@@ -47,7 +48,7 @@ def check_images(paths: Iterable[str]) -> None:
     Raises:
         InputError: images are missing.
     """
-    missing = [path for path in dict.fromkeys(map(str, paths)) if not Path(path).is_file()]
+    missing = [path for path in dict.fromkeys(map(str, paths)) if file_size(path) < 0]
     if missing:
         raise InputError(
             f"{len(missing)} images are missing, such as {missing[0]}; name their folder with "

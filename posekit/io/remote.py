@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from posekit.errors import InputError
 from posekit.io.listing import hide_password, reason_of
 
-__all__ = ["RemoteFile", "describe", "fetch", "find"]
+__all__ = ["RemoteFile", "describe", "fetch", "find", "find_below", "remove", "send"]
 
 BLOCK = 1 << 20  # bytes
 
@@ -71,6 +71,46 @@ def find(url: str) -> list[RemoteFile]:
         return [_described(system, info) for info in found if info["type"] == "file"]
 
 
+def find_below(url: str) -> list[str]:
+    """The files of a folder by their paths in it, `a/b` each; none where there is no such folder.
+
+    Raises:
+        InputError: the store cannot be asked, or the package for it is missing.
+    """
+    with _store_errors(url):
+        system, inside = _open(url)
+        if not system.isdir(inside):
+            return []
+        root = inside.rstrip("/") + "/"
+        return sorted(str(path).removeprefix(root) for path in system.find(inside))
+
+
+def send(path: Path, url: str) -> None:
+    """Copies a file of this machine: all of it, or what was there before stays.
+
+    Raises:
+        InputError: it cannot be written there, or the package for the store is missing.
+    """
+    with _store_errors(url, "write"):
+        system, inside = _open(url)
+        # Many stores have no folders; where one is missing, the next line says so.
+        with contextlib.suppress(Exception):
+            system.makedirs(inside.rpartition("/")[0], exist_ok=True)
+        system.put_file(str(path), f"{inside}.part")
+        system.mv(f"{inside}.part", inside)
+
+
+def remove(url: str) -> None:
+    """Deletes a file.
+
+    Raises:
+        InputError: it cannot be deleted.
+    """
+    with _store_errors(url, "delete"):
+        system, inside = _open(url)
+        system.rm_file(inside)
+
+
 def _open(url: str) -> tuple[Any, str]:
     import fsspec.core
 
@@ -87,15 +127,15 @@ def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
 
 
 @contextlib.contextmanager
-def _store_errors(url: str) -> Iterator[None]:
+def _store_errors(url: str, act: str = "open") -> Iterator[None]:
     shown = hide_password(url)
     try:
         yield
     except InputError:
         raise
     except ImportError as error:  # it says which package
-        raise InputError(f"cannot open {shown}: {error}") from None
+        raise InputError(f"cannot {act} {shown}: {error}") from None
     except FileNotFoundError:
         raise InputError(f"no such file: {shown}") from None
     except Exception as error:  # each store has kinds of its own
-        raise InputError(f"cannot open {shown}: {reason_of(error)}") from error
+        raise InputError(f"cannot {act} {shown}: {reason_of(error)}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from posekit.errors import InputError
+from posekit.errors import InputError, first_line
 from posekit.training.optim import (
     freeze,
     frozen_modules,
@@ -99,7 +100,9 @@ class Learner:
             self.ema = ModelEmaV3(net, decay=options.ema, use_warmup=options.ema_warmup)
         optimizer = make_optimizer(net, options, plan.samples_per_step)
         self.scheduler = make_scheduler(optimizer, options, plan.steps_per_epoch * options.epochs)
-        self.model, self.optimizer = accelerator.prepare(net, optimizer)
+        # The same parameters; what is evaluated and saved stays the network itself.
+        trained = _compiled(net, device) if options.compile else net
+        self.model, self.optimizer = accelerator.prepare(trained, optimizer)
         self._frozen_modules = frozen_modules(net, options.freeze)
 
     @property
@@ -158,3 +161,25 @@ class Learner:
                 f"{source} is of another model or optimizer: {reason}; choose another out_dir"
             ) from None
         self.scheduler.step_update(state["step"])  # another lr acts at once
+
+
+def _compiled(net: nn.Module, device: torch.device) -> nn.Module:
+    """The network as code, which is made at its first step.
+
+    Raises:
+        InputError: none can be made here.
+    """
+    from torch._inductor import config as inductor
+
+    try:
+        # Not from a cache: whether it can be made is the question.
+        with inductor.patch(force_disable_caches=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the cache
+            torch.compile(torch.sin)(torch.ones(2, device=device))
+    except Exception as error:  # of PyTorch's compiler, of g++, of Triton
+        raise InputError(
+            "compile=true: PyTorch cannot make code here, which takes a C++ compiler such as g++ "
+            f"and Python's headers: {first_line(error)[:200]}; leave compile out to train without"
+        ) from error
+    compiled: nn.Module = torch.compile(net)  # type: ignore[assignment]
+    return compiled

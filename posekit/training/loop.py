@@ -12,18 +12,13 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -32,8 +27,17 @@ from posekit.datasets.sampler import ResumableSampler
 from posekit.errors import InputError
 from posekit.training.export import export_model, model_name
 from posekit.training.learner import Learner, Plan
+from posekit.training.metric_log import MetricLog, check_trackers
+from posekit.training.mirror import Mirror
 from posekit.training.options import TrainOptions
-from posekit.training.run_folder import MetricLog, RunFolder, changed_values
+from posekit.training.processes import (
+    check_folder,
+    is_restart,
+    launch_id,
+    loading_processes,
+    make_accelerator,
+)
+from posekit.training.run_folder import RunFolder, changed_values
 from posekit.training.tasks import make_task
 
 __all__ = ["train"]
@@ -43,11 +47,9 @@ log = logging.getLogger(__name__)
 # Values that may change when a run resumes without changing what it computes.
 FREE_TO_CHANGE = (
     *("resume", "dry_run", "out_dir", "device", "num_workers", "cache_mb", "log_every"),
-    *("checkpoint_every", "val_batch_size", "search", "weights"),
+    *("checkpoint_every", "val_batch_size", "search", "weights", "log_with"),
+    "mirror_to",
 )
-MOST_WORKERS = 8
-# Other processes wait for the first one's evaluation.
-PATIENCE = timedelta(hours=4)
 
 
 def train(config: Mapping[str, Any]) -> Path:
@@ -82,11 +84,12 @@ class _Run:
 
     def __init__(self, config: Mapping[str, Any], options: TrainOptions) -> None:
         self.config, self.options = config, options
+        check_trackers(options.trackers)
         self.name = model_name(config)
-        self.folder = RunFolder(Path(options.out_dir or f"runs/{self.name}"), resume=options.resume)
+        self.accelerator = accelerator = make_accelerator(options)
+        self.mirror: Mirror | None = None
+        self.folder = self._folder()
         self.task = make_task(config)
-        self.accelerator = accelerator = _accelerator(options)
-        _check_folder(self.folder, accelerator)
         ranks = accelerator.num_processes
         self.sampler = ResumableSampler(
             len(self.task.train_set),
@@ -108,12 +111,29 @@ class _Run:
         if accelerator.is_main_process:
             log.info("%s", self._summary())
 
+    def _folder(self) -> RunFolder:
+        """The folder, and whether what is in it goes on."""
+        options, accelerator = self.options, self.accelerator
+        path = Path(options.out_dir or f"runs/{self.name}")
+        if options.mirror_to is not None and accelerator.is_main_process:
+            self.mirror = Mirror(options.mirror_to, path)
+        resume = options.resume
+        if not resume and is_restart(path, self.mirror, self.config, accelerator):
+            log.warning("started again by torchrun: the run in %s goes on", path)
+            resume = True
+        if self.mirror is not None:
+            self.mirror.prepare(resume=resume, dry_run=options.dry_run)
+        accelerator.wait_for_everyone()
+        folder = RunFolder(path, resume=resume)
+        check_folder(folder, accelerator)
+        return folder
+
     def open(self) -> None:
         """Makes the folder, or goes on with the run in it."""
         if self.folder.resumes:
             self._resume()
         elif self.accelerator.is_main_process:
-            self.folder.open({k: value for k, value in self.config.items() if k != "resume"})
+            self.folder.open(self.config, launch=launch_id())
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
@@ -136,15 +156,26 @@ class _Run:
         """All epochs that are left."""
         loader = self._loader()
         main = self.accelerator.is_main_process
-        with MetricLog(self.folder.path, step=self.step) if main else _Silent() as metric_log:
+        with self._metric_log() if main else _Silent() as metric_log:
             while self.sampler.epoch < self.options.epochs:
                 self._epoch(batches(loader), metric_log)
                 self._end_epoch(metric_log)
+        if self.mirror is not None:
+            self.mirror.close(self.step)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
 
+    def _metric_log(self) -> MetricLog:
+        return MetricLog(
+            self.folder.path,
+            step=self.step,
+            log_with=self.options.trackers,
+            run_id=self.folder.run_id,
+            config=self.config,
+        )
+
     def _loader(self) -> DataLoader[dict[str, Any]]:
-        workers = _workers(self.options, self.accelerator)
+        workers = loading_processes(self.options, self.accelerator)
         return DataLoader(
             self.task.train_set,
             self.options.batch_size,
@@ -232,6 +263,8 @@ class _Run:
                     "best": self.best,
                 }
             )
+            if self.mirror is not None:
+                self.mirror.send(self.step)
         self.accelerator.wait_for_everyone()
 
     def _evaluate_and_export(self, metric_log: MetricLog | _Silent) -> None:
@@ -326,37 +359,6 @@ class _Silent:
 
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """Does nothing."""
-
-
-def _check_folder(folder: RunFolder, accelerator: Accelerator) -> None:
-    """Processes that began at different steps would wait for each other for ever."""
-    seen = torch.tensor(float(folder.resumes), device=accelerator.device)
-    total = float(accelerator.reduce(seen, reduction="sum"))
-    if 0 < total < accelerator.num_processes:
-        raise InputError(f"{folder.path}: all machines must see the same folder to resume")
-
-
-def _accelerator(options: TrainOptions) -> Accelerator:
-    device = options.device
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device or "", True):
-        raise InputError(f"device '{device}' is not there; leave it out to take the best one")
-    # Processes on a machine without a GPU find each other only where the CPU is asked for.
-    on_cpu = device == "cpu" or (device is None and not any(available.values()))
-    # A process may train several times, each with settings of its own.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
-        cpu=on_cpu,
-        mixed_precision=options.precision,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-    )
-
-
-def _workers(options: TrainOptions, accelerator: Accelerator) -> int:
-    if options.num_workers is not None:
-        return options.num_workers
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-    return min((os.cpu_count() or 1) // here, MOST_WORKERS)
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:

@@ -6,14 +6,19 @@ The defaults are those of `conf/train.yaml`; a recipe in `conf/recipe/` replaces
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from posekit.config import nearest
 from posekit.declared import Options, is_number, option
 from posekit.errors import InputError
+from posekit.io.listing import hide_password
 
 __all__ = ["TRAIN_KEYS", "TrainKeywords", "TrainOptions"]
+
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +28,30 @@ class RunOptions(Options):
     out_dir: str | os.PathLike[str] | None = option(
         None, "the run's folder; none takes `runs/NAME`"
     )
+    mirror_to: str | None = option(
+        None,
+        "a URL such as `s3://bucket/run`, through fsspec, that gets a copy of the run's folder at "
+        "each checkpoint; `resume` fetches a folder that is gone; none: no copy",
+    )
     name: str | None = option(
         None, "of the trained model; none: the network, the annotations' file, the size"
     )
     resume: bool = option(False, "go on where the run in `out_dir` stopped, or start it")
     dry_run: bool = option(False, "check the data, build everything, say what would be done, stop")
+
+    def check(self) -> None:
+        folder, url = str(self.out_dir), self.mirror_to
+        if "://" in folder:
+            raise InputError(
+                f"out_dir must be a folder of this machine, found {hide_password(folder)}; "
+                "mirror_to=URL copies it to a store"
+            )
+        # Signs of a pattern would mean other files.
+        if url is not None and not re.fullmatch(r"(?!https?:)[\w+.-]+://[^*?\[]+", url):
+            raise InputError(
+                "mirror_to must be the URL of a folder that can be written, such as "
+                f"s3://bucket/run or file:///path, found {hide_password(url)!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +147,9 @@ class MachineOptions(Options):
     precision: Literal["no", "bf16", "fp16"] | None = option(
         None, "of the network's operations; none: as `accelerate launch` says, else `no`"
     )
+    compile: bool = option(
+        False, "make code for the network at the first step; it takes a C++ compiler"
+    )
     sync_bn: bool = option(True, "batch statistics of all processes together, on GPUs")
     seed: int = option(0, "of all that is random", least=0)
     num_workers: int | None = option(
@@ -150,6 +177,29 @@ class IntervalOptions(Options):
         1000, "steps; the end of an epoch that is evaluated counts too", least=1
     )
     log_every: int = option(10, "steps", least=1)
+    log_with: str | list[str] | None = option(
+        "tensorboard",
+        "who gets the curves: tensorboard, wandb, mlflow, trackio, or several: "
+        "`[tensorboard,wandb]`; none: the tables in the run's folder alone",
+    )
+
+    def check(self) -> None:
+        for name in self.trackers:
+            if name not in TRACKERS:
+                raise InputError(
+                    f"log_with must be among {', '.join(TRACKERS)}, found {name!r}{_hint(name)}"
+                )
+
+    @property
+    def trackers(self) -> list[str]:
+        """`log_with` as a list, each once."""
+        named = self.log_with or []
+        return list(dict.fromkeys([named] if isinstance(named, str) else map(str, named)))
+
+
+def _hint(name: str) -> str:
+    close = nearest(name, TRACKERS, 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 @dataclass(frozen=True, kw_only=True)

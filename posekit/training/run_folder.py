@@ -1,27 +1,26 @@
 """The folder of a training run.
 
 config.yaml         every value of the configuration, resolved
-run.json            command, git commit, versions
-train.csv, val.csv  what was measured; the same for TensorBoard in events.out.tfevents.*
+run.json            an id, command, git commit, versions
+train.csv, val.csv  what was measured, see `metric_log.py`
 last.ckpt           the state to resume from
 export/             the best weights as a model that `posekit.load` takes, see `export.py`
 """
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import json
 import platform
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
 import yaml
-from torch.utils.tensorboard import SummaryWriter
 
 from posekit.errors import InputError, OutputError, first_line
 from posekit.training.checkpoint import (
@@ -32,7 +31,7 @@ from posekit.training.checkpoint import (
 )
 from posekit.version import __version__
 
-__all__ = ["MetricLog", "RunFolder", "changed_values"]
+__all__ = ["RunFolder", "changed_values", "is_same_run"]
 
 
 class RunFolder:
@@ -62,8 +61,12 @@ class RunFolder:
             )
         self.resumes = resume and self.checkpoint.is_file()
 
-    def open(self, config: Mapping[str, Any]) -> None:
+    def open(self, config: Mapping[str, Any], *, launch: str | None = None) -> None:
         """Makes the folder and writes down what is run.
+
+        Args:
+            config: what it computes.
+            launch: of several processes, see `posekit.training.processes.launch_id`.
 
         Raises:
             OutputError: it cannot be written.
@@ -72,8 +75,15 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make {self.path}: {error.strerror}") from None
-        write_text(self.path / "run.json", json.dumps(_circumstances(), indent=2) + "\n")
-        write_text(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        write_text(self.path / "run.json", json.dumps(_circumstances(launch), indent=2) + "\n")
+        write_text(self.path / "config.yaml", _config_text(config))
+
+    @property
+    def run_id(self) -> str:
+        """What the run is told by, wherever its folder lies."""
+        known = facts(self.path).get("id")
+        # Older ones have none.
+        return known or hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
 
     def saved_config(self) -> dict[str, Any]:
         """The configuration that the run was started with; empty where it is lost.
@@ -109,60 +119,6 @@ class RunFolder:
         return state
 
 
-class MetricLog:
-    """Measurements per step, as CSV and for TensorBoard.
-
-    Args:
-        folder: of the run.
-        step: rows of later steps are from before a crash, and go.
-    """
-
-    def __init__(self, folder: Path, *, step: int) -> None:
-        self.folder = folder
-        for table in ("train", "val"):
-            if (path := folder / f"{table}.csv").is_file():
-                _cut(path, step)
-        try:
-            self.board = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-        except OSError as error:
-            raise OutputError(f"cannot write in {folder}: {error.strerror}") from None
-
-    def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
-        """Adds a row to `<table>.csv`.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        path = self.folder / f"{table}.csv"
-        try:
-            new = not path.exists()
-            with path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                if new:
-                    writer.writerow(["step", *values])
-                # repr keeps every digit.
-                writer.writerow([step, *map(repr, values.values())])
-            for name, value in values.items():
-                self.board.add_scalar(f"{table}/{name}", value, step)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}") from None
-
-    def __enter__(self) -> MetricLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.board.close()
-        except OSError as closing:
-            if error is None:
-                raise OutputError(f"cannot write in {self.folder}: {closing.strerror}") from None
-
-
 def changed_values(
     before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
 ) -> list[str]:
@@ -187,23 +143,34 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _cut(path: Path, step: int) -> None:
-    """Leaves the rows up to a step; a last row that was cut short goes."""
-    # Bytes that are no text are in rows that go.
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = lines[:1] if step else []
-    for line in lines[1:]:
-        number = line.partition(",")[0]
-        if line.endswith("\n") and number.isdigit() and int(number) <= step:
-            kept.append(line)
-    if not step:
-        path.unlink()
-    elif kept != lines:
-        write_text(path, "".join(kept))
+def is_same_run(path: Path, launch: str, config: Mapping[str, Any]) -> bool:
+    """Whether a launch has begun the run in a folder, with this configuration."""
+    try:
+        saved = (path / "config.yaml").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return facts(path).get("launch") == launch and saved == _config_text(config)
 
 
-def _circumstances() -> dict[str, Any]:
+def facts(path: Path) -> dict[str, Any]:
+    """What run.json says of the run in a folder; empty where it cannot be read."""
+    try:
+        found = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    """As it stands in config.yaml: how a run was resumed is nothing that it computes."""
+    kept = {key: value for key, value in config.items() if key != "resume"}
+    return yaml.safe_dump(kept, sort_keys=False)
+
+
+def _circumstances(launch: str | None) -> dict[str, Any]:
     return {
+        "id": secrets.token_hex(8),
+        "launch": launch,
         "command": sys.argv,
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain")),

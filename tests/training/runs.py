@@ -111,6 +111,18 @@ def killed_after(words: str) -> None:
     main(sys.argv[sys.argv.index("posekit") + 1 :])
 
 
+def killed_once_after(words: str) -> None:
+    """As `killed_after`, but not once a checkpoint is where a process was started again."""
+    from posekit.cli import main
+
+    arguments = sys.argv[sys.argv.index("posekit") + 1 :]
+    out_dir = next(text.partition("=")[2] for text in arguments if text.startswith("out_dir="))
+    if (Path(out_dir) / "last.ckpt").exists():
+        main(arguments)
+    else:
+        killed_after(words)
+
+
 @contextmanager
 def interrupted_after(words: str) -> Iterator[None]:
     """Runs in this process get a Ctrl-C after a line of their log."""

@@ -647,3 +647,34 @@ def test_one_step_on_one_sequence_trains(tmp_path: Path, batch_size: int) -> Non
     )
     assert len(losses(run)) == 1
     assert "MPJPE" in (run / "val.csv").read_text()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), "train_net.drop_path_rate=0", "epochs=2", "val_every=1"]
+    options += [f"dataset.val={tmp_path / 'data' / 'discs.json'}"]
+    plain = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'plain'}")
+    options = [*options, f"out_dir={tmp_path / 'compiled'}", "compile=true"]
+    with runs.interrupted_after("step 3/4"), pytest.raises(KeyboardInterrupt):
+        runs.train(tmp_path, *options)
+    compiled = runs.train(tmp_path, *options, "resume=true")
+    np.testing.assert_allclose(losses(compiled), losses(plain), rtol=1e-2)
+    assert weights(compiled).keys() == weights(plain).keys()
+
+
+@pytest.mark.slow
+def test_compiling_without_a_compiler_is_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [*runs.workshop(tmp_path), "compile=true", f"out_dir={tmp_path / 'run'}"]
+    monkeypatch.setenv("PATH", str(tmp_path))  # no g++ there
+    for name in ("CXX", "CC"):
+        monkeypatch.delenv(name, raising=False)
+    process = runs.start(tmp_path, *options)
+    _, log = process.communicate(timeout=300)
+    assert process.returncode == 1
+    said = [line for line in log.splitlines() if "compile=true: " in line]
+    assert len(said) == 1
+    assert "which takes a C++ compiler such as g++" in said[0]
+    assert "Traceback" not in log
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,8 @@ from posekit.errors import InputError, OutputError
 from posekit.skeleton import load_skeleton, skeleton_names
 from posekit.training.checkpoint import load_checkpoint, save_checkpoint, written_whole
 from posekit.training.export import model_name, skeleton_yaml
-from posekit.training.run_folder import MetricLog, RunFolder, changed_values
+from posekit.training.metric_log import MetricLog
+from posekit.training.run_folder import RunFolder, changed_values
 from tests.conftest import ROOT
 
 CASES = ROOT / "tests" / "data" / "checkpoints"

@@ -1,0 +1,219 @@
+"""Images in tar and ZIP files, read where they lie.
+
+An archive is a folder, and its members are the files in it: `train2017.zip/train2017/9.jpg`.
+Shards are one folder together: `shards/{000..015}.tar/9.jpg`. Members are found by an index of
+their places, so that any of them can be read at any time: samples come in the same order as from a
+folder, and a run that resumes needs nothing more.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import glob
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from posekit.errors import InputError, first_line
+
+__all__ = ["file_size", "is_folder", "names_below", "names_in", "read_file"]
+
+# An archive, or a pattern of several, and what is named in it.
+ARCHIVE = re.compile(r"(.*?\.(?:tar|zip))(?:/+(.*))?", re.DOTALL | re.IGNORECASE)
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_SHARDS = 100_000
+LOCAL_HEADER = 30  # bytes of a ZIP's, before the name
+
+
+class Member(NamedTuple):
+    """Where a file lies in an archive.
+
+    Attributes:
+        archive: its path.
+        offset: of the first byte; in ZIPs of the header before it.
+        size: of the file, in bytes.
+        packed: of what is stored; the same for a tar.
+        method: of a ZIP; None for a tar.
+        checksum: of a ZIP.
+    """
+
+    archive: str
+    offset: int
+    size: int
+    packed: int
+    method: int | None = None
+    checksum: int = 0
+
+
+def read_file(path: str | os.PathLike[str]) -> np.ndarray:
+    """The bytes of a file or of a member of an archive, (n,) uint8.
+
+    Raises:
+        OSError: it cannot be read.
+        InputError: an archive on its way is damaged.
+    """
+    try:
+        return np.fromfile(path, np.uint8)
+    except (FileNotFoundError, NotADirectoryError):
+        member = _member(path)
+        if member is None:
+            raise
+    return np.frombuffer(_content(member), np.uint8)
+
+
+def file_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of a file or of a member of an archive; -1 where there is none.
+
+    Raises:
+        InputError: an archive on its way is damaged.
+    """
+    try:
+        status = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        member = _member(path)
+        return -1 if member is None else member.size
+    except (OSError, ValueError):
+        return -1
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether images may lie there: a folder, an archive, several shards, a folder in these."""
+    return Path(path).is_dir() or bool(names_in(path))
+
+
+def names_in(folder: str | os.PathLike[str]) -> frozenset[str]:
+    """The names of files and folders in a folder, which may be one of an archive."""
+    try:
+        return frozenset(entry.name for entry in os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        shards, inside = _split(folder)
+        return _folders(shards).get(inside, frozenset()) if shards else frozenset()
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def names_below(folder: str | os.PathLike[str]) -> list[str] | None:
+    """The paths of all files in an archive's folder, from there; None of another folder."""
+    if Path(folder).is_dir():
+        return None
+    shards, inside = _split(folder)
+    if not shards:
+        return None
+    start = f"{inside}/" if inside else ""
+    return [name.removeprefix(start) for name in _index(shards) if name.startswith(start)]
+
+
+def _split(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
+    """The archives that a path leads into, and the path in them; no archives for another path."""
+    found = ARCHIVE.fullmatch(os.fspath(path).replace(os.sep, "/"))
+    if found is None:
+        return (), ""
+    return _shards(found[1]), (found[2] or "").rstrip("/")
+
+
+@functools.lru_cache(maxsize=64)
+def _shards(pattern: str) -> tuple[str, ...]:
+    names = [pattern]
+    while found := RANGE.search(names[0]):
+        first, last = int(found[1]), int(found[2])
+        if not 0 <= last - first < MOST_SHARDS:
+            raise InputError(f"{pattern}: expected a range such as {{000..015}}, found {found[0]}")
+        numbers = [f"{number:0{len(found[1])}}" for number in range(first, last + 1)]
+        names = [name.replace(found[0], number, 1) for name in names for number in numbers]
+    if len(names) > 1:
+        missing = [name for name in names if not Path(name).is_file()]
+        if missing:
+            raise InputError(f"{pattern}: {len(missing)} shards are missing, such as {missing[0]}")
+        return tuple(names)
+    if Path(pattern).is_file():
+        return (pattern,)
+    found = sorted(glob.glob(pattern))  # noqa: PTH207 -- a folder may be part of the pattern
+    return tuple(name for name in found if Path(name).is_file())
+
+
+def _member(path: str | os.PathLike[str]) -> Member | None:
+    shards, inside = _split(path)
+    return _index(shards).get(inside) if shards and inside else None
+
+
+@functools.lru_cache(maxsize=64)
+def _index(shards: tuple[str, ...]) -> dict[str, Member]:
+    """The files in archives, by their paths in them."""
+    found: dict[str, Member] = {}
+    for shard in shards:
+        try:
+            members = _in_zip(shard) if shard.lower().endswith(".zip") else _in_tar(shard)
+        except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
+            raise InputError(f"{shard} cannot be read as an archive: {first_line(error)}") from None
+        for name, member in members.items():
+            if name in found:
+                raise InputError(f"{name} is in {found[name].archive} and in {shard}")
+            found[name] = member
+    return found
+
+
+def _in_tar(path: str) -> dict[str, Member]:
+    with tarfile.open(path, "r:") as archive:  # not compressed, for any member is read at any time
+        return {
+            entry.name.removeprefix("./"): Member(path, entry.offset_data, entry.size, entry.size)
+            for entry in archive
+            if entry.isreg() and not entry.issparse()
+        }
+
+
+def _in_zip(path: str) -> dict[str, Member]:
+    with zipfile.ZipFile(path) as archive:
+        return {
+            entry.filename: Member(
+                path, entry.header_offset, entry.file_size, entry.compress_size,
+                entry.compress_type, entry.CRC,
+            )
+            for entry in archive.infolist()
+            if not entry.is_dir()
+        }  # fmt: skip
+
+
+@functools.lru_cache(maxsize=64)
+def _folders(shards: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    """What is in each folder of archives."""
+    found: dict[str, set[str]] = {"": set()}
+    for name in _index(shards):
+        while True:
+            folder, _, base = name.rpartition("/")
+            known = folder in found and base in found[folder]
+            found.setdefault(folder, set()).add(base)
+            if known or not folder:
+                break
+            name = folder
+    return {folder: frozenset(names) for folder, names in found.items()}
+
+
+def _content(member: Member) -> bytes:
+    """Opened for each: nothing is shared by threads and by processes that load."""
+    with Path(member.archive).open("rb") as file:
+        file.seek(member.offset)
+        if member.method is not None:
+            header = file.read(LOCAL_HEADER)
+            lengths = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:], "little")
+            file.seek(sum(lengths), os.SEEK_CUR)
+        content = file.read(member.packed)
+    if member.method == zipfile.ZIP_DEFLATED:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member.size + 1)
+        except zlib.error:
+            content = b""
+    elif member.method not in (None, zipfile.ZIP_STORED):
+        raise OSError(errno.ENOTSUP, f"{member.archive} is packed by method {member.method}")
+    damaged = member.method is not None and zlib.crc32(content) != member.checksum
+    if damaged or len(content) != member.size:
+        raise OSError(errno.EIO, f"{member.archive} is damaged there")
+    return content

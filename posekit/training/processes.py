@@ -1,0 +1,105 @@
+"""The processes of a run: what places and joins them, and whether a launcher started them anew."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
+
+from posekit.errors import InputError
+from posekit.training.mirror import Mirror
+from posekit.training.options import TrainOptions
+from posekit.training.run_folder import RunFolder, is_same_run
+
+__all__ = ["check_folder", "is_restart", "launch_id", "loading_processes", "make_accelerator"]
+
+MOST_WORKERS = 8
+# Other processes wait for the first one's evaluation.
+PATIENCE = timedelta(hours=4)
+
+
+def make_accelerator(options: TrainOptions) -> Accelerator:
+    """Joins the processes of a run.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    device = options.device
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device or "", True):
+        raise InputError(f"device '{device}' is not there; leave it out to take the best one")
+    # Processes on a machine without a GPU find each other only where the CPU is asked for.
+    on_cpu = device == "cpu" or (device is None and not any(available.values()))
+    # A process may train several times, each with settings of its own.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        cpu=on_cpu,
+        mixed_precision=options.precision,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+
+
+def loading_processes(options: TrainOptions, accelerator: Accelerator) -> int:
+    """How many processes read samples for each one that learns."""
+    if options.num_workers is not None:
+        return options.num_workers
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    return min((os.cpu_count() or 1) // here, MOST_WORKERS)
+
+
+def launch_id() -> str | None:
+    """What stays the same however often torchrun starts its processes; None without torchrun.
+
+    It is the name of the launch (`--rdzv-id`), or without one the process that starts the others.
+    """
+    named = os.environ.get("TORCHELASTIC_RUN_ID")
+    if named != "none":  # torchrun's word for no name
+        return named
+    agent = psutil.Process(os.getppid())
+    return f"{platform.node()}:{agent.pid}:{agent.create_time():.2f}"
+
+
+def is_restart(
+    path: Path, mirror: Mirror | None, config: Mapping[str, Any], accelerator: Accelerator
+) -> bool:
+    """Whether this very launch began the run in a folder: then it goes on, asked or not.
+
+    The first process decides for all, since after a failure not every machine counts a restart.
+
+    Args:
+        path: the folder.
+        mirror: its copy, of the first process; None where there is none.
+        config: what the run computes.
+        accelerator: of its processes.
+    """
+    launch = launch_id()
+    if launch is None:
+        return False
+    is_same = False
+    if accelerator.is_main_process:
+        is_same = is_same_run(path, launch, config)
+        if mirror is not None and not path.exists():  # on the disk of another machine
+            is_same = mirror.is_same_run(launch, config)
+    seen = torch.tensor(float(is_same), device=accelerator.device)
+    return bool(accelerator.reduce(seen, reduction="sum"))
+
+
+def check_folder(folder: RunFolder, accelerator: Accelerator) -> None:
+    """Processes that began at different steps would wait for each other for ever.
+
+    Raises:
+        InputError: not all of them see the same folder.
+    """
+    seen = torch.tensor(float(folder.resumes), device=accelerator.device)
+    total = float(accelerator.reduce(seen, reduction="sum"))
+    if 0 < total < accelerator.num_processes:
+        raise InputError(f"{folder.path}: all machines must see the same folder to resume")
