@@ -1,6 +1,6 @@
 """Samples per second of the loader alone and of a training step alone.
 
-    python -m benchmarks.training_speed LABELS.json [--model NAME] [--batch 16] [--workers 2]
+    python -m benchmarks.training_speed LABELS.json [--model NAME] [--workers 2] [--compile]
 
 A step waits for nothing as long as the loader is faster; three times is the goal.
 """
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--compile", action="store_true", help="as compile=true trains")
     arguments = parser.parse_args()
     source = f"{{annotations: {arguments.labels}, repeat: 1000}}"
     overrides = [f"model={arguments.model}", f"dataset.train={source}"]
@@ -56,10 +57,11 @@ def main() -> None:
 
     net = build_network(task.spec.net, device="cpu").to(device).train()
     optimizer = make_optimizer(net, TrainOptions.of(config), arguments.batch)
+    trained = torch.compile(net) if arguments.compile else net
     times = []
     for batch in itertools.islice(itertools.cycle(first), arguments.steps + 1):
         start = time.perf_counter()
-        loss = task.loss(net, batch, device)
+        loss = task.loss(trained, batch, device)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

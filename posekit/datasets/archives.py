@@ -38,6 +38,7 @@ class Member(NamedTuple):
 
     Attributes:
         archive: its path.
+        changed: when the archive was, in nanoseconds.
         offset: of the first byte; in ZIPs of the header before it.
         size: of the file, in bytes.
         packed: of what is stored; the same for a tar.
@@ -46,6 +47,7 @@ class Member(NamedTuple):
     """
 
     archive: str
+    changed: int
     offset: int
     size: int
     packed: int
@@ -136,8 +138,8 @@ def _shards(pattern: str) -> tuple[str, ...]:
         return tuple(names)
     if Path(pattern).is_file():
         return (pattern,)
-    found = sorted(glob.glob(pattern))  # noqa: PTH207 -- a folder may be part of the pattern
-    return tuple(name for name in found if Path(name).is_file())
+    matching = sorted(glob.glob(pattern))  # noqa: PTH207 -- a folder may be part of the pattern
+    return tuple(name for name in matching if Path(name).is_file())
 
 
 def _member(path: str | os.PathLike[str]) -> Member | None:
@@ -162,19 +164,23 @@ def _index(shards: tuple[str, ...]) -> dict[str, Member]:
 
 
 def _in_tar(path: str) -> dict[str, Member]:
+    changed = Path(path).stat().st_mtime_ns
     with tarfile.open(path, "r:") as archive:  # not compressed, for any member is read at any time
         return {
-            entry.name.removeprefix("./"): Member(path, entry.offset_data, entry.size, entry.size)
+            entry.name.removeprefix("./"): Member(
+                path, changed, entry.offset_data, entry.size, entry.size
+            )
             for entry in archive
             if entry.isreg() and not entry.issparse()
         }
 
 
 def _in_zip(path: str) -> dict[str, Member]:
+    changed = Path(path).stat().st_mtime_ns
     with zipfile.ZipFile(path) as archive:
         return {
             entry.filename: Member(
-                path, entry.header_offset, entry.file_size, entry.compress_size,
+                path, changed, entry.header_offset, entry.file_size, entry.compress_size,
                 entry.compress_type, entry.CRC,
             )
             for entry in archive.infolist()
@@ -200,6 +206,8 @@ def _folders(shards: tuple[str, ...]) -> dict[str, frozenset[str]]:
 def _content(member: Member) -> bytes:
     """Opened for each: nothing is shared by threads and by processes that load."""
     with Path(member.archive).open("rb") as file:
+        if os.fstat(file.fileno()).st_mtime_ns != member.changed:
+            raise OSError(errno.ESTALE, f"{member.archive} has changed since it was listed")
         file.seek(member.offset)
         if member.method is not None:
             header = file.read(LOCAL_HEADER)

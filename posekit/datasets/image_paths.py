@@ -93,7 +93,9 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     from PIL import Image
 
     try:
-        with Image.open(path if Path(path).is_file() else io.BytesIO(read_file(path))) as image:
+        with Image.open(
+            path if Path(path).is_file() else io.BytesIO(read_file(path).tobytes())
+        ) as image:
             turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -70,9 +71,18 @@ def test_damage_is_named(tmp_path: Path) -> None:
         archive = make(tmp_path / f"{packed}.zip", {"a": bytes(range(200))}, packed)
         data = bytearray(archive.read_bytes())
         data[60] ^= 255
-        archive.write_bytes(data)
+        (tmp_path / f"again-{packed}.zip").write_bytes(data)
         with pytest.raises(OSError, match="damaged"):
-            read_file(archive / "a")
+            read_file(tmp_path / f"again-{packed}.zip" / "a")
+
+
+def test_an_archive_that_changes_is_not_read_at_the_old_places(tmp_path: Path) -> None:
+    archive = make(tmp_path / "x.tar", CONTENT)
+    assert read_file(archive / "three.txt").tobytes() == b"3"
+    make(archive, {"other.txt": b"x" * 9000, "three.txt": b"4"})
+    os.utime(archive, ns=(0, 0))  # whatever the clock's steps are
+    with pytest.raises(OSError, match="has changed since it was listed"):
+        read_file(archive / "three.txt")
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
