@@ -80,6 +80,7 @@ def sort_overrides(
         elif key in literal and not _is_mapping(key, value):
             literals[key] = _literal(key, value)
         else:
+            literals.pop(key, None)  # the last one counts, of whichever kind
             others.append(override)
     return groups, literals, others
 

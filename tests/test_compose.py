@@ -140,6 +140,13 @@ def test_sources_of_a_data_set_are_mappings(text: str) -> None:
     assert config["dataset"]["train"][0] == {"annotations": "a.json"}
 
 
+def test_of_two_sources_the_last_one_counts() -> None:
+    file, mapping = "dataset.train=a.json", "dataset.train={annotations: b.json}"
+    first = compose_command("train", [file, mapping])["dataset"]["train"]
+    assert first == {"annotations": "b.json"}
+    assert compose_command("train", [mapping, file])["dataset"]["train"] == "a.json"
+
+
 def test_a_yaml_that_stands_elsewhere_in_the_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     text = (CONF_DIR / "model" / "rtmpose-m_coco-256x192.yaml").read_text()
