@@ -246,7 +246,7 @@ class Tracker:
     def _see(self, rows: Ints, boxes: Floats, points: Floats, scores: Floats) -> None:
         """Corrects tracks by where they were seen, `missed` frames after the last time."""
         tracks = self._tracks
-        frames = tracks.missed[rows, None]
+        frames = tracks.missed[rows, None].astype(np.float64)
         seen, heights = box_centers(boxes), np.exp(tracks.sizes[rows, 1:])
         resized = log_sizes(boxes) - tracks.sizes[rows]
         self._measure_noise(rows, seen, resized)
