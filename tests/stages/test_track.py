@@ -144,6 +144,17 @@ def test_one_who_walks_out_and_comes_back_at_the_same_edge_keeps_the_id() -> Non
     assert ids_of(tracker, (30, 200)) == [0]
 
 
+@BOTH
+def test_one_who_walks_out_and_turns_back_stays_one(similarity: Similarity) -> None:
+    tracker = Tracker(similarity=similarity, sigmas=SIGMAS)
+    for x in range(200, 20, -8):
+        ids_of(tracker, (x, 200))
+    for _ in range(12):
+        ids_of(tracker)
+    # The speed from before the absence would lead out of the image once more.
+    assert [ids_of(tracker, (x, 200)) for x in range(30, 200, 8)] == [[0]] * 22
+
+
 def test_a_newcomer_in_the_place_of_one_who_left_long_ago_gets_a_new_id() -> None:
     tracker = Tracker(max_age=3)
     ids_of(tracker, (100, 200), (500, 200))
