@@ -31,7 +31,7 @@ LIMIT = 50.0  # MB
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", choices=("2D", "3D"), default=["2D", "3D"])
+    parser.add_argument("what", nargs="*", choices=("2D", "3D"), help="both, if left out")
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--people", type=int, default=1)
@@ -44,7 +44,7 @@ def main() -> None:
         video = make_video(root / "long.mp4", arguments.frames, (width, height))
         weights = {name: random_weights(name, root) for name in (MODEL, LIFTER)}
         boxes = people(arguments.people, width, height)
-        for what in arguments.what:
+        for what in arguments.what or ("2D", "3D"):
             predictor = load(what, weights)
             start = time.perf_counter()
             found = memory_of(predictor, video, [boxes] * arguments.frames, root / what)
