@@ -17,11 +17,10 @@ def test_formats_that_a_model_cannot_fill_are_left_out(capsys: pytest.CaptureFix
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", memory_formats.SKELETONS)
-def test_a_long_clip_stays_within_the_limit(what: str) -> None:
+def test_a_long_clip_stays_within_the_limit() -> None:
     # In a process of its own: what other tests left free would hide what is taken.
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory_formats", "--only", what],
+        [sys.executable, "-m", "benchmarks.memory_formats", "--only", "2D"],
         capture_output=True,
         text=True,
         check=True,
