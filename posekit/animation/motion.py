@@ -148,7 +148,7 @@ def _walk(
     focal: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The root (F, 3) and when feet stand (F, 2); legs, in `local`, bend to where these stand."""
-    places, turned = kinematics(local, figure)
+    places = kinematics(local, figure)[0]
     ankles, fps, height = places[:, ANKLES], track.fps, ANKLE_HEIGHT * stature
     sighting = _sighting(places, track, seen, focal)
     first = solve_root(sighting)
@@ -159,6 +159,7 @@ def _walk(
     hips = root[:, None] + places[:, [leg[0] for leg in LEGS]]
     legs = np.array([figure.lengths[list(leg[1:])].sum() for leg in LEGS])
     root[:, 1] -= reach(hips, wanted, legs, fps)
+    turned = kinematics(local, figure)[1]  # again: too large to be kept until here
     bend_legs(local, figure, places, turned, wanted - root[:, None])
     return root, contacts
 

@@ -58,8 +58,9 @@ def filled(quats: np.ndarray, known: np.ndarray) -> np.ndarray:
 def same_sign(quats: np.ndarray) -> np.ndarray:
     """Quaternions (F, J, 4) of the same rotations that do not jump to their negatives."""
     turns = np.einsum("fjk,fjk->fj", quats[1:], quats[:-1]) < 0
-    signs = np.where(np.cumsum(turns, axis=0) % 2, -1.0, 1.0)
-    return np.concatenate([quats[:1], quats[1:] * signs[..., None]])
+    quats = quats.copy()
+    quats[1:][np.cumsum(turns, axis=0) % 2 == 1] *= -1
+    return quats
 
 
 def continuous_euler(quats: np.ndarray, order: str = "ZXY") -> np.ndarray:
@@ -72,10 +73,11 @@ def continuous_euler(quats: np.ndarray, order: str = "ZXY") -> np.ndarray:
         order: of the rotations, each about the axes that those before it have turned.
     """
     frames, joints = quats.shape[:2]
+    angles = np.zeros((frames, joints, 3))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Gimbal lock")  # any of the many is right
-        angles = Rotation.from_quat(quats.reshape(-1, 4)).as_euler(order, degrees=True)
-    angles = angles.reshape(frames, joints, 3)
+        for joint in range(joints):  # one by one, for what this takes is several times as large
+            angles[:, joint] = Rotation.from_quat(quats[:, joint]).as_euler(order, degrees=True)
     for number in range(1, frames):
         before = angles[number - 1]
         first, second, third = angles[number].T
