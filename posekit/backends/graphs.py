@@ -83,8 +83,9 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with quiet_tracing(), _root_logger_as_it_was():
-        # This frontend reads traced graphs. A class of one's own may give lists and dicts, which a
-        # strict trace refuses; what the graph computes is compared where it is exported.
+        # This frontend reads traced graphs. Not strict, for a class of one's own may give lists and
+        # dicts, which a strict trace refuses. Not checked by running twice more, for what the graph
+        # computes is compared with the network where it is exported.
         graph = TorchScriptPythonDecoder(
             torch.jit.trace(net, (example,), check_trace=False, strict=False)
         )

@@ -73,8 +73,7 @@ def is_own_card(text: str) -> bool:
 def card_text(subject: Subject) -> str:
     """The card: metadata as YAML, then Markdown."""
     lines = ["---", _metadata(subject).strip(), "---", "", f"# {subject.name}", ""]
-    lines += [f"A model of [posekit](https://pypi.org/project/posekit/), {__version__}: "
-              "`pip install posekit`. " + OWN_SENTENCE, ""]  # fmt: skip
+    lines += [f"A model of posekit {__version__}, `pip install posekit`. {OWN_SENTENCE}", ""]
     lines += _loading(subject)
     lines += [f"![{text}]({file})\n" for file, text in subject.pictures.items()]
     lines += [f"- {key}: {_in_a_line(value)}" for key, value in subject.about.items()]

@@ -53,7 +53,7 @@ class Walk:
         for side, (foot, _) in zip(("Left", "Right"), sides, strict=True):
             self._put_leg(side, foot)
         up = np.array([0.0, 1.0, 0.0])
-        for name, above in zip(("Spine", "Chest", "Neck", "Head"), NAMES, strict=False):
+        for name, above in zip(("Spine", "Chest", "Neck", "Head"), NAMES[:4], strict=True):
             self._put(name, self.of(above) + SHARE[name] * up)
         for side, sign in (("Left", 1.0), ("Right", -1.0)):
             swing = sign * 0.5 * np.sin(2 * np.pi * self.cadence * self.time)

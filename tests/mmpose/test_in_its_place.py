@@ -17,9 +17,10 @@ import posekit
 import posekit.apis
 from posekit.io.video import VideoWriter
 
-PROGRAM = """
-import sys
-from mmpose.apis import MMPoseInferencer
+# Nothing of that name is installed: posekit stands under it while the program runs.
+STOOD_FOR = "mmpose.apis"
+PROGRAM = f"""
+from {STOOD_FOR} import MMPoseInferencer
 
 def people(path, **how):
     inferencer = MMPoseInferencer(**how)
@@ -30,7 +31,7 @@ def people(path, **how):
 def test_a_program_that_imports_mmpose_runs(
     rtmpose_t: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mmpose.apis", posekit.apis)
+    monkeypatch.setitem(sys.modules, STOOD_FOR, posekit.apis)
     program = ModuleType("program")
     exec(PROGRAM, program.__dict__)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 48, 3), np.uint8))
