@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -316,64 +316,66 @@ def _add_conversions(commands: Any) -> None:
     imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
     imported.set_defaults(run=_import)
 
-    labels = commands.add_parser(
+    labels = _add_plain(
+        commands,
         "labels",
-        help="convert labels of other tools to COCO's keypoints",
-        description=LABELS_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "convert labels of other tools to COCO's keypoints",
+        LABELS_HELP,
+        _labels,
     )
     labels.add_argument("source", type=Path, help="the file or folder of labels")
     labels.add_argument("settings", nargs="*", metavar="key=value")
-    labels.settings = "labels"
-    labels.set_defaults(run=_labels)
 
-    converted = commands.add_parser(
+    converted = _add_plain(
+        commands,
         "convert",
-        help="write results that were kept as Parquet in other formats",
-        description=CONVERT_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "write results that were kept as Parquet in other formats",
+        CONVERT_HELP,
+        _convert,
     )
     converted.add_argument("words", nargs="+", metavar="FILE.parquet or key=value")
-    converted.settings = "convert"
-    converted.set_defaults(run=_convert)
+
+
+def _add_plain(
+    commands: Any, name: str, help_line: str, description: str, run: Callable[..., int]
+) -> _Command:
+    """A command with keys and without a configuration; its help lists them."""
+    plain: _Command = commands.add_parser(
+        name,
+        help=help_line,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    plain.settings = name
+    plain.set_defaults(run=run)
+    return plain
 
 
 def _add_hub(commands: Any) -> None:
-    push = commands.add_parser(
-        "push",
-        help="upload a trained model to the Hugging Face Hub",
-        description=PUSH_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    push = _add_plain(
+        commands, "push", "upload a trained model to the Hugging Face Hub", PUSH_HELP, _push
     )
     push.add_argument("folder", type=Path, help="a run or its export")
     push.add_argument("repository", help="organisation/name")
     push.add_argument("settings", nargs="*", metavar="key=value")
     push.add_argument("--private", action="store_true", help="the same as private=true")
-    push.settings = "push"
-    push.set_defaults(run=_push)
 
-    download = commands.add_parser(
-        "download",
-        help="fetch the weights of models ahead",
-        description=DOWNLOAD_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    download = _add_plain(
+        commands, "download", "fetch the weights of models ahead", DOWNLOAD_HELP, _download
     )
     download.add_argument("words", nargs="+", metavar="NAME or key=value")
     download.add_argument("--to", metavar="FOLDER", help="the same as to=FOLDER")
-    download.settings = "download"
-    download.set_defaults(run=_download)
 
-    mirror = commands.add_parser(
+    mirror = _add_plain(
+        commands,
         "mirror",
-        help="fill an organisation of the Hub with the converted weights",
-        description=MIRROR_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "fill an organisation of the Hub with the converted weights",
+        MIRROR_HELP,
+        _mirror,
     )
     mirror.add_argument("organisation")
     mirror.add_argument("settings", nargs="*", metavar="key=value")
     mirror.add_argument("--only", metavar="NAMES", help="the same as only=NAMES")
-    mirror.settings = "mirror"
-    mirror.set_defaults(run=_mirror)
 
 
 def _add_models(commands: Any) -> None:

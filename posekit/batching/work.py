@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from posekit.parts import Parts
     from posekit.predictor import Predictor
 
-__all__ = ["ClipWorker", "Job", "Outcome", "Task", "died", "set_threads"]
+__all__ = ["ClipWorker", "Job", "Outcome", "Task", "died", "set_threads", "threads_as_before"]
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,20 @@ def set_threads(threads: int) -> None:
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+
+
+@contextlib.contextmanager
+def threads_as_before() -> Iterator[None]:
+    """What computes in a caller's own process leaves it the threads that it had."""
+    import cv2
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 class ClipWorker:

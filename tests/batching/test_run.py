@@ -43,6 +43,14 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def test_the_callers_process_keeps_its_threads(two: Path, tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    assert batch(two, tmp_path / "out", threads=before + 1).now == 2
+    assert torch.get_num_threads() == before
+
+
 def test_each_clip_has_a_file_and_a_line(clips: Path, undisturbed: Path) -> None:
     names = [f"cam{number % 2}/clip{number:02}.mp4.parquet" for number in (0, 2, 4, 1)]
     assert list(tables(undisturbed)) == names

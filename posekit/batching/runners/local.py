@@ -23,7 +23,7 @@ from typing import Any
 
 from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
-from posekit.batching.work import ClipWorker, Job, Outcome, Task, died
+from posekit.batching.work import ClipWorker, Job, Outcome, Task, died, threads_as_before
 from posekit.errors import PosekitError
 
 __all__ = ["cores", "default_threads", "run"]
@@ -83,11 +83,12 @@ def run(
 def _here(
     job: Job, tasks: Sequence[Task], stop: Stop, on_frames: Callable[[int], None]
 ) -> Iterator[Outcome]:
-    worker = ClipWorker(job)
-    for task in tasks:
-        if stop.requested:
-            return
-        yield worker(task, lambda: on_frames(1))
+    with threads_as_before():
+        worker = ClipWorker(job)
+        for task in tasks:
+            if stop.requested:
+                return
+            yield worker(task, lambda: on_frames(1))
 
 
 @dataclass(frozen=True)
