@@ -34,6 +34,11 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def check_writable(folder: Path) -> None:
+    """Makes a folder, and sees that files can be made in it.
+
+    Raises:
+        InputError: they cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
