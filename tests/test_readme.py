@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from posekit.cli import main
 from posekit.io.video import VideoReader, VideoWriter
 from tests.networks import save_seeded_weights
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -119,7 +120,10 @@ def test_command(command: str, user: Path, capsys: pytest.CaptureFixture[str]) -
         assert status_of(arguments) == 0
         assert capsys.readouterr().out
         return
-    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    if arguments[0] == "train":
+        done = run_python("-m", "posekit", *arguments)
+    else:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def test_names_of_mmpose_0_are_known(shared: Path, name: str) -> None:
     with gzip.open(folder / "keys.json.gz", "rt") as file:
         shapes = json.load(file)
     # Each full of a number of its own.
-    state = {key: torch.tensor(i).expand(shape) for i, (key, shape) in enumerate(shapes)}
+    state = {
+        key: torch.tensor(number, dtype=torch.int64 if "batches" in key else None).expand(shape)
+        for number, (key, shape) in zip(itertools.count(0.5), shapes)
+    }
     convolutions = sum(key.startswith("head.conv_layers") for key in state) > 0
 
     def old_name(key: str) -> str:
