@@ -13,9 +13,13 @@ demo: $(VENV)/installed
 	$(BIN)/posekit predict model=demo out_dir=out draw_bbox=true
 
 # Two files of tests at once; their threads sleep while they wait, so as not to take turns. Without
-# `--max-worker-restart 0`, a run whose process died waits for ever.
+# `--max-worker-restart 0`, a run whose process died waits for ever. In the order of their names: in
+# that of the number of tests, the last files would be some of the slowest. Processes that the tests
+# start read compiled modules, also where the shell has Python keep none: else a second for each.
+test: export OMP_WAIT_POLICY := passive
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # As on a processor without AVX-512, whose float32 results differ; ONNX Runtime knows no such switch.
 test-avx2: export ATEN_CPU_CAPABILITY := avx2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -54,7 +55,7 @@ DETECTOR_ALIASES = {
 
 def model_names(search: Sequence[Path] = ()) -> list[str]:
     """Every public model name that has a YAML: packaged ones and those of the folders given."""
-    return sorted({path.stem for path in _config_files(search)})
+    return sorted(_stems(search))
 
 
 def list_models(
@@ -136,10 +137,16 @@ def input_size(name: str) -> str:
     return f"{height}x{width}"
 
 
-def _config_files(search: Sequence[Path]) -> Iterator[Path]:
-    for root in (*search, CONF_DIR):
-        for group in GROUPS:
-            yield from (root / group).glob("*.yaml")
+def _stems(search: Sequence[Path], groups: Sequence[str] = GROUPS) -> set[str]:
+    """Names of the YAMLs: of hundreds, so that no `Path` is made of each."""
+    return {
+        entry.name.removesuffix(".yaml")
+        for root in (*search, CONF_DIR)
+        for group in groups
+        if (root / group).is_dir()
+        for entry in os.scandir(root / group)
+        if entry.name.endswith(".yaml")
+    }
 
 
 def config_path(name: str, search: Sequence[Path] = ()) -> Path:
@@ -201,7 +208,7 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
     for candidate in (stem, stem.lower()):
         if candidate in official:
             return official[candidate]
-        if candidate in model_names(search):
+        if candidate in _stems(search):
             return candidate
     raise _unknown(stem, search, detector=detector)
 
@@ -216,11 +223,17 @@ def find_checkpoint(name: str) -> Checkpoint | None:
     return next((row for row in checkpoints.CHECKPOINTS if row.name == name), None)
 
 
-def _official_names() -> dict[str, str]:
+def _official_names() -> Mapping[str, str]:
     """Aliases and official config names -> public names."""
-    names = {config: row.name for row in checkpoints.CHECKPOINTS for config in row.configs}
-    names |= {alias: row.name for row in checkpoints.CHECKPOINTS for alias in row.aliases}
-    return names
+    global _names
+    rows = checkpoints.CHECKPOINTS
+    if _names[0] is not rows:
+        names = {config: row.name for row in rows for config in row.configs}
+        _names = rows, names | {alias: row.name for row in rows for alias in row.aliases}
+    return _names[1]
+
+
+_names: tuple[tuple[Checkpoint, ...], Mapping[str, str]] = ((), {})  # of those rows
 
 
 def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> UnknownModelError:
@@ -260,7 +273,7 @@ def elsewhere_error(name: str, *, detector: bool) -> UnknownModelError | None:
 
 def _unknown_detector(name: str, search: Sequence[Path]) -> UnknownModelError:
     """Says which detector comes nearest, also to one of another kind."""
-    own = [path.stem for path in _config_files(search) if path.parent.name == "detector"]
+    own = sorted(_stems(search, ["detector"]))
     names = [*own, *DETECTOR_ALIASES]
     names += [official for official, public in _official_names().items() if public in own]
     candidates = nearest(name, names)

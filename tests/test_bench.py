@@ -32,6 +32,13 @@ from posekit.stages.one_stage import OneStageEstimator
 SMALL = ["model=rtmpose-n_drawn-192x128", "rounds=2"]
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine can do at best takes a while to measure well."""
+    monkeypatch.setattr("posekit.benchmarking.machine.MATRIX_SIZE", 256)
+    monkeypatch.setattr("posekit.benchmarking.machine.COPIED", 1 << 22)
+
+
 def test_engines_and_stages_are_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

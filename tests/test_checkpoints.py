@@ -34,12 +34,6 @@ def test_names_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-@ROWS
-def test_every_name_of_a_row_resolves_to_it(row: Checkpoint) -> None:
-    for name in (row.name, *row.configs, *row.aliases):
-        assert resolve_name(name) == row.name
-
-
 def one_of_each_network() -> list[Checkpoint]:
     """Rows whose networks differ in more than keypoints, input size and whose expert they are."""
     found = {}
@@ -52,12 +46,25 @@ def one_of_each_network() -> list[Checkpoint]:
 
 
 @ROWS
-def test_a_row_is_a_model_of_its_task_that_can_be_converted(row: Checkpoint) -> None:
+def test_a_row_and_its_yaml_hold_together(row: Checkpoint) -> None:
+    """In one test: a model is read once for all that is asked of it."""
+    for name in (row.name, *row.configs, *row.aliases):
+        assert resolve_name(name) == row.name
+    assert row.sources or (PACKAGED / f"{row.name}.safetensors").is_file()
+    assert row.license and row.training_data
+    assert all(source.location.startswith(("https://", "hf://")) for source in row.sources)
     spec = load_spec(row.name)
-    assert rules_of(find_class(spec.net.target))
+    assert rules_of(find_class(spec.net.target))  # weights can be converted
     kinds = {"detection": DetectorSpec, "lifting": LifterSpec}
     of_poses = OneStageSpec if spec.net.family.one_stage else PoseSpec
     assert type(spec) is kinds.get(row.task, of_poses)
+    if isinstance(spec, LifterSpec):
+        assert input_size(row.name) == f"{spec.max_frames} frames"
+    else:
+        assert input_size(row.name) == "{1}x{0}".format(*spec.input_size)
+    if isinstance(spec, PoseSpec) and spec.detector != "whole_image":
+        classes = load_spec(spec.detector).classes
+        assert all(index < len(classes) for index in spec.detector_categories)
 
 
 def assert_has_the_parameters(row: Checkpoint) -> None:
@@ -75,31 +82,6 @@ def test_the_network_builds_and_has_as_many_parameters_as_the_row_says(row: Chec
 @ROWS
 def test_every_network_has_as_many_parameters_as_its_row_says(row: Checkpoint) -> None:
     assert_has_the_parameters(row)
-
-
-@ROWS
-def test_the_size_of_the_input_is_that_of_the_name(row: Checkpoint) -> None:
-    spec = load_spec(row.name)
-    if isinstance(spec, LifterSpec):
-        assert input_size(row.name) == f"{spec.max_frames} frames"
-    else:
-        assert input_size(row.name) == "{1}x{0}".format(*spec.input_size)
-
-
-@ROWS
-def test_a_pose_models_detector_exists_and_has_the_classes_asked_for(row: Checkpoint) -> None:
-    spec = load_spec(row.name)
-    if not isinstance(spec, PoseSpec) or spec.detector == "whole_image":
-        return
-    detector = load_spec(spec.detector)
-    assert all(index < len(detector.classes) for index in spec.detector_categories)
-
-
-@ROWS
-def test_a_row_says_where_the_weights_are_and_what_they_may_be_used_for(row: Checkpoint) -> None:
-    assert row.sources or (PACKAGED / f"{row.name}.safetensors").is_file()
-    assert row.license and row.training_data
-    assert all(source.location.startswith(("https://", "hf://")) for source in row.sources)
 
 
 PAGE = CONF_DIR.parent / "docs" / "models.md"

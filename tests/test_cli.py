@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from posekit.cli import main
+from tests.processes import run_python
 
 
 def posekit(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs `posekit ...` with an empty cache and no network."""
-    return subprocess.run(
-        [sys.executable, "-m", "posekit", *arguments],
+    return run_python(
+        *("-m", "posekit", *arguments),
         cwd=cwd,
         env={
             **os.environ,
@@ -26,9 +27,6 @@ def posekit(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
             "HF_HUB_OFFLINE": "1",
             **environment,
         },
-        capture_output=True,
-        text=True,
-        timeout=300,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from posekit.errors import InputError
 from posekit.predictor import load
 from posekit.spec import load_spec, read_spec
 from tests.datasets.sets import coco, save, unpack_coco
+from tests.processes import run_python
 
 MODEL = "rtmpose-t_body8-256x192"
 
@@ -39,16 +39,11 @@ def unpacked(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_coco_is_one_command(shared: Path, unpacked: Path, rtmpose_t: Path, tmp_path: Path) -> None:
     detections = shared / "annotations" / "test_coco_det_AP_H_56.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "posekit", "evaluate", "model=rtmpose-t_coco-256x192"),
-            *(f"weights={rtmpose_t}", "dataset=coco", f"dataset.root={unpacked}"),
-            *(f"detections={detections}", "bbox_thr=0.5", "device=cpu", "out=results.json"),
-        ],
+    done = run_python(
+        *("-m", "posekit", "evaluate", "model=rtmpose-t_coco-256x192"),
+        *(f"weights={rtmpose_t}", "dataset=coco", f"dataset.root={unpacked}"),
+        *(f"detections={detections}", "bbox_thr=0.5", "device=cpu", "out=results.json"),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "flip test: True" in done.stdout

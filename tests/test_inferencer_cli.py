@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from posekit.commands.inferencer import join_flags, main
 from tests.networks import save_seeded_weights
+from tests.processes import run_python
 
 SMALL = "rtmpose-t_8xb256-420e_body8-256x192"
 ALIASES = shlex.split(
@@ -42,16 +40,12 @@ def test_the_documented_image(shared: Path, rtmpose_m: Path, person_detector: Pa
     image = Path("tests/data/coco/000000000785.jpg")
     image.parent.mkdir(parents=True)
     shutil.copy(shared / "images" / image.name, image)
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "posekit.commands.inferencer", str(image),
-            "--pose2d", "human", "--pred-out-dir", "predictions",
-            "--pose2d-weights", str(rtmpose_m),
-            "--det-model", "rtmdet_nano_320-8xb32_coco-person",
-            "--det-weights", str(person_detector), "--det-cat-ids", "0", "--device", "cpu",
-        ],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        capture_output=True, text=True, timeout=300,
+    done = run_python(
+        "-m", "posekit.commands.inferencer", image,
+        "--pose2d", "human", "--pred-out-dir", "predictions",
+        "--pose2d-weights", rtmpose_m,
+        "--det-model", "rtmdet_nano_320-8xb32_coco-person",
+        "--det-weights", person_detector, "--det-cat-ids", "0", "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(Path("predictions/000000000785.json").read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from benchmarks.audit_configs import TABLE, differences, is_official, posekit_values
@@ -71,16 +72,17 @@ def test_cached_weights_of_a_file_that_was_replaced_are_set_aside(
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     row = find_checkpoint(name)
-    net = build_network(load_spec(name).net, device="cpu")
+    net = build_network(load_spec(name).net)
+    state = {key: torch.zeros_like(value, device="cpu") for key, value in net.state_dict().items()}
     path = cache_dir() / "models" / f"{name}.safetensors"
     path.parent.mkdir()
     metadata = {"model": name, "source": row.superseded[0], "converter": "1"}
-    save_file(net.state_dict(), path, metadata=metadata)
+    save_file(state, path, metadata=metadata)
     with pytest.raises(DownloadError, match="HF_HUB_OFFLINE"):
         resolve_weights(name)
     aside = path.with_suffix(".superseded")
     assert not path.exists()
     assert f"weights={aside} still takes them" in caplog.text
     assert resolve_weights(name, aside) == aside
-    save_file(net.state_dict(), path, metadata={**metadata, "source": "another.pth"})
+    save_file(state, path, metadata={**metadata, "source": "another.pth"})
     assert resolve_weights(name) == path

@@ -47,11 +47,10 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return length
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_and_its_functions_are_short(module: str) -> None:
-    assert not (found := too_long(ROOT / module)), (
-        f"{module}: {'; '.join(found)}; cut it by topic, or say '{REASON} ...' in its docstring"
-    )
+def test_modules_and_their_functions_are_short() -> None:
+    assert MODULES
+    found = [f"{module}: {what}" for module in MODULES for what in too_long(ROOT / module)]
+    assert not found, f"cut these by topic, or say '{REASON} ...' in a module's docstring: {found}"
 
 
 @pytest.mark.parametrize(

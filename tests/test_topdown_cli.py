@@ -113,9 +113,9 @@ def test_a_full_disk_keeps_the_frames_before(
 ) -> None:
     black = np.zeros((48, 64, 3), np.uint8)
     with VideoWriter("long.mp4", fps=Fraction(25), size=(64, 48)) as video:
-        for _ in range(300):
+        for _ in range(120):
             video.write(black)
-    (small_disk / "others").write_bytes(bytes(190_000))
+    (small_disk / "others").write_bytes(bytes(225_000))
     more = ["--input", "long.mp4", "--output-root", str(small_disk), "--save-predictions"]
     assert main([*command, *more]) == 1
     error = capsys.readouterr().err.splitlines()[-1]

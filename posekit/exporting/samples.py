@@ -84,7 +84,8 @@ def take_samples(
         if isinstance(network, PoseEstimator):
             boxes, source = _found_boxes(images, find, categories)
     else:
-        scenes = [generate_scene(seed) for seed in range(DRAWN_SCENES)]
+        count = DRAWN_SCENES if calibrate else MAX_COMPARED  # which takes a second
+        scenes = [generate_scene(seed) for seed in range(count)]
         images, boxes = [scene.image for scene in scenes], [scene.boxes_xyxy for scene in scenes]
         inputs, source = "drawn people", "labels"
     if isinstance(network, Detector):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from posekit.backends import artifacts, make_backend, why_unavailable
 from posekit.backends.artifacts import fingerprint, load_artifact
 from posekit.backends.engines import compile as compile_engine
 from posekit.errors import InputError
+from tests.processes import run_python
 
 CPU = torch.device("cpu")
 
@@ -51,8 +51,7 @@ def test_a_second_process_uses_what_the_first_made(kinds: tuple[str, ...], tmp_p
         pytest.skip(f"{kinds[0]}: {why_unavailable(kinds[0], CPU)}")
 
     def run() -> dict[Path, int]:
-        command = [sys.executable, "-c", RUN, str(tmp_path), *able]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = run_python("-c", RUN, tmp_path, *able, check=True)
         assert done.stdout.splitlines()[-len(able) :] == ["True"] * len(able)
         files = [f for f in (tmp_path / "backends").rglob("model.*") if f.is_file()]
         return {file: file.stat().st_mtime_ns for file in files}

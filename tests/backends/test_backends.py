@@ -31,6 +31,7 @@ from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.weights.load import create_model
 from tests.networks import save_seeded_weights
+from tests.processes import run_python
 
 CPU = torch.device("cpu")
 # Compiling takes from ten seconds to a minute for every size of batch.
@@ -358,9 +359,7 @@ def test_openvino_refuses_a_type_that_the_processor_has_not() -> None:
     skip_unavailable("openvino")
     # It would take bfloat16 in place of float16 then, or float32, without a word.
     as_avx2 = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    done = subprocess.run(
-        [sys.executable, "-c", WHY_NOT], env=as_avx2, capture_output=True, text=True, check=True
-    )
+    done = run_python("-c", WHY_NOT, env=as_avx2, check=True)
     reason, none = done.stdout.splitlines()
     assert "as this processor has no float16; take dtype=float32" in reason
     assert none == "None"
@@ -436,12 +435,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
     cases = ["openvino:openvino", "onnxruntime:onnxruntime", "onnx:onnxruntime"]
     for kind in ("openvino", "onnxruntime"):
         skip_unavailable(kind)
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, str(tmp_path), *cases],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", BLOCKED, tmp_path, *cases, check=True)
     lines = [line for line in done.stdout.splitlines() if "No module named" in line]
     for case, line in zip(cases, lines, strict=True):
         package, kind = case.split(":")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +34,7 @@ from posekit.backends.priors import FLOOR, PRIORS, prior_order
 from posekit.config import PACKAGED
 from posekit.errors import InputError
 from posekit.stages.estimate import PoseEstimator
+from tests.processes import run_python
 
 CPU = torch.device("cpu")
 FIRST = 8  # images of 8x8 before an engine is made
@@ -387,12 +386,7 @@ print(status, [name for name in ("openvino", "onnxruntime", "onnx") if name in s
 
 
 def test_a_single_picture_imports_no_engine(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_PICTURE, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", ONE_PICTURE, tmp_path, check=True)
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
     assert not (tmp_path / "backends").exists()
     assert "faster" not in done.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 
 from posekit.backends.graphs import to_openvino
 from posekit.backends.machine import package_version
+from tests.processes import run_python
 
 
 class Bessel(nn.Module):
@@ -52,6 +51,5 @@ def test_a_conversion_to_openvino_is_reported_to_nobody() -> None:
     for package in ("openvino", "openvino-telemetry"):
         if package_version(package) is None:
             pytest.skip(f"{package} is not installed")
-    command = [sys.executable, "-c", REPORTED]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    done = run_python("-c", REPORTED, check=True)
     assert done.stdout.strip() == "['[?,4,6,6]'] []"

@@ -12,6 +12,7 @@ import pytest
 from posekit.backends.engine import Engine
 from posekit.backends.kinds import ENGINES, KINDS, auto_candidates, find_engine
 from tests.conftest import ROOT
+from tests.processes import run_python
 
 FORMATS = {"onnx", "openvino"}  # of graph files
 TYPES = {"float16", "float32", "float64", "bfloat16"}
@@ -85,13 +86,7 @@ def test_a_new_file_is_an_engine_for_all_commands(tmp_path: Path) -> None:
         f"{predict}meta backend=abacus",
         "bench model=demo backends=[beads]",
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
-        input="\n".join(commands),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", PROGRAM, tmp_path, input="\n".join(commands), check=True)
     statuses = re.findall(r"^exit status (\d)$", done.stdout, re.MULTILINE)
     assert statuses == ["0", "0", "1", "1", "1"], done.stderr
     assert re.search(r"(?s)  abacus +not installed\n.*\n  abacus +available\n", done.stdout)

@@ -22,6 +22,7 @@ from posekit.datasets.synthetic.poses import ACTIONS, Pose
 from posekit.datasets.synthetic.scene import COCO_KEYPOINTS
 from posekit.errors import InputError
 from posekit.skeleton import load_skeleton
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(40)
@@ -258,14 +259,13 @@ def test_annotations_and_images_belong_to_the_scenes(dataset: Path) -> None:
 
 
 def test_the_command_line_writes_a_data_set(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "posekit.datasets.synthetic", str(tmp_path / "out")]
+    command = ["-m", "posekit.datasets.synthetic", tmp_path / "out"]
     command += ["--scenes", "2", "--width", "160", "--height", "120"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = run_python(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "out" / "annotations.json")
     assert len(list((tmp_path / "out" / "images").iterdir())) == 2
-    again = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    again = run_python(*command, cwd=tmp_path)
     assert again.returncode == 2
     assert "already holds a data set; pass overwrite" in again.stderr
 

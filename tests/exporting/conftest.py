@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import posekit
 from posekit.datasets.synthetic import generate_scene
+from posekit.exporting import samples
 from posekit.exporting.result import ExportResult
 
 # The smallest of their kinds, packaged with their weights.
@@ -22,6 +24,14 @@ DRAWN_DETECTOR = "rtmdet-nano_drawn-256"
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scenes_drawn_once() -> Iterator[None]:
+    """Every export without inputs draws the same ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "generate_scene", functools.cache(generate_scene))
+        yield
 
 
 @pytest.fixture

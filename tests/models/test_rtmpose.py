@@ -34,7 +34,13 @@ def test_smallest_one_matches_in_float32() -> None:
     assert_matches_in_float32(SMALLEST, build_network(load_spec(SMALLEST.name).net))
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+# The same networks as of body8 and, but for the number of keypoints, of hand5.
+SLOW = ("rtmpose-m_8xb256-420e_coco-256x192", "rtmpose-m_8xb64-210e_ap10k-256x256")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in FOLDERS]
+)
 def test_raw_outputs_match(shared: Path, name: str) -> None:
     folder = shared / "reference" / "pose2d" / name
     assert_matches(folder, build_network(load_spec(name).net))

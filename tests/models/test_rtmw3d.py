@@ -19,7 +19,7 @@ NAME = "rtmw3d-l_8xb64_cocktail14-384x288"
 def test_outputs_and_what_they_mean_match(shared: Path) -> None:
     folder = shared / "reference" / "pose3d" / NAME
     spec = load_spec("rtmw3d-l_cocktail14-384x288")
-    net = build_network(spec.net, device="cpu").eval()
+    net = build_network(spec.net).eval()
     case = reference_case(folder)
     load_case(case, net)
     # The reference is float32; this network's float32 is up to 4.3e-4 from its float64.

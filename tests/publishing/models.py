@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from posekit.spec import load_spec, read_spec
 from posekit.training.export import export_model
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
+from tests.processes import run_python
 from tests.training.runs import MODEL
 
 NAME = "tiny_mine-32x32"
@@ -71,6 +71,4 @@ def environment(server: HubServer, home: Path, **more: str) -> dict[str, str]:
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python ...` on that machine."""
-    return subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300
-    )
+    return run_python(*words, env=environment)

@@ -262,8 +262,11 @@ def test_who_waited_for_too_long_is_taken_out(service: PoseService, gate: Gate) 
 
 def test_who_is_late_in_the_networks_is_forgotten(service: PoseService, gate: Gate) -> None:
     gate.shut()
-    with pytest.raises(TimeoutError):
-        service.predict(picture(320), timeout=0.02)
+    for seconds in (0.02, 0.5, 10):  # a busy machine may not begin before the first are over
+        with pytest.raises(TimeoutError):
+            service.predict(picture(320), timeout=seconds)
+        if gate.batches:
+            break
     gate.wait()
     gate.open()
     assert len(service.predict(picture(330))) == 1

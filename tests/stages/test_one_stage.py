@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from pathlib import Path
 
@@ -24,12 +25,18 @@ FOLDERS = {
 }
 
 
-def make(model: str = "rtmo-t_body7-416x416") -> OneStageEstimator:
+def make() -> OneStageEstimator:
     """With random weights, normalised as in training: scores of all sizes, boxes that overlap."""
-    spec = load_spec(model)
+    spec = load_spec("rtmo-t_body7-416x416")
     assert isinstance(spec, OneStageSpec)
+    return OneStageEstimator(copy.deepcopy(network()), spec, load_skeleton(spec.keypoints))
+
+
+@functools.cache
+def network() -> torch.nn.Module:
+    """That of `make`, which takes half a second to make."""
     torch.manual_seed(0)
-    net = build_network(spec.net, device="cpu")
+    net = build_network(load_spec("rtmo-t_body7-416x416").net, device="cpu")
     for part in net.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = None  # the statistics become those of the next batch
@@ -41,7 +48,7 @@ def make(model: str = "rtmo-t_body7-416x416") -> OneStageEstimator:
             head.class_pred.weight *= 4
             head.class_pred.bias.zero_()
             head.box_pred.bias[2:] += 1.5
-    return OneStageEstimator(net.eval(), spec, load_skeleton(spec.keypoints))
+    return net.eval()
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +63,25 @@ def image() -> np.ndarray:
 
 
 def middle_score(estimator: OneStageEstimator, image: np.ndarray) -> float:
-    (people,) = estimator([image], score_threshold=0.0, nms_threshold=1.0)
-    return float(np.quantile(people.scores, 0.9))
+    seen = []
+
+    def nobody(_: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        seen.append(scores)
+        return np.zeros(0, int)  # for keypoints of everybody would take most of the time
+
+    estimator([image], score_threshold=0.0, nms_threshold=1.0, choose=nobody)
+    return float(np.quantile(seen[0], 0.9))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_people_of_the_reference_are_found(shared: Path, folder: str) -> None:
     path = shared / "reference" / "pose2d" / folder
     expected = json.loads((path / "predictions.json").read_text())
-    case, estimator = reference_case(path), make(FOLDERS[folder])
-    load_case(case, estimator.net)
-    estimator.net.eval()
+    spec, case = load_spec(FOLDERS[folder]), reference_case(path)
+    assert isinstance(spec, OneStageSpec)
+    net = build_network(spec.net)
+    load_case(case, net)
+    estimator = OneStageEstimator(net.eval(), spec, load_skeleton(spec.keypoints))
     with torch.inference_mode():
         cells = estimator.cells(estimator.net(case.inputs))
         # Scores, boxes and visibilities as the reference rounded them: the shortest period of its

@@ -7,10 +7,10 @@ import functools
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from posekit.weights.load import load_network
 from posekit.weights.tensors import load_weights
 from tests.hub_server import COMMIT, HubServer
 from tests.networks import reference_state
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "rtmdet-nano_person-320"
@@ -473,28 +474,21 @@ def test_two_processes_download_once(server: HubServer, tmp_path: Path, route: s
         "POSEKIT_HUB_NAMESPACE": "mirror",
     }
     program = (
-        "from posekit.weights.hub import resolve_weights; print('asking', flush=True); "
+        "import sys; from posekit.weights.hub import resolve_weights; "
+        "open(sys.argv[1], 'w').write('asking'); "
         f"print(resolve_weights({MODEL!r}, {url if route == 'url' else None!r}))"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "asking\n"
-    assert server.asked.wait(300)
-    held.set()
-    results = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    paths = {Path(out.strip()) for out, _ in results}
+    pipes = [tmp_path / name for name in ("one", "other")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run_python, "-c", program, pipe, env=environment) for pipe in pipes]
+        assert [pipe.read_text() for pipe in pipes] == ["asking"] * 2
+        assert server.asked.wait(300)
+        held.set()
+        results = [run.result() for run in runs]
+    assert [done.returncode for done in results] == [0, 0], results
+    paths = {Path(done.stdout.strip()) for done in results}
     assert [path.read_bytes() for path in paths] == [content]
     assert len([get for get in server.gets() if get.status == 200]) == 1
 
@@ -1208,9 +1202,7 @@ def test_lines_of_the_hubs_client_come_once(publish: Callable[..., None], tmp_pa
         "HF_ENDPOINT": "http://127.0.0.1:1",
         "HF_HOME": str(tmp_path / "home"),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    done = run_python("-c", program, env=environment)
     assert "DownloadError" in done.stderr
     lines = [line for line in done.stderr.splitlines() if "thrown while requesting" in line]
     assert len(lines) == 1, lines

@@ -46,10 +46,11 @@ def as_vitpose(state: dict[str, Any], path: Path) -> None:
             "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
             as_transformers,
         ),
-        (
+        pytest.param(
             "transformers/vitpose-base",
             "td-hm_ViTPose-base_8xb64-210e_coco-256x192",
             as_transformers,
+            marks=pytest.mark.slow,  # between the one before and the one after
         ),
         ("vitpose/vitpose-b-coco", "td-hm_ViTPose-base_8xb64-210e_coco-256x192", as_vitpose),
         ("motionbert/MB_ft_h36m", "human3d", as_motionbert),

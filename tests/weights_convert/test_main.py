@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.networks import reference_state
+from tests.processes import run_python
 from weights_convert.__main__ import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,14 +27,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_python(*arguments, cwd=cwd)
 
 
 def test_a_file_is_converted_from_the_shell(tmp_path: Path, source: Path) -> None:
@@ -53,13 +46,15 @@ def test_an_error_is_one_line_from_the_shell(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_help_does_not_import_pytorch(tmp_path: Path) -> None:
+def test_help_does_not_import_pytorch() -> None:
     script = (
         "import sys, weights_convert.__main__ as cli\n"
         "try: cli.main(['--help'])\n"
         "finally: print('torch' in sys.modules, file=sys.stderr)"
     )
-    done = run("-c", script, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("usage: python -m weights_convert")
     assert done.stderr == "False\n"
 
