@@ -27,7 +27,7 @@ from posekit.io.listing import (
     is_tensor,
     scheme_of,
 )
-from posekit.stages.packet import WHOLE, Cut
+from posekit.stages.packet import WHOLE, Cut, Stretch
 
 __all__ = [
     "Camera",
@@ -36,6 +36,7 @@ __all__ = [
     "Files",
     "Images",
     "Inputs",
+    "PartOfClip",
     "Later",
     "Named",
     "Picture",
@@ -51,6 +52,14 @@ class Files:
     """What a path, a folder or a pattern stands for, in order."""
 
     paths: list[Path]
+
+
+@dataclass(frozen=True, eq=False)
+class PartOfClip:
+    """Some frames of a video's file, by their numbers."""
+
+    path: Path
+    stretch: Stretch
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,7 @@ class Fault:
     error: InputError
 
 
-Named = Files | Camera | Url | Images | Tensors | Picture | Encoded | Later | Fault
+Named = Files | PartOfClip | Camera | Url | Images | Tensors | Picture | Encoded | Later | Fault
 
 
 def parse(inputs: Any, listing: Listing) -> list[Named]:
@@ -242,6 +251,8 @@ class Inputs:
         for named in self.named:
             if isinstance(named, Files):
                 found += named.paths
+            elif isinstance(named, PartOfClip):
+                found.append(named.path)
             elif isinstance(named, Encoded) and named.path is not None:
                 found.append(named.path)
             elif isinstance(named, Picture) and (name := getattr(named.image, "filename", "")):
