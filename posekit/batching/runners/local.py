@@ -147,7 +147,7 @@ class _Pool:
     ) -> None:
         self._job, self._stop, self._on_frames = job, stop, on_frames
         self._waiting = deque(tasks)
-        self._tries: dict[str, int] = {}
+        self._tries: dict[object, int] = {}
         self._failed_starts = 0
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -221,9 +221,10 @@ class _Pool:
                     "posekit.batch below `if __name__ == '__main__':`"
                 )
         if task is not None:
-            path = task.source.path
-            self._tries[path] = self._tries.get(path, 0) + 1
-            if self._tries[path] < ATTEMPTS:
+            key = task.key
+            self._tries[key] = self._tries.get(key, 0) + 1
+            if self._tries[key] < ATTEMPTS:
+                path = task.source.path
                 log.warning("a worker died (%s) at %s, which is tried again", reason, path)
                 self._waiting.appendleft(task)
             else:

@@ -45,11 +45,11 @@ def run(
     own = not ray.is_initialized()
     if own:
         _connect(ray, job, options)
-    waiting = {task.source.path: task for task in tasks}
+    waiting = {task.key: task for task in tasks}
     try:
         for _ in range(ATTEMPTS):
             for outcome in _pass(ray, job, list(waiting.values()), options):
-                del waiting[outcome.entry.path]
+                del waiting[outcome.key]
                 on_frames(outcome.entry.frames)
                 yield outcome
                 if stop.requested:
