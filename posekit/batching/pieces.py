@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -153,7 +152,7 @@ def _compute(
 def _fits(packets: list[Packet], task: Task, predictor: Predictor, job: Job) -> bool:
     """Whether a piece has the frames that it should have, all of one size."""
     assert task.frames is not None
-    first, last = task.frames
+    first, _ = task.frames
     stride = int(job.options.get("stride", 1))
     numbers = [packet.result.frame_id for packet in packets]
     if numbers != list(range(first, first + stride * len(numbers), stride)):

@@ -36,9 +36,9 @@ __all__ = [
     "Files",
     "Images",
     "Inputs",
-    "PartOfClip",
     "Later",
     "Named",
+    "PartOfClip",
     "Picture",
     "Tensors",
     "check_inputs",
@@ -251,12 +251,12 @@ class Inputs:
         for named in self.named:
             if isinstance(named, Files):
                 found += named.paths
-            elif isinstance(named, PartOfClip):
-                found.append(named.path)
             elif isinstance(named, Encoded) and named.path is not None:
                 found.append(named.path)
             elif isinstance(named, Picture) and (name := getattr(named.image, "filename", "")):
                 found.append(Path(os.fsdecode(name)))
+            elif isinstance(named, PartOfClip):
+                found.append(named.path)
             elif isinstance(named, Later) and isinstance(named.items, Sequence):
                 found += Inputs(parse(list(named.items), self.listing), self.listing).files()
         return found

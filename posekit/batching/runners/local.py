@@ -26,7 +26,7 @@ from posekit.batching.progress import Stop
 from posekit.batching.work import ClipWorker, Job, Outcome, Task, died, threads_as_before
 from posekit.errors import PosekitError
 
-__all__ = ["cores", "default_threads", "run"]
+__all__ = ["cores", "default_threads", "end_with_parent", "inheriting_no_ctrl_c", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class _Pool:
         process = self._context.Process(
             target=_work, args=(self._job, place, theirs), name="posekit-batch", daemon=True
         )
-        with _inheriting_no_ctrl_c():
+        with inheriting_no_ctrl_c():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, place))
@@ -242,7 +242,7 @@ def _reason(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _inheriting_no_ctrl_c() -> Iterator[None]:
+def inheriting_no_ctrl_c() -> Iterator[None]:
     """Ctrl-C, which a terminal sends to all processes, is the driver's from a child's start on."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -260,7 +260,7 @@ def _work(job: Job, place: _Place, connection: Connection) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    _end_with_parent()
+    end_with_parent()
     if place.cores is not None:
         os.sched_setaffinity(0, place.cores)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -295,7 +295,7 @@ class _Reporter:
         self._count, self._last = 0, time.monotonic()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ends this process when the one that started it is gone, in the middle of whatever it does."""
     parent: Any = multiprocessing.parent_process()
 
