@@ -1,8 +1,8 @@
 """Labels in tar shards, as WebDataset has them: beside each image a JSON of its own.
 
-`00000042.jpg` has `00000042.json`, which is a COCO file of that image alone: its entry in `images`,
-its annotations, the categories. Beyond COCO, `places` says where the image and its annotations stood
-in the file that the shards were made of, whose order is so kept.
+`00000042.jpg` has `00000042.json`, which is a COCO file of that image alone: its entry in
+`images`, its annotations, the categories. Beyond COCO, `places` says where the image and its
+annotations stood in the file that the shards were made of, whose order is so kept.
 """
 
 from __future__ import annotations

@@ -94,8 +94,9 @@ def test_workers_and_processes_share_an_epoch(made: tuple[list[str], Path, str])
         for where in (pattern, str(labels))
     }
     assert len(samples[pattern]) == len(samples[str(labels)]) > 6
-    seen = []
+    seen: list[int] = []
     for rank in range(2):
+        whole: list[int] = []
         for start in (0, 4):  # samples of all processes
             sampler = ResumableSampler(len(samples[pattern]), rank=rank, ranks=2, even=False)
             sampler.advance(start)
@@ -104,9 +105,9 @@ def test_workers_and_processes_share_an_epoch(made: tuple[list[str], Path, str])
                 worker_init_fn=init_worker,
             )  # fmt: skip
             ids = [int(batch["annotation_id"][0]) for batch in batches(loader)]
-            seen += ids if not start else []
             assert not start or ids == whole[2:]
-            whole = ids
+            whole = whole or ids
+        seen += whole
     assert sorted(seen) == sorted(
         row["id"] for row in json.loads(labels.read_text())["annotations"]
     )
