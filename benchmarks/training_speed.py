@@ -2,9 +2,9 @@
 
     python -m benchmarks.training_speed LABELS.json [--model NAME] [--workers 2] [--compile]
 
-A step waits for nothing as long as the loader is faster; three times is the goal. With `--compile`
-there is a second row, of steps as `compile=true` takes them, by turns with the others: "to plain" is
-the gain, "made in" the seconds of the first two steps, in which the code is made.
+A step waits for nothing as long as the loader is faster; three times is the goal. `--compile` gives
+a second row, of steps as `compile=true` takes them, by turns with the others: "to plain" is the
+gain, "made in" the seconds of the first two steps, in which the code is made.
 """
 
 from __future__ import annotations
