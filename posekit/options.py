@@ -19,8 +19,8 @@ from posekit.errors import InputError
 from posekit.io.inputs import Inputs
 from posekit.io.listing import ErrorOptions, InputOptions
 from posekit.io.motion_options import MotionOptions
-from posekit.io.sinks import check_count, needs
-from posekit.io.write import WriteOptions
+from posekit.io.sinks import Run, check_count, needs, together
+from posekit.io.write import WriteOptions, common_folder
 from posekit.loading import LoadOptions, Speed
 from posekit.skeleton import Skeleton
 from posekit.stages.choose import Select
@@ -272,6 +272,27 @@ class PredictOptions(
                 f"format {timed[0]} is of videos, whose frames have times; all inputs are images: "
                 "name a video, or another format"
             )
+
+    def run_of(self, inputs: Inputs, **known: Any) -> Run:
+        """What files of results say of all of them.
+
+        Args:
+            inputs: what they are of.
+            known: of `Run`, what no option says.
+        """
+        declared = self.declared()
+        in_one = any(together(one) == "all" for one in self.prediction_formats)
+        return Run(
+            **known,
+            kpt_thr=self.kpt_thr,
+            root=common_folder(inputs.files()) if in_one else None,
+            settings=self,
+            options={
+                name: value
+                for name, value in self.named.items()
+                if isinstance(value, bool | int | float | str) and value != declared[name].default
+            },
+        )
 
     @property
     def tracked_for(self) -> str | None:

@@ -27,8 +27,8 @@ from posekit.errors import InputError
 from posekit.finding import PoseFinder, has_heatmaps
 from posekit.io import Inputs, Order, read_frames
 from posekit.io.listing import OnError
-from posekit.io.sinks import Run, together
-from posekit.io.write import ResultWriter, common_folder
+from posekit.io.sinks import Run
+from posekit.io.write import ResultWriter
 from posekit.loading import LoadOptions, Speed
 from posekit.options import PredictOptions
 from posekit.parts import Part, Parts, find_parts
@@ -375,23 +375,14 @@ class Predictor:
         """What files of results say of all of them."""
         skeleton = self.estimator.skeleton
         skeleton_3d = skeleton if isinstance(self.estimator, Estimator3D) else None
-        declared = options.declared()
-        in_one = any(together(one) == "all" for one in options.prediction_formats)
-        return Run(
+        return options.run_of(
+            inputs,
             skeleton=skeleton,
             skeleton_3d=skeleton_3d if self.lifter is None else self.lifter.skeleton,
             models=self.models,
             weights=self.weights,
             weights_sha256=self.weights_sha256,
             licenses=self.licenses,
-            kpt_thr=options.kpt_thr,
-            root=common_folder(inputs.files()) if in_one else None,
-            settings=options,
-            options={
-                name: value
-                for name, value in options.named.items()
-                if isinstance(value, bool | int | float | str) and value != declared[name].default
-            },
         )
 
     def _order(self, options: PredictOptions) -> Order:

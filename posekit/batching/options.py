@@ -20,6 +20,9 @@ from posekit.options import PredictOptions
 __all__ = ["BATCH_KEYS", "PREDICTED", "BatchKeywords", "BatchOptions", "RunOptions", "Shard"]
 
 
+PIECE_SECONDS = 300.0  # of a long clip, where nobody says
+
+
 @dataclass(frozen=True)
 class Shard:
     """A part of all clips: the `number`-th of `count`, from 1."""
@@ -99,6 +102,13 @@ class RunOptions(Options):
         "`3/16`: the third of sixteen parts of the clips; which one a clip is in depends on its "
         "name only",
     )
+    split: float | Literal["auto", "none"] = option(
+        "auto",
+        "pieces that long clips are computed in, so that several workers share one and a kill "
+        "loses a piece; their files are the same; `auto`: of 300 seconds; `none`: whole",
+        unit="seconds",
+        above=0,
+    )
     address: str | None = option(
         None, "of a running Ray cluster, `auto` for the one of this machine; left out, a local one"
     )
@@ -132,6 +142,13 @@ class RunOptions(Options):
         few = self.workers if self.workers != "auto" else 1
         if self.max_workers is not None and self.max_workers < few:
             raise InputError(f"max_workers={self.max_workers} is below workers={self.workers}")
+
+    @property
+    def piece_seconds(self) -> float | None:
+        """Of the pieces of a long clip; None where none is split."""
+        if self.split == "none":
+            return None
+        return PIECE_SECONDS if self.split == "auto" else float(self.split)
 
     @property
     def part(self) -> Shard | None:

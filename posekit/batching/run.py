@@ -182,6 +182,7 @@ class _Ended:
 def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bool) -> _Ended:
     """Does the tasks and writes down how each ended."""
     from posekit.batching.runners.local import default_threads
+    from posekit.batching.splitting import LEAST_BYTES, outcomes
     from posekit.batching.work import Job
 
     ended, stop, options = _Ended({}), Stop(), wanted.options
@@ -205,7 +206,14 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
         Progress(len(plan.tasks), show=show_progress) as bar,
         stopping_on_ctrl_c(stop),
     ):
-        for outcome in runner(job, plan.tasks, options, stop, bar.frames):
+        for outcome in outcomes(
+            plan.tasks,
+            job,
+            options.piece_seconds,
+            lambda tasks: runner(job, tasks, options, stop, bar.frames),
+            stop,
+            least_bytes=LEAST_BYTES if options.split == "auto" else 0,
+        ):
             bar.clip()
             reason = outcome.stop or _append(manifest, outcome.entry)
             if reason is None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import logging
 import os
-import secrets
 import shutil
 import socket
 import time
@@ -17,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posekit.batching.manifest import Entry, Status
+from posekit.batching.outputs import new_staging, put_in_place, remove_outputs, remove_rests
 from posekit.batching.sources import Source
-from posekit.errors import InputError, OutputError, PosekitError, first_line
-from posekit.files import put_on_disk
+from posekit.errors import InputError, PosekitError, first_line
 from posekit.io.inputs import Files, Inputs
 from posekit.io.listing import Listing
 
@@ -27,7 +25,18 @@ if TYPE_CHECKING:
     from posekit.parts import Parts
     from posekit.predictor import Predictor
 
-__all__ = ["ClipWorker", "Job", "Outcome", "Task", "died", "set_threads", "threads_as_before"]
+__all__ = [
+    "ClipWorker",
+    "Job",
+    "Outcome",
+    "Task",
+    "died",
+    "entry_of",
+    "full_disk",
+    "in_words",
+    "set_threads",
+    "threads_as_before",
+]
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +77,19 @@ class Task:
         source: the clip.
         attempt: its number, from 1.
         stale: results of an earlier attempt, which go when this one has ended.
+        frames: numbers of the first frame and of the one behind the last, None for the clip's end,
+            where it is a piece of the clip.
     """
 
     source: Source
     attempt: int = 1
     stale: tuple[str, ...] = ()
+    frames: tuple[int, int | None] | None = None
+
+    @property
+    def key(self) -> object:
+        """Tells it from the others of a run."""
+        return self.source.path, self.frames
 
 
 @dataclass(frozen=True)
@@ -82,10 +99,19 @@ class Outcome:
     Attributes:
         entry: of the manifest.
         stop: why no other clip need be tried: the disk is full.
+        frames: of the task.
+        whole: why the clip is to be done whole, where a piece of it cannot be.
     """
 
     entry: Entry
     stop: str | None = None
+    frames: tuple[int, int | None] | None = None
+    whole: str | None = None
+
+    @property
+    def key(self) -> object:
+        """Of the task."""
+        return self.entry.path, self.frames
 
 
 def set_threads(threads: int) -> None:
@@ -141,16 +167,20 @@ class ClipWorker:
             task: the attempt.
             on_frame: called after each frame.
         """
+        if task.frames is not None:
+            from posekit.batching.pieces import do_piece
+
+            return do_piece(task, self.job, self.predictor, on_frame)
         start = time.perf_counter()
-        entry = _entry(task, self.job, device=self.device)
-        staging = _staging(self.job.folder, task.source)
+        entry = entry_of(task, self.job, device=self.device)
+        staging = new_staging(self.job.folder, task.source)
         frames = 0
         status: Status = "failed"
         outputs: tuple[str, ...] = ()
         stop: str | None = None
         error: str | None = None
         try:
-            _remove_rests(self.job.folder, task.source)
+            remove_rests(self.job.folder, task.source)
             failures: list[InputError] = []
             with contextlib.closing(self._results(task.source, staging, failures)) as results:
                 for _ in results:
@@ -159,21 +189,17 @@ class ClipWorker:
             error = str(failures[0]) if failures else None
             if frames:
                 status = "partial" if failures else "done"
-                outputs = _put_in_place(staging, self.job.folder, task.source)
+                outputs = put_in_place(staging, self.job.folder, task.source)
             else:
                 error = error or "it has no frames"
         except Exception as caught:  # one clip never stops the others
-            status, outputs, stop = "failed", (), _full_disk(caught)
-            error = str(caught) if isinstance(caught, PosekitError) else _describe(caught)
-            if not isinstance(caught, PosekitError):
-                log.debug("%s", task.source.path, exc_info=caught)
+            status, outputs, stop = "failed", (), full_disk(caught)
+            error = in_words(caught, task)
             error = error.replace(f"{staging}{os.sep}predictions", str(staging.parent))
-            if "CUDA error" in error:  # after which the GPU does nothing more for this process
-                os._exit(70)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         if stop is None:
-            _remove(self.job.folder, set(task.stale) - set(outputs))
+            remove_outputs(self.job.folder, set(task.stale) - set(outputs))
         return Outcome(
             replace(
                 entry,
@@ -204,13 +230,15 @@ class ClipWorker:
 
 
 def died(task: Task, job: Job, reason: str) -> Outcome:
-    """The outcome of a clip whose worker was lost."""
-    _remove_rests(job.folder, task.source)
-    _remove(job.folder, set(task.stale))
-    return Outcome(replace(_entry(task, job), error=f"worker died: {reason}"))
+    """The outcome of a clip, or a piece of one, whose worker was lost."""
+    if task.frames is None:
+        remove_rests(job.folder, task.source)
+        remove_outputs(job.folder, set(task.stale))
+    entry = replace(entry_of(task, job), error=f"worker died: {reason}")
+    return Outcome(entry, frames=task.frames)
 
 
-def _entry(task: Task, job: Job, device: str = "") -> Entry:
+def entry_of(task: Task, job: Job, device: str = "") -> Entry:
     source = task.source
     return Entry(
         path=source.path,
@@ -225,73 +253,22 @@ def _entry(task: Task, job: Job, device: str = "") -> Entry:
     )
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+def in_words(error: Exception, task: Task) -> str:
+    """What an error says of a clip; one after which the GPU is of no use ends this process."""
+    if isinstance(error, PosekitError):
+        text = str(error)
+    else:
+        log.debug("%s", task.source.path, exc_info=error)
+        text = f"{type(error).__name__}: {first_line(error)}"
+    if "CUDA error" in text:
+        os._exit(70)
+    return text
 
 
-def _full_disk(error: BaseException | None) -> str | None:
+def full_disk(error: BaseException | None) -> str | None:
     """What an error says of the disk, where no other clip would be written either."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return os.strerror(error.errno)
         error = error.__cause__ or error.__context__
     return None
-
-
-def _prefix(source: Source) -> str:
-    """What the names of a clip's unfinished results begin with, whatever its length and letters."""
-    name = source.name.encode("utf-8", "surrogateescape")
-    return f".{hashlib.sha256(name).hexdigest()[:16]}."
-
-
-def _staging(folder: Path, source: Source) -> Path:
-    """A folder for unfinished results that no other attempt has."""
-    parent = (folder / source.name).parent
-    return parent / f"{_prefix(source)}{secrets.token_hex(4)}.part"
-
-
-def _remove_rests(folder: Path, source: Source) -> None:
-    """What killed attempts at a clip left."""
-    for rest in (folder / source.name).parent.glob(f"{_prefix(source)}*.part"):
-        shutil.rmtree(rest, ignore_errors=True)
-
-
-def _put_in_place(staging: Path, folder: Path, source: Source) -> tuple[str, ...]:
-    """Renames finished results to what they are called; whose name there is, is replaced."""
-    moves = []
-    for kind, mark in (("predictions", ""), ("drawings", ".drawn")):
-        where = staging / kind
-        for made in sorted(where.iterdir()) if where.is_dir() else ():
-            ending = _ending(made.name, Path(source.path).stem)
-            moves.append((made, f"{source.name}{mark}{ending}"))
-    for made, _ in moves:
-        for path in made.rglob("*") if made.is_dir() else (made,):
-            put_on_disk(path)
-    for made, name in moves:
-        target = folder / name
-        try:
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            made.replace(target)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"cannot write {target}: {reason}") from error
-    put_on_disk((folder / source.name).parent)
-    return tuple(name for _, name in moves)
-
-
-def _ending(made: str, stem: str) -> str:
-    """`.parquet` of `a.parquet`, written of `a.mp4`, and of `images.parquet`, of `a.jpg`."""
-    rest = made.removeprefix(stem)
-    if rest != made and rest[:1] in ("", ".", "_"):
-        return rest
-    return f".{made.partition('.')[2]}"
-
-
-def _remove(folder: Path, names: set[str]) -> None:
-    for name in names:
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 An archive is a folder, and its members are the files in it: `train2017.zip/train2017/9.jpg`.
 Shards are one folder together: `shards/{000..015}.tar/9.jpg`. Members are found by an index of
 their places, so that any of them can be read at any time: samples come in the same order as from a
-folder, and a run that resumes needs nothing more.
+folder, and a run that resumes needs nothing more. Shards of a server or a store are fetched once,
+into the cache.
 """
 
 from __future__ import annotations
@@ -11,26 +12,47 @@ from __future__ import annotations
 import errno
 import functools
 import glob
+import hashlib
+import logging
 import os
 import re
 import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from posekit.errors import InputError, first_line
+from posekit.files import cache_dir, make_folder
+from posekit.io.listing import STORE_SCHEMES, WEB_SCHEMES, hide_password
+from posekit.io.remote import describe, fetch, find
 
-__all__ = ["file_size", "is_folder", "names_below", "names_in", "read_file"]
+__all__ = [
+    "expanded",
+    "file_size",
+    "is_archive",
+    "is_folder",
+    "names_below",
+    "names_in",
+    "read_file",
+    "read_members",
+]
+
+log = logging.getLogger(__name__)
 
 # An archive, or a pattern of several, and what is named in it.
 ARCHIVE = re.compile(r"(.*?\.(?:tar|zip))(?:/+(.*))?", re.DOTALL | re.IGNORECASE)
+URL = re.compile(rf"({'|'.join(sorted(STORE_SCHEMES | WEB_SCHEMES))}):/+", re.IGNORECASE)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
 LOCAL_HEADER = 30  # bytes of a ZIP's, before the name
+FETCHERS = 4  # shards that are fetched at once
 
 
 class Member(NamedTuple):
@@ -116,14 +138,46 @@ def names_below(folder: str | os.PathLike[str]) -> list[str] | None:
 
 def _split(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
     """The archives that a path leads into, and the path in them; no archives for another path."""
-    found = ARCHIVE.fullmatch(os.fspath(path).replace(os.sep, "/"))
+    found = ARCHIVE.fullmatch(_plain(path))
     if found is None:
         return (), ""
     return _shards(found[1]), (found[2] or "").rstrip("/")
 
 
-@functools.lru_cache(maxsize=64)
-def _shards(pattern: str) -> tuple[str, ...]:
+def _plain(path: str | os.PathLike[str]) -> str:
+    """With slashes; of a URL both of those that a path of it loses."""
+    return URL.sub(r"\1://", os.fspath(path).replace(os.sep, "/"), count=1)
+
+
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Whether an archive itself is named, or a pattern of several, whether or not it is there."""
+    found = ARCHIVE.fullmatch(_plain(path))
+    return found is not None and not found[2]
+
+
+def read_members(pattern: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+    """The paths and contents of an archive's files of a suffix, shard by shard.
+
+    Raises:
+        InputError: an archive is missing, damaged or cannot be fetched.
+    """
+    shards, _ = _split(pattern)
+    if not shards:
+        raise InputError(f"{pattern} cannot be read: no such file")
+    for name, member in _index(shards).items():
+        if name.endswith(suffix):
+            try:
+                yield f"{member.archive}/{name}", _content(member)
+            except OSError as error:
+                raise InputError(f"{member.archive}: {error.strerror or error}") from None
+
+
+def expanded(pattern: str) -> list[str]:
+    """The names that `{000..015}` stands for; the pattern itself where it has none.
+
+    Raises:
+        InputError: a range that is none.
+    """
     names = [pattern]
     while found := RANGE.search(names[0]):
         first, last = int(found[1]), int(found[2])
@@ -131,6 +185,18 @@ def _shards(pattern: str) -> tuple[str, ...]:
             raise InputError(f"{pattern}: expected a range such as {{000..015}}, found {found[0]}")
         numbers = [f"{number:0{len(found[1])}}" for number in range(first, last + 1)]
         names = [name.replace(found[0], number, 1) for name in names for number in numbers]
+    return names
+
+
+@functools.lru_cache(maxsize=64)
+def _shards(pattern: str) -> tuple[str, ...]:
+    """The archives of this machine that a pattern stands for."""
+    names = expanded(pattern)
+    if URL.match(pattern):
+        if len(names) == 1 and glob.has_magic(pattern.partition("://")[2]):
+            names = sorted(file.url for file in find(pattern))
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            return tuple(pool.map(_fetched, names))
     if len(names) > 1:
         missing = [name for name in names if not Path(name).is_file()]
         if missing:
@@ -140,6 +206,25 @@ def _shards(pattern: str) -> tuple[str, ...]:
         return (pattern,)
     matching = sorted(glob.glob(pattern))  # noqa: PTH207 -- a folder may be part of the pattern
     return tuple(name for name in matching if Path(name).is_file())
+
+
+def _fetched(url: str) -> str:
+    """The copy of a server's or a store's archive, fetched by one process, where there was none."""
+    about = describe(url)
+    known = hashlib.sha256(repr((url, about.size, about.changed)).encode()).hexdigest()[:16]
+    path = cache_dir() / "shards" / f"{known}-{url.rpartition('/')[2]}"
+    make_folder(path.parent)
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            log.warning("fetching %s to %s", hide_password(url), path.parent)
+            part = path.with_name(f"{path.name}.part")
+            fetch(url, part)
+            if about.size is not None and part.stat().st_size != about.size:
+                raise InputError(
+                    f"{hide_password(url)}: {part.stat().st_size} of {about.size} bytes came"
+                )
+            part.replace(path)
+    return str(path)
 
 
 def _member(path: str | os.PathLike[str]) -> Member | None:
@@ -166,13 +251,20 @@ def _index(shards: tuple[str, ...]) -> dict[str, Member]:
 def _in_tar(path: str) -> dict[str, Member]:
     changed = Path(path).stat().st_mtime_ns
     with tarfile.open(path, "r:") as archive:  # not compressed, for any member is read at any time
-        return {
+        found = {
             entry.name.removeprefix("./"): Member(
                 path, changed, entry.offset_data, entry.size, entry.size
             )
             for entry in archive
             if entry.isreg() and not entry.issparse()
         }
+        # What follows a header that cannot be read is left out without a word.
+        end = archive.offset
+    with Path(path).open("rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise ValueError(f"it is damaged behind its {len(found)} first files")
+    return found
 
 
 def _in_zip(path: str) -> dict[str, Member]:

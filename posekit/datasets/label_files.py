@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from posekit.datasets.shards import are_shards, read_shards
 from posekit.errors import InputError
 
 __all__ = ["Foreign", "find_foreign", "foreign_json", "parse_json", "read_json", "refuse_foreign"]
@@ -59,10 +60,14 @@ _MAGIC = (
 def read_json(path: str) -> Any:
     """What a JSON file holds: UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
+    Of shards it is what their JSONs hold together.
+
     Raises:
         InputError: it cannot be read or is no JSON; a format that is known is named, with the
             program that converts it.
     """
+    if are_shards(path):
+        return read_shards(path)
     try:
         data = Path(path).read_bytes()
     except IsADirectoryError:

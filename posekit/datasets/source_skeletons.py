@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from posekit.config import CONF_DIR
 from posekit.datasets.label_values import usable_links
 from posekit.datasets.plain_coco import named_content
 from posekit.datasets.problems import Findings
+from posekit.datasets.shards import label_name
 from posekit.datasets.sources import Dataset, Source, is_used, named_skeleton
 from posekit.errors import InputError
 from posekit.names import all_tokens, flip_indices, side_color
@@ -73,7 +73,7 @@ def source_skeleton(
     links, note = usable_links(named[0].get("skeleton"), names)
     if note is not None and found is not None:
         found.whole(f"category '{named[0].get('name')}': its {note}", False)
-    name = Path(source.annotations).stem
+    name = label_name(source.annotations)
     if (CONF_DIR / "keypoints" / f"{name}.yaml").is_file() and load_skeleton(name).names != names:
         name = f"{name}-own"  # published sets are known by their skeletons' names
     colors = tuple(side_color(tokens) for tokens in all_tokens(names))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posekit.config import nearest
+from posekit.datasets.shards import are_shards
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton, read_skeleton
 
@@ -23,7 +24,8 @@ class Source:
     """One annotation file and how to use it.
 
     Attributes:
-        annotations: COCO-style JSON.
+        annotations: COCO-style JSON; or shards of images with a JSON beside each, see
+            `posekit.datasets.shards`, of this machine or a URL.
         images: the folder that its file names start from, or an archive or shards, see
             `posekit.datasets.archives`; None looks beside the JSON, in `images/` there, and one
             level up.
@@ -124,7 +126,10 @@ def parse_sources(
     chosen = {key: item for key, item in value.items() if item is not None}
     for key in ("annotations", "images", "boxes"):
         if key in chosen:
-            chosen[key] = os.fspath(chosen[key] if root is None else Path(root, chosen[key]))
+            text = os.fspath(chosen[key])
+            chosen[key] = text if root is None or "://" in text else os.fspath(Path(root, text))
+    if are_shards(chosen["annotations"]):
+        chosen.setdefault("images", chosen["annotations"])
     for key in ("fields", "categories"):
         if key in chosen:
             names = chosen[key]

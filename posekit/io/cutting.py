@@ -31,6 +31,8 @@ SEEKABLE = frozenset(
     + ["mpeg4", "prores", "rawvideo", "utvideo", "vp9", "vvc"]
 )
 MOST_HELD = 128 << 20  # bytes of packets that wait for a key frame, which may never come
+# Frames that may follow a key frame and are shown before it, at most: so many more are decoded.
+LEADING = 64
 
 
 class Clock:
@@ -78,7 +80,8 @@ class Seek:
     """Lets only those packets through that are needed from a time on.
 
     Args:
-        start: seconds of the first frame that is wanted.
+        start: seconds of the first frame that is wanted, or
+        first: its number.
         clock: of the stream.
         stamps: of the packets that the decoder was given before.
 
@@ -86,9 +89,11 @@ class Seek:
         flush: the decoder has to forget what it knows before it is given more.
     """
 
-    def __init__(self, start: float, clock: Clock, stamps: Sequence[int]) -> None:
+    def __init__(
+        self, clock: Clock, stamps: Sequence[int], *, start: float = 0.0, first: int = 0
+    ) -> None:
         self.flush = False
-        self._start = start
+        self._start, self._first = start, first
         self._clock = clock
         self._ahead = copy.copy(clock)  # of the packets that are read, not yet of the frames
         self._open = False
@@ -113,7 +118,7 @@ class Seek:
                 self._key(packet.pts)
             if not self._over:
                 bisect.insort(self._stamps, packet.pts)
-            self._open |= self._ahead.at(packet.pts) >= self._start - TOLERANCE
+            self._open |= self._is_reached(packet.pts)
         self._size += 0 if packet is None else packet.size
         if not self._open and packet is not None and self._size <= MOST_HELD:
             self._held.append(packet)
@@ -129,11 +134,23 @@ class Seek:
         if joined:
             self._ahead.join(self._stamps[-1], pts)
             self._count()
-        if self._ahead.at(pts) <= self._start + TOLERANCE:
+        if self._may_begin_at(pts):
             self._count()
             self._held, self._size = [], 0
             self.flush = True
             self._clock.follow(self._ahead)
+
+    def _is_reached(self, pts: int) -> bool:
+        """Whether no later key frame can do."""
+        if self._first:
+            return self._before + len(self._stamps) + LEADING > self._first
+        return self._ahead.at(pts) >= self._start - TOLERANCE
+
+    def _may_begin_at(self, pts: int) -> bool:
+        """Whether a key frame that comes now is shown before what is wanted, or is that."""
+        if self._first:
+            return self._before + len(self._stamps) + LEADING <= self._first
+        return self._ahead.at(pts) <= self._start + TOLERANCE
 
     def _count(self) -> None:
         """All packets so far come before what follows."""

@@ -27,7 +27,7 @@ from posekit.io.listing import (
     is_tensor,
     scheme_of,
 )
-from posekit.stages.packet import WHOLE, Cut
+from posekit.stages.packet import WHOLE, Cut, Stretch
 
 __all__ = [
     "Camera",
@@ -38,6 +38,7 @@ __all__ = [
     "Inputs",
     "Later",
     "Named",
+    "PartOfClip",
     "Picture",
     "Tensors",
     "check_inputs",
@@ -51,6 +52,14 @@ class Files:
     """What a path, a folder or a pattern stands for, in order."""
 
     paths: list[Path]
+
+
+@dataclass(frozen=True, eq=False)
+class PartOfClip:
+    """Some frames of a video's file, by their numbers."""
+
+    path: Path
+    stretch: Stretch
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,7 @@ class Fault:
     error: InputError
 
 
-Named = Files | Camera | Url | Images | Tensors | Picture | Encoded | Later | Fault
+Named = Files | PartOfClip | Camera | Url | Images | Tensors | Picture | Encoded | Later | Fault
 
 
 def parse(inputs: Any, listing: Listing) -> list[Named]:
@@ -246,6 +255,8 @@ class Inputs:
                 found.append(named.path)
             elif isinstance(named, Picture) and (name := getattr(named.image, "filename", "")):
                 found.append(Path(os.fsdecode(name)))
+            elif isinstance(named, PartOfClip):
+                found.append(named.path)
             elif isinstance(named, Later) and isinstance(named.items, Sequence):
                 found += Inputs(parse(list(named.items), self.listing), self.listing).files()
         return found

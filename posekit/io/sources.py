@@ -28,6 +28,7 @@ from posekit.io.inputs import (
     Images,
     Later,
     Named,
+    PartOfClip,
     Picture,
     Tensors,
     Url,
@@ -52,7 +53,7 @@ from posekit.io.remote import fetch
 from posekit.io.sequence import PROBE, PictureReader, kind_of, open_clip
 from posekit.io.video import CameraReader, VideoReader
 from posekit.io.web import URL_LIMIT, Response, Watcher, connect, download
-from posekit.stages.packet import WHOLE, Clip, Cut, Download
+from posekit.stages.packet import WHOLE, Clip, Cut, Download, Stretch
 
 __all__ = ["Item", "Task", "items"]
 
@@ -148,11 +149,13 @@ def items(several: Iterable[Named], task: Task) -> Generator[Item, None, None]:
 
 
 def _from_other(
-    named: Camera | Url | Tensors | Picture | Encoded | Fault, task: Task
+    named: PartOfClip | Camera | Url | Tensors | Picture | Encoded | Fault, task: Task
 ) -> Iterator[Item]:
     if isinstance(named, Camera):
         name = f"webcam_{named.number}"  # a colon is not for file names
         yield from _attempt(_from_camera(named.number, name, named.text, task), name, named.text)
+    elif isinstance(named, PartOfClip):
+        yield from _attempt(_from_part(named, task), named.path.name, str(named.path))
     elif isinstance(named, Url):
         yield from _from_url(named, task)
     elif isinstance(named, Tensors):
@@ -274,6 +277,11 @@ def _from_file(
     yield from _from_video(video, name, source, task, fetched)
 
 
+def _from_part(part: PartOfClip, task: Task) -> Iterator[Item]:
+    video = VideoReader(part.path)
+    yield from _from_video(video, part.path.name, str(part.path), task, stretch=part.stretch)
+
+
 @contextlib.contextmanager
 def _opening(start: bytes, name: str) -> Iterator[None]:
     """Errors about what is no image say more where it does not even begin as a video."""
@@ -293,6 +301,7 @@ def _from_video(
     source: str | None,
     task: Task,
     fetched: Download | None = None,
+    stretch: Stretch | None = None,
 ) -> Iterator[Item]:
     with video:
         if video.is_picture:
@@ -314,7 +323,11 @@ def _from_video(
         )
         try:
             # Not a loop: its variable would hold a frame that was given away.
-            yield from itertools.starmap(partial(_clip_item, clip), video.frames(cut))
+            if isinstance(video, VideoReader):
+                frames = video.frames(cut, stretch)
+            else:
+                frames = video.frames(cut)
+            yield from itertools.starmap(partial(_clip_item, clip), frames)
         except InputError as error:
             yield Item(_bare(error), name, clip.source, clip)
 

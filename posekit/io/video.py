@@ -22,7 +22,7 @@ from posekit.errors import InputError
 from posekit.io.cutting import Clock, Seek, check_end, cut_out
 from posekit.io.listing import hide_password
 from posekit.io.video_writer import MAX_FPS, VideoWriter
-from posekit.stages.packet import WHOLE, Cut
+from posekit.stages.packet import WHOLE, Cut, Stretch
 
 __all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter"]
 
@@ -178,7 +178,20 @@ class VideoReader:
         """Images (H, W, 3), BGR, uint8, each with the seconds since the first; see `frames`."""
         return ((image, seconds) for image, seconds, _ in self.frames())
 
-    def frames(self, cut: Cut = WHOLE) -> Iterator[tuple[np.ndarray, float, int]]:
+    @property
+    def seeks(self) -> bool:
+        """Whether a part of it can be had without decoding all that comes before."""
+        return not self.live and self._start is not None and Seek.can(self._stream)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds that the file says it lasts; None where it does not say."""
+        assert self._container is not None
+        return (self._container.duration or 0) / av.time_base or None
+
+    def frames(
+        self, cut: Cut = WHOLE, stretch: Stretch | None = None
+    ) -> Iterator[tuple[np.ndarray, float, int]]:
         """Images (H, W, 3), BGR, uint8, with the seconds since the first, and their numbers.
 
         Where times go back, as in a file that was joined of several, a part follows on the one
@@ -187,6 +200,7 @@ class VideoReader:
 
         Args:
             cut: which frames are given; seconds and numbers are those of all.
+            stretch: gives only those of these numbers; no error where there are none.
 
         Raises:
             InputError: after the last frame, where frames are damaged or missing, or where a live
@@ -194,12 +208,8 @@ class VideoReader:
         """
         begin = time.monotonic()
         clock = Clock(self._start, self._stream.time_base, self.fps)
-        if cut.start and not self.live and self._start is not None:
-            given = self._given or []
-            stamps = [pts for pts in given if pts is not None]
-            if len(stamps) == len(given) and Seek.can(self._stream):
-                self._seek = Seek(cut.start, clock, stamps)
-        self._given = None
+        first = 0 if stretch is None else stretch.first
+        self._begin(clock, cut.start, first)
         seconds, position, count = 0.0, -1, 0
         while (found := next(self._frames, None)) is not None:
             source, pts, number = found
@@ -209,7 +219,10 @@ class VideoReader:
             seconds = time.monotonic() - begin if self.live else float(exact)
             if cut.is_behind(seconds):
                 return
-            if cut.is_before(seconds):
+            if stretch is not None and stretch.is_behind(number):
+                stretch.following = seconds
+                break
+            if cut.is_before(seconds) or number < first:
                 continue
             self._seek, position = None, position + 1
             image = None if position % cut.stride else self._converted(source)
@@ -218,7 +231,15 @@ class VideoReader:
                 yield image, seconds, number
             del image
         self._check_end(count)
-        check_end(cut, self.name, seconds + float(1 / self.fps), found=position >= 0)
+        if stretch is None:
+            check_end(cut, self.name, seconds + float(1 / self.fps), found=position >= 0)
+
+    def _begin(self, clock: Clock, start: float, first: int) -> None:
+        """Leaves out what frames from a time, or a number, on do not need."""
+        given, self._given = self._given or [], None
+        stamps = [pts for pts in given if pts is not None]
+        if (start or first) and self.seeks and len(stamps) == len(given):
+            self._seek = Seek(clock, stamps, start=start, first=first)
 
     def close(self) -> None:
         """Closes the file; frames that were given stay as they are."""

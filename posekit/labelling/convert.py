@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from posekit.datasets.label_files import find_foreign
+from posekit.datasets.plain_coco import Coco, plain_coco
 from posekit.datasets.problems import Findings, Problem
-from posekit.datasets.sources import Source
+from posekit.datasets.shards import are_shards, label_name, write_shards
+from posekit.datasets.sources import Source, is_used
+from posekit.datasets.usable_entries import UsableImages, usable_annotations
 from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError
 from posekit.files import make_folder, write_whole
@@ -100,6 +103,8 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
         OutputError: a file cannot be written.
     """
     path, out = Path(source), Path(options.out or "")
+    if are_shards(str(out)) and path.is_file() and find_foreign(path) is None:
+        return _shards_of_coco(path, out, options)
     folder = None if options.images is None else Path(options.images)
     found = Findings(
         Source(
@@ -118,7 +123,7 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
     for image in read.images:
         splits.setdefault(image.split, []).append(image)
     files = {split: _path_of(out, split, len(splits)) for split in splits}
-    sheet = out.with_suffix(".jpg")
+    sheet = out.with_name(f"{label_name(str(out))}.jpg")
     _check_outputs([*files.values(), sheet], path, read)
     contents = {s: coco_content(read, splits[s], out.parent, found) for s in splits}
     _raise_errors(found)
@@ -129,7 +134,7 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
     if drawn is not None:
         write_jpeg(sheet, drawn)
     for split, content in contents.items():
-        _write(files[split], content)
+        _write(files[split], content, _places(content, out.parent))
     return LabelsResult(
         tool=read.tool,
         files=files,
@@ -139,6 +144,50 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
         flip_pairs={c["name"]: _pairs(c) for c in next(iter(contents.values()))["categories"]},
         notes=tuple(_notes(found)),
     )
+
+
+def _shards_of_coco(path: Path, out: Path, options: LabelsOptions) -> LabelsResult:
+    """Labels that are COCO's already, with their pictures."""
+    for name in ("keypoints", "split"):
+        if getattr(options, name) is not None:
+            raise InputError(f"{name} does not apply to COCO's JSON: leave it out")
+    folder = None if options.images is None else str(options.images)
+    chosen = options.category_names or None
+    source = Source(
+        annotations=str(path), images=folder, categories=chosen, skip_bad=options.skip_bad
+    )
+    found = Findings(source)
+    coco = plain_coco(source, found)
+    images = UsableImages(source, coco, found)
+    _raise_errors(found)
+    used = {row["id"]: str(images.paths[place]) for place, row in _usable(coco, images)}
+    content = {
+        "images": [row for row in coco.images if row["id"] in used],
+        "annotations": [row for row, _ in usable_annotations(source, coco, images)],
+        "categories": [row for row in coco.categories if is_used(source, row)],
+    }
+    _write(out, content, list(used.values()))
+    named = [row for row in content["categories"] if row.get("keypoints")]
+    return LabelsResult(
+        tool="COCO's JSON",
+        files={"": out},
+        sheet=None,
+        counts={"": _counts(content)},
+        categories={str(row.get("name")): tuple(row["keypoints"]) for row in named},
+        flip_pairs={str(row.get("name")): _pairs(row) for row in named},
+        notes=tuple(_notes(found)),
+    )
+
+
+def _usable(coco: Coco, images: UsableImages) -> list[tuple[int, dict[str, Any]]]:
+    """The images that are there, each with its row among the paths."""
+    rows = ((images.rows.get(row["id"], -1), row) for row in coco.images)
+    return [(place, row) for place, row in rows if place >= 0]
+
+
+def _places(content: Mapping[str, Any], folder: Path) -> list[str]:
+    """Where the pictures of a file lie."""
+    return [str(folder / image["file_name"]) for image in content["images"]]
 
 
 def _read(path: Path, options: LabelsOptions, found: Findings) -> LabelSet:
@@ -264,7 +313,7 @@ def _text(problem: Problem, found: Findings) -> str:
 
 def _counts(content: Mapping[str, Any]) -> dict[str, int]:
     people = content["annotations"]
-    seen = Counter(v for person in people for v in person["keypoints"][2::3])
+    seen = Counter(v for person in people for v in (person.get("keypoints") or [])[2::3])
     labelled = {person["image_id"] for person in people}
     images = len(content["images"])
     numbers = (images, images - len(labelled), len(people), seen[2], seen[1], seen[0])
@@ -276,7 +325,11 @@ def _pairs(category: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     return None if pairs is None else [(first, second) for first, second in pairs]
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def _write(path: Path, content: Mapping[str, Any], pictures: Sequence[str]) -> None:
+    """A COCO file, or shards that have its pictures too."""
+    if are_shards(str(path)):
+        write_shards(str(path), content, pictures)
+        return
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     make_folder(path.parent)
     write_whole(path, text.encode("utf-8"))

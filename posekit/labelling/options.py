@@ -18,7 +18,11 @@ __all__ = ["LabelsOptions"]
 class LabelsOptions(Options):
     """Labels of other tools."""
 
-    out: str | os.PathLike[str] | None = option(None, "the COCO file to write, such as `coco.json`")
+    out: str | os.PathLike[str] | None = option(
+        None,
+        "the COCO file to write, such as `coco.json`; or shards of the pictures with their labels, "
+        "`shards/{000..012}.tar`",
+    )
     images: str | os.PathLike[str] | None = option(
         None,
         "the folder of the pictures, or the clip whose frames are labelled; left out, they are "
@@ -46,8 +50,8 @@ class LabelsOptions(Options):
                 raise InputError(f"{key} has a name twice: {', '.join(names)}")
         if self.out is None:
             raise InputError("out is missing: name the file to write, such as out=coco.json")
-        if Path(self.out).suffix.lower() != ".json":
-            raise InputError(f"out must end in .json, found '{self.out}'")
+        if Path(self.out).suffix.lower() not in (".json", ".tar"):
+            raise InputError(f"out must end in .json or .tar, found '{self.out}'")
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:

@@ -53,10 +53,10 @@ class ServiceOptions(Options):
     max_pixels: int = option(
         50_000_000, "of an image; larger ones are refused, where possible unread", least=1
     )
-    workers: int = option(
-        1,
-        "threads that compute batches, each its own; more than one pays where the networks leave "
-        "cores idle",
+    workers: int | Literal["auto"] = option(
+        "auto",
+        "threads that compute batches, each its own, at the same time; `auto`: as many as the "
+        "threads of the networks leave cores for, 1 on a GPU",
         least=1,
     )
 

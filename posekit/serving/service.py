@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 
 from posekit.declared import takes
 from posekit.errors import BusyError, InputError, PosekitError, first_line
@@ -81,7 +82,7 @@ class PoseService:
             threading.Thread(
                 target=_work, args=(self._queue, predictor), name="posekit-service", daemon=True
             )
-            for _ in range(options.workers)
+            for _ in range(_batches_at_once(options, on_gpu=on_gpu))
         ]
         for thread in self._threads:
             thread.start()
@@ -244,6 +245,14 @@ async def _wait_async(future: Future[T], seconds: float | None, late: Exception)
         return waited.result()
     finally:
         waited.cancel()
+
+
+def _batches_at_once(options: ServiceOptions, *, on_gpu: bool) -> int:
+    """A network of one thread leaves the second core to another batch."""
+    if options.workers != "auto":
+        return options.workers
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 1 if on_gpu else max(1, (there or 1) // torch.get_num_threads())
 
 
 def _boxes_of(bboxes: Any) -> np.ndarray:

@@ -25,6 +25,8 @@ __all__ = [
     "Download",
     "Frame",
     "Packet",
+    "Stretch",
+    "chunk_size",
     "continues",
     "in_chunks",
     "track_ids_of",
@@ -74,6 +76,26 @@ class Cut:
 
 
 WHOLE = Cut()
+
+
+@dataclass(eq=False)
+class Stretch:
+    """Frames of a clip by their numbers, where several share its frames.
+
+    Attributes:
+        first: number of the first one.
+        last: of the one behind the last; None for the clip's end.
+        following: seconds of the frame behind the last, once that is known; None where there is
+            none.
+    """
+
+    first: int
+    last: int | None = None
+    following: float | None = None
+
+    def is_behind(self, number: int) -> bool:
+        """Whether a frame comes behind the last one that is taken."""
+        return self.last is not None and number >= self.last
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +192,14 @@ class Packet:
 # then, or its threads have an image each. More would only take memory.
 AUTO_SIZE, AUTO_SIZE_GPU = 8, 16
 AUTO_BYTES = 64 << 20  # of their images, on a GPU twice as many
+
+
+def chunk_size(nbytes: int, size: int | Literal["auto"], *, gpu: bool = False) -> int:
+    """How many images of so many bytes `in_chunks` takes together."""
+    if size != "auto":
+        return size
+    most, room = (AUTO_SIZE_GPU, 2 * AUTO_BYTES) if gpu else (AUTO_SIZE, AUTO_BYTES)
+    return max(1, min(most, room // nbytes))
 
 
 def in_chunks(

@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from posekit.config import CONF_DIR, model_names
+from posekit.datasets.shards import label_name
 from posekit.errors import InputError, OutputError
 from posekit.skeleton import Skeleton
 from posekit.spec import DetectorSpec, Spec
@@ -47,7 +48,7 @@ def model_name(config: Mapping[str, Any]) -> str:
         train = config["dataset"]["train"]
         while not isinstance(train, str):  # sources, the first of several
             train = train["annotations"] if isinstance(train, Mapping) else train[0]
-        stem = re.sub(r"[^a-z0-9-]+", "-", Path(train).stem.lower()).strip("-") or "own"
+        stem = re.sub(r"[^a-z0-9-]+", "-", label_name(train).lower()).strip("-") or "own"
         name = f"{base.partition('_')[0]}_{stem}{size[0] if size else ''}"
         if name in model_names():
             name = f"{base.partition('_')[0]}_{stem}-own{size[0] if size else ''}"

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import posekit
-from posekit.batching import work
+from posekit.batching import outputs, work
 from posekit.batching.holding import holding
 from posekit.batching.manifest import latest_entries
+from posekit.batching.sources import Source
 from posekit.errors import InputError
 from tests.batching.clips import ALIKE, batch, tables, write_clip
 from tests.training.runs import one_thread
@@ -206,7 +207,7 @@ def test_a_manifest_cut_in_its_last_line(two: Path, tmp_path: Path, computed: li
 def test_what_killed_attempts_left_goes(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (source,) = {"0.mp4"}
-    rest = work._staging(out, work.Source(str(two / source), source))
+    rest = outputs.new_staging(out, Source(str(two / source), source))
     rest.mkdir(parents=True)
     (rest / "half").write_text("half")
     batch(two, out)

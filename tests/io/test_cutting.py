@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError
+from posekit.io import cutting
 from posekit.io.cutting import Seek
 from posekit.io.sequence import open_clip
 from posekit.io.video import VideoReader
-from posekit.stages.packet import Cut
+from posekit.stages.packet import Cut, Stretch
 
 # File, encoder and its options: groups of twelve frames, with frames that need later ones.
 KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -84,6 +85,42 @@ def test_a_part_is_what_the_whole_has_there(tmp_path: Path, kind: str) -> None:
             assert read(path, cut) == expected(whole, cut), cut
     for cut in (Cut(0, 0.5), Cut(stride=7), Cut(0, 1e-3)):
         assert read(path, cut) == expected(whole, cut), cut
+
+
+def in_stretches(path: Path, length: int, stride: int = 1) -> tuple[Found, list[Stretch]]:
+    """A clip's frames, read in stretches by readers of their own."""
+    stretches = [Stretch(first, first + length) for first in range(0, COUNT + 20, length)]
+    frames: Found = []
+    for stretch in stretches:
+        with VideoReader(path) as video:
+            cut = Cut(stride=stride)
+            frames += [(i.tobytes(), t, n) for i, t, n in video.frames(cut, stretch)]
+    return frames, stretches
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stretches_are_the_whole_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(cutting, "LEADING", 4)  # of so short a clip
+    path = clip(tmp_path, kind)
+    whole = read(path)
+    frames, stretches = in_stretches(path, 16)
+    assert frames == whole
+    times = [time for _, time, _ in whole] + [None] * 40
+    assert [one.following for one in stretches] == [times[one.last or 0] for one in stretches]
+    assert in_stretches(path, 15, stride=3)[0] == whole[::3]
+
+
+def test_a_stretch_says_what_is_damaged_in_it(tmp_path: Path) -> None:
+    path = clip(tmp_path, "h264 stream")
+    data = bytearray(path.read_bytes())
+    del data[len(data) // 2 : len(data) // 2 + 188 * 8]  # packets that are numbered
+    path.write_bytes(bytes(data))
+    with VideoReader(path) as video:
+        assert len(list(video.frames(Cut(), Stretch(0, 8)))) == 8
+    with VideoReader(path) as video, pytest.raises(InputError, match="damaged or cut short"):
+        list(video.frames(Cut(), Stretch(24, None)))
 
 
 def test_frames_are_numbered_where_times_are_uneven(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from posekit.batching.progress import Stop
 from posekit.batching.work import ClipWorker, Job, Outcome, Task, died, threads_as_before
 from posekit.errors import PosekitError
 
-__all__ = ["cores", "default_threads", "run"]
+__all__ = ["cores", "default_threads", "end_with_parent", "inheriting_no_ctrl_c", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class _Pool:
     ) -> None:
         self._job, self._stop, self._on_frames = job, stop, on_frames
         self._waiting = deque(tasks)
-        self._tries: dict[str, int] = {}
+        self._tries: dict[object, int] = {}
         self._failed_starts = 0
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -190,7 +190,7 @@ class _Pool:
         process = self._context.Process(
             target=_work, args=(self._job, place, theirs), name="posekit-batch", daemon=True
         )
-        with _inheriting_no_ctrl_c():
+        with inheriting_no_ctrl_c():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, place))
@@ -221,9 +221,10 @@ class _Pool:
                     "posekit.batch below `if __name__ == '__main__':`"
                 )
         if task is not None:
-            path = task.source.path
-            self._tries[path] = self._tries.get(path, 0) + 1
-            if self._tries[path] < ATTEMPTS:
+            key = task.key
+            self._tries[key] = self._tries.get(key, 0) + 1
+            if self._tries[key] < ATTEMPTS:
+                path = task.source.path
                 log.warning("a worker died (%s) at %s, which is tried again", reason, path)
                 self._waiting.appendleft(task)
             else:
@@ -241,7 +242,7 @@ def _reason(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _inheriting_no_ctrl_c() -> Iterator[None]:
+def inheriting_no_ctrl_c() -> Iterator[None]:
     """Ctrl-C, which a terminal sends to all processes, is the driver's from a child's start on."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -259,7 +260,7 @@ def _work(job: Job, place: _Place, connection: Connection) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    _end_with_parent()
+    end_with_parent()
     if place.cores is not None:
         os.sched_setaffinity(0, place.cores)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -294,7 +295,7 @@ class _Reporter:
         self._count, self._last = 0, time.monotonic()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ends this process when the one that started it is gone, in the middle of whatever it does."""
     parent: Any = multiprocessing.parent_process()
 

@@ -2,19 +2,27 @@
 
 Clips are rows of a data set, each a block of its own; an actor that dies costs its clip one more
 attempt. The folder of the results must be one that all machines of the cluster share.
+
+Ray ends the process that has connected to a cluster whose head is gone. So that is one of its own,
+and this one says what happened; only where the caller has connected already, it is the caller's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import multiprocessing
+import os
 import pickle
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
 
 from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
-from posekit.batching.runners.local import cores
+from posekit.batching.runners.local import cores, end_with_parent, inheriting_no_ctrl_c
 from posekit.batching.work import ClipWorker, Job, Outcome, Task, died
 from posekit.errors import InputError, PosekitError, first_line
 from posekit.packages import need
@@ -24,6 +32,16 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 2  # at a clip whose actor dies
+PATIENCE = 30.0  # seconds for a cluster of this machine to end in
+GONE = (
+    "Ray: the cluster is gone, as where its head was killed or cannot be reached; the same "
+    "command does the rest"
+)
+NOT_BEGUN = (
+    "the process that talks to Ray ended at once; in a script, call posekit.batch below "
+    "`if __name__ == '__main__':`"
+)
+BEGUN = "begun"
 
 
 def run(
@@ -42,18 +60,86 @@ def run(
     ray = need("ray", "posekit[ray]", "runner=ray")
     for part in ("ray.data", "ray.exceptions"):
         need(part, "posekit[ray]", "runner=ray")
-    own = not ray.is_initialized()
-    if own:
-        _connect(ray, job, options)
-    waiting = {task.source.path: task for task in tasks}
+    if ray.is_initialized():
+        found = _outcomes(job, tasks, options)
+    else:
+        found = _from_process(job, tasks, options)
+    with contextlib.closing(found):
+        for outcome in found:
+            on_frames(outcome.entry.frames)
+            yield outcome
+            if stop.requested:
+                return
+
+
+def _from_process(
+    job: Job, tasks: Sequence[Task], options: RunOptions
+) -> Generator[Outcome, None, None]:
+    """The outcomes, by a process that Ray may end."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=_drive, args=(job, tasks, options, theirs), name="posekit-ray", daemon=False
+    )
+    with inheriting_no_ctrl_c():
+        process.start()
+    theirs.close()
+    reason = NOT_BEGUN
+    try:
+        while (said := ours.recv()) is not None:
+            if isinstance(said, Exception):
+                raise said
+            if said == BEGUN:
+                reason = GONE
+            else:
+                yield said
+    except EOFError:
+        raise PosekitError(reason) from None
+    finally:
+        ours.close()  # which it takes for the end
+        process.join(PATIENCE)
+        process.kill()
+        process.join()
+
+
+def _drive(job: Job, tasks: Sequence[Task], options: RunOptions, connection: Connection) -> None:
+    """The process that connects to a cluster."""
+    end_with_parent()
+    connection.send(BEGUN)
+    # What Ray's core says of its end is no line of ours; Python's own words go where they did.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    import ray
+
+    with contextlib.suppress(BrokenPipeError):  # nobody wants more
+        try:
+            _connect(ray, job, options)
+            with contextlib.closing(_outcomes(job, tasks, options)) as found:
+                for outcome in found:
+                    connection.send(outcome)
+            connection.send(None)
+        except PosekitError as error:
+            connection.send(error)
+        except Exception as error:  # which else only this process would tell of
+            log.debug("Ray", exc_info=error)
+            connection.send(PosekitError(f"Ray: {type(error).__name__}: {first_line(error)}"))
+        finally:
+            ray.shutdown()
+
+
+def _outcomes(
+    job: Job, tasks: Sequence[Task], options: RunOptions
+) -> Generator[Outcome, None, None]:
+    """As `run`, of a cluster that this process is connected to."""
+    import ray
+
+    waiting = {task.key: task for task in tasks}
     try:
         for _ in range(ATTEMPTS):
             for outcome in _pass(ray, job, list(waiting.values()), options):
-                del waiting[outcome.entry.path]
-                on_frames(outcome.entry.frames)
+                del waiting[outcome.key]
                 yield outcome
-                if stop.requested:
-                    return
             if not waiting:
                 return
             log.warning("actors died at %d clips, which are tried again", len(waiting))
@@ -61,9 +147,6 @@ def run(
             yield died(task, job, "its actor was killed twice")
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise PosekitError(f"Ray: {first_line(error)}; the same command does the rest") from error
-    finally:
-        if own:
-            ray.shutdown()
 
 
 class _Actor:
@@ -88,7 +171,9 @@ def _connect(ray: Any, job: Job, options: RunOptions) -> None:
                   "include_dashboard": False}  # fmt: skip
     try:
         ray.init(address=options.address, **given)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # some are of no other class
+        if options.address is None:
+            raise PosekitError(f"Ray cannot start here: {first_line(error)}") from None
         raise InputError(f"address={options.address}: {first_line(error)}") from None
 
 
