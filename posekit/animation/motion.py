@@ -205,7 +205,8 @@ def _exchanged(
 
 def _sighting(places: np.ndarray, track: Track, seen: np.ndarray, focal: float) -> Sighting:
     """What the image says of joints."""
-    rays = (track.keypoints - track.image_sizes[:, None] / 2) / focal * (1.0, -1.0)
+    rays = (track.keypoints - track.image_sizes[:, None] / 2) / focal
+    rays[..., 1] *= -1
     there = np.isfinite(rays).all(axis=-1) & seen[:, None]
     sure = np.clip(np.nan_to_num(track.scores), LEAST_SCORE, 1)
     return Sighting(

@@ -19,6 +19,7 @@ from posekit.animation.skeleton import (
     SIDES,
     Source,
     children,
+    depth_of,
 )
 
 __all__ = [
@@ -183,9 +184,10 @@ def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure
     directions = _unit(bones) * known[..., None]
     ends = _ends(points[seen], source)
     local = np.zeros((len(points), len(NAMES), 4), np.float32)
-    turned: list[Rotation] = []
+    turned: dict[int, Rotation] = {}  # of a joint and of all above it, by depth: those to come
     for joint, name in enumerate(NAMES):
-        above = Rotation.identity() if joint == 0 else turned[PARENTS[joint]]
+        depth = depth_of(joint)
+        above = turned[depth - 1] if depth else Rotation.identity()
         below = children(joint)
         if name in BRANCHES:
             fit = above.inv() * best_fit(_unit(figure.offsets[below]), directions[:, below])
@@ -199,7 +201,7 @@ def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure
         else:
             own, fine = np.tile(STILL, (len(bones), 1)), np.ones(len(bones), np.bool_)
         own = filled(own, fine)
-        turned.append(above * Rotation.from_quat(own))
+        turned[depth] = above * Rotation.from_quat(own)
         local[seen, joint] = own
         local[:, joint] = filled(local[:, joint], seen)
     return local

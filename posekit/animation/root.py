@@ -24,6 +24,7 @@ OUTLIER = 0.1  # metres: a keypoint this far off counts half
 PASSES = 3  # in which outliers lose their weight
 # Keeps what nothing else says near the distance that the person's size in the image says.
 PRIOR = 1e-6
+BLOCK = 1024  # frames whose equations are made together
 NEAREST = 0.2  # metres: nobody is behind the camera
 
 
@@ -59,20 +60,31 @@ def solve_root(
     bands, right = _smoothness(frames, seen.fps)
     if ankles is not None and planted is not None:
         _add_feet(bands, right, ankles, planted)
-    x, y, z = np.moveaxis(seen.relative, -1, 0)
-    a, b = np.moveaxis(seen.image, -1, 0)
-    weights = seen.weights
+    root = None
     for _ in range(PASSES):
-        rows, target = bands.copy(), right.copy()
-        _add_rays(rows, target, a, b, weights, -(x + a * z), -(y + b * z))
+        rows, target = bands.copy(order="F"), right.copy()
+        for start in range(0, frames, BLOCK):  # of all at once, what this takes is much larger
+            part = slice(start, start + BLOCK)
+            block = Sighting(seen.relative[part], seen.image[part], seen.weights[part], seen.fps)
+            weights = block.weights if root is None else _inliers(block, root[part])
+            _add_rays(rows[:, 3 * start : 3 * (start + BLOCK)], target[part], block, weights)
         rows[6] += PRIOR
         target += PRIOR * prior
-        root = solveh_banded(rows, target.ravel()).reshape(frames, 3)
+        solved = solveh_banded(rows, target.ravel(), overwrite_ab=True, overwrite_b=True)
+        root = solved.reshape(frames, 3)
         root[:, 2] = np.minimum(root[:, 2], -NEAREST)
-        tx, ty, tz = root.T[:, :, None]
-        squared = (tx + x + a * (tz + z)) ** 2 + (ty + y + b * (tz + z)) ** 2
-        weights = seen.weights / (1 + squared / OUTLIER**2)
+    assert root is not None
     return root
+
+
+def _inliers(seen: Sighting, root: np.ndarray) -> np.ndarray:
+    """Weights (F, J), less where a root (F, 3) leaves a keypoint far off."""
+    x, y, z = np.moveaxis(seen.relative, -1, 0)
+    a, b = np.moveaxis(seen.image, -1, 0)
+    tx, ty, tz = root.T[:, :, None]
+    squared = (tx + x + a * (tz + z)) ** 2 + (ty + y + b * (tz + z)) ** 2
+    weights: np.ndarray = seen.weights / (1 + squared / OUTLIER**2)
+    return weights
 
 
 def _prior(seen: Sighting) -> np.ndarray:
@@ -122,16 +134,11 @@ def _add_feet(
     right[:-1] += moved
 
 
-def _add_rays(
-    bands: np.ndarray,
-    right: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    weights: np.ndarray,
-    ex: np.ndarray,
-    ey: np.ndarray,
-) -> None:
-    """Equations x + a z = ex and y + b z = ey of every keypoint."""
+def _add_rays(bands: np.ndarray, right: np.ndarray, seen: Sighting, weights: np.ndarray) -> None:
+    """Equations of every keypoint for the root: x + a z and y + b z are what the pose leaves."""
+    x, y, z = np.moveaxis(seen.relative, -1, 0)
+    a, b = np.moveaxis(seen.image, -1, 0)
+    ex, ey = -(x + a * z), -(y + b * z)
 
     def total(values: np.ndarray) -> np.ndarray:
         summed: np.ndarray = (weights * values).sum(axis=1)

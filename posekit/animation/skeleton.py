@@ -23,6 +23,7 @@ __all__ = [
     "Joint",
     "Source",
     "children",
+    "depth_of",
     "source_of",
 ]
 
@@ -209,3 +210,8 @@ def source_of(skeleton: Skeleton, skeleton_3d: Skeleton | None, what: str) -> So
 def children(joint: int) -> list[int]:
     """The joints that hang on one."""
     return [child for child, parent in enumerate(PARENTS) if parent == joint]
+
+
+def depth_of(joint: int) -> int:
+    """How many joints are above one; the joints are listed depth first."""
+    return 0 if PARENTS[joint] < 0 else 1 + depth_of(PARENTS[joint])
