@@ -1,8 +1,7 @@
 """Compares how a person moves in two videos, joint by joint, whoever of them is faster.
 
-`python examples/compare_movements.py mine.mp4 coach.mp4 --model human` aligns the joints' angles by
-dynamic time warping. Of each joint it prints how alike its movements are (their correlation), how
-far apart the angles are, and when they differ most. Film both from the same side.
+`compare_movements.py mine.mp4 coach.mp4 --model human` aligns them by dynamic time warping: it says
+how alike a joint's movements are (correlation; of rest it says nothing), and when they differ most.
 """
 
 import argparse
@@ -11,40 +10,31 @@ import sys
 import numpy as np
 
 import posekit
-from posekit.angles import choose_angles
 from posekit.commands.reporting import report_errors
 from posekit.errors import InputError
 
 
-def movement(predictor: posekit.Predictor, clip: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Times (T,), and by its name each joint's angle (T,) in degrees, of the largest person."""
-    options = {"track": "iou", "select": "largest", "smooth": "savgol"}
-    results = [result for result in predictor.stream(clip, **options) if len(result)]
+def movement(predictor: posekit.Predictor, clip: str) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) and angles (T, A) in degrees of the largest person, NaN where one is not seen."""
+    results = [r for r in predictor.stream(clip, select="largest", smooth="savgol") if len(r)]
     if not results or results[0].time is None:
         raise InputError(f"expected a video with a person in it, found none in {clip}")
-    times = np.array([result.time for result in results])
-    names = choose_angles(["knee", "hip", "shoulder", "elbow"], results[0].skeleton)
-    angles = np.abs([result.angles(names)[0] for result in results]).T
-    found = {}
-    for name, row in zip(names, angles, strict=True):
-        if (seen := np.isfinite(row)).any():
-            found[name] = np.interp(times, times[seen], row[seen])
-    return times, found
+    angles = np.abs([result.angles(["knee", "hip", "elbow"])[0] for result in results])
+    return np.array([result.time for result in results]), angles
 
 
 def align(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which columns of (A, T) and (A, S) belong together, (2, P), by dynamic time warping."""
-    total = np.full((first.shape[1] + 1, second.shape[1] + 1), np.inf)
-    total[0, 0] = 0
-    for i, column in enumerate(first.T, 1):
-        cost = np.abs(second - column[:, None]).sum(axis=0)
-        whole, best = np.cumsum(cost), np.minimum(total[i - 1, :-1], total[i - 1, 1:])
-        total[i, 1:] = whole + np.minimum.accumulate(best - whole + cost)
-    path = [(first.shape[1], second.shape[1])]
-    while path[-1] != (1, 1):
-        i, j = path[-1]
-        path.append(min((i - 1, j - 1), (i - 1, j), (i, j - 1), key=lambda at: total[at]))
-    return np.array(path[::-1]).T - 1
+    """Which rows of (T, A) and (S, A) belong together, (2, P), by dynamic time warping."""
+    total = np.pad(np.zeros((1, 1)), ((0, len(first)), (0, len(second))), constant_values=np.inf)
+    for i, row in enumerate(first):
+        cost = np.nan_to_num(np.abs(second - row)).sum(axis=1)
+        whole, best = np.cumsum(cost), np.minimum(total[i, :-1], total[i, 1:])
+        total[i + 1, 1:] = whole + np.minimum.accumulate(best - whole + cost)
+    path, i, j = [], len(first), len(second)
+    while i and j:
+        path.append((i - 1, j - 1))
+        i, j = min((i - 1, j - 1), (i - 1, j), (i, j - 1), key=lambda at: total[at])
+    return np.array(path[::-1]).T
 
 
 def main() -> None:
@@ -54,17 +44,15 @@ def main() -> None:
     parser.add_argument("--model", default="demo", help="human for films of people")
     args = parser.parse_args()
     predictor = posekit.load(args.model)
-    (times, mine), (others, theirs) = (movement(predictor, c) for c in (args.first, args.second))
-    names = [name for name in mine if name in theirs]
-    here, there = align(*(np.array([angles[name] for name in names]) for angles in (mine, theirs)))
-    print("joint            alike  apart  most apart")
-    for name in names:
-        a, b = mine[name][here], theirs[name][there]
-        apart, moves = np.abs(a - b), min(np.ptp(a), np.ptp(b)) > 10
-        alike = f"{np.corrcoef(a, b)[0, 1]:.2f}" if moves else "rests"
-        most = apart.argmax()
-        when = f"{times[here[most]]:.1f} s and {others[there[most]]:.1f} s"
-        print(f"{name:15} {alike:>6} {apart.mean():5.0f}°  {apart[most]:.0f}° at {when}")
+    (times, first), (others, second) = (movement(predictor, c) for c in (args.first, args.second))
+    here, there = align(first, second)
+    names = [f"{side}_{part}" for part in ("knee", "hip", "elbow") for side in ("right", "left")]
+    for name, a, b in zip(names, first[here].T, second[there].T, strict=True):
+        seen, apart = np.isfinite(a - b), np.abs(a - b)
+        if seen.sum() > 1:
+            alike, most = np.corrcoef(a[seen], b[seen])[0, 1], np.nanargmax(apart)
+            print(f"{name:12} alike {alike:5.2f}, {np.nanmean(apart):3.0f} degrees apart", end=", ")
+            print(f"{apart[most]:.0f} at {times[here[most]]:.1f} s and {others[there[most]]:.1f} s")
 
 
 if __name__ == "__main__":

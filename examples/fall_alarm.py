@@ -49,8 +49,7 @@ def main() -> None:
         hips = vertex_positions(result.keypoints, result.skeleton, ["trunk"])[:, 0, 1]
         for row, (_, top, _, bottom) in enumerate(result.boxes_xyxy):
             person = people.setdefault(track := result.track_ids[row], Person())
-            seen = tilts[row], hips[row], bottom - top
-            if event := person.update(result.time, *seen, args.hold):
+            if event := person.update(result.time, tilts[row], hips[row], bottom - top, args.hold):
                 print(f"{result.time:.1f} s: person {track} {event}", flush=True)
     if not people:
         raise InputError(f"nobody was seen in {args.source}")
