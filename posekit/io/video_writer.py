@@ -37,7 +37,8 @@ class VideoWriter:
 
     Args:
         path: of the file, which is overwritten; MP4 whatever its suffix says.
-        size: (w, h) of the images in pixels; None takes the first one's.
+        size: (w, h) of the images in pixels; None takes the first one's, and leaves what is at the
+            path as it is until that comes.
         fps: frames per second, for frames without a time.
         source: what the frames are made of: where it is a file it is not overwritten.
 
@@ -80,9 +81,9 @@ class VideoWriter:
         self._begin = 0.0
         self._encoded = 0
         self._to_yuv = VideoReformatter()
-        self._file = _FragmentFile(self.path)
         self._closed = False
         self._rate = rate
+        self._file: _FragmentFile
         self._container: OutputContainer
         self._stream: VideoStream
         if size is not None:
@@ -105,8 +106,9 @@ class VideoWriter:
         if self.size is None:
             if image.ndim != 3 or not image.size:
                 raise InputError(f"a frame must be (H, W, 3), uint8, found {image.shape}")
-            self.size = (image.shape[1], image.shape[0])
-            self._open(self.size)
+            size = (image.shape[1], image.shape[0])
+            self._open(size)
+            self.size = size
         width, height = self.size
         if image.shape != (height, width, 3) or image.dtype != np.uint8:
             raise InputError(
@@ -134,11 +136,13 @@ class VideoWriter:
         """
         if self._closed:
             return
+        if self.size is None:
+            self._closed = True
+            return
         if self._last >= 0:
             self._encode(None)
         self._closed = True
-        if self.size is not None:
-            self._container.close()
+        self._container.close()
         if self._file.error is not None:
             self._fail(self._file.error)
         self._file.close()
@@ -153,6 +157,7 @@ class VideoWriter:
         self.close()
 
     def _open(self, size: tuple[int, int]) -> None:
+        self._file = _FragmentFile(self.path)
         try:
             self._container, self._stream = _open_output(
                 self._file, self._rate, self._time_base, size

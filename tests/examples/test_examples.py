@@ -9,8 +9,9 @@ import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -43,20 +44,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-class Ended:
+class Ended(NamedTuple):
     """How a program ended.
 
     Attributes:
         status: its exit status.
-        out, err: what it printed.
+        out: what it printed.
+        err: what it said besides, such as an error.
     """
 
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a program of examples/ in this process, with what follows its name on a command line."""
 
     def run(name: str, *words: object) -> Ended:
@@ -74,7 +80,7 @@ def pictures(path: Path) -> np.ndarray:
     return np.stack([frame.image for frame in read_frames(path)])
 
 
-def test_squats_are_counted_and_drawn(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_squats_are_counted_and_drawn(folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [drawn.squats(2)], 2.7)
     ended = run("count_squats", "clip.mp4")
     assert ended.status == 0, ended.err
@@ -89,12 +95,12 @@ def test_squats_are_counted_and_drawn(folder: Path, run) -> None:  # type: ignor
     assert np.abs(shown[(0, *corner)].astype(int) - shown[(-1, *corner)]).max() > 100
 
 
-def test_half_squats_do_not_count(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_half_squats_do_not_count(folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [drawn.squats(1, depth=0.4)], 1.6, fps=6)
     assert "person 0: 0 x squat" in run("count_squats", "clip.mp4").out
 
 
-def test_faces_and_nothing_else_are_blurred(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_faces_and_nothing_else_are_blurred(folder: Path, run: Run) -> None:
     clip = folder / "clip.mp4"
     boxes = drawn.write_clip(clip, [drawn.stands(90), drawn.stands(230)], 0.4, yaw=0)
     ended = run("blur_faces", clip)
@@ -114,7 +120,7 @@ def test_faces_and_nothing_else_are_blurred(folder: Path, run) -> None:  # type:
     assert np.abs(before - after)[:, rest].mean() < 3  # of encoding once more
 
 
-def test_the_window_keeps_the_person_inside(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_the_window_keeps_the_person_inside(folder: Path, run: Run) -> None:
     clip = folder / "clip.mp4"
     boxes = drawn.write_clip(clip, [drawn.walks(60, 160), drawn.stands(290)], 1.2, height=0.5)
     spoiled = runpy.run_path(str(EXAMPLES / "follow_person.py"))
@@ -141,7 +147,7 @@ def test_who_is_unseen_for_a_while_is_followed_between() -> None:
     assert 60 < found[7, 0] + 36 < 200
 
 
-def test_a_fall_gives_one_alarm_at_once(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_a_fall_gives_one_alarm_at_once(folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [drawn.falls(0.8)], 2.2, yaw=0)
     ended = run("fall_alarm", "clip.mp4")
     assert ended.status == 0, ended.err
@@ -155,7 +161,7 @@ def test_a_fall_gives_one_alarm_at_once(folder: Path, run) -> None:  # type: ign
     [drawn.bows(0.5), drawn.squats(1, 0.8), drawn.walks(60, 100)],
     ids=["bow", "squat", "go"],
 )
-def test_other_movements_are_no_falls(move: drawn.Move, folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_other_movements_are_no_falls(move: drawn.Move, folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [move], 1.4, fps=8)
     ended = run("fall_alarm", "clip.mp4")
     assert (ended.status, ended.out) == (0, "")
@@ -181,7 +187,7 @@ def test_who_lies_down_slowly_does_not_fall_and_who_gets_up_is_told() -> None:
     assert events(times, shaking) == ["fell"]
 
 
-def test_the_same_movement_in_another_time_is_alike(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_movement_in_another_time_is_alike(folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "a.mp4", [drawn.squats(1, 1.2)], 1.8, fps=8)
     drawn.write_clip(folder / "b.mp4", [drawn.squats(1, 2.0, depth=0.7)], 2.6, fps=8)
     ended = run("compare_movements", "a.mp4", "b.mp4")
@@ -216,7 +222,7 @@ def test_movements_are_aligned_as_the_definition_says() -> None:
     assert (here[0], there[0], here[-1], there[-1]) == (0, 0, 8, 6)
 
 
-def test_cameras_are_in_step(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_cameras_are_in_step(folder: Path, run: Run) -> None:
     pandas = pytest.importorskip("pandas")
     (folder / "cameras").mkdir()
     places = {"a": (drawn.stands(100), 1.0, 10), "b": (drawn.walks(60, 100), 1.0, 5)}
@@ -233,7 +239,7 @@ def test_cameras_are_in_step(folder: Path, run) -> None:  # type: ignore[no-unty
     assert pictures(Path("in_step/cameras.mp4")).shape == (7, 480, 640, 3)
 
 
-def test_a_pose_for_controlnet(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_a_pose_for_controlnet(folder: Path, run: Run) -> None:
     ended = run("controlnet_picture", DEMO, "--side", "500")
     assert ended.status == 0 and "4 people on 512x320" in ended.out, ended
     pose, photo = (cv2.imread(f"controlnet/{name}.png") for name in ("pose", "photo"))
@@ -248,7 +254,7 @@ def test_a_pose_for_controlnet(folder: Path, run) -> None:  # type: ignore[no-un
             assert pose[int(y * 320), int(x * 512)].max() > 0
 
 
-def test_labels_are_begun(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_labels_are_begun(folder: Path, run: Run) -> None:
     (folder / "photos").mkdir()
     (folder / "photos" / "a.jpg").write_bytes(DEMO.read_bytes())
     ended = run("label_assist", "label", "photos")
@@ -261,7 +267,7 @@ def test_labels_are_begun(folder: Path, run) -> None:  # type: ignore[no-untyped
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", ["coco", "label_studio"])
-def test_the_model_learns_from_corrected_labels(tool: str, folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_the_model_learns_from_corrected_labels(tool: str, folder: Path, run: Run) -> None:
     (folder / "photos").mkdir()
     for number in range(8):
         cv2.imwrite(f"photos/{number}.jpg", generate_scene(number, size_wh=(256, 192)).image)
@@ -290,7 +296,7 @@ def received(port: socket.socket) -> list[bytes]:
 
 
 @pytest.mark.parametrize("form", ["json", "osc"])
-def test_keypoints_come_over_udp(form: str, folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_keypoints_come_over_udp(form: str, folder: Path, run: Run) -> None:
     boxes = drawn.write_clip(folder / "clip.mp4", [drawn.stands(90), drawn.stands(230)], 0.2)
     if form == "osc":
         message = pytest.importorskip("pythonosc.osc_message")
@@ -323,7 +329,7 @@ def test_keypoints_come_over_udp(form: str, folder: Path, run) -> None:  # type:
 
 
 @pytest.mark.parametrize("name", [*OF_VIDEOS, "controlnet_picture", "osc_stream", "label_assist"])
-def test_what_cannot_be_used_is_a_line(name: str, folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_used_is_a_line(name: str, folder: Path, run: Run) -> None:
     (folder / "text.mp4").write_text("no video")
     drawn.write_clip(folder / "empty.mp4", [], 0.2)
     cv2.imwrite("empty.png", drawn.draw([], 0, yaw=0, height=0.5)[0])
@@ -341,14 +347,14 @@ def test_what_cannot_be_used_is_a_line(name: str, folder: Path, run) -> None:  #
         assert re.search(said, lines[-1]) and "Traceback" not in ended.err, ended.err
 
 
-def test_a_folder_without_videos_is_a_line(folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_without_videos_is_a_line(folder: Path, run: Run) -> None:
     pytest.importorskip("pandas")
     ended = run("multi_camera", folder)
     assert ended.status == 1 and "expected a folder of videos" in ended.err
 
 
 @pytest.mark.parametrize("name", ["blur_faces", "count_squats", "follow_person"])
-def test_a_clip_is_not_written_over(name: str, folder: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_a_clip_is_not_written_over(name: str, folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [drawn.stands()], 0.2)
     content = Path("clip.mp4").read_bytes()
     ended = run(name, "clip.mp4", "--out", folder / "clip.mp4")
