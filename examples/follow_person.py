@@ -24,7 +24,9 @@ def windows(boxes: np.ndarray, size: np.ndarray, shape: float, smooth: float) ->
     low, high = np.clip(rows[:2], 0, size[:, None]).T, np.clip(rows[2:], 0, size[:, None]).T
     height = 1.3 * ((high - low) / (shape, 1)).max()
     window = np.array([shape, 1]) * min(height, size[1], size[0] / shape) // 2 * 2
-    middle = gaussian_filter1d((low + high) / 2, smooth, axis=0, mode="nearest")
+    beyond = int(4 * smooth) + 1  # frames at both ends, as if the person went on as before
+    middle = np.pad((low + high) / 2, ((beyond,) * 2, (0, 0)), "reflect", reflect_type="odd")
+    middle = gaussian_filter1d(middle, smooth, axis=0)[beyond:-beyond]
     first, last = high - window / 2, low + window / 2  # between them the person is inside
     middle = middle.clip(np.minimum(first, last), np.maximum(first, last))
     corner = (middle - window / 2).round().clip(0, size - window)

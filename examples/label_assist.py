@@ -14,9 +14,11 @@ from pathlib import Path
 import posekit
 from posekit.commands.reporting import report_errors
 from posekit.errors import InputError
+from posekit.io import check_inputs
 
 
 def label(photos: str, model: str) -> None:
+    check_inputs(photos)
     options = {"pred_out_dir": "labels", "formats": ["coco", "label_studio"], "on_error": "skip"}
     counts = [len(result) for result in posekit.load(model).stream(photos, **options)]
     if not sum(counts):

@@ -9,7 +9,9 @@ import runpy
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,14 +83,14 @@ def pictures(path: Path) -> np.ndarray:
 
 
 def test_squats_are_counted_and_drawn(folder: Path, run: Run) -> None:
-    drawn.write_clip(folder / "clip.mp4", [drawn.squats(2)], 2.7)
+    drawn.write_clip(folder / "clip.mp4", [drawn.squats(2)], 2.6, fps=8)
     ended = run("count_squats", "clip.mp4")
     assert ended.status == 0, ended.err
     times = [float(time) for time in re.findall(r"^(\S+) s: person 0, number", ended.out, re.M)]
-    assert times == pytest.approx([1.3, 2.3], abs=0.15)
+    assert times == pytest.approx([1.3, 2.3], abs=0.2)
     assert "person 0: 2 x squat" in ended.out
     shown = pictures(folder / "repetitions.mp4")
-    assert len(shown) == 27
+    assert len(shown) == 21
     corner = (slice(4, 30), slice(4, 130))  # of the counter, white on black
     white = [(shown[(i, *corner)].min(axis=2) > 200).sum() for i in (0, -1)]
     assert min(white) > 100
@@ -148,21 +150,17 @@ def test_who_is_unseen_for_a_while_is_followed_between() -> None:
 
 
 def test_a_fall_gives_one_alarm_at_once(folder: Path, run: Run) -> None:
-    drawn.write_clip(folder / "clip.mp4", [drawn.falls(0.8)], 2.2, yaw=0)
+    drawn.write_clip(folder / "clip.mp4", [drawn.falls(0.5)], 1.6, fps=8, yaw=0)
     ended = run("fall_alarm", "clip.mp4")
     assert ended.status == 0, ended.err
     (event,) = re.findall(r"^(\S+) s: person \d+ fell$", ended.out, re.M)
-    assert 0.8 < float(event) <= 0.8 + 0.5 + 0.5  # it takes half a second
+    assert 0.5 < float(event) <= 0.5 + 0.5 + 0.5  # it takes half a second
     assert len(ended.out.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "move",
-    [drawn.bows(0.5), drawn.squats(1, 0.8), drawn.walks(60, 100)],
-    ids=["bow", "squat", "go"],
-)
+@pytest.mark.parametrize("move", [drawn.bows(0.4), drawn.squats(1, 0.8)], ids=["bow", "squat"])
 def test_other_movements_are_no_falls(move: drawn.Move, folder: Path, run: Run) -> None:
-    drawn.write_clip(folder / "clip.mp4", [move], 1.4, fps=8)
+    drawn.write_clip(folder / "clip.mp4", [move], 1.2, fps=8)
     ended = run("fall_alarm", "clip.mp4")
     assert (ended.status, ended.out) == (0, "")
 
@@ -188,8 +186,8 @@ def test_who_lies_down_slowly_does_not_fall_and_who_gets_up_is_told() -> None:
 
 
 def test_the_same_movement_in_another_time_is_alike(folder: Path, run: Run) -> None:
-    drawn.write_clip(folder / "a.mp4", [drawn.squats(1, 1.2)], 1.8, fps=8)
-    drawn.write_clip(folder / "b.mp4", [drawn.squats(1, 2.0, depth=0.7)], 2.6, fps=8)
+    drawn.write_clip(folder / "a.mp4", [drawn.squats(1, 1.2)], 1.7, fps=6)
+    drawn.write_clip(folder / "b.mp4", [drawn.squats(1, 2.0, depth=0.7)], 2.5, fps=6)
     ended = run("compare_movements", "a.mp4", "b.mp4")
     assert ended.status == 0, ended.err
     line = re.compile(r"^(\w+) +alike +(\S+), +(\d+) degrees apart, (\d+) at (\S+) s and (\S+) s$")
@@ -201,7 +199,7 @@ def test_the_same_movement_in_another_time_is_alike(folder: Path, run: Run) -> N
     assert list(rows)[:2] == ["right_knee", "left_knee"] and len(rows) == 6
     for name in ("right_knee", "left_knee", "right_hip"):
         alike, _, most, mine, other = rows[name]
-        assert alike > 0.9 and most > 15
+        assert alike > 0.9 and most > 10
         assert mine == pytest.approx(0.9, abs=0.3) and other == pytest.approx(1.3, abs=0.5)
 
 
@@ -225,18 +223,18 @@ def test_movements_are_aligned_as_the_definition_says() -> None:
 def test_cameras_are_in_step(folder: Path, run: Run) -> None:
     pandas = pytest.importorskip("pandas")
     (folder / "cameras").mkdir()
-    places = {"a": (drawn.stands(100), 1.0, 10), "b": (drawn.walks(60, 100), 1.0, 5)}
-    places["c"] = (drawn.stands(200), 0.7, 10)
+    places = {"a": (drawn.stands(100), 0.6, 10), "b": (drawn.walks(60, 100), 0.6, 5)}
+    places["c"] = (drawn.stands(200), 0.4, 10)
     for name, (move, seconds, fps) in places.items():
         drawn.write_clip(folder / "cameras" / f"{name}.mp4", [move], seconds, fps=fps)
     ended = run("multi_camera", "cameras")
     assert ended.status == 0, ended.err
     table = pandas.read_csv("in_step/people.csv")
     times = {camera: rows.time.round(3).tolist() for camera, rows in table.groupby("camera")}
-    assert times[0] == times[1] == times[2] == [round(0.1 * i, 3) for i in range(7)]
-    assert table[table.camera == 1].frame_id.tolist() == [0, 0, 1, 1, 2, 2, 3]
+    assert times[0] == times[1] == times[2] == [round(0.1 * i, 3) for i in range(4)]
+    assert table[table.camera == 1].frame_id.tolist() == [0, 0, 1, 1]
     assert {Path(name).name for name in table.source} == {"a.mp4", "b.mp4", "c.mp4"}
-    assert pictures(Path("in_step/cameras.mp4")).shape == (7, 480, 640, 3)
+    assert pictures(Path("in_step/cameras.mp4")).shape == (4, 480, 640, 3)
 
 
 def test_a_pose_for_controlnet(folder: Path, run: Run) -> None:
@@ -363,7 +361,36 @@ def test_a_clip_is_not_written_over(name: str, folder: Path, run: Run) -> None:
 
 
 def test_a_program_is_a_process(folder: Path) -> None:
-    command = [sys.executable, str(EXAMPLES / "fall_alarm.py"), "none.mp4"]
+    command = [sys.executable, str(EXAMPLES / "controlnet_picture.py"), "none.jpg"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.splitlines()[-1].startswith("posekit: error: no such file")
+
+
+def test_a_live_stream_is_watched_until_it_ends(run: Run) -> None:
+    picture = drawn.draw([drawn.stands()], 0, yaw=0, height=0.6)[0]
+    shot = cv2.imencode(".jpg", picture)[1].tobytes()
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=shot")
+            self.end_headers()
+            head = f"--shot\r\nContent-Type: image/jpeg\r\nContent-Length: {len(shot)}\r\n\r\n"
+            for _ in range(4):
+                self.wfile.write(head.encode() + shot + b"\r\n")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        ended = run("fall_alarm", f"http://127.0.0.1:{server.server_address[1]}/camera")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (ended.status, ended.out) == (1, "")
+    assert "ended after" in ended.err and "Traceback" not in ended.err
