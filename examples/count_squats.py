@@ -33,9 +33,9 @@ def main() -> None:
             for one in counter(result):
                 print(f"{one.end:.1f} s: person {one.track_id}, number {one.number}", flush=True)
             for row, (person, count) in enumerate(counter.counts.items(), 1):
-                text, place = f"person {person}: {count}", (8, 24 * row)
-                for color, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-                    cv2.putText(result.visualization, text, place, 0, 0.7, color, width, 16)
+                text, y, white = f"person {person}: {count}", 28 * row, (255, 255, 255)
+                cv2.rectangle(result.visualization, (0, y - 28), (170, y), (0, 0, 0), -1)
+                cv2.putText(result.visualization, text, (8, y - 8), 0, 0.7, white, 1, cv2.LINE_AA)
             video.write(result.visualization, result.time)
     if not counter.counts:
         raise InputError(f"nobody was found in {args.clip}")
