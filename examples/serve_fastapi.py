@@ -1,8 +1,7 @@
-"""Poses over HTTP.
+"""Poses over HTTP, as JSON with a schema at /docs; it needs `fastapi` and `uvicorn`.
 
-pip install posekit fastapi uvicorn
-POSEKIT_MODEL=human uvicorn --app-dir examples serve_fastapi:app
-curl --data-binary @photo.jpg "localhost:8000/poses?max_people=3"
+`POSEKIT_MODEL=human uvicorn --app-dir examples serve_fastapi:app` serves, and
+`curl --data-binary @photo.jpg "localhost:8000/poses?max_people=3"` asks.
 """
 
 import os

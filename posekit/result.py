@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from posekit.angles import choose_angles
 from posekit.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class PoseResult:
             they were; None where nothing was filled in.
         pose3d: the third dimension, for the models that give it.
         visualization: the drawing (H, W, 3), BGR, uint8, where one was asked for.
+        image: what it was found in, (H, W, 3), BGR, uint8, upright, where it was asked for; a copy
+            that may be changed.
     """
 
     keypoints: np.ndarray
@@ -96,6 +100,7 @@ class PoseResult:
     interpolated: np.ndarray | None = None
     pose3d: Pose3D | None = None
     visualization: np.ndarray | None = None
+    image: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.keypoints), self.skeleton.num_keypoints
@@ -113,7 +118,7 @@ class PoseResult:
         return len(self.keypoints)
 
     def __getitem__(self, chosen: np.ndarray | slice) -> PoseResult:
-        """Some of the instances: a mask (n,), indices or a slice. The drawing stays as it is."""
+        """Some of the instances: a mask (n,), indices or a slice. The pictures stay as they are."""
         pose3d = self.pose3d
         if pose3d is not None:
             pose3d = dataclasses.replace(
@@ -199,14 +204,34 @@ class PoseResult:
         bridge = import_module("posekit.bridges.supervision")
         return next(bridge.to_keypoints(self, kpt_thr=kpt_thr))
 
+    def angles(self, names: str | Sequence[str] = "all", *, kpt_thr: float = 0.3) -> np.ndarray:
+        """Angles of joints and segments in degrees, of 3D keypoints where there are some.
+
+        Args:
+            names: of angles, as `posekit.angles.choose_angles` takes them: `trunk`, `knee` for both
+                sides, `all`.
+            kpt_thr: keypoints of a lower score are not seen.
+
+        Returns:
+            (n, A), float64, in the order of `posekit.angles.ANGLES`; NaN where a keypoint is not
+            seen.
+
+        Raises:
+            InputError: no such angle, or one that the skeleton has no keypoints for.
+        """
+        skeleton = self.skeleton if self.pose3d is None else self.pose3d.skeleton
+        chosen = choose_angles(names, skeleton)
+        return import_module("posekit.angle_tracks").measured(self, chosen, kpt_thr)
+
     def plot(
         self, image: np.ndarray | str | os.PathLike[str] | None = None, **options: Any
     ) -> np.ndarray:
         """A new picture with the poses drawn over the image, and 3D ones beside it.
 
         Args:
-            image: (H, W, 3), BGR, uint8, or its path; None reads the file that the result came
-                from, of a clip up to the frame, and draws on black where `black_background` says.
+            image: (H, W, 3), BGR, uint8, or its path; None takes the result's own, or reads the
+                file that it came from, of a clip up to the frame; where `black_background` says
+                so, it draws on black.
             options: of drawings, as `posekit predict` has them: `radius=`, `thickness=`,
                 `kpt_thr=`, `draw_bbox=`, `skeleton_style=`, ...
 

@@ -181,6 +181,51 @@ def test_crops_of_a_clip_have_the_numbers_of_its_frames(
     assert len(list((tmp_path / "twice").iterdir())) == 4
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"smooth": "butterworth", "cutoff": 2},
+        {"start": 0.3, "stride": 2, "save_crops": "crops"},
+    ],
+    ids=["plain", "kept nowhere", "a part"],
+)
+def test_images_come_with_their_results(
+    demo: Predictor,
+    walk: Path,
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoReader(walk) as video:
+        images = [image for image, _ in video][3 if "start" in options else 0 :][
+            :: options.get("stride", 1)
+        ]
+    options = {"max_people": 1, "vis_out_dir": "drawn", **options}
+    seen = 0
+    # Of two clips, since the writer draws the first while the second is read.
+    for result in demo.stream([walk, walk], return_image=True, **options):
+        assert result.image is not None
+        np.testing.assert_array_equal(result.image, images[seen % len(images)])
+        result.image[:] = 0  # what is drawn is another one
+        seen += 1
+    assert seen == 2 * len(images)
+    for path in sorted((tmp_path / "drawn").iterdir()):
+        with VideoReader(path) as video:
+            drawn = [image for image, _ in video]
+        assert len(drawn) == len(images) and min(image.mean() for image in drawn) > 50
+    (plain,) = demo.stream(DEMO, max_people=1)
+    assert plain.image is None
+    (found,) = demo.stream(DEMO, max_people=1, return_image=True)
+    assert found.image is not None and found[:0].image is found.image
+    np.testing.assert_array_equal(found.image, picture_of(DEMO))
+    arrays = [picture_of(DEMO)]
+    (own,) = demo.stream(arrays, max_people=1, return_image=True)
+    assert own.image is not None and not np.shares_memory(own.image, arrays[0])
+    np.testing.assert_array_equal(own.plot(kpt_thr=99), arrays[0])  # on it, for it has no file
+
+
 def test_crops_never_replace_an_input(demo: Predictor, tmp_path: Path) -> None:
     first = tmp_path / "a.jpg"
     first.write_bytes(DEMO.read_bytes())

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from posekit.angles import angle_names
+from posekit.errors import InputError
 from posekit.result import X_LEFT, Pose3D
 from posekit.skeleton import load_skeleton
+from tests import people
 from tests.io.test_write import result
 
 
@@ -40,6 +43,20 @@ def test_upright_is_a_right_hands(axes: str, up: Any, expected: list[int]) -> No
     pose = Pose3D(points, np.ones((2, 17), np.float32), skeleton, "m", axes, up)
     np.testing.assert_array_equal(pose.upright, np.tile(expected, (2, 17, 1)))
     np.testing.assert_array_equal(pose.keypoints, points)
+
+
+def test_angles_are_those_of_the_skeleton() -> None:
+    found = people.result(0, {3: people.figure(), 5: people.figure(trunk=60, thigh=0)})
+    degrees = found.angles(["hip", "trunk"])
+    assert degrees.shape == (2, 3)  # right hip, left hip, trunk
+    np.testing.assert_allclose(degrees, [[0, 0, 90], [120, 120, 60]], atol=1e-4)
+    hidden = people.result(0, {3: people.figure()}, unseen={3: ("right_knee",)})
+    np.testing.assert_array_equal(np.isnan(hidden.angles("knee")), [[True, False]])
+    assert not np.isnan(hidden.angles("knee", kpt_thr=0)).any()
+    assert found[:0].angles("knee").shape == (0, 2)
+    assert found.angles().shape[1] == len(angle_names(people.HALPE))
+    with pytest.raises(InputError, match="no angle is called 'nee'; did you mean knee"):
+        found.angles("nee")
 
 
 def test_shapes_are_checked() -> None:

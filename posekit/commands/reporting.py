@@ -16,14 +16,20 @@ __all__ = ["report_errors"]
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
 
 
-def report_errors(run: Callable[[], int]) -> int:
-    """The exit status of what is run; errors that a user can do something about are a line each."""
+def report_errors(run: Callable[[], int | None]) -> int:
+    """The exit status of what is run; errors that a user can do something about are a line each.
+
+    Programs around posekit end by it as its commands do: `sys.exit(report_errors(main))`.
+
+    Args:
+        run: gives the status; None is 0.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # A client's line per request says nothing to a user.
     for name in ("httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        return run()
+        return run() or 0
     except PosekitError as error:
         print(f"posekit: error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ import functools
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from posekit.drawing.drawer import Drawer
+from posekit.drawing.drawer import Drawer, Look
 from posekit.drawing.window import ShowOptions, Window
 from posekit.io.write import ResultWriter
 from posekit.result import PoseResult
@@ -49,6 +49,8 @@ def deliver(
         writer.wait_for(count)
         return result
 
+    if options.return_image:
+        packets = _with_images(packets, drawer.look)
     try:
         for packet in packets:
             draw = functools.partial(drawer.draw, packet)
@@ -59,6 +61,9 @@ def deliver(
                 packet = dataclasses.replace(packet, image=read())
             packet = packet.having(visualization=drawing)
             count = writer.write(packet, draw, read)
+            if options.return_image and packet.image is not None:
+                # The writer may still draw on its own, and stages look back at it.
+                packet = packet.having(image=packet.image.copy())
             if window is not None and drawing is not None:
                 if not window.show(drawing, options.wait_time if packet.clip is None else None):
                     break
@@ -74,3 +79,13 @@ def deliver(
         raise
     while held:
         yield take()
+
+
+def _with_images(packets: Iterable[Packet], look: Look) -> Iterator[Packet]:
+    """The packets with their images, those that were not kept read once more.
+
+    By another reader than the drawer's, which is asked in the writer's thread, later.
+    """
+    with Drawer(look) as reader:
+        for packet in packets:
+            yield dataclasses.replace(packet, image=reader.image_of(packet))

@@ -36,6 +36,8 @@ def plot(
 def _pixels(result: PoseResult, image: Any, *, black: bool) -> Any:
     if isinstance(image, str | os.PathLike):
         return read_image(Path(image))
+    if image is None:
+        image = result.image
     if image is not None:
         return image
     if black:

@@ -30,6 +30,9 @@ class ShowOptions(Options):
     """What is shown."""
 
     return_vis: bool = option(False, "put the drawing into the result", python=True)
+    return_image: bool = option(
+        False, "put a copy of the image itself into the `PoseResult` of `stream`", python=True
+    )
     show: bool | None = option(
         None, "open a window with the drawings; left out, one opens for a camera only"
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from posekit.io.listing import Order, is_webcam
     from posekit.io.reader import FrameReader, read_frames
     from posekit.io.sequence import PictureReader, open_clip
+    from posekit.io.video_writer import VideoWriter
     from posekit.stages.packet import Clip, Download, Frame
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Inputs",
     "Order",
     "PictureReader",
+    "VideoWriter",
     "check_inputs",
     "decode_image",
     "is_webcam",
@@ -39,6 +41,7 @@ _HOMES = {
     "Inputs": "posekit.io.inputs",
     "Order": "posekit.io.listing",
     "PictureReader": "posekit.io.sequence",
+    "VideoWriter": "posekit.io.video_writer",
     "check_inputs": "posekit.io.inputs",
     "decode_image": "posekit.io.images",
     "is_webcam": "posekit.io.listing",

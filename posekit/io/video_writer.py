@@ -7,7 +7,7 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import av
 import cv2
@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError, OutputError
+from posekit.io.places import identity
 
 __all__ = ["MAX_FPS", "VideoWriter"]
 
@@ -36,16 +37,18 @@ class VideoWriter:
 
     Args:
         path: of the file, which is overwritten; MP4 whatever its suffix says.
+        size: (w, h) of the images in pixels; None takes the first one's, and leaves what is at the
+            path as it is until that comes.
         fps: frames per second, for frames without a time.
-        size: (w, h) of the images in pixels.
+        source: what the frames are made of: where it is a file it is not overwritten.
 
     Attributes:
         path: of the file.
-        size: (w, h) of the images in pixels.
+        size: (w, h) of the images in pixels; None before it is known.
         frames_written: how many frames are in the file for sure.
 
     Raises:
-        InputError: a rate or a size that no video has.
+        InputError: a rate or a size that no video has, or the path of the source.
         OutputError: the file cannot be written.
     """
 
@@ -53,15 +56,19 @@ class VideoWriter:
         self,
         path: str | os.PathLike[str],
         *,
-        fps: Fraction | float,
-        size: tuple[int, int],
+        size: tuple[int, int] | None = None,
+        fps: Fraction | float = 30,
+        source: Any = None,
     ) -> None:
         self.path = Path(path)
+        there = identity(self.path)
+        if there and isinstance(source, str | os.PathLike) and identity(Path(source)) == there:
+            raise InputError(f"{path} is the clip that is read: name another file")
         self.size = size
         self.frames_written = 0
         if not math.isfinite(fps) or not 0 < fps <= MAX_FPS:
             raise InputError(f"fps must be above 0 and at most {MAX_FPS}, found {fps}")
-        if min(size) < 1:
+        if size is not None and min(size) < 1:
             raise InputError(f"a video's size must be (w, h) in pixels, found {size}")
         rate = Fraction(fps).limit_denominator(1001)
         if not rate:
@@ -74,15 +81,13 @@ class VideoWriter:
         self._begin = 0.0
         self._encoded = 0
         self._to_yuv = VideoReformatter()
-        self._file = _FragmentFile(self.path)
         self._closed = False
-        try:
-            self._container, self._stream = _open_output(self._file, rate, self._time_base, size)
-        except (av.FFmpegError, ValueError) as error:
-            self._closed = True
-            self._file.close()
-            self.path.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self.path}: {_reason(error)}") from None
+        self._rate = rate
+        self._file: _FragmentFile
+        self._container: OutputContainer
+        self._stream: VideoStream
+        if size is not None:
+            self._open(size)
 
     def write(self, image: np.ndarray, time: float | None = None) -> None:
         """Appends a frame.
@@ -98,6 +103,12 @@ class VideoWriter:
         """
         if self._closed:
             raise InputError(f"{self.path} is closed: no frame can be added")
+        if self.size is None:
+            if image.ndim != 3 or not image.size:
+                raise InputError(f"a frame must be (H, W, 3), uint8, found {image.shape}")
+            size = (image.shape[1], image.shape[0])
+            self._open(size)
+            self.size = size
         width, height = self.size
         if image.shape != (height, width, 3) or image.dtype != np.uint8:
             raise InputError(
@@ -125,6 +136,9 @@ class VideoWriter:
         """
         if self._closed:
             return
+        if self.size is None:
+            self._closed = True
+            return
         if self._last >= 0:
             self._encode(None)
         self._closed = True
@@ -141,6 +155,18 @@ class VideoWriter:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _open(self, size: tuple[int, int]) -> None:
+        self._file = _FragmentFile(self.path)
+        try:
+            self._container, self._stream = _open_output(
+                self._file, self._rate, self._time_base, size
+            )
+        except (av.FFmpegError, ValueError) as error:
+            self._closed = True
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {self.path}: {_reason(error)}") from None
 
     def _next_pts(self, time: float | None) -> int:
         if time is None:

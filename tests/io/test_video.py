@@ -403,6 +403,37 @@ class TestWriter:
         VideoWriter(tmp_path / "a.mp4", fps=5, size=(64, 48)).close()
         assert not (tmp_path / "a.mp4").exists()
 
+    def test_the_first_image_gives_the_size(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mp4"
+        path.write_bytes(b"of a run before")
+        VideoWriter(path).close()
+        assert path.read_bytes() == b"of a run before"  # nothing came
+        image = np.zeros((32, 48, 3), np.uint8)
+        with VideoWriter(path) as video:
+            for wrong in (image[..., 0], image[:0]):
+                with pytest.raises(InputError, match="must be"):
+                    video.write(wrong)
+            assert path.read_bytes() == b"of a run before"
+            video.write(image, 1.5)
+            assert video.size == (48, 32)
+            video.write(image, 2.0)
+            with pytest.raises(InputError, match="must be"):
+                video.write(image[:16])
+        with VideoReader(path) as reader:
+            assert reader.size == (48, 32)
+            assert [time for _, time in reader] == pytest.approx([0, 0.5])
+
+    def test_the_source_is_not_written_over(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mp4"
+        path.write_bytes(b"a clip")
+        (tmp_path / "link.mp4").symlink_to(path)
+        for source in (path, str(tmp_path / "link.mp4")):
+            with pytest.raises(InputError, match="is the clip that is read"):
+                VideoWriter(path, source=source)
+        for source in ("webcam", "rtsp://camera/a.mp4", tmp_path / "b.mp4", np.zeros(3), None):
+            VideoWriter(path, source=source).close()
+        assert path.read_bytes() == b"a clip"
+
     def test_another_size_is_refused(self, tmp_path: Path) -> None:
         with (
             VideoWriter(tmp_path / "a.mp4", fps=5, size=(64, 48)) as video,
