@@ -123,6 +123,9 @@ def make_choosy(net: nn.Module, images: torch.Tensor) -> None:
     for _, layer in layers:
         layer.weight *= gain
         layer.bias.sub_(best).mul_(gain)
+    for name, layer in net.named_modules():
+        if re.search(r"\breg_preds\.\d+$", name) and isinstance(layer, nn.Conv2d):
+            layer.weight *= 0.1  # what is predicted goes through an exponential
 
 
 def write_folder(folder: Path) -> Path:
@@ -139,12 +142,24 @@ def write_folder(folder: Path) -> Path:
     shutil.rmtree(folder / "drawn_here")
     for name in ("photos", "faces", "data/coco/val2017", "data/coco/train2017"):
         shutil.copytree(folder / "images", folder / name)
-    coco = json.loads((folder / "my.json").read_text())
+    write_coco(folder)
+    return folder
+
+
+def write_coco(folder: Path) -> None:
+    """`data/coco` as it is unpacked, and a detector's result for it."""
+    labels = json.loads((folder / "my.json").read_text())
     annotations = folder / "data" / "coco" / "annotations"
     annotations.mkdir()
-    for part in ("train2017", "val2017"):
-        (annotations / f"person_keypoints_{part}.json").write_text(json.dumps(coco))
-    return folder
+    for kind in ("person_keypoints", "instances"):
+        for part in ("train2017", "val2017"):
+            (annotations / f"{kind}_{part}.json").write_text(json.dumps(labels))
+    boxes = [
+        {key: person[key] for key in ("image_id", "category_id", "bbox")} | {"score": 0.9}
+        for person in labels["annotations"]
+    ]
+    path = folder / "COCO_val2017_detections_AP_H_56_person.json"
+    path.write_text(json.dumps(boxes))
 
 
 def write_clip(path: Path, picture: np.ndarray) -> None:

@@ -124,12 +124,14 @@ class Reader:
         before: for what somebody does by hand, by the beginning of the command that needs it.
         names: of the page's Python.
         ran: commands and snippets so far.
+        missing: libraries that snippets need and that are not installed here.
     """
 
     folder: Path
     before: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
     ran: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def follow(self, path: Path) -> None:
         """Runs a page's blocks; the first one that fails is an AssertionError with its line."""
@@ -156,8 +158,14 @@ class Reader:
             script.write_text(code, encoding="utf-8")
             return self._shell(f"python {script.name}", where)
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, where, "exec"), self.names)
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, where, "exec"), self.names)
+        except ModuleNotFoundError as error:
+            assert error.name and not error.name.startswith("posekit"), where
+            self.missing.append(error.name)
+        except Exception as error:
+            raise AssertionError(f"{where}: {type(error).__name__}: {error}\n{code}") from error
         return printed.getvalue()
 
     def run_command(self, command: str, where: str) -> str:
