@@ -40,7 +40,7 @@ from tests.pages import Block
 
 __all__ = ["at_home", "networks_of", "write_folder", "write_weights"]
 
-FRAMES = 8  # of a clip
+FRAMES = 5  # of a clip
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
 NAMED = re.compile(
@@ -135,7 +135,7 @@ def write_folder(folder: Path) -> Path:
     shutil.copy(PACKAGED / "demo.jpg", folder / "photo.jpg")
     for name in ("clip.mp4", "squat.mp4", "videos/cam1/a.mp4", "videos/cam2/a.mp4"):
         write_clip(folder / name, picture)
-    labels = write_dataset(folder / "drawn_here", 4, 0, people=(1, 2), progress=False)
+    labels = write_dataset(folder / "drawn_here", 2, 0, people=(1, 2), progress=False)
     (folder / "drawn_here" / "images").rename(folder / "images")
     for name in ("my.json", "val.json", "mine.json"):
         shutil.copy(labels, folder / name)

@@ -26,7 +26,7 @@ from pathlib import Path
 from posekit.cli import main
 from tests.conftest import ROOT
 
-__all__ = ["Block", "Reader", "read_page"]
+__all__ = ["Block", "Reader", "commands_of", "read_page", "working_in"]
 
 RUN = ("bash", "python", "sh")
 FENCE = re.compile(r"^( *)```([\w+-]*)[^`]*$")
@@ -124,6 +124,7 @@ class Reader:
         before: for what somebody does by hand, by the beginning of the command that needs it.
         names: of the page's Python.
         ran: commands and snippets so far.
+        own_process: commands of posekit that are not run in this process.
         missing: libraries that snippets need and that are not installed here.
     """
 
@@ -131,6 +132,7 @@ class Reader:
     before: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
     ran: list[str] = field(default_factory=list)
+    own_process: tuple[str, ...] = OWN_PROCESS
     missing: list[str] = field(default_factory=list)
 
     def follow(self, path: Path) -> None:
@@ -182,7 +184,7 @@ class Reader:
         while words and (assignment := ASSIGNMENT.fullmatch(words[0])):
             more[assignment[1]] = assignment[2]
             words = words[1:]
-        if not words or words[0] != "posekit" or {*words[1:]} & {*OWN_PROCESS, "-m"}:
+        if not words or words[0] != "posekit" or {*words[1:]} & {*self.own_process, "-m"}:
             return self._shell(command, where)
         printed, errors = io.StringIO(), io.StringIO()
         with (

@@ -1,8 +1,9 @@
-"""Every block of code in docs/ runs as it stands, one after the other, or says why it cannot."""
+"""Every block of code in README.md and docs/ runs as it stands, in order, or says why it cannot."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,12 +18,15 @@ from posekit.io.video import VideoWriter
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
 from tests.page_folders import at_home, networks_of, write_folder, write_weights
-from tests.pages import Reader, read_page
+from tests.pages import RUN, Reader, read_page
 
 DOCS = ROOT / "docs"
-PAGES = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
+PAGES = {
+    "README.md": ROOT / "README.md",
+    **{path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))},
+}
 # These take less than three seconds of one core; the others are run by `make slow`.
-QUICK: set[str] = set()
+QUICK = {"README.md", "tutorials/first-picture.md"}
 # Tests of their own run these, with what somebody does by hand between two commands.
 ELSEWHERE = {"labelling.md": "test_labelling_page.py"}
 
@@ -110,6 +114,33 @@ PREPARE = {
 }
 
 
+# Why a block is not run, and a word of its code that shows it.
+REASONS = {
+    "Ultralytics is not installed where these pages are run": "ultralytics",
+    "MMPose is not installed where these pages are run": "mmpose",
+    "rtmlib is not installed where these pages are run": "rtmlib",
+    "bpy is Blender's own Python": "bpy",
+    "gigabytes are downloaded and sent": "push=true",
+    "needs SLURM": "slurm",
+    "needs SLURM and two machines with GPUs": "srun",
+    "needs a GPU, and a checkout": "make gpu",
+    "needs a GPU, and wheels that were brought along": "benchmarks.gpu",
+    "needs a Ray cluster": "address=auto",
+    "needs a camera": "webcam",
+    "needs a server of CVAT": "--server-host",
+    "needs a store of yours": "s3://",
+    "needs checkouts of MMPose and MMDetection": "MMDETECTION",
+    "needs eight GPUs": "--nproc-per-node 8",
+    "needs the files of a training of yours": "my_config.py",
+    "needs the published weights": "push=true",
+    "runs until it is stopped": "serve",
+    "takes hours without a GPU": "posekit train",
+    "the address is made up": "example.org",
+    "these are the tests, and what they check": "make test",
+    "three dots stand for a model of yours": "model=...",
+}
+
+
 def runs_something(path: Path) -> bool:
     return any(block.runs for block in read_page(path))
 
@@ -134,3 +165,40 @@ def test_a_page_runs(name: str, stock: Path, cache: Path, hub: HubServer, tmp_pa
     reader.follow(PAGES[name])
     if reader.missing:
         pytest.skip(f"the rest ran; not installed: {', '.join(reader.missing)}")
+
+
+def test_what_is_not_run_is_little_and_says_why() -> None:
+    blocks = [(name, block) for name, path in PAGES.items() for block in read_page(path)]
+    skipped = [(name, block) for name, block in blocks if block.mark == "not run"]
+    for name, block in skipped:
+        print(f"{name}:{block.line}: {block.text}")
+        assert block.language in RUN, f"{name}:{block.line} would not be run anyway"
+        assert REASONS.get(block.text, "\0") in block.code, f"{name}:{block.line}"
+    assert {block.text for _, block in skipped} <= {*REASONS}
+    assert len(skipped) < sum(block.runs for _, block in blocks) / 3
+
+
+def test_no_command_hides_from_being_run() -> None:
+    """All commands are in blocks, and all blocks of commands are of a language that is run."""
+    for name, path in PAGES.items():
+        blocks = read_page(path)
+        assert not {block.language for block in blocks} & {"console", "py", "shell", "zsh"}, name
+        text = re.sub(r"^( *)```.*?^\1```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        hidden = re.findall(r"^ {4}(?:posekit|python|pip|torchrun) .*", text, re.MULTILINE)
+        assert not hidden, f"{name}: {hidden[0].strip()}: put it into a block"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for name, path in PAGES.items():
+        text = re.sub(r"^( *)```.*?^\1```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for link, part in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+            target = path.parent / link if link else path
+            assert target.exists(), f"{name}: {link}"
+            if part and target.suffix == ".md":
+                heads = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
+                assert part in {slug(head) for head in heads}, f"{name}: {link}#{part}"
+
+
+def slug(heading: str) -> str:
+    """What a heading is called in links."""
+    return re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
