@@ -38,8 +38,9 @@ from tests.hub_server import HubServer
 from tests.networks import flatten_outputs
 from tests.pages import Block
 
-__all__ = ["at_home", "networks_of", "write_folder", "write_weights"]
+__all__ = ["MIRROR", "at_home", "networks_of", "write_folder", "write_weights"]
 
+MIRROR = "mirror"  # an organisation of the Hub that has weights which are not in the cache
 FRAMES = 5  # of a clip
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
@@ -175,13 +176,14 @@ def write_clip(path: Path, picture: np.ndarray) -> None:
 def at_home(home: Path, cache: Path) -> Iterator[HubServer]:
     """This process is on a machine with weights in its cache, and no network but this Hub."""
     with HubServer().running() as server, pytest.MonkeyPatch.context() as patch:
-        for key in ("HF_HUB_OFFLINE", "POSEKIT_HUB_NAMESPACE", "HF_HUB_CACHE"):
+        for key in ("HF_HUB_OFFLINE", "HF_HUB_CACHE"):
             patch.delenv(key, raising=False)
         scripts = write_scripts(home / "bin")
         here = {
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "POSEKIT_CACHE": str(cache),
+            "POSEKIT_HUB_NAMESPACE": MIRROR,
             "HF_ENDPOINT": server.url,
             "HF_HOME": str(home / "hf"),
             "HF_TOKEN": server.token,

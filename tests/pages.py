@@ -8,7 +8,8 @@ something else:
     <!-- printed -->            it is what the block before it prints; three dots stand for anything
 
 Python's blocks of a page share their names, as in one session. Commands of posekit run in this
-process where they can, for to start PyTorch anew takes longer than what most of them do.
+process where they can, for to start PyTorch anew takes longer than what most of them do. Of each
+training one epoch is run.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = ["Block", "Reader", "commands_of", "read_page", "working_in"]
 RUN = ("bash", "python", "sh")
 FENCE = re.compile(r"^( *)```([\w+-]*)[^`]*$")
 MARK = re.compile(r"^ *<!-- (not run|file|printed)(?:: (.*?))? -->$")
+EPOCHS = re.compile(r"\bepochs=\d+")
 EXTRAS = re.compile(r"^([\w-]+) = \[", re.MULTILINE)
 
 # These start processes that begin with the caller's script, or that fork it.
@@ -155,6 +157,7 @@ class Reader:
     def run_python(self, code: str, where: str) -> str:
         """What a snippet prints; a script, which starts processes, runs in one of its own."""
         self.ran.append(code)
+        code = EPOCHS.sub(r"epochs=1", code)
         if 'if __name__ == "__main__":' in code:
             script = self.folder / "script.py"
             script.write_text(code, encoding="utf-8")
@@ -176,6 +179,7 @@ class Reader:
             if command.startswith(start):
                 act(self.folder)
         self.ran.append(command)
+        command = EPOCHS.sub(r"epochs=1", command)
         if command.startswith(("pip install", "pipx ", "uvx ")):
             check_install(command)
             return ""

@@ -17,6 +17,7 @@ from posekit.files import PACKAGED
 from posekit.io.video import VideoWriter
 from tests.conftest import ROOT
 from tests.labelling import test_yolo as yolo
+from tests.page_folders import at_home
 from tests.pages import Reader
 
 pytest.importorskip("pyarrow")
@@ -61,7 +62,8 @@ def correct(folder: Path) -> None:
 
 def test_the_page_leads_from_a_clip_to_a_model(folder: Path) -> None:
     reader = Reader(folder, before={"posekit labels export.json": correct}, own_process=())
-    reader.follow(ROOT / "docs" / "labelling.md")
+    with at_home(folder / "home", folder / "cache"):
+        reader.follow(ROOT / "docs" / "labelling.md")
     commands = [line.split()[1] for line in reader.ran if line.startswith("posekit ")]
     assert commands == [
         "predict",

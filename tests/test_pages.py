@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from posekit.io.video import VideoWriter
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
-from tests.page_folders import at_home, networks_of, write_folder, write_weights
+from tests.page_folders import MIRROR, at_home, networks_of, write_folder, write_weights
 from tests.pages import RUN, Reader, read_page
+from tests.publishing import models
 
 DOCS = ROOT / "docs"
 PAGES = {
@@ -104,6 +105,15 @@ def write_yolo(folder: Path) -> None:
         text.write_text("\n".join(lines))
 
 
+def write_hub(folder: Path, server: HubServer, cache: Path) -> None:
+    """A model of one's own, one that somebody has put on the Hub, and a mirror."""
+    mine = models.export(folder / "runs" / "mine", drawn=True)
+    models.publish(server, mine, "organisation/name")
+    server.commit("organisation/name", dict(server.repositories["organisation/name", "main"]), "v2")
+    for path in (cache / "models").glob("*.safetensors"):
+        server.commit(f"{MIRROR}/{path.stem}", {"model.safetensors": path.read_bytes()})
+
+
 # What a page's reader has beyond the common folder.
 PREPARE = {
     "evaluation.md": write_sequences,
@@ -159,6 +169,8 @@ def test_a_page_runs(name: str, stock: Path, cache: Path, hub: HubServer, tmp_pa
             write_weights(model, weights)
     folder = tmp_path / "reader"
     shutil.copytree(stock, folder)
+    if name == "hub.md":
+        write_hub(folder, hub, cache)
     if prepare := PREPARE.get(name):
         prepare(folder)
     reader = Reader(folder)
