@@ -124,30 +124,33 @@ PREPARE = {
 }
 
 
-# Why a block is not run, and a word of its code that shows it.
+# Why a block is not run, and words of its code that show it.
 REASONS = {
+    "asks a server that runs until it is stopped": "curl",
     "Ultralytics is not installed where these pages are run": "ultralytics",
     "MMPose is not installed where these pages are run": "mmpose",
     "rtmlib is not installed where these pages are run": "rtmlib",
     "bpy is Blender's own Python": "bpy",
     "gigabytes are downloaded and sent": "push=true",
+    "needs Docker": "docker",
     "needs SLURM": "slurm",
     "needs SLURM and two machines with GPUs": "srun",
     "needs a GPU, and a checkout": "make gpu",
-    "needs a GPU, and wheels that were brought along": "benchmarks.gpu",
+    "needs a GPU, and wheels that were brought along": r"benchmarks\.gpu",
     "needs a Ray cluster": "address=auto",
     "needs a camera": "webcam",
-    "needs a server of CVAT": "--server-host",
+    "needs a server of CVAT": "server-host",
     "needs a store of yours": "s3://",
     "needs checkouts of MMPose and MMDetection": "MMDETECTION",
-    "needs eight GPUs": "--nproc-per-node 8",
-    "needs the files of a training of yours": "my_config.py",
+    "needs eight GPUs": "nproc-per-node 8",
+    "needs conda": "conda",
+    "needs the files of a training of yours": r"my_config\.py",
     "needs the published weights": "push=true",
-    "runs until it is stopped": "serve",
+    "runs until it is stopped": "serve|posekit app",
     "takes hours without a GPU": "posekit train",
-    "the address is made up": "example.org",
+    "the address is made up": r"example\.org",
     "these are the tests, and what they check": "make test",
-    "three dots stand for a model of yours": "model=...",
+    "three dots stand for a model of yours": r"model=\.\.\.",
 }
 
 
@@ -185,8 +188,8 @@ def test_what_is_not_run_is_little_and_says_why() -> None:
     for name, block in skipped:
         print(f"{name}:{block.line}: {block.text}")
         assert block.language in RUN, f"{name}:{block.line} would not be run anyway"
-        assert REASONS.get(block.text, "\0") in block.code, f"{name}:{block.line}"
-    assert {block.text for _, block in skipped} <= {*REASONS}
+        known = REASONS.get(block.text)
+        assert known and re.search(known, block.code), f"{name}:{block.line}: {block.text}"
     assert len(skipped) < sum(block.runs for _, block in blocks) / 3
 
 
