@@ -1,4 +1,4 @@
-"""The commands and snippets of docs/biomechanics.md."""
+"""What docs/biomechanics.md shows is what is written; `test_pages.py` runs it with its models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import posekit
 from posekit.cli import main
 from tests.conftest import ROOT
 from tests.io.test_people_formats import names_in, write
+from tests.pages import commands_of, read_page
 from tests.people import figure, packet
 from tests.test_stream import make_video
 
 TEXT = (ROOT / "docs" / "biomechanics.md").read_text(encoding="utf-8")
-LINES = re.findall(r"^    (posekit (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
-COMMANDS = [shlex.split(line.replace("\\\n", " "))[1:] for line in LINES]
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+BLOCKS = [block for block in read_page(ROOT / "docs" / "biomechanics.md") if block.runs]
+LINES = [line for block in BLOCKS if block.language == "bash" for line in commands_of(block.code)]
+COMMANDS = [shlex.split(line)[1:] for line in LINES]
+SNIPPETS = [block.code for block in BLOCKS if block.language == "python"]
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[0] == "predict"])

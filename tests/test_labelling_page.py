@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-import shlex
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +17,10 @@ from posekit.files import PACKAGED
 from posekit.io.video import VideoWriter
 from tests.conftest import ROOT
 from tests.labelling import test_yolo as yolo
+from tests.page_folders import at_home
+from tests.pages import Reader
 
 pytest.importorskip("pyarrow")
-PAGE = (ROOT / "docs" / "labelling.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 MOVED = "left_wrist"
 
 
@@ -62,24 +60,12 @@ def correct(folder: Path) -> None:
     (folder / "export.json").write_text(json.dumps(tasks))
 
 
-def test_the_page_leads_from_a_clip_to_a_model(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    ran = []
-    for language, block in BLOCKS:
-        if language == "python":
-            exec(compile(block, "labelling.md", "exec"), {"__name__": "__main__"})
-            continue
-        for line in block.splitlines():
-            program, command, *words = shlex.split(line)
-            assert program == "posekit"
-            if words[0] == "export.json":
-                correct(folder)
-            status = main([command, *words])
-            assert status == 0, (line, capfd.readouterr().err)
-            ran.append(command)
-    assert ran == [
+def test_the_page_leads_from_a_clip_to_a_model(folder: Path) -> None:
+    reader = Reader(folder, before={"posekit labels export.json": correct}, own_process=())
+    with at_home(folder / "home", folder / "cache"):
+        reader.follow(ROOT / "docs" / "labelling.md")
+    commands = [line.split()[1] for line in reader.ran if line.startswith("posekit ")]
+    assert commands == [
         "predict",
         "convert",
         "predict",

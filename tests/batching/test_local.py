@@ -168,6 +168,6 @@ def test_the_script_of_the_page_and_one_that_forgets_its_last_line_but_one(tmp_p
                               text=True, timeout=300)  # fmt: skip
         if text is script:
             assert done.returncode == 0 and "1 tried in" in done.stdout
-            (tmp_path / "out" / "a.mp4.parquet").unlink()
+            (tmp_path / "tables" / "a.mp4.parquet").unlink()
         else:
             assert done.returncode == 1 and "in a script, call posekit.batch below" in done.stderr

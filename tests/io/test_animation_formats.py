@@ -149,7 +149,7 @@ def test_the_pages_example_makes_the_joints(walked: Path, monkeypatch: pytest.Mo
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(walked)
     found: dict[str, Any] = {}
-    exec(code.replace("clip_person3", "walk_person3"), found)
+    exec(code.replace("out/predictions", "."), found)
     places = np.stack([found["places"][joint] for joint in range(17)], axis=1)
     np.testing.assert_allclose(places, load(walked)["positions"], atol=1e-3)
 
