@@ -1,4 +1,4 @@
-"""What the package index is told beyond pyproject.toml: addresses, and a README that reads well there.
+"""What the package index is told beyond pyproject.toml: addresses, and a README that it can show.
 
 The one place that names the repository is `repository-code` in CITATION.cff. The index shows the
 README apart from the repository, so its relative links become addresses of the release's files;
