@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posekit import opencv
-from posekit.commands.faults import Fault, Seen, find_faults, usable_processors
+from posekit.commands.faults import Fault, Seen, find_faults, usable_processors, version_of
 from posekit.errors import PosekitError, first_line
 from posekit.files import cache_dir
 from posekit.opencv import HEADLESS, WITH_WINDOWS
@@ -160,12 +160,14 @@ def _print(text: str) -> None:
 
 
 def _packages() -> list[tuple[str, str]]:
-    from posekit.backends.kinds import ENGINES, find_engine
-    from posekit.backends.machine import package_version
+    try:
+        from posekit.backends.kinds import ENGINES, find_engine
 
-    of_engines = [name for kind in ENGINES for name in find_engine(kind).packages]
+        of_engines = [name for kind in ENGINES for name in find_engine(kind).packages]
+    except ImportError:  # what is missing is among the faults
+        of_engines = []
     names = dict.fromkeys((*PACKAGES, *of_engines))
-    return [(name, package_version(name) or "not installed") for name in names]
+    return [(name, version_of(name) or "not installed") for name in names]
 
 
 def _cuda() -> str:

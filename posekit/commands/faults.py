@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posekit import opencv
 from posekit.commands.network import NO_NETWORK, ask_hosts
@@ -20,7 +21,10 @@ from posekit.errors import first_line
 from posekit.files import cache_dir
 from posekit.version import __version__
 
-__all__ = ["Fault", "Seen", "find_faults"]
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = ["Fault", "Seen", "find_faults", "usable_processors", "version_of"]
 
 ROOM = 0.5  # GB that the weights of a model and their download may need
 MEMORY = 2.0  # GB that `human` needs, PyTorch and an engine included
@@ -28,6 +32,8 @@ SHARED_MEMORY = 0.25  # GB; what containers have by default is less
 
 # Where the name in Python is not that of the package.
 MODULES = {"hydra-core": "hydra", **dict.fromkeys(opencv.PACKAGES, "cv2")}
+# What posekit does without, slower.
+FOR_SPEED = ("openvino",)
 # What an extra is for: whoever has that package wants the extra's others too.
 OF_EXTRAS = {
     "cvat": "cvat-sdk",
@@ -88,11 +94,8 @@ def _copies() -> Findings:
             broken=False,
         )
         return
-    try:
-        recorded = version("posekit")
-    except PackageNotFoundError:
-        return
-    if recorded != __version__:
+    recorded = version_of("posekit")
+    if recorded is not None and recorded != __version__:
         yield Fault(
             f"pip has {recorded} on record, and the files are of {__version__}",
             "pip install --force-reinstall --no-deps posekit",
@@ -113,22 +116,23 @@ def _packages() -> Findings:
         yield Fault("packaging is not installed", "pip install packaging")
         return
     for need in needs:
-        if need.marker is None or need.marker.evaluate({"extra": ""}):
-            yield from _package(need.name, need.specifier, f'pip install "{_bare(need)}"')
+        if _goes_with(need, ""):
+            yield from _package(need)
     for extra, main in OF_EXTRAS.items():
         if _version(main) is None:
             continue
         for need in needs:
-            if need.marker is not None and need.marker.evaluate({"extra": extra}):
-                cure = f'pip install "posekit[{extra}]"'
-                yield from _part_of_extra(need, main, cure)
+            if _goes_with(need, extra) and not _goes_with(need, ""):
+                yield from _part_of_extra(need, main, f'pip install "posekit[{extra}]"')
 
 
-def _bare(need: object) -> str:
-    return str(need).partition(";")[0].strip()
+def _goes_with(need: Requirement, extra: str) -> bool:
+    return need.marker is None or need.marker.evaluate({"extra": extra})
 
 
-def _package(name: str, bounds: object, cure: str) -> Findings:
+def _package(need: Requirement) -> Findings:
+    name, bounds = need.name, need.specifier
+    cure = f'pip install "{name}{bounds}"'
     module = MODULES.get(name, name.replace("-", "_"))
     try:
         importlib.import_module(module)
@@ -138,17 +142,20 @@ def _package(name: str, bounds: object, cure: str) -> Findings:
             what, _, cure = problem.rpartition(": ")
             yield Fault(what, cure)
         elif _version(name) is None:
-            yield Fault(f"{name} is not installed", cure)
+            slower = "; networks run slower without" if name in FOR_SPEED else ""
+            yield Fault(f"{name} is not installed{slower}", cure, name not in FOR_SPEED)
         else:
             yield _broken_import(name, error)
         return
     found = _version(name)
-    if found is not None and found not in bounds:  # type: ignore[operator]
+    if found is not None and found not in bounds:
         yield Fault(f"{name} {found} is here, and posekit needs {bounds}", cure)
 
 
 def _broken_import(name: str, error: Exception) -> Fault:
     what = f"{name} cannot be imported: {first_line(error)}"
+    if isinstance(error, ModuleNotFoundError):
+        return Fault(what, f"pip install {(error.name or name).partition('.')[0]}")
     if "torchvision" in what:  # whose operators are of one version of torch
         return Fault(
             f"{what}; this torchvision is of another torch",
@@ -157,8 +164,8 @@ def _broken_import(name: str, error: Exception) -> Fault:
     return Fault(what, f"pip install --force-reinstall {name}")
 
 
-def _part_of_extra(need: object, main: str, cure: str) -> Findings:
-    name, bounds = need.name, need.specifier  # type: ignore[attr-defined]
+def _part_of_extra(need: Requirement, main: str, cure: str) -> Findings:
+    name, bounds = need.name, need.specifier
     found = _version(name)
     if found is None:
         yield Fault(f"{main} is installed, and {name}, which goes with it, is not", cure, False)
@@ -167,13 +174,17 @@ def _part_of_extra(need: object, main: str, cure: str) -> Findings:
 
 
 def _version(name: str) -> str | None:
-    """Of an installed package. Four packages are OpenCV."""
-    for known in (name, *opencv.PACKAGES) if name in opencv.PACKAGES else (name,):
-        try:
-            return version(known)
-        except PackageNotFoundError:
-            continue
-    return None
+    """As `version_of`. Four packages are OpenCV."""
+    names = (name, *opencv.PACKAGES) if name in opencv.PACKAGES else (name,)
+    return next(filter(None, map(version_of, names)), None)
+
+
+def version_of(package: str) -> str | None:
+    """Of an installed package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _windows() -> Findings:
@@ -182,21 +193,13 @@ def _windows() -> Findings:
         lost = opencv.gui() is None
     except Exception:  # `_packages` has said why
         return
-    if lost and _has(opencv.WITH_WINDOWS):
+    if lost and version_of(opencv.WITH_WINDOWS):
         yield Fault(
             f"{opencv.WITH_WINDOWS} is installed, and {opencv.HEADLESS} wrote over its files: "
             "show=true has no windows",
             opencv.cure_for_windows(),
             broken=False,
         )
-
-
-def _has(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _video() -> Findings:

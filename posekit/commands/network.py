@@ -20,6 +20,7 @@ __all__ = ["NO_NETWORK", "Asked", "ask_hosts"]
 
 HUB = "https://huggingface.co"
 SECONDS = 4.0  # for all hosts together
+THREAD = "posekit-asks-host"
 NO_NETWORK = (
     "models in the cache and model=demo work; HTTPS_PROXY=http://HOST:PORT goes through a proxy, "
     "HF_HUB_OFFLINE=1 asks nobody, and `posekit download NAME --to FOLDER` on another machine "
@@ -78,7 +79,8 @@ def _together(hosts: list[_Host]) -> list[Asked]:
             reasons[number] = plain(cause if isinstance(cause, BaseException) else str(cause))
 
     threads = [
-        threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(hosts))
+        threading.Thread(target=ask, args=(number,), name=THREAD, daemon=True)
+        for number in range(len(hosts))
     ]
     end = time.monotonic() + SECONDS
     for thread in threads:
