@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 lint slow generated gpu
+.PHONY: demo test test-avx2 test-lowest lint slow generated gpu lock
 
 # Of `make gpu`.
 DEVICE ?= cuda
@@ -31,6 +31,10 @@ test-avx2: export OPENCV_CPU_DISABLE := AVX512-SKX
 test-avx2: export PYTEST_ADDOPTS := --deselect tests/test_bench.py::test_engines_without_the_type_are_left_out
 test-avx2: test
 
+# With the lowest versions that pyproject.toml allows.
+test-lowest: $(VENV)-lowest/installed
+	OMP_WAIT_POLICY=passive $(VENV)-lowest/bin/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow
 
@@ -52,6 +56,15 @@ gpu:
 generated: $(VENV)/installed
 	$(BIN)/python -m posekit.commands.generated
 
+# The versions that are tested, by uv, from pyproject.toml: the lowest for Python 3.10 on Linux, which every
+# lower bound has a wheel for; the highest for every Python and system.
+UV ?= uv
+COMPILE := $(UV) pip compile pyproject.toml --extra test --extra onnx --python-version 3.10 --upgrade \
+	--no-header --no-annotate --quiet
+lock:
+	$(COMPILE) --resolution lowest-direct --python-platform x86_64-manylinux_2_28 -o requirements/lowest.txt
+	$(COMPILE) --resolution highest --universal -o requirements/highest.txt
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +79,11 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+$(VENV)-lowest/installed: requirements/lowest.txt
+	python3.10 -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-lowest/bin/python -m pip install --quiet --requirement requirements/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@

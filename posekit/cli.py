@@ -118,9 +118,10 @@ Print a script that lets a shell complete commands, keys and their values.
 
   posekit completions bash > ~/.local/share/bash-completion/completions/posekit
   posekit completions zsh > ~/.zfunc/_posekit     # fpath+=(~/.zfunc) before compinit
+  posekit completions fish > ~/.config/fish/completions/posekit.fish
   posekit completions tcsh > ~/.posekit.tcsh      # source it in ~/.tcshrc
 
-It needs shtab: pip install "posekit[completions]". Print it again after an upgrade.
+All but fish need shtab: pip install "posekit[completions]". Print it again after an upgrade.
 """
 
 PUSH_HELP = """\
@@ -249,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         description=COMPLETIONS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    completions.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completions.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"))
     completions.set_defaults(run=_completions)
 
     doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")

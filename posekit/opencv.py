@@ -11,9 +11,19 @@ from __future__ import annotations
 import re
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["HEADLESS", "WITH_WINDOWS", "cure_for_windows", "describe", "gui", "problem_of"]
+__all__ = [
+    "HEADLESS",
+    "PACKAGES",
+    "WITH_WINDOWS",
+    "cure_for_windows",
+    "describe",
+    "gui",
+    "problem_of",
+]
 
 WITH_WINDOWS, HEADLESS = "opencv-python", "opencv-python-headless"
+# All that write the folder `cv2`.
+PACKAGES = (HEADLESS, WITH_WINDOWS, "opencv-contrib-python-headless", "opencv-contrib-python")
 # Writes the package's files again, over what is there.
 WRITE = "pip install --force-reinstall --no-deps"
 

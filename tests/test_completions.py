@@ -16,7 +16,7 @@ from posekit.cli import main
 from posekit.commands.completions import words_of
 
 pytest.importorskip("shtab")
-BASH = shutil.which("bash") or ""
+BASH, ZSH, FISH = (shutil.which(shell) or "" for shell in ("bash", "zsh", "fish"))
 needs_bash = pytest.mark.skipif(not BASH, reason="there is no bash")
 
 
@@ -96,6 +96,57 @@ def test_a_user_types_and_presses_tab(script: Path, tmp_path: Path) -> None:
         os.waitpid(process, 0)
 
 
+@pytest.mark.skipif(not ZSH, reason="there is no zsh")
+def test_a_user_of_zsh_presses_tab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completions", "zsh"]) == 0
+    (tmp_path / "_posekit").write_text(capsys.readouterr().out)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.execve(ZSH, [ZSH, "-f", "-i"], {"PS1": "$ ", "TERM": "dumb", "HOME": str(tmp_path)})
+    try:
+        ready = (
+            f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D; echo it is re''ad\n"
+        )
+        os.write(terminal, ready.encode())
+        assert "it is read" in _shown(terminal, until="it is read")
+        os.write(terminal, b"posekit predict kp\t0.5 model=body2\t\x01echo \n")
+        line = "\nposekit predict kpt_thr=0.5 model=body26"  # what echo printed
+        assert line in _shown(terminal, until=line)
+    finally:
+        os.close(terminal)
+        os.waitpid(process, 0)
+
+
+@pytest.mark.skipif(not FISH, reason="there is no fish")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("pre", ["predict"]),
+        ("predict kpt", ["kpt_thr="]),
+        ("predict model=wholeb", ["model=wholebody", "model=wholebody3d"]),
+        ("predict draw_bbox=", ["draw_bbox=false", "draw_bbox=true"]),
+        ("predict inputs=pho", ["inputs=photo.jpg"]),
+        ("predict --config-d", ["--config-dir"]),
+        ("models kpt", []),
+    ],
+)
+def test_what_fish_offers(
+    typed: str, offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completions", "fish"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "photo.jpg").touch()
+    done = subprocess.run(
+        [FISH, "-c", f"source script; complete -C 'posekit {typed}'"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == offered
+
+
 def _shown(terminal: int, *, until: str) -> str:
     """What a terminal shows, up to a text or for minutes."""
     shown, end = "", time.monotonic() + 300
@@ -106,7 +157,7 @@ def _shown(terminal: int, *, until: str) -> str:
     return shown
 
 
-@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["zsh", "fish", "tcsh"])
 def test_other_shells_have_the_words_too(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completions", shell]) == 0
     script = capsys.readouterr().out
@@ -114,7 +165,8 @@ def test_other_shells_have_the_words_too(shell: str, capsys: pytest.CaptureFixtu
         assert part in script
     path = shutil.which(shell)
     if path is not None:
-        checked = subprocess.run([path, "-n"], input=script, text=True, capture_output=True)
+        words = [path, "-n", *(["/dev/stdin"] if shell == "fish" else [])]
+        checked = subprocess.run(words, input=script, text=True, capture_output=True)
         assert (checked.returncode, checked.stderr) == (0, "")
 
 

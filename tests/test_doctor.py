@@ -26,6 +26,7 @@ from posekit.weights.load import create_model
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path
 
 
@@ -41,6 +42,28 @@ def test_versions_device_engines_and_speed_are_printed(
     assert "nothing yet" in lines
     (rate,) = [line.split()[-2] for line in lines if line.endswith("GFLOP/s")]
     assert float(rate) > 0
+
+
+def test_what_is_wrong_comes_last_and_decides_the_status(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "file").touch()
+    monkeypatch.setenv("POSEKIT_CACHE", str(cache / "file"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert doctor(device="cpu") == 1
+    _, _, wrong = capsys.readouterr().out.partition("what is wrong\n")
+    lines = wrong.splitlines()
+    assert lines[-2].startswith(f"  BROKEN  the cache {cache / 'file'} cannot be written")
+    assert lines[-1].startswith("    mend  export POSEKIT_CACHE=FOLDER")
+    assert all(line.startswith(("  note    ", "    mend  ")) for line in lines[:-2])
+
+
+def test_a_device_that_is_not_there_is_an_error_after_what_is_wrong(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="device 'cuda:99' cannot be used here"):
+        doctor(device="cuda:99")
+    assert "what is wrong" in capsys.readouterr().out
 
 
 def test_what_auto_chose_is_printed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,11 +112,6 @@ def test_anything_else_than_a_device_is_refused(
     assert (
         f"doctor takes device=NAME and measure=true only, found '{word}'" in capsys.readouterr().err
     )
-
-
-def test_a_device_that_is_not_there_is_an_error(cache: Path) -> None:
-    with pytest.raises(InputError, match="device 'cuda:99' cannot be used here"):
-        doctor(device="cuda:99")
 
 
 def test_threads_and_missing_packages_are_those_of_the_process(cache: Path) -> None:

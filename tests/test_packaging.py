@@ -1,16 +1,28 @@
-"""The wheel works by itself, from another folder."""
+"""The sdist and the wheel hold what they should, and the wheel works by itself elsewhere."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+
+from posekit.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
+_spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+assert _spec is not None and _spec.loader is not None
+hatch_build = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hatch_build)
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -26,14 +38,39 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_predicts_without_the_checkout(tmp_path: Path, rtmpose_t: Path) -> None:
+@dataclass(frozen=True)
+class Built:
+    """What a release uploads, and the wheel that the sdist alone gives."""
+
+    sdist: Path
+    wheel: Path
+    wheel_of_sdist: Path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("dist")
+    build = (sys.executable, "-m", "hatchling", "build", "-d")
+    run(*build, folder, "-t", "sdist", "-t", "wheel", cwd=ROOT)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    run(*build, folder / "again", "-t", "wheel", cwd=unpacked)
+    return Built(sdist, wheel, folder / "again" / wheel.name)
+
+
+def test_the_sdist_builds_the_same_wheel(built: Built) -> None:
+    assert built.wheel_of_sdist.read_bytes() == built.wheel.read_bytes()
+
+
+def test_the_wheel_predicts_without_the_checkout(
+    built: Built, tmp_path: Path, rtmpose_t: Path
+) -> None:
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     offline = ("--no-deps", "--no-index")
-    run(*pip, "wheel", *offline, "--no-build-isolation", "-w", tmp_path, ROOT, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("posekit-*.whl")
     site = tmp_path / "site"
-    run(*pip, "install", *offline, "--target", site, wheel, cwd=tmp_path)
-    assert not (site / "tests").exists()
+    run(*pip, "install", *offline, "--target", site, built.wheel, cwd=tmp_path)
     cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 48, 3), 128, np.uint8))
     text = run(
         sys.executable,
@@ -57,3 +94,78 @@ def test_the_wheel_predicts_without_the_checkout(tmp_path: Path, rtmpose_t: Path
     assert "--model" in run(
         sys.executable, "-m", "weights_convert", "--help", cwd=tmp_path, PYTHONPATH=str(site)
     )
+
+
+def test_what_the_wheel_holds(built: Built) -> None:
+    names = set(zipfile.ZipFile(built.wheel).namelist())
+    about = f"posekit-{__version__}.dist-info"
+    assert {name.split("/")[0] for name in names} == {"posekit", "weights_convert", about}
+    files = [ROOT / "posekit" / "py.typed", ROOT / "weights_convert" / "py.typed"]
+    files += (ROOT / "posekit").rglob("*.py")
+    files += (ROOT / "weights_convert").rglob("*.py")
+    files += (path for path in (ROOT / "posekit" / "packaged").iterdir() if path.is_file())
+    expected = {path.relative_to(ROOT).as_posix() for path in files}
+    conf = (path for path in (ROOT / "conf").rglob("*") if path.is_file())
+    expected |= {f"posekit/{path.relative_to(ROOT).as_posix()}" for path in conf}
+    assert len(expected) > 700
+    assert not expected - names
+    assert f"{about}/licenses/LICENSE" in names
+
+
+def test_what_the_sdist_holds(built: Built) -> None:
+    with tarfile.open(built.sdist) as archive:
+        names = archive.getnames()
+    top = {name.split("/")[1] for name in names}
+    assert {"tests", "docs", "benchmarks", "examples", "Makefile", "CITATION.cff"} <= top
+    assert not top & {".git", ".venv", "out", "dist", "build"}
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_the_index_gets_a_readme_that_it_can_show(built: Built) -> None:
+    archive = zipfile.ZipFile(built.wheel)
+    metadata = archive.read(f"posekit-{__version__}.dist-info/METADATA").decode()
+    assert "Description-Content-Type: text/markdown" in metadata
+    assert "pip install posekit" in metadata
+    prose = re.sub(r"^```.*?^```$", "", metadata, flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)]+)\)", prose)
+    assert not [target for target in targets if not target.startswith(("https://", "#"))]
+
+
+HOST = "https://host.example/o/posekit"
+FILES = f"{HOST}/blob/v1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "linked", "plain"),
+    [
+        ("[a](docs/a.md#b)", f"[a]({FILES}/docs/a.md#b)", "a"),
+        ("[`a`](LICENSE), [b](b)", f"[`a`]({FILES}/LICENSE), [b]({FILES}/b)", "`a`, b"),
+        ("![alt](a.png)", f"![alt]({HOST}/raw/v1.0/a.png)", "alt"),
+        (
+            "[![alt](a.png)](a.md)",
+            f"[![alt]({HOST}/raw/v1.0/a.png)]({FILES}/a.md)",
+            "alt",
+        ),
+        ('<img src="a.png">', f'<img src="{HOST}/raw/v1.0/a.png">', '<img src="a.png">'),
+        ("[a](https://b.example/)", "[a](https://b.example/)", "[a](https://b.example/)"),
+        ("[a](#b)", "[a](#b)", "[a](#b)"),
+        ("```\nd[a](b)\n```\n", "```\nd[a](b)\n```\n", "```\nd[a](b)\n```\n"),
+    ],
+)
+def test_links_of_the_readme(text: str, linked: str, plain: str) -> None:
+    assert hatch_build.readme_for_index(text, HOST, "1.0") == linked
+    assert hatch_build.readme_for_index(text, None, "1.0") == plain
+
+
+def test_one_line_names_the_repository() -> None:
+    citation = f'title: posekit\nrepository-code: "{HOST}/"\n'
+    assert hatch_build.repository_of(citation) == HOST
+    assert hatch_build.repository_of("title: posekit\n") is None
+    urls = hatch_build.urls_of(HOST, "1.0")
+    assert urls["Repository"] == HOST and urls["Changelog"] == f"{FILES}/CHANGELOG.md"
+    assert hatch_build.urls_of(None, "1.0") == {}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in citation

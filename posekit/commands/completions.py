@@ -20,7 +20,7 @@ from posekit.plain_yaml import read_yaml
 
 __all__ = ["SHELLS", "completions", "words_of"]
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 # Keys that name a model, and the tasks that it may not be for.
 NETWORKS: dict[str, tuple[str, ...]] = {
     "model": (),
@@ -39,12 +39,13 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
     Raises:
         InputError: shtab is not installed.
     """
+    if shell == "fish":  # which shtab does not know
+        return _fish(parser)
     shtab = need("shtab", "posekit[completions]", "completions")
     words = {}
     for command, sub in _commands(parser).items():
         for action in sub._actions:
-            keys = action.dest == "settings" or action.dest == "words"
-            if action.dest == "overrides" or (keys and command in SETTINGS):
+            if _takes_keys(command, action):
                 words[command] = words_of(command)
                 action.complete = {  # type: ignore[attr-defined]
                     "bash": f"_posekit_{command}",
@@ -67,6 +68,11 @@ def completions(shell: str, parser: argparse.ArgumentParser) -> str:
             "complete posekit \\\n", f"complete posekit \\\n{_tcsh_rules(words)}", 1
         )
     return script
+
+
+def _takes_keys(command: str, action: argparse.Action) -> bool:
+    keys = action.dest in ("settings", "words") and command in SETTINGS
+    return action.dest == "overrides" or keys
 
 
 def words_of(command: str) -> dict[str, tuple[str, ...]]:
@@ -110,10 +116,14 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
     return {}
 
 
-def _cases(words: Mapping[str, tuple[str, ...]], line: str) -> str:
+def _cases(
+    words: Mapping[str, tuple[str, ...]],
+    line: str,
+    case: str = "    {}) {} ;;",
+) -> str:
     """Branches of a shell's `case` for the keys whose values are known."""
     known = [(key, " ".join(values)) for key, values in words.items() if values]
-    return "\n".join(f"    {key}) {line.format(values)} ;;" for key, values in known)
+    return "\n".join(case.format(key, line.format(values)) for key, values in known)
 
 
 def _bash(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> str:
@@ -184,5 +194,40 @@ def _tcsh_rules(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> str:
     files = (f"'c/{key}=/f/'" for key, found in values.items() if not found)
     return "".join(f"        {rule} \\\n" for rule in (*rules, *files))
 
+
+def _fish(parser: argparse.ArgumentParser) -> str:
+    lines = [FISH_START]
+    for command, sub in _commands(parser).items():
+        lines.append(f"complete -c posekit -n __fish_use_subcommand -fa {command}")
+        here = f"complete -c posekit -n '__fish_seen_subcommand_from {command}'"
+        for action in sub._actions:
+            flags = [flag[2:] for flag in action.option_strings if flag.startswith("--")]
+            lines += (f"{here} -l {flag}" for flag in flags)
+            if _takes_keys(command, action):
+                words = words_of(command)
+                lines += [_fish_function(command, words), f"{here} -fa '(_posekit_{command})'"]
+            elif action.choices and not action.option_strings:
+                lines.append(f"{here} -fa '{' '.join(map(str, action.choices))}'")
+    return "\n".join(lines)
+
+
+def _fish_function(command: str, words: Mapping[str, tuple[str, ...]]) -> str:
+    cases = _cases(words, FISH_VALUES, "    case {}=; {}")
+    return f"""\
+function _posekit_{command}
+  set -l key (string match -r '^[^=]*=' -- (commandline -ct))
+  switch "$key"
+    case ''
+      printf '%s=\\n' {" ".join(words)}
+      __fish_complete_path (commandline -ct)
+{cases}
+    case '*'
+      printf '%s\\n' $key(__fish_complete_path (string replace -- $key '' (commandline -ct)))
+  end
+end"""
+
+
+FISH_VALUES = r'printf "$key%s\n" {}'
+FISH_START = "complete -c posekit -e"
 
 PREAMBLES = {"bash": _bash, "zsh": _zsh, "tcsh": lambda words: ""}

@@ -1,4 +1,4 @@
-"""`posekit doctor`: what this machine has, and which engines can run on it."""
+"""`posekit doctor`: what this machine has, which engines can run on it, and what is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posekit import opencv
+from posekit.commands.faults import Fault, Seen, find_faults, usable_processors, version_of
+from posekit.errors import PosekitError, first_line
 from posekit.files import cache_dir
 from posekit.opencv import HEADLESS, WITH_WINDOWS
 from posekit.table import format_table
@@ -33,7 +35,7 @@ ROUNDS = 5
 
 
 def doctor(*, device: str | None = None, measure: bool = False) -> int:
-    """Prints versions, devices, threads, engines, what runs networks and the machine's speed.
+    """Prints what this machine has, which engines run on it, and at the end what is wrong.
 
     Args:
         device: the one to report on; None for the one that posekit would take.
@@ -41,11 +43,41 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
             was not done; prediction without a backend goes by it from then on.
 
     Returns:
-        The exit status, 0.
+        The exit status: 1 where something is broken.
 
     Raises:
         InputError: no such device on this machine.
     """
+    findings = find_faults()
+    faults = [found for found in findings if isinstance(found, Fault)]
+    broken = any(fault.broken for fault in faults)
+    python = f"{platform.python_version()}, {sys.executable}"
+    _section("versions", [("posekit", __version__), ("python", python), *_packages()])
+    try:
+        _tell_engines(device, measure)
+    except PosekitError:
+        _tell_faults(faults)
+        raise
+    except Exception as error:
+        if not broken:
+            raise
+        _print(f"engines and speed are told when this is mended ({first_line(error)})\n")
+    _section("checked", [(seen.name, seen.text) for seen in findings if isinstance(seen, Seen)])
+    _tell_faults(faults)
+    return 1 if broken else 0
+
+
+def _tell_faults(faults: Sequence[Fault]) -> None:
+    """What is wrong, the worst last, where it is read first; each with what mends it."""
+    lines = ["what is wrong", *([] if faults else ["  nothing"])]
+    for fault in sorted(faults, key=lambda fault: fault.broken):
+        lines.append(f"  {'BROKEN' if fault.broken else 'note  '}  {fault.what}")
+        lines.append(f"    mend  {fault.cure}")
+    _print("\n".join(lines))
+
+
+def _tell_engines(device: str | None, measure: bool) -> None:
+    """OpenCV, devices, threads, engines, what runs networks and the machine's speed."""
     import torch
 
     from posekit.backends import KINDS, why_unavailable
@@ -56,8 +88,6 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
     place = select_device(device)
     if measure:
         _measure(place)
-    python = f"{platform.python_version()}, {sys.executable}"
-    _section("versions", [("posekit", __version__), ("python", python), *_packages()])
     _section("OpenCV", opencv.describe())
     _section(
         "device",
@@ -66,7 +96,7 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
             ("cpu", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"),
             ("cuda", _cuda()),
             ("mps", "available" if torch.backends.mps.is_available() else "no"),
-            ("threads", f"{torch.get_num_threads()} of {_usable_processors()} processors"),
+            ("threads", f"{torch.get_num_threads()} of {usable_processors()} processors"),
             ("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set")),
         ],
     )
@@ -83,9 +113,8 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
     ]
     _section(f"chosen by auto ({path})", choices or [("nothing yet", "")])
     if not choices and place.type in ("cpu", "cuda"):
-        print("posekit doctor measure=true measures the engines on the networks of `human`\n")
+        _print("posekit doctor measure=true measures the engines on the networks of `human`\n")
     _section("speed", [("float32 matrix product", f"{_matmul_rate(place):.0f} GFLOP/s")])
-    return 0
 
 
 def _measure(place: torch.device) -> None:
@@ -121,16 +150,24 @@ def _measure(place: torch.device) -> None:
 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table = format_table(("", ""), rows).splitlines()[2:]
-    print("\n".join([title, *(f"  {line}" for line in table), ""]))
+    _print("\n".join([title, *(f"  {line}" for line in table), ""]))
+
+
+def _print(text: str) -> None:
+    """Prints, in escapes what this terminal's encoding lacks: that may be what is wrong."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _packages() -> list[tuple[str, str]]:
-    from posekit.backends.kinds import ENGINES, find_engine
-    from posekit.backends.machine import package_version
+    try:
+        from posekit.backends.kinds import ENGINES, find_engine
 
-    of_engines = [name for kind in ENGINES for name in find_engine(kind).packages]
+        of_engines = [name for kind in ENGINES for name in find_engine(kind).packages]
+    except ImportError:  # what is missing is among the faults
+        of_engines = []
     names = dict.fromkeys((*PACKAGES, *of_engines))
-    return [(name, package_version(name) or "not installed") for name in names]
+    return [(name, version_of(name) or "not installed") for name in names]
 
 
 def _cuda() -> str:
@@ -147,13 +184,6 @@ def _processor() -> str:
     from posekit.backends.machine import processor_name
 
     return processor_name()
-
-
-def _usable_processors() -> int:
-    """Those that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _measured(choice: Mapping[str, Any]) -> str:
