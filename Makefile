@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 lint slow generated gpu
+.PHONY: demo test test-avx2 lint slow generated pictures site gpu
 
 # Of `make gpu`.
 DEVICE ?= cuda
@@ -48,6 +48,16 @@ gpu:
 generated: $(VENV)/installed
 	$(BIN)/python -m posekit.commands.generated
 
+# The pictures of docs/, by the packaged model.
+pictures: $(VENV)/installed
+	$(BIN)/python docs/images/make.py
+
+# The documentation, into site/; links and anchors that lead nowhere are errors. (The variable keeps
+# the theme from advertising its successor.)
+site: export NO_MKDOCS_2_WARNING := 1
+site: $(VENV)/installed-docs
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +72,8 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@
