@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference_pages  # noqa: E402
+import reference_pages
 
 # What these pages have no use for.
 HIDDEN = {"index.md": ["navigation", "toc"], "models.md": ["navigation", "toc"]}

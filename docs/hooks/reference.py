@@ -9,7 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference_pages  # noqa: E402
+import reference_pages
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

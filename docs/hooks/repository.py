@@ -1,7 +1,7 @@
 """Links out of docs/ to files of the repository lead to pages of the site.
 
 On GitHub `[...](../CONTRIBUTING.md)` leads to that file. The site has a page of each file that some
-page links to: Markdown as it is, all else as a block of code.
+page links to: Markdown as it is, all else as a block of code. Notebooks are there to be downloaded.
 """
 
 from __future__ import annotations
@@ -61,15 +61,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def page_of(path: str) -> str:
-    """The page of the site that shows a file of the repository."""
+    """What of the site shows a file of the repository."""
     if path in NAMED:
         return NAMED[path]
+    if path.endswith(".ipynb"):
+        return f"repository/{path}"
     return f"repository/{path.lower() if path.endswith('.md') else f'{path}.md'}"
 
 
 def _text(path: str) -> str:
     text = (ROOT / path).read_text(encoding="utf-8")
-    if path.endswith(".md"):
+    if path.endswith((".md", ".ipynb")):
         return text
     language = LANGUAGES.get(Path(path).suffix, "text")
     return f"# {path}\n\n````{language}\n{text.rstrip()}\n````\n"

@@ -1,6 +1,6 @@
 """Makes the pictures of the pages, of the packaged clip, with the packaged model.
 
-    make pictures
+make pictures
 """
 
 from __future__ import annotations
@@ -65,15 +65,9 @@ def drawing(result: dict[str, Any]) -> np.ndarray:
 
 def moving(predictor: posekit.Predictor, clip: str, path: Path) -> Path:
     """Every second frame, with ids and trails."""
-    images = frames_of(
-        predictor, clip, track="iou", smooth="savgol", draw=["ids", "trail"],
-        palette="colorblind",
-    )  # fmt: skip
+    images = frames_of(predictor, clip, track="iou", draw=["ids", "trail"])
     first, *rest = (Image.fromarray(image) for image in images)
-    first.save(
-        path, save_all=True, append_images=rest, duration=80, loop=0, quality=60, method=6,
-        minimize_size=True,
-    )  # fmt: skip
+    first.save(path, save_all=True, append_images=rest, duration=80, loop=0, quality=60)
     return path
 
 
@@ -87,8 +81,13 @@ def still(predictor: posekit.Predictor, clip: str, path: Path, options: dict[str
 def chart(predictor: posekit.Predictor, clip: str, path: Path) -> Path:
     """The angle of a knee over time, out of the table that `pred_format=angles` writes."""
     with tempfile.TemporaryDirectory() as folder:
-        options = {"pred_format": "angles", "track": "iou", "smooth": "butterworth", "stride": STRIDE}
-        for _ in predictor(clip, pred_out_dir=folder, **options):
+        options = {
+            "pred_format": "angles",
+            "track": "iou",
+            "smooth": "butterworth",
+            "stride": STRIDE,
+        }
+        for _ in predictor(clip, pred_out_dir=folder, stride=STRIDE, **options):
             pass
         (table,) = Path(folder).glob("*.csv")
         rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
@@ -133,9 +132,7 @@ def _chart(lines: dict[str, list[tuple[float, float]]]) -> str:
         )
     for second in range(int(end) + 1):
         x = place(second, low).split(",")[0]
-        parts.append(
-            f'<text x="{x}" y="{HEIGHT - 14}" text-anchor="middle">{second} s</text>'
-        )
+        parts.append(f'<text x="{x}" y="{HEIGHT - 14}" text-anchor="middle">{second} s</text>')
     for number, (person, line) in enumerate(lines.items()):
         color = COLORS[number]
         through = " ".join(place(*point) for point in line)

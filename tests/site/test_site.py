@@ -101,9 +101,7 @@ def test_each_bridge_is_in_the_reference(reference: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_a_page_links_to_is_there(
-    name: str, hooks: Any, reference: dict[str, str]
-) -> None:
+def test_what_a_page_links_to_is_there(name: str, hooks: Any, reference: dict[str, str]) -> None:
     folder = posixpath.dirname(f"docs/{name}")
     for found in hooks("repository").LINK.finditer(PAGES[name]):
         if re.match(r"\w+:", found[2]) is None:
@@ -117,6 +115,7 @@ def test_links_out_of_the_pages_lead_to_pages_of_the_site(hooks: Any) -> None:
     page_of = repository.page_of
     assert page_of("CHANGELOG.md") == "changelog.md"
     assert page_of("README.md") == "repository/readme.md"
+    assert page_of("notebooks/a.ipynb") == "repository/notebooks/a.ipynb"
     assert page_of("examples/a.py") == "repository/examples/a.py.md"
     text = "[a](../README.md#x) [b](predict.md) [c](https://example.org/README.md)"
     assert list(repository.targets(text, "docs")) == ["README.md", "docs/predict.md"]
