@@ -21,12 +21,13 @@ from posekit.commands.option_texts import (
 )
 from posekit.declared import Declared
 
-__all__ = ["MODULES", "navigation", "pages"]
+__all__ = ["MODULES", "navigation", "pages", "public_names"]
 
 # Commands of their own names, and the modules that have their flags.
 DEMOS = {"posekit-inferencer": "inferencer", "posekit-topdown": "topdown"}
 
-# Pages of Python: file, title, a line, and the modules whose public names stand there.
+# Pages of Python: file, title, a line, and the modules whose public names stand there;
+# behind a colon, those of a module that users meet.
 MODULES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "results",
@@ -74,7 +75,7 @@ MODULES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "serving",
         "Serving",
         "Single images of many callers.",
-        ("posekit.serving.service", "posekit.serving.requests"),
+        ("posekit.serving.service", "posekit.serving.requests:ServiceStatistics"),
     ),
     (
         "training",
@@ -232,8 +233,8 @@ def _arguments(parser: argparse.ArgumentParser) -> list[str]:
     """What is typed besides keys."""
     rows = []
     for action in parser._actions:
-        if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
-            continue
+        if action.help in (None, argparse.SUPPRESS) or isinstance(action, argparse._HelpAction):
+            continue  # what `key=value` means, the keys say
         names = ", ".join(f"`{flag}`" for flag in action.option_strings)
         names = names or f"`{action.metavar or action.dest}`"
         value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
@@ -290,11 +291,18 @@ def _posekit_text() -> str:
 
 def _modules_text(heading: str, line: str, modules: Sequence[str]) -> str:
     lines = [f"# {heading}", "", line, ""]
-    for module in modules:
+    for place in modules:
+        module, names = public_names(place)
         lines += [f"::: {module}", "    options:", "      show_root_full_path: true"]
-        members = [n for n in import_module(module).__all__ if not n.startswith("_")]
-        lines += [f"      members: [{', '.join(members)}]", ""]
+        lines += [f"      members: [{', '.join(names)}]", ""]
     return "\n".join(lines)
+
+
+def public_names(place: str) -> tuple[str, list[str]]:
+    """A module, and its names that are shown."""
+    module, _, names = place.partition(":")
+    known = names.split(",") if names else import_module(module).__all__
+    return module, [name for name in known if not name.startswith("_")]
 
 
 def _escaped(text: str) -> str:

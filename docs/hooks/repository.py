@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
+    from mkdocs.structure.files import File, Files
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(\]\()([^()#\s]+)((?:#[^()\s]*)?\))")
+# A link whose text is the name of a file: on the site it is the page's title.
+FILE_NAME = re.compile(r"\[(?:[\w./-]+\.md)\]\(([^()#\s]+\.md)((?:#[^()\s]*)?)\)")
 # Pages of their own, with places in the navigation.
 NAMED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".ini": "ini", ".toml": "toml"}
@@ -57,7 +59,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         uri = page_of(target) if _outside(target) else target.removeprefix("docs/")
         return f"{found[1]}{posixpath.relpath(uri, posixpath.dirname(here) or '.')}{found[3]}"
 
-    return LINK.sub(rewritten, markdown)
+    def titled(found: re.Match[str]) -> str:
+        target = files.get_file_from_path(
+            posixpath.normpath(posixpath.join(posixpath.dirname(here), found[1]))
+        )
+        return found[0] if target is None else f"[{_title(target)}]({found[1]}{found[2]})"
+
+    return FILE_NAME.sub(titled, LINK.sub(rewritten, markdown))
+
+
+def _title(file: File) -> str:
+    return file.content_string.lstrip("# ").partition("\n")[0].strip()
 
 
 def page_of(path: str) -> str:

@@ -67,7 +67,7 @@ def moving(predictor: posekit.Predictor, clip: str, path: Path) -> Path:
     """Every second frame, with ids and trails."""
     images = frames_of(predictor, clip, track="iou", draw=["ids", "trail"])
     first, *rest = (Image.fromarray(image) for image in images)
-    first.save(path, save_all=True, append_images=rest, duration=80, loop=0, quality=60)
+    first.save(path, save_all=True, append_images=rest, duration=80, loop=0, quality=45)
     return path
 
 

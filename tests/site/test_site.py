@@ -88,10 +88,13 @@ def test_the_reference_has_each_public_name(hooks: Any, reference: dict[str, str
     page = reference["reference/python/posekit.md"]
     for name in posekit.__all__:
         assert name == "__version__" or f"::: posekit.{name}\n" in page
-    for file, _, _, modules in hooks("reference_pages").MODULES:
+    for file, _, _, places in hooks("reference_pages").MODULES:
         page = reference[f"reference/python/{file}.md"]
-        for module in modules:
-            names = [n for n in import_module(module).__all__ if not n.startswith("_")]
+        for place in places:
+            module, _, chosen = place.partition(":")
+            public = [n for n in import_module(module).__all__ if not n.startswith("_")]
+            names = chosen.split(",") if chosen else public
+            assert set(names) <= {*public}
             assert f"::: {module}\n" in page and f"members: [{', '.join(names)}]" in page
 
 
