@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-lowest lint slow generated gpu lock
+.PHONY: demo test test-avx2 test-lowest lint slow generated pictures site gpu lock
 
 # Of `make gpu`.
 DEVICE ?= cuda
@@ -65,6 +65,16 @@ lock:
 	$(COMPILE) --resolution lowest-direct --python-platform x86_64-manylinux_2_28 -o requirements/lowest.txt
 	$(COMPILE) --resolution highest --universal -o requirements/highest.txt
 
+# The pictures of docs/, by the packaged model.
+pictures: $(VENV)/installed
+	$(BIN)/python docs/images/make.py
+
+# The documentation, into site/; links and anchors that lead nowhere are errors. (The variable keeps
+# the theme from advertising its successor.)
+site: export NO_MKDOCS_2_WARNING := 1
+site: $(VENV)/installed-docs
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -86,4 +96,8 @@ $(VENV)-lowest/installed: requirements/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)-lowest/bin/python -m pip install --quiet --requirement requirements/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS, Checkpoint, Source, not_here
-from posekit.config import input_size, select_models
+from posekit.config import input_size, read_config, select_models
 from posekit.errors import InputError
+from posekit.skeleton import load_skeleton
 from posekit.table import format_table
 
 __all__ = ["find_models", "markdown_page", "print_aliases", "print_models"]
@@ -69,7 +70,8 @@ PAGE = """\
 # Models
 
 Generated from the table in `conf/checkpoints/` by `posekit models --markdown`.
-Inputs are height x width, parameters in millions, figures as their authors publish them.
+Inputs are height x width, parameters in millions, figures as their authors publish them. Behind the
+name of a skeleton, as `posekit models --keypoints` takes it, is the number of its keypoints.
 """
 
 NOT_HERE = """\
@@ -87,8 +89,8 @@ def markdown_page() -> str:
     for task in tasks:
         rows = [_markdown_cells(row) for row in CHECKPOINTS if row.task == task]
         header = (
-            "name", "aliases", "official configuration", "input", "parameters", "figures",
-            "training data", "licence", "sources",
+            "name", "aliases", "official configuration", "keypoints", "input", "parameters",
+            "figures", "training data", "licence", "sources",
         )  # fmt: skip
         lines = [header, ["---"] * len(header), *rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
@@ -113,6 +115,7 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
         f"`{row.name}`",
         ", ".join(f"`{alias}`" for alias in row.aliases),
         f"`{row.config}`",
+        _keypoints(row),
         input_size(row.name),
         _parameters(row),
         "; ".join(f"{m.dataset} {m.name} {m.value:g}" for m in row.metrics),
@@ -121,6 +124,12 @@ def _markdown_cells(row: Checkpoint) -> tuple[str, ...]:
         "; ".join(f"[{_host(source)}]({_url(source)}){_note(source)}" for source in row.sources)
         or "in the package",
     )
+
+
+def _keypoints(row: Checkpoint) -> str:
+    """The skeleton and the number of its keypoints; nothing of a detector."""
+    name: str = read_config(row.name).get("keypoints", "")
+    return f"{name} ({load_skeleton(name).num_keypoints})" if name else ""
 
 
 def _parameters(row: Checkpoint) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "SETTINGS",
     "SHEETS",
     "argument_table",
+    "default_text",
     "full_text",
     "groups_of",
     "keys_of",
@@ -23,6 +24,7 @@ __all__ = [
     "path_keys",
     "table",
     "title",
+    "values_text",
     "yaml_text",
 ]
 
@@ -102,9 +104,13 @@ def yaml_text(command: str) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def full_text(option: Declared) -> str:
-    """What an option means, and the values that it may have by name where that does not say."""
-    text = option.text()
+def full_text(option: Declared, *, measure: bool = True) -> str:
+    """What an option means, and the values that it may have by name where that does not say.
+
+    Args:
+        measure: with its unit and range.
+    """
+    text = option.text(measure=measure)
     known = [f"`{choice}`" for choice in option.choices]
     said = all(choice.strip("`") in text for choice in known)
     return text if said else f"{text}; one of {', '.join(known)}"
@@ -134,10 +140,9 @@ def argument_table() -> str:
 
 
 def _row(option: Declared) -> tuple[str, ...]:
-    unit = f" ({option.about.unit})" if option.about.unit else ""
     python = "; Python" if option.about.python else ""
     meaning = option.text(measure=False) + python
-    return (f"`{option.name}`", _default(option), _values(option) + unit, meaning)
+    return (f"`{option.name}`", default_text(option), values_text(option), meaning)
 
 
 def _by_group(options: dict[str, Declared]) -> Iterator[tuple[type[Options], list[Declared]]]:
@@ -159,9 +164,16 @@ def _in_words(value: Any) -> str:
     return "none" if value is None else f"`{_as_yaml(value)}`"
 
 
-def _default(option: Declared) -> str:
+def default_text(option: Declared) -> str:
+    """Its default in Python and, where that is another one, on the command line, in Markdown."""
     python, key = _in_words(option.default), _in_words(option.key_default)
     return python if python == key else f"{python}; {key} on the command line"
+
+
+def values_text(option: Declared) -> str:
+    """What it may be, with its unit, in Markdown; nothing where that is too much for a line."""
+    unit = f" ({option.about.unit})" if option.about.unit else ""
+    return _values(option) + unit
 
 
 def _values(option: Declared) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 
-from posekit.declared import takes
+from posekit.declared import document, takes
 from posekit.errors import BusyError, InputError, PosekitError, first_line
 from posekit.io.single import read_single
 from posekit.options import PredictOptions
@@ -38,6 +38,7 @@ NAME = "00000000.jpg"  # as a predictor calls an array
 READERS = 4  # threads that decode images for coroutines, where there are so many cores
 
 
+@document(ServiceOptions)
 class PoseService:
     """Finds poses in single images for any number of callers at once.
 

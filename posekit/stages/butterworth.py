@@ -197,8 +197,8 @@ def _in_clips(packets: Iterable[Packet], cutoff: float, order: int, fps: float) 
 
 
 def _rate(packet: Packet, step: int, fps: float) -> float:
-    """Frames per second of those that come."""
-    return (fps if packet.clip is None else float(packet.clip.fps)) / step
+    """Frames per second of those that come, which a clip says of itself."""
+    return fps / step if packet.clip is None else float(packet.clip.fps)
 
 
 def _filtered(

@@ -141,7 +141,11 @@ def test_3d_keypoints_are_filtered_too() -> None:
 
 def test_every_second_frame_is_half_the_rate() -> None:
     points = noisy(100)
-    packets = [packet(2 * number, {0: one}) for number, one in enumerate(points)]
+    every = dataclasses.replace(CLIP, fps=CLIP.fps / 2)  # as a clip says it that is read so
+    packets = [
+        dataclasses.replace(packet(2 * number, {0: one}), clip=every)
+        for number, one in enumerate(points)
+    ]
     np.testing.assert_allclose(
         points_of(run(packets, cutoff=5), 0), whole(points, 5, 15), atol=0.01
     )
