@@ -19,7 +19,7 @@ _OWNER = re.compile(r"[\w-]{32,64}", re.ASCII)
 # What the page needs of gradio's server. All else is closed: its files, uploads and addresses that
 # it would fetch are not needed, for those of visitors go other ways.
 _OPEN = re.compile(
-    r"/gradio_api/(startup-events|app_id|heartbeat/\w+|queue/(join|data)|info|cancel|reset|user|"
+    r"/gradio_api/(startup-events|app_id|heartbeat/\w+|queue/(join|data)|run/predict|cancel|reset|user|"
     r"login_check)/?"
 )
 _GRADIO = re.compile(r"/(gradio_api|file|proxy|custom_component|component_server|monitoring|login)\b")

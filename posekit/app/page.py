@@ -94,7 +94,7 @@ QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 
 def _source_part(server: Server) -> dict[str, Any]:
-    gr.HTML("<h2>Source</h2>", padding=False)
+    gr.HTML('<h2 class="pk-title">Source</h2>', padding=False)
     found: dict[str, Any] = {"zone": gr.HTML(padding=False, elem_id="pk-zone")}
     found["chosen"] = gr.HTML(padding=False, elem_id="pk-chosen")
     with gr.Row(elem_classes="pk-examples"):
@@ -110,7 +110,7 @@ def _source_part(server: Server) -> dict[str, Any]:
 
 
 def _model_part(server: Server) -> dict[str, Any]:
-    gr.HTML("<h2>Model</h2>", padding=False)
+    gr.HTML('<h2 class="pk-title">Model</h2>', padding=False)
     catalog, first = server.catalog, server.options.model
     task = catalog.task_of(first)
     with gr.Row(elem_classes="pk-pair"):
@@ -234,7 +234,7 @@ def _need(server: Server, name: str) -> str:
 def _computed(server: Server) -> Any:
     """What “Find poses” does: how far it is, again and again, and at the end the result."""
 
-    def computed(model: str, *values: Any, request: gr.Request) -> Iterator[list[Any]]:
+    def computed(request: gr.Request, model: str, *values: Any) -> Iterator[list[Any]]:
         nothing = [gr.skip()] * 7
         try:
             job = _start(server, server.visit(request), model, values)
