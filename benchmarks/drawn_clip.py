@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 
 import numpy as np
 
 from posekit.datasets.synthetic.backdrop import BACKGROUNDS, draw_clutter
 from posekit.datasets.synthetic.canvas import Canvas
+from posekit.datasets.synthetic.clip import STRIDE, Actor, between, walking
 from posekit.datasets.synthetic.drawing import draw_figure
-from posekit.datasets.synthetic.figure import Outfit, make_figure, make_outfit, turn_x
+from posekit.datasets.synthetic.figure import make_figure, make_outfit, turn_x
 from posekit.datasets.synthetic.palette import Array, Rng, pick
 from posekit.datasets.synthetic.poses import Pose, cheer, dance, wave
 
@@ -24,19 +24,6 @@ __all__ = ["draw_clip"]
 SIZE = (960, 540)
 SHOT = 60  # frames from cut to cut
 GESTURE = 14  # frames from one pose of somebody who stands to the next
-STRIDE = 0.55  # of a step, in statures
-
-
-@dataclass
-class _Person:
-    """Somebody in a shot; places are pixels of the backdrop."""
-
-    outfit: Outfit
-    height: float
-    ground: float
-    place: Callable[[int], float]  # of a frame: x
-    pose: Callable[[int], Pose]
-    yaw: float
 
 
 def draw_clip(seed: int, shots: int = 4) -> Iterator[Array]:
@@ -72,7 +59,7 @@ def _draw_shot(rng: Rng, *, runs: bool, pans: bool) -> Iterator[Array]:
         yield np.clip(seen, 0, 255).astype(np.uint8)
 
 
-def _cast(rng: Rng, width: int, *, runs: bool) -> list[_Person]:
+def _cast(rng: Rng, width: int, *, runs: bool) -> list[Actor]:
     """Who is in a shot, the farthest first."""
     people = []
     standing = int(rng.integers(2, 4))
@@ -103,12 +90,12 @@ def _person(
     pose: Callable[[int], Pose] | None,
     yaw: float,
     step: float = 0.0,
-) -> _Person:
+) -> Actor:
     share = float(rng.uniform(0, 1))
     height = 150 + 150 * share
     ground = SIZE[1] * (0.72 + 0.24 * share)
-    pose = pose or _walking(abs(step) / (STRIDE * height), float(rng.uniform(0, 6)), abs(step) > 6)
-    return _Person(make_outfit(rng), height, ground, place, pose, yaw)
+    pose = pose or walking(abs(step) / (STRIDE * height), float(rng.uniform(0, 6)), abs(step) > 6)
+    return Actor(make_outfit(rng), height, ground, place, pose, yaw)
 
 
 def _gestures(rng: Rng) -> Callable[[int], Pose]:
@@ -119,49 +106,12 @@ def _gestures(rng: Rng) -> Callable[[int], Pose]:
 
     def at(frame: int) -> Pose:
         number, share = divmod(frame / GESTURE, 1)
-        return _between(poses[int(number)], poses[int(number) + 1], share)
+        return between(poses[int(number)], poses[int(number) + 1], share)
 
     return at
 
 
-def _between(first: Pose, second: Pose, share: float) -> Pose:
-    share = (1 - math.cos(math.pi * share)) / 2
-    values = {}
-    for field in fields(Pose):
-        a, b = getattr(first, field.name), getattr(second, field.name)
-        if isinstance(a, bool):
-            values[field.name] = a
-        elif isinstance(a, list | tuple):
-            kind = type(a)
-            values[field.name] = kind(
-                (1 - share) * x + share * y for x, y in zip(a, b, strict=True)
-            )
-        else:
-            values[field.name] = (1 - share) * a + share * b
-    return Pose(**values)
-
-
-def _walking(steps: float, phase: float, runs: bool) -> Callable[[int], Pose]:
-    """`steps` a frame."""
-
-    def at(frame: int) -> Pose:
-        swing = (42 if runs else 26) * math.sin(math.pi * steps * frame + phase)
-        lifted = 60 if runs else 34
-        left, right = max(-swing, 0) / 40, max(swing, 0) / 40
-        return Pose(
-            flex=[swing, -0.8 * swing],
-            knee=[8 + lifted * left, 8 + lifted * right],
-            foot=[20 * left, 20 * right],
-            arm_flex=[-swing, swing],
-            elbow=[80.0, 80.0] if runs else [25.0, 25.0],
-            bend=14.0 if runs else 4.0,
-            twist=-0.3 * swing,
-        )
-
-    return at
-
-
-def _draw(image: Array, person: _Person, frame: int, camera: Array) -> None:
+def _draw(image: Array, person: Actor, frame: int, camera: Array) -> None:
     figure = make_figure(person.outfit, person.pose(frame), person.yaw, camera)
     figure.scale = person.height
     figure.origin = np.array([person.place(frame), person.ground - 0.53 * person.height])

@@ -30,7 +30,7 @@ _PACKAGE = Path(__file__).resolve().parent
 # Inside an installed wheel conf/ lies in the package; in a checkout it lies beside it.
 CONF_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
-# Weights and a picture that come with the package.
+# Weights, a picture and a clip that come with the package.
 PACKAGED = _PACKAGE / "packaged"
 
 BLOCK = 1 << 20  # bytes that are read at once

@@ -315,7 +315,8 @@ class SourceOptions(Options):
 
     inputs: Any = option(
         None,
-        "image, video, folder, glob, URL, `webcam`, `webcam:1`, or a list: `inputs=[a.jpg,b.mp4]`",
+        "image, video, folder, glob, URL, `webcam`, `webcam:1`, or a list: `inputs=[a.jpg,b.mp4]`; "
+        "`posekit:demo.mp4` is the clip in the package, of drawn people, for `model=demo`",
     )
 
 

@@ -14,6 +14,9 @@ import posekit
 from posekit.cli import main
 from posekit.config import PACKAGED
 from posekit.datasets.synthetic import generate_scene, scene_seed
+from posekit.datasets.synthetic.clip import FRAMES, demo_clip
+from posekit.errors import InputError
+from posekit.io.video import VideoReader
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +65,22 @@ def test_people_are_found_where_they_were_drawn() -> None:
 
 def test_the_files_are_small() -> None:
     assert sum(path.stat().st_size for path in PACKAGED.glob("*.safetensors")) < 8_000_000
+
+
+def test_the_clip_is_what_draws_it_and_its_squats_are_counted(
+    offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["predict", "model=demo", "inputs=posekit:demo.mp4", f"out_dir={offline / 'out'}"]
+    assert main([*arguments, "stride=3", "track=iou", "count=squat", "formats=[angles]"]) == 0
+    assert "squat: 3 of person" in caplog.text
+    truth = [image for image, _ in demo_clip()]
+    with VideoReader(PACKAGED / "demo.mp4") as video:
+        seen = [image for image, _ in video]
+    assert len(seen) == len(truth) == FRAMES
+    for number in (0, FRAMES // 2, FRAMES - 1):
+        assert np.abs(seen[number].astype(int) - truth[number]).mean() < 4
+
+
+def test_another_name_in_the_package_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"posekit:demo\.avi is not .* posekit:demo\.mp4"):
+        list(posekit.load("demo")("posekit:demo.avi"))

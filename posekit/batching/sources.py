@@ -18,6 +18,7 @@ from posekit.batching.options import Shard
 from posekit.errors import InputError
 from posekit.io.listing import (
     IMAGE_SUFFIXES,
+    OWN,
     STORE_SCHEMES,
     VIDEO_SUFFIXES,
     WEB_SCHEMES,
@@ -177,6 +178,8 @@ def _of_text(text: str, listing: Listing) -> Iterator[_Found]:
     if scheme := scheme_of(text):
         yield from _of_url(text, scheme, listing)
         return
+    if text.startswith(OWN):
+        text = str(listing.files(text)[0])
     path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
     if path.suffix.lower() in LISTS and path.is_file():
         yield from _of_list(path, listing)

@@ -17,6 +17,7 @@ import numpy as np
 
 from posekit.declared import Options, option
 from posekit.errors import InputError
+from posekit.files import PACKAGED
 from posekit.stages.packet import Cut
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "INDEXED_SIGNATURE",
     "MJPEG_SUFFIXES",
     "MOVING_SUFFIXES",
+    "OWN",
     "SIGNATURE_LENGTH",
     "STORE_SCHEMES",
     "VIDEO_SIGNATURE",
@@ -49,6 +51,8 @@ __all__ = [
 ]
 
 Order = Literal["name", "natural"]
+
+OWN = "posekit:"  # before the names of inputs that are in the package
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +248,8 @@ class Listing:
         """
         if not text:
             raise InputError("inputs has an empty path: name an image, a video or a folder")
+        if text.startswith(OWN):
+            return [_packaged(text)]
         try:
             path = Path(text)
             if path.is_dir():
@@ -401,6 +407,16 @@ def scheme_of(text: str) -> str:
     except ValueError as error:
         raise InputError(f"{hide_password(text)} is not a URL: {error}") from None
     return scheme
+
+
+def _packaged(text: str) -> Path:
+    """The file of the package that `posekit:NAME` is."""
+    samples = {path.name: path for path in PACKAGED.glob("demo.*")}
+    try:
+        return samples[text.removeprefix(OWN)]
+    except KeyError:
+        known = " or ".join(f"{OWN}{name}" for name in sorted(samples))
+        raise InputError(f"{text} is not in the package: expected {known}") from None
 
 
 def reason_of(error: Exception) -> str:

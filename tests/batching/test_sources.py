@@ -153,3 +153,9 @@ def test_files_of_a_store(tmp_path: Path) -> None:
             names(url)
     with pytest.raises(InputError, match="no folder in common"):
         names(["memory://bucket", tmp_path])
+
+
+def test_the_clip_of_the_package_is_named_like_any_other() -> None:
+    assert names("posekit:demo.mp4") == ["demo.mp4"]
+    with pytest.raises(InputError, match="not in the package"):
+        names("posekit:other.mp4")
