@@ -49,7 +49,9 @@ class About(BaseModel):
     """What made the answer."""
 
     version: str = Field(description="of posekit")
-    models: dict[str, str] = Field(description='names of the "model", the "detector" and the "lifter"')
+    models: dict[str, str] = Field(
+        description='names of the "model", the "detector" and the "lifter"'
+    )
     licenses: dict[str, str] = Field(description="of the published weights, by model")
     name: str = Field(description="of the picture")
     size: tuple[int, int] = Field(description="width and height in pixels")

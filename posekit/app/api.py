@@ -2,12 +2,14 @@
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of endpoints themselves.
 
+import functools
 import inspect
 import logging
+import operator
 import os
 import threading
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -32,7 +34,7 @@ __all__ = ["add_api", "make_api"]
 log = logging.getLogger(__name__)
 
 ABOUT = "The people of a picture. Pictures alone: clips go through the page, or `posekit predict`."
-FAULTS: dict[Union[int, str], dict[str, Any]] = {
+FAULTS: dict[int | str, dict[str, Any]] = {
     413: {"model": Fault, "description": "the picture has too many bytes"},
     415: {"model": Fault, "description": "no picture, or not sent as multipart/form-data"},
     422: {"model": Fault, "description": "a field, or the picture itself, cannot be used"},
@@ -44,7 +46,9 @@ FAULTS: dict[Union[int, str], dict[str, Any]] = {
 def make_api(title: str = "posekit") -> FastAPI:
     """An application whose errors are JSON of one form."""
     # Its pages of documentation would load scripts from elsewhere: the schema is /openapi.json.
-    app = FastAPI(title=title, version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=title, version=__version__, description=ABOUT, docs_url=None, redoc_url=None
+    )
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
@@ -78,7 +82,9 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
         image = file.file.read()
         start = image[:SIGNATURE_LENGTH]
         if not IMAGE_SIGNATURE.match(start):
-            what = "a clip: the page and `posekit predict` take those" if is_media(start) else "none"
+            what = (
+                "a clip: the page and `posekit predict` take those" if is_media(start) else "none"
+            )
             raise HTTPException(415, f"expected a picture, such as JPEG or PNG, found {what}")
         if not places.acquire(blocking=False):
             raise BusyError("too many callers: try again later")
@@ -91,9 +97,7 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
             places.release()
 
     declared: Any = predict
-    declared.__signature__ = inspect.Signature(
-        list(_parameters(options)), return_annotation=Poses
-    )
+    declared.__signature__ = inspect.Signature(list(_parameters(options)), return_annotation=Poses)
     app.post(
         "/api/predict",
         response_model=Poses,
@@ -126,7 +130,9 @@ def fault(status: int, text: str) -> JSONResponse:
 def _parameters(options: AppOptions) -> Iterator[inspect.Parameter]:
     """Those of `POST /api/predict`, of the options' own declarations."""
 
-    def parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    def parameter(
+        name: str, kind: Any, default: Any = inspect.Parameter.empty
+    ) -> inspect.Parameter:
         return inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
         )
@@ -139,10 +145,8 @@ def _parameters(options: AppOptions) -> Iterator[inspect.Parameter]:
         option = declared[name]
         if not option.free and not option.about.python:
             about = option.about
-            field = Form(
-                description=option.text(), ge=about.least, le=about.most, gt=about.above
-            )
-            yield parameter(name, Annotated[Optional[_type_of(option)], field], None)
+            field = Form(description=option.text(), ge=about.least, le=about.most, gt=about.above)
+            yield parameter(name, Annotated[_type_of(option) | None, field], None)
 
 
 def _type_of(option: Declared) -> Any:
@@ -152,7 +156,7 @@ def _type_of(option: Declared) -> Any:
     kinds = kinds[:1] or []
     if option.choices:
         kinds.append(Literal[option.choices])
-    return Union[tuple(kinds)]
+    return functools.reduce(operator.or_, kinds)
 
 
 def _in_words(error: dict[str, Any]) -> str:

@@ -95,7 +95,9 @@ def needed(name: str) -> Need:
     missing = [part for part in parts if part.state == "missing"]
     sizes = [part.size for part in missing]
     known = [size for size in sizes if size is not None]
-    return Need(tuple(part.name for part in missing), sum(known) if len(known) == len(sizes) else None)
+    return Need(
+        tuple(part.name for part in missing), sum(known) if len(known) == len(sizes) else None
+    )
 
 
 def _shown(row: Checkpoint) -> str:

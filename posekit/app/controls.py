@@ -61,7 +61,9 @@ def control(name: str) -> Any:
         names = [str(one) for one in option.choices]
         if option.optional and "none" not in names:
             names.insert(0, LEFT_OUT)
-        return gr.Dropdown(names, value=LEFT_OUT if first is None else first, filterable=False, **about)
+        return gr.Dropdown(
+            names, value=LEFT_OUT if first is None else first, filterable=False, **about
+        )
     if bool in option.kinds:
         return gr.Checkbox(value=bool(first), **about)
     low, high = option.about.least, option.about.most

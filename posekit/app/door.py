@@ -22,7 +22,9 @@ _OPEN = re.compile(
     r"/gradio_api/(startup-events|app_id|heartbeat/\w+|queue/(join|data)|run/predict|cancel|reset|user|"
     r"login_check)/?"
 )
-_GRADIO = re.compile(r"/(gradio_api|file|proxy|custom_component|component_server|monitoring|login)\b")
+_GRADIO = re.compile(
+    r"/(gradio_api|file|proxy|custom_component|component_server|monitoring|login)\b"
+)
 OWN = ("/api/", "/visit/", "/posekit/", "/openapi.json")
 FORM_BYTES = 200_000  # of the settings of the page
 ENVELOPE = 100_000  # around a file that is sent

@@ -94,9 +94,7 @@ def _line(
     }
 
 
-def _figure(
-    title: str, lines: list[dict[str, Any]], unit: str, found: Findings
-) -> dict[str, Any]:
+def _figure(title: str, lines: list[dict[str, Any]], unit: str, found: Findings) -> dict[str, Any]:
     below = "seconds" if found.timed else "picture"
     return {
         "title": title,
@@ -114,7 +112,10 @@ def _space(found: Findings) -> dict[str, Any]:
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return {}
-    middle, reach = (points.max(0) + points.min(0)) / 2, max(1e-6, float(np.ptp(points, axis=0).max()))
+    middle, reach = (
+        (points.max(0) + points.min(0)) / 2,
+        max(1e-6, float(np.ptp(points, axis=0).max())),
+    )
     sides = [[round(float(m - 0.55 * reach), 5), round(float(m + 0.55 * reach), 5)] for m in middle]
     return {
         "links": [list(link) for link in found.skeleton.links],

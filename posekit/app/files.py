@@ -39,7 +39,7 @@ STATIC = {"page.js": "text/javascript", "plotly.js": "text/javascript"}
 
 
 def add_files(app: FastAPI, options: AppOptions, visits: Visits) -> None:
-    """Adds the addresses of visitors' files; they are in no schema, for the page alone knows them."""
+    """Adds the addresses of visitors' files; the page alone knows them."""
 
     def visit_of(number: str, request: Request) -> Visit:
         visit = visits.find(number, owner_of(request.cookies))

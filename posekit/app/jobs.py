@@ -135,7 +135,9 @@ class Job(threading.Thread):
 
     def _computed(self) -> Outcome | None:
         self._tell("loading")
-        with self._networks.predictor(self.model, lambda text: self._tell("loading", text)) as found:
+        with self._networks.predictor(
+            self.model, lambda text: self._tell("loading", text)
+        ) as found:
             if self._stopped.is_set():
                 self.error = "stopped before the first frame"
                 return None

@@ -22,7 +22,6 @@ from posekit.app.networks import Networks
 from posekit.app.options import AppOptions
 from posekit.app.recipes import command, python
 from posekit.app.visits import Visit, Visits
-from posekit.config import read_config
 from posekit.errors import BusyError, InputError, PosekitError
 from posekit.files import PACKAGED
 from posekit.io.read_table import read_table
@@ -153,7 +152,9 @@ def _result_part() -> list[Any]:
         with gr.Tab("Files"):
             files = gr.HTML(parts.EMPTY_FILES, padding=False)
         with gr.Tab("Same elsewhere"):
-            recipes = gr.HTML(parts.EMPTY_FILES.replace("The result, in", "The command and"), padding=False)
+            recipes = gr.HTML(
+                parts.EMPTY_FILES.replace("The result, in", "The command and"), padding=False
+            )
     return [progress, stage, people, angles, heights, space, files, recipes]
 
 
@@ -188,9 +189,7 @@ def _connect_model(server: Server, model: dict[str, Any], settings: list[Any]) -
         return gr.Dropdown(catalog.labels(task), value=first), _need(server, first)
 
     model["task"].input(of_task, model["task"], [model["model"], model["need"]], **QUICK)
-    model["model"].input(
-        lambda name: _need(server, name), model["model"], model["need"], **QUICK
-    )
+    model["model"].input(lambda name: _need(server, name), model["model"], model["need"], **QUICK)
 
 
 def _begun(server: Server) -> Any:
@@ -199,7 +198,11 @@ def _begun(server: Server) -> Any:
             visit = server.visit(request)
         except PosekitError as error:
             return parts.failed(str(error)), "", ""
-        return parts.zone(visit, server.options), parts.chosen(visit), _need(server, server.options.model)
+        return (
+            parts.zone(visit, server.options),
+            parts.chosen(visit),
+            _need(server, server.options.model),
+        )
 
     return begun
 
@@ -210,7 +213,8 @@ def _example(server: Server, name: str) -> Any:
             visit = server.visit(request)
             path = visit.new_folder("source") / name
             shutil.copyfile(PACKAGED / name, path)
-            receive(visit, path, name, server.options.max_pixels)
+            # As it is called wherever posekit is installed.
+            receive(visit, path, f"posekit:{name}", server.options.max_pixels)
         except PosekitError as error:
             return parts.failed(str(error)), gr.skip(), gr.skip(), gr.skip()
         catalog, task = server.catalog, server.catalog.task_of("demo")
@@ -255,7 +259,7 @@ def _computed(server: Server) -> Any:
             yield [parts.failed(job.error), *nothing]
             return
         try:
-            yield _rendered(visit, job.outcome)
+            yield _rendered(visit, job.outcome, _address(request))
         except (PosekitError, OSError) as error:  # its files went while they were read
             if not visit.closed:
                 yield [parts.failed(without_paths(str(error))), *nothing]
@@ -281,7 +285,7 @@ def _start(server: Server, visit: Visit, model: str, values: Any) -> Job:
     return job
 
 
-def _rendered(visit: Visit, outcome: Outcome) -> list[Any]:
+def _rendered(visit: Visit, outcome: Outcome, address: str) -> list[Any]:
     """The result, in the order of `_result_part`."""
     table = read_table(outcome.table)
     found = find(table, threshold=float(outcome.said.get("kpt_thr", 0.3)))
@@ -293,7 +297,7 @@ def _rendered(visit: Visit, outcome: Outcome) -> list[Any]:
     recipes = [
         parts.recipe("Command line", command(outcome.model, name, said), _INSTALL),
         parts.recipe("Python", python(outcome.model, name, said)),
-        parts.recipe("HTTP, of a picture", parts.api_lines(outcome.model), _API),
+        parts.recipe("HTTP, of a picture", parts.api_lines(outcome.model, address), _API),
     ]
     return [
         parts.finished(outcome, found),
@@ -308,10 +312,17 @@ def _rendered(visit: Visit, outcome: Outcome) -> list[Any]:
 
 
 _INSTALL = (
-    "<code>pip install posekit</code> first. It writes the drawing and JSON into <code>out/</code>; "
+    "<code>pip install posekit</code> first. It writes drawing and JSON into <code>out/</code>; "
     "<code>formats=[csv,parquet]</code> and the other names of “Files” write those."
 )
 _API = 'Fields and answers: <a href="openapi.json">openapi.json</a>'
+
+
+def _address(request: gr.Request) -> str:
+    """Of this server, as the visitor reaches it."""
+    headers, url = request.request.headers, request.request.url
+    scheme = headers.get("x-forwarded-proto", url.scheme).partition(",")[0]
+    return f"{scheme}://{headers.get('host', url.netloc)}"
 
 
 def _stopped(server: Server) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from importlib import resources
 
 from posekit.app.catalog import Need
 from posekit.app.downloads import Offer
@@ -35,19 +36,9 @@ __all__ = [
     "zone",
 ]
 
-HEADER = """
-<header class="pk-header">
-  <a class="pk-skip" href="#pk-result">Skip to the result</a>
-  <h1><svg viewBox="0 0 32 32" width="30" height="30" aria-hidden="true" focusable="false">
-    <g fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"
-      stroke-linejoin="round"><path d="M16 9v9M16 11l-7 4-3-5M16 11l6 4 4 5M16 18l-5 5-1 6M16 18l6 4-2 7"/></g>
-    <g class="pk-dots"><circle cx="16" cy="5" r="3"/><circle cx="6" cy="10" r="2"/><circle cx="26" cy="20" r="2"/>
-    <circle cx="10" cy="29" r="2"/><circle cx="20" cy="29" r="2"/></g></svg>posekit</h1>
-  <p>Keypoints of people, hands, faces and animals, in pictures and clips.</p>
-</header>
-"""
+HEADER = (resources.files("posekit.app") / "static" / "header.html").read_text(encoding="utf-8")
 EMPTY_STAGE = """
-<div class="pk-empty"><p><strong>Nothing computed yet.</strong></p>
+<div class="pk-empty" id="pk-result" tabindex="-1"><p><strong>Nothing computed yet.</strong></p>
 <p>Choose a picture or a clip, then press “Find poses”. The drawing will play here, beside what
 you sent.</p></div>
 """
@@ -62,15 +53,18 @@ def zone(visit: Visit, options: AppOptions) -> str:
 <div class="pk-zone" data-visit="visit/{escape(visit.number)}" data-most="{options.most_bytes}">
   <input type="file" id="pk-file" class="pk-file" accept="{ACCEPTED}"
     aria-describedby="pk-file-about">
-  <label for="pk-file"><strong>Choose a picture or a clip</strong><span>or drop it here</span></label>
+  <label for="pk-file"><strong>Choose a picture or a clip</strong>
+    <span>or drop it here</span></label>
   <p id="pk-file-about" class="pk-fine">Up to {options.max_upload_mb:g} MB and
     {_span(options.max_seconds)} of computing. It is removed when you leave the page.</p>
-  <div class="pk-row"><button type="button" class="pk-button" data-camera="open">Use the camera</button></div>
+  <div class="pk-row">
+    <button type="button" class="pk-button" data-camera="open">Use the camera</button></div>
   <div class="pk-camera" hidden>
     <video muted playsinline aria-label="The camera's picture"></video>
     <div class="pk-row">
       <button type="button" class="pk-button" data-camera="picture">Take a picture</button>
-      <button type="button" class="pk-button" data-camera="clip" aria-pressed="false">Record a clip</button>
+      <button type="button" class="pk-button" data-camera="clip" aria-pressed="false"
+        >Record a clip</button>
       <button type="button" class="pk-button" data-camera="close">Close</button>
     </div>
   </div>
@@ -84,7 +78,7 @@ def chosen(visit: Visit) -> str:
     source = visit.source
     if source is None:
         return '<p class="pk-none">Nothing chosen yet. Or try one of these:</p>'
-    about = f"{source.size[0]} × {source.size[1]} pixels"
+    about = f"{source.size[0]} by {source.size[1]} pixels"
     if source.kind == "clip":
         frames = "" if source.frames is None else f", {source.frames} frames"
         about = f"clip, {about}{frames}, {source.fps:.4g} per second"
@@ -132,7 +126,9 @@ def finished(outcome: Outcome, found: Findings) -> str:
     text = f"{_people(outcome, found)}{frames}, {outcome.seconds:.1f} seconds."
     note = f'<p class="pk-notice" role="alert">{escape(outcome.note)}</p>' if outcome.note else ""
     if not found.instances and outcome.model == "demo":
-        note += '<p class="pk-notice">The demo model knows drawn people only: choose another one.</p>'
+        note += (
+            '<p class="pk-notice">The demo model knows drawn people only: choose another one.</p>'
+        )
     elif not found.instances:
         note += '<p class="pk-notice">A lower detection score, or another model, may find more.</p>'
     return f'<p class="pk-done" role="status">{text}</p>{note}'
@@ -147,9 +143,10 @@ def failed(text: str) -> str:
 def stage(visit: Visit, outcome: Outcome) -> str:
     """The source and its drawing, side by side."""
     home = f"visit/{visit.number}/{run_name(outcome)}"
-    drawing = "" if outcome.drawing is None else _media(
-        f"{home}/drawing", outcome.source.kind, "With poses", f"{outcome.source.name} with the poses drawn"
-    )  # fmt: skip
+    drawing = ""
+    if outcome.drawing is not None:
+        label = f"{outcome.source.name} with the poses drawn"
+        drawing = _media(f"{home}/drawing", outcome.source.kind, "With poses", label)
     original = _media(f"{home}/original", outcome.source.kind, "Source", outcome.source.name)
     wide = " pk-wide" if outcome.source.size[0] > 2 * outcome.source.size[1] else ""
     return f'<div class="pk-stage{wide}" id="pk-result" tabindex="-1">{original}{drawing}</div>'
@@ -218,14 +215,15 @@ def recipe(title: str, text: str, note: str = "") -> str:
     about = f'<p class="pk-fine">{note}</p>' if note else ""
     return f"""
 <section class="pk-recipe"><div class="pk-row"><h3>{escape(title)}</h3>
-<button type="button" class="pk-button" data-copy aria-label="Copy: {escape(title)}">Copy</button></div>
+<button type="button" class="pk-button" data-copy
+  aria-label="Copy: {escape(title)}">Copy</button></div>
 <pre tabindex="0"><code>{escape(text)}</code></pre>{about}</section>
 """
 
 
-def api_lines(model: str) -> str:
-    """How the API is asked for the same of a picture."""
-    return f"curl -F file=@photo.jpg -F model={model} SERVER/api/predict"
+def api_lines(model: str, address: str) -> str:
+    """How the API is asked for a picture."""
+    return f"curl -F file=@photo.jpg -F model={model} {address}/api/predict"
 
 
 def _preview(visit: Visit, source: Source) -> str:
@@ -234,7 +232,8 @@ def _preview(visit: Visit, source: Source) -> str:
     if source.kind == "picture" and suffix in (".jpg", ".jpeg", ".png", ".webp", ".gif"):
         return f'<img src="{link}" alt="">'
     if source.kind == "clip" and suffix in (".mp4", ".webm", ".mov", ".m4v"):
-        return f'<video src="{link}" muted playsinline preload="metadata" aria-hidden="true" tabindex="-1"></video>'
+        how = 'muted playsinline preload="metadata" aria-hidden="true" tabindex="-1"'
+        return f'<video src="{link}" {how}></video>'
     return ""
 
 

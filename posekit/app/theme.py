@@ -18,7 +18,15 @@ GREY = gr.themes.Color(
     c500="#77726a", c600="#5a564f", c700="#413e39", c800="#2b2926", c900="#1d1b19", c950="#141311",
 )  # fmt: skip
 # Fonts that are there already: nothing is fetched.
-TEXT = ("Seravek", "Gill Sans Nova", "Ubuntu", "Calibri", "DejaVu Sans", "source-sans-pro", "sans-serif")
+TEXT = (
+    "Seravek",
+    "Gill Sans Nova",
+    "Ubuntu",
+    "Calibri",
+    "DejaVu Sans",
+    "source-sans-pro",
+    "sans-serif",
+)
 CODE = ("ui-monospace", "Cascadia Code", "SF Mono", "Menlo", "DejaVu Sans Mono", "monospace")
 
 
