@@ -70,6 +70,7 @@ def control(name: str) -> Any:
     if name in SLIDERS and first is not None:
         return gr.Slider(low or 0.0, high or 1.0, value=first, step=0.05, **about)
     whole = 0 if int in option.kinds and float not in option.kinds else None
+    about["step"] = 0.05 if high == 1 else 1
     return gr.Number(
         value=first, minimum=low, maximum=high, precision=whole, placeholder=LEFT_OUT, **about
     )

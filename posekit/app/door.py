@@ -123,7 +123,9 @@ def too_large(most: int) -> str:
 def _is_foreign(headers: Headers) -> bool:
     """Whether the page of another site asks, on behalf of who looks at it."""
     origin = headers.get("origin", "")
-    return "://" in origin and origin.partition("://")[2] != headers.get("host", "")
+    # A proxy says in a header of its own what the visitor's browser asked for; no page can set it.
+    hosts = (headers.get("host", ""), headers.get("x-forwarded-host", ""))
+    return "://" in origin and origin.partition("://")[2] not in hosts
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:

@@ -132,8 +132,8 @@ def _add(
     for row in range(len(result)):
         number = _number(result, row)
         if number not in found.people:
-            word = "person" if result.track_ids is not None else "no."
-            found.people[number] = Person(f"{word} {number}")
+            tracked = result.track_ids is not None
+            found.people[number] = Person(f"person {number}" if tracked else f"no. {number + 1}")
         person = found.people[number]
         person.frames += 1
         person.first, person.last = min(person.first, time), max(person.last, time)

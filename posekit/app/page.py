@@ -29,6 +29,8 @@ from posekit.io.read_table import read_table
 __all__ = ["Server", "make_page"]
 
 EXAMPLES = {"A picture": "demo.jpg", "A clip": "demo.mp4"}
+# The queue is full; or a setting that the page itself does not offer.
+REFUSED = "this cannot be computed now: too many visitors wait, try again in a minute"
 LOOKS = 0.3  # seconds between two looks at a job
 NO_COOKIE = "this page needs its cookie, which says whose files are whose: allow it and load anew"
 
@@ -81,7 +83,7 @@ def make_page(server: Server) -> gr.Blocks:
             concurrency_id="jobs",
             show_progress="hidden",
             api_visibility="private",
-        )
+        ).failure(lambda: parts.failed(REFUSED), None, shown[0], **QUICK)
         stop.click(_stopped(server), None, None, **QUICK)
         page.unload(_left(server))
     page.queue(max_size=server.options.max_queue)
@@ -337,6 +339,6 @@ def _stopped(server: Server) -> Any:
 
 def _left(server: Server) -> Any:
     def left(request: gr.Request) -> None:
-        server.visits.leave(request.session_hash)
+        server.visits.leave(request.session_hash, owner_of(request.request.cookies))
 
     return left

@@ -133,24 +133,26 @@ class Visits:
             found = next((one for one in self._open.values() if one.number == number), None)
         return self._checked(found, owner)
 
-    def leave(self, session: str | None) -> None:
-        """A page was left."""
+    def leave(self, session: str | None, owner: str) -> None:
+        """A page was left in the browser that had it."""
         with self._lock:
-            visit = self._open.pop(session or "", None)
-        if visit is not None:
-            visit.close()
+            visit = self._open.get(session or "")
+            if visit is None or not secrets.compare_digest(visit.owner, owner):
+                return
+            del self._open[session or ""]
+        visit.close()
 
     def drop_idle(self) -> None:
         """Closes those that were not heard of for too long."""
         now = time.monotonic()
         with self._lock:
             idle = [
-                session
+                (session, visit.owner)
                 for session, visit in self._open.items()
                 if now - visit.used > self._keep and not visit.busy
             ]
-        for session in idle:
-            self.leave(session)
+        for session, owner in idle:
+            self.leave(session, owner)
 
     def close(self) -> None:
         """Closes all and removes the folder; more calls do nothing."""

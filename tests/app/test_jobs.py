@@ -110,7 +110,9 @@ def test_who_leaves_stops_the_work_and_takes_the_files_along(
     while not job.frames and job.is_alive():
         job.changed.wait(0.1)
         job.changed.clear()
-    visits.leave(clip.name)
+    visits.leave(clip.name, "another")
+    assert not visit.closed
+    visits.leave(clip.name, "somebody")
     job.join(60)
     assert not job.is_alive() and not visit.folder.exists()
     assert visits.find(visit.number, "somebody") is None
