@@ -72,7 +72,9 @@ def _heights(person: Person, found: Findings) -> dict[str, Any]:
         )
     # Those that are shown have the first places in the legend.
     lines.sort(key=lambda line: line["visible"] is not True)
-    unit = "pixels above the lower edge" if found.unit == "pixels" else "height (z)"
+    unit = "pixels above the lower edge"
+    if found.unit != "pixels":
+        unit = "the height (z) of the model"
     return _figure(person.name, lines, unit, found)
 
 
@@ -95,12 +97,8 @@ def _line(
 
 
 def _figure(title: str, lines: list[dict[str, Any]], unit: str, found: Findings) -> dict[str, Any]:
-    below = "seconds" if found.timed else "picture"
-    return {
-        "title": title,
-        "data": lines,
-        "layout": {"xaxis": {"title": {"text": below}}, "yaxis": {"title": {"text": unit}}},
-    }
+    below = {"ticksuffix": " s"} if found.timed else {}
+    return {"title": title, "unit": unit, "data": lines, "layout": {"xaxis": below, "yaxis": {}}}
 
 
 def _space(found: Findings) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pytest
 from posekit.files import PACKAGED
 from posekit.io.video_writer import VideoWriter
 
-SECONDS = 60
+SECONDS = 300
 MOST_MB = 0.5
 
 
@@ -85,7 +85,7 @@ def server() -> Iterator[str]:
     from posekit.app.run import started
 
     options = AppOptions(
-        model="demo", models=["demo"], max_upload_mb=MOST_MB, max_pixels=2_000_000, max_seconds=40
+        model="demo", models=["demo"], max_upload_mb=MOST_MB, max_pixels=2_000_000, max_seconds=200
     )
     with started(options) as url:
         yield url.rstrip("/")

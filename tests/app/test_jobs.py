@@ -55,10 +55,10 @@ def sent(visits: Visits, path: Path) -> Visit:
     return visit
 
 
-def done(visit: Visit, networks: Networks, said: dict[str, Any], seconds: float = 60) -> Job:
+def done(visit: Visit, networks: Networks, said: dict[str, Any], seconds: float = 300) -> Job:
     job = visit.job = Job(visit, networks, "demo", said, seconds)
     job.start()
-    job.join(60)
+    job.join(300)
     assert not job.is_alive()
     return job
 
@@ -113,7 +113,7 @@ def test_who_leaves_stops_the_work_and_takes_the_files_along(
     visits.leave(clip.name, "another")
     assert not visit.closed
     visits.leave(clip.name, "somebody")
-    job.join(60)
+    job.join(300)
     assert not job.is_alive() and not visit.folder.exists()
     assert visits.find(visit.number, "somebody") is None
 

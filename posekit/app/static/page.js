@@ -214,8 +214,8 @@
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, color: text, size: 13 },
-      margin: { l: 56, r: 8, t: 12, b: 44 }, hovermode: "x",
-      legend: { orientation: "h", y: -0.22, x: 0 },
+      margin: { l: 48, r: 12, t: 10, b: 28 }, hovermode: "x",
+      legend: { orientation: "h", y: -0.12, x: 0 },
       xaxis: { ...axis, ...own.xaxis }, yaxis: { ...axis, ...own.yaxis },
     };
   }
@@ -245,12 +245,14 @@
     const chooser = element("select", { id: `pk-who-${what}` });
     figures.forEach((one, number) => chooser.append(new Option(one.title, number)));
     const row = element("div", { className: "pk-row" });
-    row.append(element("label", { htmlFor: chooser.id, textContent: "Who" }), chooser);
+    const unit = element("span", { className: "pk-fine" });
+    row.append(element("label", { htmlFor: chooser.id, textContent: "Who" }), chooser, unit);
     const plot = element("div", { className: "pk-plot" });
     plot.setAttribute("role", "img");
     place.append(row, plot);
     const show = () => {
       const figure = figures[chooser.value];
+      unit.textContent = `in ${figure.unit}`;
       plot.setAttribute("aria-label", `${what} of ${figure.title} over time; the table is in Files, format ${what === "angles" ? "angles" : "csv"}`);
       Plotly.react(plot, figure.data, layout(figure.layout), SETTINGS);
     };
