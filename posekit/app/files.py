@@ -25,7 +25,7 @@ from posekit.app.visits import Visit, Visits
 from posekit.errors import InputError
 from posekit.io.read_table import read_table
 
-__all__ = ["add_files", "receive"]
+__all__ = ["add_results", "add_sources", "add_static", "receive", "run_name"]
 
 # What a browser may show by itself; all else it saves.
 SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "video/mp4", "video/webm")
@@ -38,20 +38,14 @@ PRIVATE = {
 STATIC = {"page.js": "text/javascript", "plotly.js": "text/javascript"}
 
 
-def add_files(app: FastAPI, options: AppOptions, visits: Visits) -> None:
-    """Adds the addresses of visitors' files; the page alone knows them."""
-
-    def visit_of(number: str, request: Request) -> Visit:
-        visit = visits.find(number, owner_of(request.cookies))
-        if visit is None:
-            raise HTTPException(404, "there is no such page: load it anew")
-        return visit
+def add_sources(app: FastAPI, options: AppOptions, visits: Visits) -> None:
+    """Adds the addresses of what visitors send; the page alone knows them."""
 
     @app.put("/visit/{number}/source", include_in_schema=False)
     async def send(
         number: str, request: Request, name: Annotated[str, Query(max_length=300)]
     ) -> Received:
-        visit = visit_of(number, request)
+        visit = _visit_of(visits, number, request)
         folder = await run_in_threadpool(visit.new_folder, "source")
         path, most, size = folder / stored_name(name), options.most_bytes, 0
         try:
@@ -69,14 +63,18 @@ def add_files(app: FastAPI, options: AppOptions, visits: Visits) -> None:
 
     @app.get("/visit/{number}/source", include_in_schema=False)
     def source(number: str, request: Request) -> Response:
-        visit = visit_of(number, request)
+        visit = _visit_of(visits, number, request)
         if visit.source is None:
             raise HTTPException(404, "nothing was sent")
         return _file(visit.source.path)
 
+
+def add_results(app: FastAPI, visits: Visits) -> None:
+    """Adds the addresses of what is made of these."""
+
     @app.get("/visit/{number}/{run}/{what}", include_in_schema=False)
     def shown(number: str, run: str, what: str, request: Request) -> Response:
-        outcome = _outcome(visit_of(number, request), run)
+        outcome = _outcome(_visit_of(visits, number, request), run)
         if what == "original":
             return _file(outcome.original)
         if what == "drawing" and outcome.drawing is not None:
@@ -89,7 +87,7 @@ def add_files(app: FastAPI, options: AppOptions, visits: Visits) -> None:
 
     @app.get("/visit/{number}/{run}/as/{name}", include_in_schema=False)
     def download(number: str, run: str, name: str, request: Request) -> Response:
-        outcome = _outcome(visit_of(number, request), run)
+        outcome = _outcome(_visit_of(visits, number, request), run)
         if name == "drawing" and outcome.drawing is not None:
             path = outcome.drawing
         else:
@@ -99,6 +97,10 @@ def add_files(app: FastAPI, options: AppOptions, visits: Visits) -> None:
         return FileResponse(
             path, media_type="application/octet-stream", filename=called, headers=PRIVATE
         )
+
+
+def add_static(app: FastAPI) -> None:
+    """Adds the scripts of the page."""
 
     @app.get("/posekit/{name}", include_in_schema=False)
     def static(name: str) -> Response:
@@ -128,6 +130,13 @@ def receive(visit: Visit, path: Path, name: str, max_pixels: int) -> Source:
     if visit.closed:
         visit.remove()
     return source
+
+
+def _visit_of(visits: Visits, number: str, request: Request) -> Visit:
+    visit = visits.find(number, owner_of(request.cookies))
+    if visit is None:
+        raise HTTPException(404, "there is no such page: load it anew")
+    return visit
 
 
 def _outcome(visit: Visit, run: str) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import av
@@ -58,14 +58,11 @@ class Source:
 
 def stored_name(name: str) -> str:
     """A visitor's file name as one that no file system and no program takes amiss."""
-    last = re.split(r"[\\/]", name)[-1]
-    plain = re.sub(r"[^\w.-]+", "_", last, flags=re.ASCII).strip("._-")
-    stem, dot, suffix = plain.rpartition(".")
-    known = f".{suffix.lower()}" in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    if not (dot and known):
-        stem, suffix = plain, ""
-    stem = stem[:LONGEST_NAME].strip("._-") or "file"
-    return f"{stem}.{suffix.lower()}" if suffix else stem
+    path = PurePosixPath(re.split(r"[\\/]", name)[-1])
+    known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    stem, suffix = (path.stem, path.suffix.lower()) if known else (path.name, "")
+    plain = re.sub(r"[^\w.-]+", "_", stem, flags=re.ASCII).strip("._-")
+    return f"{plain[:LONGEST_NAME].strip('._-') or 'file'}{suffix}"
 
 
 def is_media(start: bytes) -> bool:

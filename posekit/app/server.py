@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from posekit.app.api import add_api, make_api
 from posekit.app.catalog import Catalog
 from posekit.app.door import Door
-from posekit.app.files import add_files
+from posekit.app.files import add_results, add_sources, add_static
 from posekit.app.networks import Networks
 from posekit.app.options import AppOptions
 from posekit.app.page import Server, make_page
@@ -45,7 +45,9 @@ def launched(options: AppOptions) -> Iterator[str]:
         page = make_page(Server(options, catalog, networks, visits))
         own = make_api()
         add_api(own, options, catalog, networks)
-        add_files(own, options, visits)
+        add_sources(own, options, visits)
+        add_results(own, visits)
+        add_static(own)
         door = Middleware(Door, own=own, most_bytes=options.most_bytes)
         yield _launch(page, options, {"middleware": [door], "openapi_url": None})
     finally:
