@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -12,12 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from posekit.app.options import AppOptions
-from posekit.errors import InputError
 from posekit.packages import need
 
 __all__ = ["serve", "started"]
-
-FIRST_PORT, PORTS = 7860, 100
 
 
 def serve(**options: Any) -> None:
@@ -64,11 +60,3 @@ def _ask_nobody() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def port_error(error: OSError, options: AppOptions) -> InputError:
-    """Why a server cannot listen."""
-    if error.errno not in (None, errno.EADDRINUSE):
-        return InputError(f"cannot listen at {options.host}: {error.strerror or error}")
-    port = options.port or f"{FIRST_PORT} to {FIRST_PORT + PORTS - 1}"
-    return InputError(f"port {port} of {options.host} is taken: say port=NUMBER, another one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ from posekit.app.files import add_results, add_sources, add_static
 from posekit.app.networks import Networks
 from posekit.app.options import AppOptions
 from posekit.app.page import Server, make_page
-from posekit.app.run import port_error
 from posekit.app.theme import page_css, page_theme
 from posekit.app.visits import Visits
+from posekit.errors import InputError
 
 __all__ = ["launched"]
 
+# Those that gradio tries where none is named.
+FIRST_PORT, PORTS = 7860, 100
 HEAD = """
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="same-origin">
@@ -84,5 +87,13 @@ def _launch(page: gr.Blocks, options: AppOptions, app: dict[str, Any]) -> str:
             app_kwargs=app,
         )
     except OSError as error:
-        raise port_error(error, options) from None
+        raise _port_error(error, options) from None
     return shared or here
+
+
+def _port_error(error: OSError, options: AppOptions) -> InputError:
+    """Why a server cannot listen."""
+    if error.errno not in (None, errno.EADDRINUSE):
+        return InputError(f"cannot listen at {options.host}: {error.strerror or error}")
+    port = options.port or f"{FIRST_PORT} to {FIRST_PORT + PORTS - 1}"
+    return InputError(f"port {port} of {options.host} is taken: say port=NUMBER, another one")
