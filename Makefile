@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-lowest lint slow generated pictures site gpu lock
+.PHONY: demo test test-avx2 test-lowest lint slow browser generated pictures site gpu lock
 
 # Of `make gpu`.
 DEVICE ?= cuda
@@ -37,6 +37,12 @@ test-lowest: $(VENV)-lowest/installed
 
 slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow
+
+# The page of `posekit app` in headless Chromium, which CHROMIUM may name; pictures of it are in
+# out/screenshots.
+browser: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet "playwright>=1.40"
+	$(BIN)/python -m pytest -q -m browser tests/app
 
 # Tests, parity and speed on a GPU, in tables; `make gpu DEVICE=cpu FAST=1` proves it without one.
 # It takes the Python that has PyTorch. Only where packages are missing does it try to install them,

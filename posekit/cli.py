@@ -1,6 +1,7 @@
 """The command line: `posekit <command>`; most commands take Hydra overrides.
 
-Only what a command needs is imported, so that `--help` and `models` answer at once.
+Only what a command needs is imported, so that `--help` and `models` answer at once. Long because the
+help of every command stands here.
 """
 
 from __future__ import annotations
@@ -124,6 +125,17 @@ Print a script that lets a shell complete commands, keys and their values.
 All but fish need shtab: pip install "posekit[completions]". Print it again after an upgrade.
 """
 
+APP_HELP = """\
+Show a page in the browser: drop a picture or a clip on it, choose a model, see and save the result.
+
+  posekit app
+  posekit app model=demo                      without a network
+  posekit app models=[demo,human] max_upload_mb=50 max_seconds=120
+
+It listens at 127.0.0.1 alone. POST /api/predict takes pictures, /openapi.json has its schema. It
+needs gradio and plotly: pip install "posekit[web]". See docs/app.md.
+"""
+
 PUSH_HELP = """\
 Upload a trained model to the Hugging Face Hub, in one commit, with a model card.
 
@@ -242,6 +254,8 @@ def _parser() -> argparse.ArgumentParser:
         composed.set_defaults(run=_run_composed)
 
     _add_conversions(commands)
+    app = _add_plain(commands, "app", "show a page in the browser", APP_HELP, _app)
+    app.add_argument("settings", nargs="*", metavar="key=value")
     _add_hub(commands)
     _add_models(commands)
     completions = commands.add_parser(
@@ -429,6 +443,12 @@ def _completions(arguments: argparse.Namespace) -> int:
 
     print(completions(arguments.shell, _parser()))
     return 0
+
+
+def _app(arguments: argparse.Namespace) -> int:
+    from posekit.commands.app import app
+
+    return app(arguments.settings)
 
 
 def _push(arguments: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ ROOMS = (
     ("posekit.training",),
     ("posekit.exporting",),
     ("posekit.publishing",),
+    ("posekit.app",),
     ("posekit.mmpose", "posekit.apis", "posekit.structures"),
     ("posekit.commands", "posekit.cli", "posekit.__main__"),
     ("posekit",),  # names what it lends when it is asked

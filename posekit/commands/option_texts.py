@@ -46,6 +46,7 @@ SHEETS: dict[str, tuple[str, ...]] = {
 }
 # Commands without a configuration, whose keys stand behind names.
 SETTINGS: dict[str, tuple[str, ...]] = {
+    "app": ("posekit.app.options:AppOptions",),
     "convert": ("posekit.converting:ConvertOptions",),
     "download": ("posekit.publishing.options:DownloadOptions",),
     "labels": ("posekit.labelling.options:LabelsOptions",),

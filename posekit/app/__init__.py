@@ -1,0 +1,1 @@
+"""A page in the browser, and poses over HTTP: `posekit app`."""
