@@ -25,7 +25,11 @@ class DeclaredOptions(griffe.Extension):
             return
         known = _imported(func)
         _set_docstring(func, known)
-        parameters = [_parameter(p, func) for p in inspect.signature(known).parameters.values()]
+        said = _defaults(known.__doc__ or "")
+        parameters = [
+            _parameter(parameter, func, said.get(name))
+            for name, parameter in inspect.signature(known).parameters.items()
+        ]
         func.parameters = griffe.Parameters(*parameters)
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
@@ -49,10 +53,24 @@ def _set_docstring(shown: griffe.Function | griffe.Class, known: Any) -> None:
     if shown.docstring is not None:
         text = inspect.cleandoc(known.__doc__ or "")
         # Defaults are shown with the types.
-        shown.docstring.value = re.sub(r"\s+Default:\s+[^\n]+\.(?=\n|\Z)", "", text)
+        ends = r"(?=\n *\w+: |\n\s*\n|\s*\Z)"
+        said = re.compile(rf"\s+Default:\s.+?\.{ends}", re.DOTALL)
+        shown.docstring.value = said.sub("", text)
 
 
-def _parameter(parameter: inspect.Parameter, func: griffe.Function) -> griffe.Parameter:
+def _defaults(text: str) -> dict[str, str]:
+    """The defaults that a docstring says, also those that a signature calls a factory's."""
+    found = {}
+    for entry in re.split(r"\n +(?=(?!Default:)\w+: )", text):
+        name = entry.partition(":")[0]
+        if default := re.search(r"\sDefault:\s+(.+?)\.\s*(?:\n\s*\n|\Z)", entry, re.DOTALL):
+            found[name] = " ".join(default[1].split())
+    return found
+
+
+def _parameter(
+    parameter: inspect.Parameter, func: griffe.Function, said: str | None
+) -> griffe.Parameter:
     annotation: Any = parameter.annotation
     if annotation is not inspect.Parameter.empty and not isinstance(annotation, str):
         annotation = inspect.formatannotation(annotation)
@@ -63,11 +81,11 @@ def _parameter(parameter: inspect.Parameter, func: griffe.Function) -> griffe.Pa
         shown = griffe.safe_get_annotation(node, func.parent, log_level=None)
     kind = getattr(griffe.ParameterKind, parameter.kind.name.lower())
     return griffe.Parameter(
-        parameter.name, annotation=shown, kind=kind, default=_default(parameter.default)
+        parameter.name, annotation=shown, kind=kind, default=_default(parameter.default, said)
     )
 
 
-def _default(value: Any) -> str | None:
+def _default(value: Any, said: str | None) -> str | None:
     if value is inspect.Parameter.empty:
         return None
-    return "..." if repr(value).startswith("<") else repr(value)
+    return (said or "...") if repr(value).startswith("<") else repr(value)

@@ -84,4 +84,4 @@ def first_sentence(text: str) -> str:
     """Of a page, below its title, without links."""
     paragraphs = [part for part in text.strip().split("\n\n") if part[:1].isalnum()]
     plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(paragraphs[:1]))
-    return re.split(r"(?<=[.:!?])\s", " ".join(plain.split()), maxsplit=1)[0].rstrip(":")
+    return re.split(r"(?<=[.!?])\s", " ".join(plain.split()), maxsplit=1)[0].rstrip(":")

@@ -14,7 +14,6 @@ from posekit.commands.option_texts import (
     SETTINGS,
     SHEETS,
     default_text,
-    full_text,
     options_of,
     title,
     values_text,
@@ -262,7 +261,7 @@ def _keys(command: str) -> list[str]:
 
 
 def _key(option: Declared) -> list[str]:
-    text = full_text(option, measure=False)
+    text = option.text(measure=False)
     first = text if text.startswith("`") else f"{text[:1].upper()}{text[1:]}"
     facts = [f"default {default_text(option)}", values_text(option)]
     facts += ["in Python only"] if option.about.python else []

@@ -105,13 +105,9 @@ def yaml_text(command: str) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def full_text(option: Declared, *, measure: bool = True) -> str:
-    """What an option means, and the values that it may have by name where that does not say.
-
-    Args:
-        measure: with its unit and range.
-    """
-    text = option.text(measure=measure)
+def full_text(option: Declared) -> str:
+    """What an option means, and the values that it may have by name where that does not say."""
+    text = option.text()
     known = [f"`{choice}`" for choice in option.choices]
     said = all(choice.strip("`") in text for choice in known)
     return text if said else f"{text}; one of {', '.join(known)}"
