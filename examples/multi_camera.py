@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=PACKAGED, help="of the videos")
     parser.add_argument("--model", default="demo", help="human for films of people")
     args = parser.parse_args()
-    if not (clips := sorted(args.folder.glob("*.m[po][4v]"))):
+    if not (clips := sorted(args.folder.glob("*.[mM][pPoO][4vV]"))):
         raise InputError(f"expected a folder of videos (.mp4, .mov), found none in {args.folder}")
     (out := Path("in_step")).mkdir(exist_ok=True)
     predictor, tables = posekit.load(args.model), []
