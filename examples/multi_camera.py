@@ -11,13 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas
 
 import posekit
 from posekit.commands.reporting import report_errors
 from posekit.errors import InputError
 from posekit.files import PACKAGED
 from posekit.io import VideoWriter
+from posekit.packages import need
 
 
 def in_step(first: Iterator, *others: Iterator) -> Iterator[tuple[float, list[posekit.PoseResult]]]:
@@ -49,7 +49,7 @@ def main() -> None:
             pictures += [np.zeros_like(pictures[0])] * (len(clips) > 1 and len(clips) % 2)
             rows = [np.hstack(pictures[i : i + 2]) for i in range(0, len(pictures), 2)]
             video.write(np.vstack(rows), time)
-    if (table := pandas.concat(tables)).empty:
+    if (table := need("pandas", "posekit[pandas]").concat(tables)).empty:
         raise InputError(f"nobody was found in {args.folder}")
     table.to_csv(out / "people.csv", index=False)
     print(f"{len(table)} rows of {len(clips)} cameras are in {out}")
