@@ -105,7 +105,8 @@ class VideoReader:
                 source,
                 format=container_format,
                 timeout=timeout if url else None,
-                options={"rtsp_flags": "prefer_tcp"} if url else {},
+                # A list of other files, whatever its name says, may not open those.
+                options={"rtsp_flags": "prefer_tcp"} if url else {"protocol_whitelist": "none"},
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             why = _why(error)
