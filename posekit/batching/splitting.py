@@ -23,7 +23,7 @@ from posekit.batching.pieces import (
     piece_path,
 )
 from posekit.batching.progress import Stop
-from posekit.batching.work import Job, Outcome, Task, entry_of, full_disk, in_words
+from posekit.batching.tasks import Job, Outcome, Task, entry_of, full_disk, in_words
 from posekit.errors import InputError
 from posekit.io import Inputs
 from posekit.io.inputs import Files

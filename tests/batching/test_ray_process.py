@@ -12,7 +12,7 @@ import pytest
 from posekit.batching.manifest import Entry
 from posekit.batching.options import RunOptions
 from posekit.batching.runners import ray
-from posekit.batching.work import Outcome
+from posekit.batching.tasks import Outcome
 from posekit.errors import InputError, PosekitError
 
 
