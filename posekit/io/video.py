@@ -450,7 +450,7 @@ def duration_of(path: Path) -> float:
     """Seconds that a file says it lasts, without a frame being decoded; 0 where it does not say."""
     try:
         # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
-        with path.open("rb") as file, av.open(file) as container:
+        with path.open("rb") as file, av.open(file, "r") as container:
             return float(container.duration or 0) / av.time_base
     except (av.FFmpegError, OSError, ValueError):
         return 0.0
