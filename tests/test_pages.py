@@ -115,6 +115,15 @@ def write_hub(folder: Path, server: HubServer, cache: Path) -> None:
         server.commit(f"{MIRROR}/{path.stem}", {"model.safetensors": path.read_bytes()})
 
 
+def keep_own_files(folder: Path) -> None:
+    """Who follows a tutorial has a picture and a clip; the rest the page makes."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "yolo":
+            shutil.rmtree(path)
+        elif path.is_file() and path.name not in ("photo.jpg", "clip.mp4"):
+            path.unlink()
+
+
 # What a page's reader has beyond the common folder.
 PREPARE = {
     "evaluation.md": write_sequences,
@@ -177,6 +186,8 @@ def test_a_page_runs(name: str, stock: Path, cache: Path, hub: HubServer, tmp_pa
         write_hub(folder, hub, cache)
     if prepare := PREPARE.get(name):
         prepare(folder)
+    if name.startswith("tutorials/"):
+        keep_own_files(folder)
     reader = Reader(folder)
     reader.follow(PAGES[name])
     if reader.missing:
