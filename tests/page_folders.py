@@ -41,7 +41,7 @@ from tests.pages import Block
 __all__ = ["MIRROR", "at_home", "networks_of", "write_folder", "write_weights"]
 
 MIRROR = "mirror"  # an organisation of the Hub that has weights which are not in the cache
-FRAMES = 5  # of a clip
+FRAMES = 3  # of a clip
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
 NAMED = re.compile(
