@@ -28,7 +28,7 @@ PAGES = {
     **{path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))},
 }
 # These take less than three seconds of one core; the others are run by `make slow`.
-QUICK = {"README.md", "licences.md", "tutorials/first-picture.md", "tutorials/notebooks.md"}
+QUICK = {"licences.md", "tutorials/notebooks.md"}
 # Tests of their own run these, with what somebody does by hand between two commands.
 ELSEWHERE = {"labelling.md": "test_labelling_page.py"}
 
