@@ -41,7 +41,8 @@ from tests.pages import Block
 __all__ = ["MIRROR", "at_home", "networks_of", "write_folder", "write_weights"]
 
 MIRROR = "mirror"  # an organisation of the Hub that has weights which are not in the cache
-FRAMES = 5  # of a clip
+BOXES = re.compile(r"\b(reg|box)_preds?(\.\d+)?$")
+FRAMES = 3  # of a clip
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
 NAMED = re.compile(
@@ -88,12 +89,16 @@ def write_weights(name: str, path: Path) -> None:
         width, height = spec.input_size
         picture = cv2.resize(cv2.imread(str(PACKAGED / "demo.jpg")), (width, height))
         images = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-        images = torch.cat([images, images.flip(-1)]) / 64 - 2
+        mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (spec.mean, spec.std))
+        images = (torch.cat([images, images.flip(-1)]) - mean) / std
         for norm in net.modules():
             if isinstance(norm, nn.modules.batchnorm._BatchNorm):
                 norm.momentum = None  # the mean over batches, of which there is one
         with torch.no_grad():
             net.train()(images)
+            for layer_name, layer in net.named_modules():
+                if BOXES.search(layer_name) and isinstance(layer, nn.Conv2d):
+                    layer.weight *= 0.1  # what is predicted goes through an exponential
             if isinstance(spec, DetectorSpec):
                 make_choosy(net.eval(), images)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +129,6 @@ def make_choosy(net: nn.Module, images: torch.Tensor) -> None:
     for _, layer in layers:
         layer.weight *= gain
         layer.bias.sub_(best).mul_(gain)
-    for name, layer in net.named_modules():
-        if re.search(r"\breg_preds\.\d+$", name) and isinstance(layer, nn.Conv2d):
-            layer.weight *= 0.1  # what is predicted goes through an exponential
 
 
 def write_folder(folder: Path) -> Path:
