@@ -200,7 +200,7 @@ def test_a_package_that_fails(bare: Path, code: str, what: str, cure: str) -> No
 
 
 def test_what_posekit_needs_is_found_here(tmp_path: Path) -> None:
-    """By the names of this checkout's own pyproject.toml; and OpenVINO's use is reported to nobody."""
+    """By the names of this checkout's pyproject.toml; and OpenVINO's use is reported to nobody."""
     about = tmp_path / "posekit-9.dist-info"
     about.mkdir()
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -210,7 +210,8 @@ def test_what_posekit_needs_is_found_here(tmp_path: Path) -> None:
     lines = ["Metadata-Version: 2.1", "Name: posekit", "Version: 9"]
     lines += [f"Requires-Dist: {need}" for need in needs]
     (about / "METADATA").write_text("\n".join(lines) + "\n")
-    first = "faults.reporter = lambda: [faults.Seen('reporter', str(sys.modules['openvino_telemetry']))]"
+    reporter = "str(sys.modules['openvino_telemetry'])"
+    first = f"faults.reporter = lambda: [faults.Seen('reporter', {reporter})]"
     found = found_by("_packages,reporter", first=first, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert found == [{"name": "reporter", "text": "None"}]
 

@@ -134,8 +134,8 @@ def _package(need: Requirement) -> Findings:
     name, bounds = need.name, need.specifier
     cure = f'pip install "{name}{bounds}"'
     module = MODULES.get(name, name.replace("-", "_"))
-    # What reports OpenVINO's use to its makers, as in `posekit.backends.openvino_package`, which cannot
-    # be imported where packages are missing.
+    # It reports OpenVINO's use to its makers; `posekit.backends.openvino_package`, which keeps it
+    # from that, cannot be imported where packages are missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         importlib.import_module(module)
