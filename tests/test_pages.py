@@ -27,8 +27,8 @@ PAGES = {
     "README.md": ROOT / "README.md",
     **{path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))},
 }
-# These take less than three seconds of one core; the others are run by `make slow`.
-QUICK = {"licences.md", "tutorials/notebooks.md"}
+# The other pages take more than a few seconds: `make slow` runs them.
+QUICK = {"README.md", "licences.md", "tutorials/first-picture.md", "tutorials/notebooks.md"}
 # Tests of their own run these, with what somebody does by hand between two commands.
 ELSEWHERE = {"labelling.md": "test_labelling_page.py"}
 
