@@ -30,27 +30,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(SmoothOptions, MotionOptions):
-    """What is written."""
+    """Output files."""
 
     formats: Any = option(
         None,
-        "what is written: a format, or several such as `[csv,coco]`",
+        "the format to write, or several such as `[csv,coco]`",
         choices=prediction_formats(),
     )
     out_dir: str | os.PathLike[str] | None = option(
-        None, "the folder of the files; left out, that of the first table"
+        None, "the folder for the files; if unset, that of the first table"
     )
-    kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
+    kpt_thr: float = option(
+        0.3, "in label formats, keypoints below this score count as not visible"
+    )
     frames: int | None = option(
         None,
-        "every N-th frame of a clip alone, whose pictures are written beside the labels, where "
-        "`coco` and `label_studio` name them",
+        "only every N-th frame of a video; `coco` and `label_studio` name frames as image "
+        "files, which are written beside the labels",
         least=1,
     )
     least_certain: int | None = option(
         None,
-        "of these, the N frames in which the keypoints of one person have the lowest mean score; "
-        "pictures as with `frames`",
+        "of these, only the N frames with the lowest mean keypoint score of any person; "
+        "images are written as with `frames`",
         least=1,
     )
 

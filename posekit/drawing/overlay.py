@@ -36,30 +36,30 @@ OPENPOSE_BODY = 18
 class DrawOptions(Options):
     """Drawings."""
 
-    radius: int = option(3, "of a keypoint's dot", unit="pixels", least=1, most=1000)
-    thickness: int = option(1, "of a link's line", unit="pixels", least=1, most=1000)
-    kpt_thr: float = option(0.3, "keypoints of a lower score are not drawn")
+    radius: int = option(3, "radius of the keypoints", unit="pixels", least=1, most=1000)
+    thickness: int = option(1, "thickness of the links", unit="pixels", least=1, most=1000)
+    kpt_thr: float = option(0.3, "keypoints below this score are not drawn")
     draw: Any = option(
         None,
-        "what is drawn with the skeletons, one or several: `boxes`, `ids`, `scores`, `angles`, "
-        "`trail` and `names` (of keypoints); left out, `ids` where `track` gives them; `[]` for "
-        "nothing",
+        "what to draw besides the skeletons, one or several: `boxes`, `ids`, `scores`, "
+        "`angles`, `trail` and `names` (of keypoints); if unset, `ids` where `track` gives "
+        "them; `[]` for nothing",
         choices=MARKS,
     )
     palette: PaletteName = option(
         "mmpose",
-        "`mmpose`, each skeleton's own colours, or `colorblind`, which nearly everybody tells "
-        "apart: left is blue, right orange",
+        "`mmpose`: the colours of each skeleton; `colorblind`: colours that nearly everybody "
+        "can tell apart, left in blue, right in orange",
     )
     draw_bbox: bool = option(False, "draw the boxes as MMPose does, all green")
     draw_heatmap: bool = option(
         False,
-        "the heat maps below the drawing, of models that have them (ViTPose, HRNet, ResNet)",
+        "add the heatmaps below the drawing, for models that have them (ViTPose, HRNet, ResNet)",
         only="2D",
     )
     black_background: bool = option(False, "draw on black", only="2D")
     skeleton_style: Style = option(
-        "mmpose", "`mmpose`, or `openpose` with its own keypoints and colours", only="2D"
+        "mmpose", "`mmpose`, or `openpose` with OpenPose's keypoints and colours", only="2D"
     )
 
     def check(self) -> None:

@@ -66,7 +66,7 @@ class PlotOptions(Options):
     """3D plots."""
 
     num_instances: int = option(
-        1, "plots beside the picture; a negative number draws everybody", most=100, only="3D"
+        1, "people to plot beside the image; a negative number plots everybody", most=100, only="3D"
     )
 
     def check(self) -> None:

@@ -27,23 +27,21 @@ LARGEST = (1600, 900)  # (w, h) that a new window has at most
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions(Options):
-    """What is shown."""
+    """Display."""
 
-    return_vis: bool = option(False, "put the drawing into the result", python=True)
+    return_vis: bool = option(False, "add the drawing to the result", python=True)
     return_image: bool = option(
-        False, "put a copy of the image itself into the `PoseResult` of `stream`", python=True
+        False, "add a copy of the image to the `PoseResult` of `stream`", python=True
     )
-    show: bool | None = option(
-        None, "open a window with the drawings; left out, one opens for a camera only"
-    )
+    show: bool | None = option(None, "show the drawings in a window; if unset, only for a camera")
     wait_time: float = option(
         0,
-        "how long an image is shown; 0 waits for a key; a video's frames do not wait",
+        "how long each image is shown; 0 waits for a key; video frames do not wait",
         unit="seconds",
         least=0,
     )
     show_progress: bool = option(
-        False, "a bar on the terminal, which the command always has", python=True
+        False, "show a progress bar on the terminal; the command always does", python=True
     )
 
 

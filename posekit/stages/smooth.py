@@ -56,13 +56,14 @@ class SmoothOptions(Options):
 
     smooth: Literal["one-euro", "savgol", "butterworth"] | None = option(
         None,
-        "of the keypoints of a video's people over time: `one-euro` (no delay, for cameras), "
-        "`savgol` (a few frames of delay, for files) or `butterworth` (order 4, forwards and "
-        "backwards, as in biomechanics, for files)",
+        "smooth the keypoints of people in a video over time: `one-euro` (no delay, for "
+        "cameras), `savgol` (a few frames of delay, for files) or `butterworth` (order 4, "
+        "forwards and backwards, as in biomechanics, for files)",
     )
     cutoff: float | None = option(
         None,
-        "of `smooth=butterworth`, from where on movements are taken for noise; left out, 6",
+        "cutoff frequency of `smooth=butterworth`, above which movement counts as noise; if "
+        "unset, 6",
         unit="Hz",
         above=0,
     )
