@@ -48,7 +48,7 @@ def test_help_lists_every_key(command: str) -> None:
     values = {name: yaml.safe_load(value) for name, value in listed.items()}
     assert values == {name: option.key_default for name, option in keys_of(command).items()}
     assert max(map(len, text.splitlines())) <= 80 and "`" not in text
-    for part in ("\nDrawings:\n", "Of a keypoint's dot (pixels, 1 to 1000).", "for 3D models."):
+    for part in ("\nDrawings:\n", "Radius of the keypoints (pixels, 1 to 1000).", "for 3D models."):
         assert part in text or command != "predict"
 
 
@@ -63,8 +63,8 @@ def test_help_of_a_command_ends_with_its_keys(capsys: pytest.CaptureFixture[str]
 
 def test_flags_of_the_demos_are_options_with_their_defaults() -> None:
     text = " ".join(inferencer.command_parser().format_help().split())
-    assert "--tracking-thr TRACKING_THR The least similarity of a person to a track" in text
-    assert "--radius RADIUS Of a keypoint's dot (pixels, 1 to 1000). Default: 3." in text
+    assert "--tracking-thr TRACKING_THR The least similarity between a person and a track" in text
+    assert "--radius RADIUS Radius of the keypoints (pixels, 1 to 1000). Default: 3." in text
     assert "--show-interval SHOW_INTERVAL How long" in " ".join(
         topdown.command_parser().format_help().split()
     )

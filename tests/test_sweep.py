@@ -113,7 +113,7 @@ def test_predictions_are_swept_and_evaluated(
         (["predict", "-m", "model=demo", "hydra/sweeper=optuna"], "needs a metric"),
         (["evaluate", "-m", "model=demo", "dataset.val=x.json", "out=a.json"], "out is results"),
         (["predict", "model=demo", "hydra.sweep.dir=x"], "need -m"),
-        (["predict", "model=demo", "--package", "model"], "go with --cfg"),
+        (["predict", "model=demo", "--package", "model"], "need --cfg"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(
