@@ -153,8 +153,8 @@ Download the weights of models, with those of their detectors and 2D models.
   posekit download human hf://organisation/name to=weights
   posekit download wholebody3d dry_run=true
 
-to=FOLDER makes a folder for an offline machine: set POSEKIT_CACHE=FOLDER there. The exit status is 1
-if a download fails; run the same command again to fetch the rest.
+to=FOLDER makes a folder for an offline machine: set POSEKIT_CACHE=FOLDER there. Exit status 1 means
+that a download failed; run the same command again to fetch the rest.
 """
 
 MIRROR_HELP = """\
