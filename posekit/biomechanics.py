@@ -142,8 +142,8 @@ def check_markers(skeleton: Skeleton, what: str) -> None:
     for marker in ("RHip", "LHip", "RKnee", "LKnee", "RShoulder", "LShoulder"):
         if marker not in given:
             raise InputError(
-                f"{what} is of people: skeleton '{skeleton.name}' has no {MARKERS[marker]}; take "
-                "another model or another format"
+                f"{what} is for people: skeleton '{skeleton.name}' has no {MARKERS[marker]}; "
+                "use another model or another format"
             )
 
 

@@ -265,8 +265,8 @@ def elsewhere_error(name: str, *, detector: bool) -> UnknownModelError | None:
     for other in (other for kind in kinds for other in tables[kind]):
         if fnmatchcase(plain, other.pattern):
             return UnknownModelError(
-                f"unknown {'detector' if detector else 'model'} '{name}' ({other.program}); use "
-                f"{other.nearest}, the nearest that is here. `posekit models` lists all of them"
+                f"unknown {'detector' if detector else 'model'} '{name}' ({other.program}); "
+                f"use {other.nearest}, the nearest one here. `posekit models` lists all of them"
             )
     return None
 

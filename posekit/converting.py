@@ -122,7 +122,7 @@ def _check_table(table: ResultTable, formats: Sequence[Format], options: Convert
     """Refuses what has no effect, or no sense, with what a table holds."""
     if table.clip is None and (timed := needs(formats, "time")):
         raise InputError(
-            f"format {timed[0]} is of videos, whose frames have times; {table.path} is of images"
+            f"format {timed[0]} is for videos, whose frames have times; {table.path} is of images"
         )
     for name, declared in options.declared().items():
         of_2d = declared.about.only == "2D" and table.run.skeleton_3d is not None

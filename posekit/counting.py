@@ -127,8 +127,7 @@ class RepetitionCounter:
         self.check(skeleton)
         if result.track_ids is None and len(result):
             raise InputError(
-                "counting needs to know who is who: found no track_ids; switch tracking on, such "
-                'as by track="iou"'
+                'counting needs track_ids, found none: turn tracking on, such as by track="iou"'
             )
         angles = np.abs(measured(result, self._names(skeleton), self.threshold))
         time = float(result.index) if result.time is None else result.time

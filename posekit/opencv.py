@@ -40,7 +40,7 @@ def problem_of(error: BaseException) -> str | None:
     library = re.search(r"\blib[^\s/:]+\.so[.\d]*", str(error))
     if library is not None:
         return (
-            f"OpenCV needs {library[0]}, which this machine lacks: take the package without "
+            f"OpenCV needs {library[0]}, which this machine lacks: use the package without "
             f"windows, {_write_headless()}"
         )
     if isinstance(error, ModuleNotFoundError):

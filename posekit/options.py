@@ -183,14 +183,13 @@ class PredictOptions(
         marks = self.marks(tracked=False)
         if self.track in (None, "none") and (of_tracks := {"ids", "trail"} & set(marks)):
             raise InputError(
-                f"draw={sorted(of_tracks)[0]} needs to know who is who: say track=iou too, or "
-                "leave it out"
+                f"draw={sorted(of_tracks)[0]} needs track ids: set track=iou, or leave it out"
             )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
         if self.track == "none" and (timed := needs(self.prediction_formats, "time")):
             raise InputError(
-                f"format {timed[0]} needs to know who is who, but track is 'none'; leave track out"
+                f"format {timed[0]} needs track ids, but track is 'none'; leave track out"
             )
         check_count(self, self.prediction_formats)
 
@@ -267,8 +266,8 @@ class PredictOptions(
         timed = needs(self.prediction_formats, "time")
         if timed and self.predictions_dir is not None and inputs.count() is not None:
             raise InputError(
-                f"format {timed[0]} is of videos, whose frames have times; all inputs are images: "
-                "name a video, or another format"
+                f"format {timed[0]} is for videos, whose frames have times; all inputs are "
+                "images: name a video, or another format"
             )
 
     def run_of(self, inputs: Inputs, **known: Any) -> Run:

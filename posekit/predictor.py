@@ -317,7 +317,7 @@ class Predictor:
         )
         chosen.check_inputs(looked_up)
         if (wanted := chosen.tracked_for) is not None:
-            log.warning("format %s needs to know who is who: track=%s", wanted, chosen.similarity)
+            log.warning("format %s needs track ids: using track=%s", wanted, chosen.similarity)
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,

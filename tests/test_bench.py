@@ -339,7 +339,7 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=human3d"], "name the 2D model below it"),
+        (["model=human3d"], "name the 2D model"),
         (["model=rtmdet-nano_drawn-256", "detector=human"], "goes alone"),
         (["rounds=0"], "rounds must be a whole number of at least 1, found 0"),
         (["batch_sizes=8"], "batch_sizes must be a list, found 8"),

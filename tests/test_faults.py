@@ -211,7 +211,7 @@ def test_doctor_itself_needs_nothing(bare: Path) -> None:
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (1, "")
-    assert "engines and speed are told when this is mended (No module named 'torch')" in done.stdout
+    assert "fix this first to see engines and speed (No module named 'torch')" in done.stdout
     assert '  BROKEN  numpy is not installed\n    mend  pip install "numpy>=1.24"' in done.stdout
 
 

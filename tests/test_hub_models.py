@@ -228,7 +228,7 @@ def test_a_repository_of_another_kind(
     server.commit("org/other", files)
     with pytest.raises(InputError, match=message) as raised:
         locate("hf://org/other")
-    assert "hf://org/other is no model of posekit's" in str(raised.value)
+    assert "hf://org/other is not a posekit model" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

@@ -120,7 +120,7 @@ class Job(threading.Thread):
         except PosekitError as error:
             self.error = without_paths(str(error))
         except MemoryError:
-            self.error = "there is not enough memory for this: take a smaller model or picture"
+            self.error = "there is not enough memory for this: use a smaller model or image"
         except Exception as error:
             if not self._visit.closed:  # whose files are gone under it
                 log.exception("a job failed")

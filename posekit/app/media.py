@@ -89,7 +89,7 @@ def read_source(path: Path, name: str, *, max_pixels: int) -> Source:
     if not start:
         raise InputError(f"{name} is empty")
     if HEIC_SIGNATURE.match(start) and not IMAGE_SIGNATURE.match(start):
-        raise InputError(f"{name} is a HEIC photograph, which is not read: convert it to JPEG")
+        raise InputError(f"{name} is a HEIC image, which is not supported: convert it to JPEG")
     if not is_media(start):
         raise InputError(f"{name} is neither a picture nor a clip")
     if IMAGE_SIGNATURE.match(start):

@@ -274,12 +274,12 @@ def _start(server: Server, visit: Visit, model: str, values: Any) -> Job:
     if visit.source is None:
         raise InputError("choose a picture or a clip first")
     if len(values) != len(NAMES):
-        raise InputError("the page is of another version: load it anew")
+        raise InputError("the page is from another version: reload it")
     pose3d = "3d" in row.task or row.task == "lifting"
     said = settings_of(values, pose3d=pose3d, clip=visit.source.kind == "clip")
     with visit.lock:
         if visit.busy:
-            raise BusyError("something is computed for this page already: stop that first")
+            raise BusyError("this page is already processing something: stop that first")
         job = Job(visit, server.networks, model, said, server.options.max_seconds)
         visit.keep(job.source.path.parent)
         visit.job = job

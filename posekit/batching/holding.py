@@ -114,7 +114,7 @@ def _refusal(folder: Path, found: dict[str, Any]) -> str:
     )
     return (
         f"another run is at work in {folder}{part}: {where}, since "
-        f"{found.get('since', 'unknown')}; {advice}, or take another folder"
+        f"{found.get('since', 'unknown')}; {advice}, or use another folder"
     )
 
 

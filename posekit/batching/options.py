@@ -139,7 +139,7 @@ class RunOptions(Options):
             for name in names:
                 if runner != self.runner and getattr(self, name):
                     raise InputError(
-                        f"{name} has no effect with runner={self.runner}; leave it out, or take "
+                        f"{name} has no effect with runner={self.runner}; leave it out, or use "
                         f"runner={runner}"
                     )
         if self.runner == "ray" and self.workers == 0:

@@ -65,7 +65,7 @@ class BatchResult:
         ]
         if self.left:
             rows.append(("not tried", str(self.left), ""))
-        parts = [format_table(("clips that are", "clips", "frames"), rows)]
+        parts = [format_table(("status", "clips", "frames"), rows)]
         if self.failed:
             shown = [(printable(one.name), one.status, printable(one.error or ""))
                      for one in self.failed[:MAX_ROWS]]  # fmt: skip
@@ -78,11 +78,13 @@ class BatchResult:
             f"{printable(self.folder)}"
         )
         if self.stopped is not None:
-            parts.append(f"stopped: {printable(self.stopped)}; the same command does the rest")
+            parts.append(
+                f"stopped: {printable(self.stopped)}; run the same command again to resume"
+            )
         elif self.interrupted or self.left:
-            parts.append("the same command does the rest")
+            parts.append("run the same command again to resume")
         elif self.failed:
-            parts.append("the same command with retry_failed=true tries again what failed")
+            parts.append("add retry_failed=true to the command to retry what failed")
         return "\n\n".join(parts[:-1]) + "\n\n" + parts[-1]
 
 

@@ -144,7 +144,7 @@ def _read(config: Mapping[str, Any]) -> _Wanted:
     predict = PredictOptions.from_keywords({**predicting, **written})
     if (needed := predict.tracked_for) is not None:  # said here, not again for each clip
         predicting["track"] = predict.similarity
-        log.warning("format %s needs to know who is who: track=%s", needed, predict.similarity)
+        log.warning("format %s needs track ids: using track=%s", needed, predict.similarity)
     from posekit.parts import composed_parts
 
     parts = composed_parts(config)

@@ -49,7 +49,9 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
 def bench_composed(config: Mapping[str, Any], report: Report = lambda found: None) -> BenchResult:
     """As `bench`, of a composed configuration."""
     if config["names"]["lifter"] is not None:
-        raise InputError("a lifter takes milliseconds: name the 2D model below it, or a detector")
+        raise InputError(
+            "lifters are not measured, they take milliseconds: name the 2D model, or a detector"
+        )
     options = BenchOptions.from_config(config)
     from posekit.parts import composed_parts
 
@@ -109,9 +111,9 @@ def _load(
     from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 
     if parts.model is None and options.trace is not None:
-        raise InputError("trace is of a model that finds keypoints; leave it out for a detector")
+        raise InputError("trace applies to models that find keypoints; leave it out for a detector")
     if parts.model is None and options.detector_weights is not None:
-        raise InputError("detector_weights are of a detector beside a model; use weights")
+        raise InputError("detector_weights are for the detector of a pose model; use weights")
     if parts.model is not None:
         spec = parts.model.spec
         if not isinstance(spec, PoseSpec | OneStageSpec) or getattr(spec, "keypoints_3d", False):

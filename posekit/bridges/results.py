@@ -61,7 +61,7 @@ def _each(results: Results) -> Iterable[PoseResult]:
 def _of_table(path: Path) -> Iterator[PoseResult]:
     table = read_table(path)
     if table.clip is not None and not table.complete:
-        log.warning("%s is not complete: its run ended before the clip did", path)
+        log.warning("%s is incomplete: its run ended before the video did", path)
     for packet in table.packets():
         if isinstance(packet, tuple):
             log.warning("%s has no results of %s: %s", path, *packet)

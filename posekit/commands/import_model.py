@@ -35,7 +35,7 @@ def import_model(config: Path, weights: Path | None, rest: Sequence[str]) -> int
         raise InputError(f"expected the weights too: posekit import {config} FILE.pth out={out}")
     if not found.search:
         raise InputError(
-            f"{config} describes the published {found.name}: take that name, with weights={weights}"
+            f"{config} describes the published {found.name}: use that name, with weights={weights}"
         )
     from posekit.build import build_network
     from posekit.skeleton import load_skeleton

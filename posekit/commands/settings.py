@@ -32,7 +32,7 @@ def read_settings(words: Sequence[str], group: type[O]) -> O:
         if not equals:
             raise InputError(f"expected key=value, found '{word}'; known: {', '.join(known)}")
         if key in values:
-            raise InputError(f"{key} stands twice")
+            raise InputError(f"{key} is given twice")
         values[key] = _value(text, known[key]) if key in known else text
     return group.from_keywords(values)
 

@@ -57,7 +57,7 @@ def check_display() -> None:
     windows = None if gui() else f"this OpenCV has no windows, {cure_for_windows()} brings them"
     if problems := " and ".join(filter(None, (display, windows))):
         raise InputError(
-            f"cannot open a window: {problems}; say show=false, and write the drawings with "
+            f"cannot open a window: {problems}; set show=false, and write the drawings with "
             "out_dir or vis_out_dir instead"
         )
 

@@ -143,8 +143,8 @@ def _part_to_export(
     codec = spec.codec.name
     if options.decode and codec not in ("SimCC", "PersonCells"):
         raise InputError(
-            "decode=true is for SimCC models, one-stage models and detectors; the refinement of "
-            f"{codec} is not part of a graph: take decode=false"
+            "decode=true is for SimCC models, one-stage models and detectors; the refinement "
+            f"of {codec} is not part of a graph: use decode=false"
         )
     return part, spec
 

@@ -109,7 +109,7 @@ def decode(data: bytes | bytearray, name: str, flags: int) -> np.ndarray:
     except cv2.error as error:
         raise InputError(f"{name} cannot be decoded: {error.err}") from None
     if image is None:
-        raise InputError(f"{name} is not an image, or of a kind that OpenCV cannot read")
+        raise InputError(f"{name} is not an image, or of a format that OpenCV cannot read")
     return np.asarray(image)
 
 

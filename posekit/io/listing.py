@@ -105,7 +105,7 @@ class InputOptions(Options):
         start = 0.0 if self.start is None else _seconds("start", self.start)
         end = None if self.end is None else _seconds("end", self.end)
         if end is not None and end <= start:
-            raise InputError(f"end={self.end} must lie behind start={self.start or 0}")
+            raise InputError(f"end={self.end} must be after start={self.start or 0}")
         return Cut(start, end, self.stride)
 
 

@@ -161,7 +161,7 @@ def check_path(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".part":
-        raise InputError(f"{path} is what a run left that was killed: it cannot be read")
+        raise InputError(f"{path} was left by a killed run: it cannot be read")
     check()
 
 

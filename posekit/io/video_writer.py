@@ -63,7 +63,7 @@ class VideoWriter:
         self.path = Path(path)
         there = identity(self.path)
         if there and isinstance(source, str | os.PathLike) and identity(Path(source)) == there:
-            raise InputError(f"{path} is the clip that is read: name another file")
+            raise InputError(f"{path} is the input video: name another file")
         self.size = size
         self.frames_written = 0
         if not math.isfinite(fps) or not 0 < fps <= MAX_FPS:

@@ -86,7 +86,7 @@ class WriteOptions(Options):
         if wanted is None:
             wanted = self.pred_format
         elif self.pred_format != "json":
-            raise InputError("formats stands beside pred_format; leave one out")
+            raise InputError("formats and pred_format exclude each other; leave one out")
         return chosen_formats(wanted)
 
     @property

@@ -117,7 +117,7 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
     _choose(read, options, found)
     if not any(category.keypoints for category in read.categories.values()):
         _raise_errors(found)
-        raise InputError(f"{path}: no keypoint in it, but boxes or nothing: {found.reasons(0)}")
+        raise InputError(f"{path}: no keypoints in it, only boxes or nothing: {found.reasons(0)}")
     find_pictures(read, folder, out.with_name(f"{out.stem}_frames"), found)
     splits: dict[str, list[Image]] = {}
     for image in read.images:

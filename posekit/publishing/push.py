@@ -93,8 +93,9 @@ def prepare(folder: Path, repository: str, options: PushOptions) -> Upload:
     spec = load_spec(found.name, found.search)
     check_description(config_path(found.name, found.search), str(folder))
     if not is_posekit(found.weights):
-        raise WeightsError(f"{found.weights} is not of posekit's own layout; make a folder of it "
-                           "with `posekit import`")  # fmt: skip
+        raise WeightsError(
+            f"{found.weights} is not in posekit's layout; convert it with `posekit import`"
+        )
     check_fit(build_network(spec.net), found.weights)
     files: dict[str, Path | bytes] = dict(_files_of(root))
     pictures: dict[str, str] = {}

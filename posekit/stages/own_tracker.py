@@ -88,7 +88,7 @@ def maker_of(given: Any, *, carrying: bool) -> Callable[[], Any]:
                 raise InputError(f"track must make trackers that have update(), found a {name}")
             raise InputError(
                 f"det_interval needs a tracker that carries boxes, but {name} lacks "
-                f"{', '.join(lacking)}: leave det_interval out, or take track='iou'"
+                f"{', '.join(lacking)}: leave det_interval out, or use track='iou'"
             )
         return tracker
 

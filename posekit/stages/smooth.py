@@ -70,7 +70,9 @@ class SmoothOptions(Options):
 
     def check(self) -> None:
         if self.cutoff is not None and self.smooth != "butterworth":
-            raise InputError("cutoff is of smooth=butterworth; say that, or leave cutoff out")
+            raise InputError(
+                "cutoff applies to smooth=butterworth only; set that, or leave cutoff out"
+            )
 
 
 class OneEuroFilter:

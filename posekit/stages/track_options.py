@@ -51,7 +51,7 @@ class TrackOptions(Options):
             check_own_tracker(self.track)
             for name in ("tracking_thr", "max_age"):
                 if getattr(self, name) != self.declared()[name].default:
-                    raise InputError(f"{name} is of posekit's tracker: give it to your own instead")
+                    raise InputError(f"{name} applies to posekit's own tracker only; leave it out")
         if self.use_oks_tracking and self.track not in (None, "oks"):
             raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
         if self.track == "none" and self.det_interval not in (None, 1):

@@ -308,8 +308,8 @@ def _cache_errors() -> Iterator[None]:
         raise
     except OSError as error:
         raise InputError(
-            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
-            "make room or set POSEKIT_CACHE to another folder"
+            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; free some "
+            "space or set POSEKIT_CACHE to another folder"
         ) from None
 
 
@@ -390,7 +390,7 @@ def _fetch_first(
     raise DownloadError(
         f"no weights for {model}. Tried:\n{tried}\n"
         f"{again if is_resumable(downloads) else ''}"
-        f"Get the file by other means and pass it: {key}FILE"
+        f"Download the file another way and pass it: {key}FILE"
     )
 
 
@@ -419,7 +419,7 @@ def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, un
 def _download(url: str, downloads: Path) -> Path:
     """What a URL gave, now or before."""
     if is_offline():
-        raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
+        raise DownloadError("not tried, since HF_HUB_OFFLINE is set")
     name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(url).path.rpartition("/")[2])
     folder = downloads / hashlib.sha256(url.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)

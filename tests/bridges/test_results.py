@@ -79,7 +79,7 @@ def test_one_person_needs_no_tracking() -> None:
     alone = [dataclasses.replace(frame(i, 1), track_ids=None) for i in range(2)]
     assert clip_arrays(alone).people == ("individual_0",)
     two = dataclasses.replace(frame(2), track_ids=None)
-    with pytest.raises(InputError, match="switch tracking on"):
+    with pytest.raises(InputError, match="turn tracking on"):
         clip_arrays([*alone, two])
     with pytest.raises(InputError, match="track_ids in all results or in none"):
         clip_arrays([*alone, frame(2)])

@@ -143,7 +143,7 @@ def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:
     content = labelme.file_of("b.png")
     content["shapes"] = content["shapes"][:1]
     (tmp_path / "b.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"b.json: no keypoint in it, but boxes or nothing"):
+    with pytest.raises(InputError, match=r"b.json: no keypoints in it, only boxes or nothing"):
         posekit.labels(tmp_path / "b.json", out=tmp_path / "coco.json")
 
 

@@ -196,7 +196,7 @@ def test_other_shapes_are_left_out_with_a_note(tmp_path: Path) -> None:
     [
         ('points="50.00,20.00"', 'points="50.00"', "image a.png: expected points as x,y"),
         ('points="50.00,20.00"', 'points="x,20"', "image a.png: expected a number as x"),
-        ('label="nose"', 'label="left_hand"', "'left_hand' stands twice in a skeleton"),
+        ('label="nose"', 'label="left_hand"', "'left_hand' is twice in a skeleton"),
     ],
 )
 def test_a_broken_shape_is_named(tmp_path: Path, old: str, new: str, what: str) -> None:

@@ -130,7 +130,7 @@ def test_h5_with_pickled_names_is_refused(tmp_path: Path) -> None:
     path = project(tmp_path, several())
     table = pandas.read_csv(path, header=[0, 1, 2, 3], index_col=0)
     table.to_hdf(path.with_suffix(".h5"), key="df_with_missing", mode="w", format="table")
-    with pytest.raises(InputError, match=r"names of its columns are a pickle .*take the CSV"):
+    with pytest.raises(InputError, match=r"names of its columns are a pickle .*use the CSV"):
         posekit.labels(path.with_suffix(".h5"), out=tmp_path / "coco.json")
 
 

@@ -149,7 +149,7 @@ async def put(service: PoseService, count: int) -> None:
     [
         (b"", "empty"),
         (jpeg()[:900], "truncated"),
-        (b"\0" * 99, "of no kind that is read"),
+        (b"\0" * 99, "of an unsupported format"),
         (np.zeros((8, 8, 3)), "must be uint8"),
         (np.zeros((8, 8, 2), np.uint8), "1, 3 or 4 channels"),
         (np.zeros((2, 8, 8, 3), np.uint8), "expected a single image"),

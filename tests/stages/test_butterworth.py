@@ -196,7 +196,7 @@ def test_a_cutoff_too_high_for_the_clip_and_people_without_ids_are_refused() -> 
         run([first])
     with pytest.raises(InputError, match=r"cutoff must be from 0.015 to below 15 Hz"):
         run([packet(0, {0: figure()})], cutoff=1e-6)
-    with pytest.raises(InputError, match="switch tracking on"):
+    with pytest.raises(InputError, match="turn tracking on"):
         run([packet(0, {0: figure()}, ids=False)])
 
 
@@ -207,7 +207,7 @@ def test_it_is_an_option_with_a_cutoff() -> None:
     packets = [packet(number, {0: one}) for number, one in enumerate(points)]
     found = list(smoothed(iter(packets), chosen))
     np.testing.assert_allclose(points_of(found, 0), whole(points, 3), atol=0.01)
-    with pytest.raises(InputError, match="cutoff is of smooth=butterworth"):
+    with pytest.raises(InputError, match="cutoff applies to smooth=butterworth only"):
         PredictOptions(smooth="savgol", cutoff=3)
     with pytest.raises(InputError, match="cutoff must be a number above 0"):
         PredictOptions(smooth="butterworth", cutoff=0)

@@ -200,4 +200,4 @@ def check_count(settings: MotionOptions, formats: Sequence[Format]) -> None:
         InputError: the format `angles` is not among those.
     """
     if settings.count is not None and load_format("angles") not in formats:
-        raise InputError("count is a column of the format angles; say formats=[angles] too")
+        raise InputError("count is a column of the format angles; add formats=[angles]")

@@ -119,7 +119,9 @@ class _Markers(PersonFiles):
     def lines(self, person: Person, name: str) -> Iterator[str] | None:
         scale = self._scale(person)
         if scale is None:
-            log.warning("%s is left out: no limb of that person was seen, to tell their size", name)
+            log.warning(
+                "%s is not written: no limb of that person was seen, so their size is unknown", name
+            )
             return None
         return self._lines(person, name, scale)
 

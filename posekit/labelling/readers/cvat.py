@@ -177,7 +177,7 @@ class _Reader:
                 what = f"points that are none of the skeleton's, left out: '{name}'"
                 self.found.add(what, place, False)
             elif name in known:
-                raise InputError(f"{place}: '{name}' stands twice in a skeleton")
+                raise InputError(f"{place}: '{name}' is twice in a skeleton")
             else:
                 v = _visibility(part)
                 point = next(_points(part, place), None) if v else None

@@ -124,8 +124,8 @@ def _read_h5(path: Path) -> _Table:
             group = file[names[0]]
             if group.attrs["pandas_type"] != b"frame":
                 raise InputError(
-                    f"{path}: names of its columns are a pickle (pandas' format 'table'), which is "
-                    "not read; take the CSV beside it"
+                    f"{path}: names of its columns are a pickle (pandas' format 'table'), "
+                    "which is not read; use the CSV beside it"
                 )
             return _table_of(path, group)
     except OSError as error:
