@@ -144,7 +144,7 @@ def _packets(
             result = packet.result
             nameless = len(result) > 0 and result.track_ids is None
             if tracker is None and named and packet.clip is not None and nameless:
-                log.warning("%s has no track ids: people are tracked (track=iou)", table.path)
+                log.warning("%s has no track ids: using track=iou", table.path)
                 tracker = Tracker(sigmas=result.skeleton.sigmas or None)
             if tracker is not None:
                 ids = tracker.update(

@@ -44,7 +44,7 @@ def problem_of(error: BaseException) -> str | None:
             f"windows, {_write_headless()}"
         )
     if isinstance(error, ModuleNotFoundError):
-        return f"OpenCV is not there: {_write_headless()}"
+        return f"OpenCV is not installed: {_write_headless()}"
     return f"OpenCV cannot be imported ({error}): {_write_headless()}"
 
 

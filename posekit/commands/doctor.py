@@ -92,7 +92,7 @@ def _tell_engines(device: str | None, measure: bool) -> None:
     _section(
         "device",
         [
-            ("used", f"{place}{'' if device else ', as none was named'}"),
+            ("used", f"{place}{'' if device else ', the default'}"),
             ("cpu", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"),
             ("cuda", _cuda()),
             ("mps", "available" if torch.backends.mps.is_available() else "no"),

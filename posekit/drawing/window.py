@@ -54,7 +54,7 @@ def check_display() -> None:
         InputError: OpenCV without windows, no display, or an X server that does not answer.
     """
     display = _display_problem() if sys.platform.startswith("linux") else None
-    windows = None if gui() else f"this OpenCV has no windows, {cure_for_windows()} brings them"
+    windows = None if gui() else f"this OpenCV cannot open windows, run {cure_for_windows()}"
     if problems := " and ".join(filter(None, (display, windows))):
         raise InputError(
             f"cannot open a window: {problems}; set show=false, and write the drawings with "

@@ -74,7 +74,9 @@ def _find_parts(name: str, options: ExportOptions) -> Parts:
         }
         return find_parts(name, **known, **beside)
     if options.detector is not None:
-        raise InputError(f"{part.spec.name} is a detector, which goes alone: name no other model")
+        raise InputError(
+            f"{part.spec.name} is a detector, which is used alone: name no other model"
+        )
     return Parts(None, part, search=search)
 
 

@@ -41,7 +41,7 @@ def _pixels(image: Any, max_pixels: int, *, rgb: bool) -> np.ndarray:
                 "the encoded image is of an unsupported format; use one such as JPEG or PNG"
             )
         if kind_of(data, "") is not None:
-            raise InputError("the encoded image has several pictures: give one, or use a predictor")
+            raise InputError("the encoded image has several images: give one, or use a predictor")
         return decode_image(data, "the encoded image")
     if is_pil(image):
         width, height = image.size

@@ -426,7 +426,8 @@ class CameraReader:
             self._first = None
             if not done:
                 raise InputError(
-                    f"the stream of {self.name} ended after {count} frames: it is gone"
+                    f"the stream of {self.name} ended after {count} frames: the camera was "
+                    "disconnected"
                 )
             yield image, time.monotonic() - start
             del image

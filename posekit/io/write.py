@@ -473,7 +473,9 @@ class ResultWriter:
         if name != path.name and not self._said_renamed:
             self._said_renamed = True
             why = "taken" if suffix == path.suffix else f"not written as {path.suffix}"
-            log.warning("%s is %s: a drawing is %s, further ones are named alike", path, why, name)
+            log.warning(
+                "%s is %s: using %s, and similar names for further drawings", path, why, name
+            )
         return name
 
 

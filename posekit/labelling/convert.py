@@ -198,13 +198,15 @@ def _read(path: Path, options: LabelsOptions, found: Findings) -> LabelSet:
         what = "a folder" if path.is_dir() else "a file"
         if path.is_file() and path.suffix.lower() == ".json":
             hint = "COCO's JSON needs no conversion: posekit train dataset.train=FILE"
-            raise InputError(f"{path}: none of the formats that are converted ({TOOLS}). {hint}")
-        raise InputError(f"{path}: {what} of none of the formats that are read: {TOOLS}")
+            raise InputError(f"{path}: not in a supported format ({TOOLS}). {hint}")
+        raise InputError(f"{path}: {what} not in a supported format: {TOOLS}")
     reader = foreign.reader
     if reader == "hdf5":
         reader = "sleap" if path.suffix.lower() == ".slp" else _kind_of_hdf5(path)
     if not reader:
-        raise InputError(f"{path}: this is {foreign.what}, which is not converted; {foreign.hint}")
+        raise InputError(
+            f"{path}: this is {foreign.what}, which cannot be converted; {foreign.hint}"
+        )
     module = importlib.import_module(f"posekit.labelling.readers.{reader}")
     read: LabelSet = module.read(path, options.keypoint_names, found)
     for category in read.categories.values():
@@ -245,7 +247,7 @@ def _kind_of_hdf5(path: Path) -> str:
         with h5py.File(path, "r") as file:
             return "sleap" if "metadata" in file and "frames" in file else "deeplabcut"
     except OSError as error:
-        raise InputError(f"{path} is not HDF5 that can be read: {error}") from None
+        raise InputError(f"{path} is not a readable HDF5 file: {error}") from None
 
 
 def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:

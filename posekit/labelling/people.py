@@ -85,7 +85,7 @@ def add_people(
     images = list(images)
     names = tuple(keypoints) or tuple(dict.fromkeys(p.name for one in images for p in one.points))
     if names and not keypoints:
-        what = "its keypoints are in the order in which they turn up; keypoints=[...] says another"
+        what = "its keypoints are in order of appearance; keypoints=[...] sets another order"
         found.whole(what, False)
     for one in images:
         for person in _people_of(one, names, found):

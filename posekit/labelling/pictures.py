@@ -45,7 +45,7 @@ def find_pictures(labels: LabelSet, folder: Path | None, frames: Path, found: Fi
         write_frames(of_clips, clip, frames, found)
     if clip is not None and not of_clips:
         raise InputError(
-            f"images: {clip} is a file, and the labels are of pictures: name their folder"
+            f"images: {clip} is a file, but the labels are of images: name their folder"
         )
     rest = [i for i in labels.images if i.path is None and i.frame is None and i.pixels is None]
     if rest:

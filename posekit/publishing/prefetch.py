@@ -69,7 +69,7 @@ def prefetch(
                     if options.dry_run:
                         done[name] = _peeked(name)
                         continue
-                    say(f"{name}: asking the Hub")
+                    say(f"{name}: looking it up on the Hub")
                     parts = _parts(name, options)
             except PosekitError as error:
                 done[name] = Fetched(name, name, "failed", reason=one_line(error))
@@ -171,6 +171,6 @@ def _remove_damaged(folder: Path, say: Callable[[str], None]) -> None:
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             continue
         if sha256_of(path) != digest:
-            say(f"{path} was damaged and is removed")
+            say(f"{path} was damaged and has been removed")
             path.resolve().unlink()
             path.unlink(missing_ok=True)  # a link to it

@@ -231,4 +231,4 @@ class RequestQueue:
 
 def closed() -> BusyError:
     """The error about a service that is closed."""
-    return BusyError("the service is closed: make another one")
+    return BusyError("the service is closed: make a new one")

@@ -194,7 +194,7 @@ class _Call:
         """Seconds for a result, and the error where they are over."""
         if self._seconds is None:
             return None, TimeoutError()
-        error = TimeoutError(f"there is no result within timeout={self._seconds:g} seconds")
+        error = TimeoutError(f"no result within timeout={self._seconds:g} seconds")
         return self._begun + self._seconds - time.monotonic(), error
 
     def patience(self) -> tuple[float | None, Exception]:
@@ -282,7 +282,9 @@ def _answers(predictor: Predictor, batch: Sequence[Request]) -> list[PoseResult 
         if len(batch) == 1:
             return [error]
         if not isinstance(error, PosekitError):
-            log.warning("%d images together: %s; each by itself now", len(batch), first_line(error))
+            log.warning(
+                "%d images in a batch: %s; running each by itself", len(batch), first_line(error)
+            )
     # Only who is at fault shall have the error; and one of them may fit where all do not.
     return [answer for request in batch for answer in _answers(predictor, [request])]
 

@@ -101,7 +101,7 @@ def _download_rest(url: str, part: Path) -> None:
         begin = response.headers.get("Content-Range", f"bytes {have}-")
         if response.status == 206 and not begin.startswith(f"bytes {have}-"):
             part.unlink()
-            raise ConnectionError(f"the server sent {begin} in place of the bytes from {have}")
+            raise ConnectionError(f"the server sent {begin} instead of the bytes from {have}")
         block = _read(response)
         if response.status != 206:  # from the start: the first time, no ranges, or a new file
             if _is_web_page(block):  # what is there stays: this is no new version of the file

@@ -330,7 +330,7 @@ def _set_aside(model: str, superseded: Sequence[str]) -> None:
             aside = path.with_suffix(".superseded")
             path.replace(aside)
             log.warning(
-                "%s: the weights of %s are replaced by others; weights=%s still takes them",
+                "%s: the weights of %s were replaced; weights=%s still loads the old ones",
                 *(model, source, aside),
             )
     except FileNotFoundError:
@@ -343,7 +343,7 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     before = ""
     outdated = False
     if path.exists() and not is_whole(path):
-        before = f"{path} was damaged and is removed"
+        before = f"{path} was damaged and has been removed"
         path.unlink()
     elif path.exists() and (reason := unfit(path)):
         aside = path.with_suffix(".unfit")
@@ -352,7 +352,7 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     else:
         outdated = path.exists()
     if before:
-        log.warning("%s; it is made again", before)
+        log.warning("%s; it will be rebuilt", before)
     try:
         make(path)
     except DownloadError as error:
@@ -443,7 +443,7 @@ def _compare_with_name(source: Source, path: Path) -> None:
     digits = _digits_in_name(path.name)
     if digits and not (found := sha256_of(path)).startswith(digits):
         log.warning(
-            "%s: its name announces a SHA-256 of %s..., found %s; it is whole and was taken, as "
+            "%s: its name says SHA-256 %s..., found %s; the file is complete and is used, as "
             "the names of some official files are wrong",
             *(source.location, digits, found),
         )

@@ -366,7 +366,7 @@ class TestLater:
         unknown = [changed(packet, track_ids=None) for packet in WALK.packets()[:3]]
         write(tmp_path, unknown, ["parquet"])
         convert(tmp_path / "walk.parquet", formats="bvh")
-        assert "people are tracked" in caplog.text
+        assert "using track=iou" in caplog.text
         assert (tmp_path / "walk_person0.bvh").is_file()
 
     def test_what_it_refuses(self, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_metres_follow_from_a_person_s_height(
     assert not caplog.records
     write(tmp_path / "guess", near, ["trc"])
     assert [record.getMessage() for record in caplog.records] == [
-        "assumed for trc: that everybody is 1.75 m tall; say person_height= or pixels_per_metre="
+        "assumed for trc: that everybody is 1.75 m tall; set person_height= or pixels_per_metre="
     ]
     for folder, metres in (("tall", 1.8), ("guess", 1.75)):
         for track in (0, 1):  # one twice as large in the image
@@ -441,7 +441,7 @@ def test_convert_makes_the_same_files_later(
     table = str(tmp_path / "table" / "walk.parquet")
     words = ["formats=[trc,mot,angles]", f"out_dir={tmp_path / 'later'}", "person_height=1.8"]
     assert main(["convert", table, *words]) == 0
-    assert ("has no track ids: people are tracked" in caplog.text) is not ids
+    assert ("has no track ids: using track=iou" in caplog.text) is not ids
     for name in names_in(tmp_path / "direct"):
         assert (tmp_path / "later" / name).read_text() == (tmp_path / "direct" / name).read_text()
 

@@ -74,11 +74,11 @@ def test_wrong_words_are_one_line(
         ("coco.json", '{"images": [], "annotations": [], "categories": []}', "no conversion"),
         ("a.txt", "0 0.5 0.5 0.1 0.1 0.5 0.5 2", "label file of YOLO, .*name its data.yaml"),
         ("a.xml", "<annotation></annotation>", "Pascal VOC"),
-        ("a.bin", "\0\1\2", "none of the formats that are read"),
+        ("a.bin", "\0\1\2", "not in a supported format"),
         ("empty.json", "", "none of the formats"),
         ("cut.json", '{"shapes": [', "cut off"),
         ("a.pkl", b"\x80\x04\x95", "a pickle"),
-        ("mine.yaml", "train: a.json\n", "a YAML, which is not converted"),
+        ("mine.yaml", "train: a.json\n", "a YAML, which cannot be converted"),
     ],
 )
 def test_other_files_are_named(
@@ -94,7 +94,7 @@ def test_other_files_are_named(
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
-    with pytest.raises(InputError, match="a folder of none of the formats that are read"):
+    with pytest.raises(InputError, match="a folder not in a supported format"):
         posekit.labels(tmp_path / "set", out=tmp_path / "out.json")
 
 
@@ -150,7 +150,7 @@ def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:
 def test_a_clip_for_labels_of_pictures_is_refused(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (tmp_path / "walk.mp4").write_bytes(b"clip")
-    with pytest.raises(InputError, match=r"walk.mp4 is a file, and the labels are of pictures"):
+    with pytest.raises(InputError, match=r"walk.mp4 is a file, but the labels are of images"):
         posekit.labels(folder, out=tmp_path / "coco.json", images=tmp_path / "walk.mp4")
 
 

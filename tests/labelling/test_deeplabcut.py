@@ -173,6 +173,6 @@ def test_a_damaged_h5_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     path = tmp_path / "CollectedData_me.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(InputError, match="is not HDF5 that can be read") as error:
+    with pytest.raises(InputError, match="is not a readable HDF5 file") as error:
         posekit.labels(path, out=tmp_path / "coco.json")
     assert "\n" not in str(error.value)

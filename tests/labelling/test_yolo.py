@@ -77,7 +77,7 @@ def test_a_list_of_pictures_and_a_set_that_was_moved(tmp_path: Path) -> None:
     posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")
     check(tmp_path / "coco.json")
     (folder / "train.txt").write_text("images/train/a.png\nimages/c.png\n")
-    with pytest.raises(InputError, match=r"train.txt, line 2: no such picture: images/c.png"):
+    with pytest.raises(InputError, match=r"train.txt, line 2: no such image: images/c.png"):
         posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")
 
 

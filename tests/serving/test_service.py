@@ -182,7 +182,7 @@ def test_what_one_image_breaks_others_do_not_notice(
     found = run(held(service, gate, WIDTHS))
     assert isinstance(found[2], RuntimeError) and str(found[2]) == "what an engine says"
     assert [len(found[place]) for place in (0, 1, 3)] == [1, 1, 1]
-    assert "4 images together: what an engine says; each by itself now" in caplog.text
+    assert "4 images in a batch: what an engine says; running each by itself" in caplog.text
     assert len(service.predict(picture())) == 1  # it goes on
     assert service.statistics().failed == 1
 

@@ -122,7 +122,7 @@ def test_a_person_of_few_frames_stays_and_that_is_said_once(
         found = run(packets)
     np.testing.assert_allclose(points_of(found, 5), points[[3, 4, 30]] + 50, atol=1e-3)
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["walk.mp4: what is seen in fewer than 10 frames in a row is not smoothed"]
+    assert said == ["walk.mp4: keypoints seen in fewer than 10 frames in a row are not smoothed"]
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
@@ -156,8 +156,8 @@ def test_frames_that_are_not_evenly_spaced_are_told_once(caplog: pytest.LogCaptu
     late = [dataclasses.replace(one, time=one.time + 0.5) for one in packets[10:] if one.time]
     run([*packets[:10], *late])
     assert caplog.messages == [
-        "walk.mp4: its frames are not evenly spaced in time, and are smoothed as if they were 30 a "
-        "second"
+        "walk.mp4: its frames are not evenly spaced in time; they are smoothed as if at 30 frames "
+        "per second"
     ]
 
 

@@ -49,7 +49,7 @@ def assumes(run: Run) -> str | None:
     body = run.settings
     if run.skeleton_3d is None and body.person_height is None and body.pixels_per_metre is None:
         return (
-            f"that everybody is {ASSUMED_HEIGHT:g} m tall; say person_height= or pixels_per_metre="
+            f"that everybody is {ASSUMED_HEIGHT:g} m tall; set person_height= or pixels_per_metre="
         )
     return None
 

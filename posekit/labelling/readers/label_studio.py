@@ -102,7 +102,7 @@ def _image_name(data: Mapping[str, Any], place: str) -> str:
     keyed = [data[k] for k in ("image", "img", "photo", "url") if isinstance(data.get(k), str)]
     found = [*named, *keyed]
     if not found:
-        raise InputError(f"{place}: expected the path of a picture in its data, found none")
+        raise InputError(f"{place}: expected the path of an image in its data, found none")
     return found[0]
 
 
