@@ -61,18 +61,18 @@ class ConvertOptions(SmoothOptions, MotionOptions):
 def convert(
     tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], options: ConvertOptions
 ) -> list[Path]:
-    """Writes results that were kept as Parquet in other formats.
+    """Converts Parquet results to other formats.
 
     Args:
-        tables: files that `pred_format=parquet` wrote, of models with the same keypoints.
+        tables: files written by `pred_format=parquet`, from models with the same keypoints.
         {options}
 
     Returns:
-        The tables whose clip had not been read to its end.
+        The tables that are incomplete, since their video was not read to the end.
 
     Raises:
-        InputError: no such file, another kind of file, a format that cannot hold the results, or a
-            clip whose frames are to be pictures and which is not where it was.
+        InputError: no such file, another kind of file, a format that cannot hold the results, or
+            a video whose frames are to be written as images and which is no longer there.
         OutputError: a file cannot be written.
     """
     if options.formats is None:

@@ -28,7 +28,7 @@ Report = Callable[[Mapping[str, str] | NetworkTimes | StageTimes], None]
 
 @function_takes(BenchKeywords)
 def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
-    """Measures how fast each engine runs a model here, and where the time of a frame goes.
+    """Measures how fast each engine runs a model here, and the time of each stage of a frame.
 
     Args:
         model: a name or a trained model's folder; a detector is measured alone.

@@ -29,13 +29,13 @@ __all__ = [
 
 @function_takes(EvaluateOptions)
 def evaluate(model: str | os.PathLike[str], options: EvaluateOptions) -> EvaluateResult:
-    """Measures a model on a labelled data set, with the settings of the published tables.
+    """Evaluates a model on a labelled data set, with the settings of the published tables.
 
     >>> result = posekit.evaluate("rtmpose-m_coco-256x192", dataset="coco", root="/data/coco")
     >>> result.metrics["AP"]
 
     Args:
-        model: of a pose model, a detector or a lifter, any name that `posekit.load` takes.
+        model: a pose model, a detector or a lifter, by any name that `posekit.load` takes.
         {options}
 
     Raises:

@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 @function_takes(ExportOptions)
 def export(model: str, options: ExportOptions) -> ExportResult:
-    """Writes a network as a file for another engine, where the two agree.
+    """Exports a network to a file for another engine and checks that the two agree.
 
-    Beside the file lies `<file>.json` with what was compared; see docs/export.md.
+    `<file>.json` beside the file reports the comparison; see docs/export.md.
 
     Args:
         model: a pose model or a detector, by any name that `posekit.load` takes, or a trained
@@ -49,15 +49,15 @@ def export(model: str, options: ExportOptions) -> ExportResult:
         {options}
 
     Returns:
-        What was written, and how far file and network differ.
+        The files written, and how much file and network differ.
 
     Raises:
         InputError: an option that does not fit, a missing package, or a file that would give other
             keypoints or boxes than the network; nothing is written then.
         UnknownModelError: no such model or detector.
-        WeightsError: weights that do not fit, or a damaged file.
-        DownloadError: no source gave the weights.
-        OutputError: the file cannot be written; one that was there before stays.
+        WeightsError: weights do not fit, or the file is damaged.
+        DownloadError: the weights cannot be downloaded.
+        OutputError: the file cannot be written; an existing one is kept.
     """
     return export_parts(_find_parts(model, options), options)
 

@@ -42,18 +42,18 @@ COUNTS = ("images", "without labels", "people", "seen", "hidden", "absent")
 
 @dataclass(frozen=True)
 class LabelsResult:
-    """What was written.
+    """The result of a conversion of labels.
 
     Attributes:
-        tool: whose labels they were.
-        files: the COCO file of each split; "" is the split of a source without any.
-        sheet: the picture of the first labels; None where nobody is labelled.
+        tool: the tool that the labels come from.
+        files: the COCO file of each split; "" for a source without splits.
+        sheet: an image of the first labels; None if nobody is labelled.
         counts: of each split, by the names in the table: images, images without labels, people,
             and their keypoints that are seen, hidden and absent.
         categories: names of the keypoints of each.
         flip_pairs: names of the mirror images in the source, of each category; None where it has
             none, and the names tell.
-        notes: what was left out, replaced or guessed.
+        notes: warnings: what was left out, replaced or guessed.
     """
 
     tool: str
@@ -84,21 +84,21 @@ class LabelsResult:
 
 @function_takes(LabelsOptions)
 def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResult:
-    """Converts labels of another tool to COCO's keypoints, and draws the first of them.
+    """Converts labels of another tool to COCO keypoints, and draws the first of them.
 
-    What it is, its content decides. Files are written whole or not at all; pictures stay where they
-    are, but frames of a clip are written to `<out>_frames/`.
+    The format is detected from the content. Files are written whole or not at all. Images stay
+    where they are; frames of a video are written to `<out>_frames/`.
 
     Args:
-        source: a file or folder of Ultralytics-YOLO, labelme, Label Studio, VGG Image Annotator,
+        source: a file or folder of Ultralytics YOLO, labelme, Label Studio, VGG Image Annotator,
             CVAT, DeepLabCut, SLEAP or Datumaro.
         {options}
 
     Returns:
-        What was written, and what was left out of it.
+        The files written, with counts and warnings.
 
     Raises:
-        InputError: another format, a broken file or entry, or no pictures; nothing is written then
+        InputError: another format, a broken file or entry, or no images; nothing is written then
             but frames.
         OutputError: a file cannot be written.
     """

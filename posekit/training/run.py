@@ -21,13 +21,13 @@ __all__ = ["TrainResult", "is_first_process", "train", "train_composed"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves.
+    """The result of a training run.
 
     Attributes:
-        folder: of the run.
-        export: the trained model, which `posekit.load` takes; nothing is there after a dry run.
-        metrics: of the exported weights on the validation set; None where there was none.
-        dry_run: whether nothing was trained.
+        folder: the folder of the run.
+        export: the folder of the trained model, for `posekit.load`; missing after a dry run.
+        metrics: metrics of the exported weights on the validation set; None without one.
+        dry_run: whether it was a dry run, without training.
     """
 
     folder: Path
@@ -44,10 +44,10 @@ KEYS = {"train": "dataset.train", "val": "dataset.val", "root": "dataset.root"}
 def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> TrainResult:
     """Trains a model on labelled images, as `posekit train` does.
 
-    What is not named is as the recipe of the network has it. Logging is left as it was.
+    Defaults come from the recipe of the network. Logging is not configured.
 
     Args:
-        model: a name or a trained model's folder; None takes the experiment's.
+        model: a name or a trained model's folder; None uses the experiment's.
         {options}
 
     Raises:

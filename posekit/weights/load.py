@@ -40,12 +40,11 @@ def create_model(
 
     Args:
         name: any name of a model, see `posekit.list_models`, or a trained model's folder.
-        weights: a file or URL that `posekit.load` takes, or "published" for those of the table;
-            None leaves the network as it was initialised, at random, but takes a trained model's
-            own.
-        num_keypoints: another number of keypoints than the configuration's. In the layers whose
-            shape depends on it each starts as the mean of those that the weights know.
-        trust: build classes that are not posekit's of a model's folder, which run code.
+        weights: a file or URL that `posekit.load` takes, or "published" for the published
+            weights; None for random initialisation, but a trained model's folder loads its own.
+        num_keypoints: a number of keypoints other than the configuration's. In layers whose shape
+            depends on it, each new keypoint starts as the mean of those in the weights.
+        trust: allow a model's folder to name classes from outside posekit, which run code.
 
     Raises:
         UnknownModelError: no such model.
