@@ -99,7 +99,7 @@ def draw_pose(
     dot_opacity: npt.ArrayLike = 1.0,
     beneath: Callable[[Image], None] | None = None,
 ) -> Image:
-    """A new image with every person's links, then keypoints, then the boxes drawn on it.
+    """Draws every person's links, then keypoints, then boxes on a copy of an image.
 
     A keypoint is left out where its score is below `kpt_thr` or a coordinate is not finite; a
     link also where one of its ends lies outside the image or on its first row or column.
@@ -110,9 +110,9 @@ def draw_pose(
         scores: (n, K).
         skeleton: what the K keypoints are.
         boxes: (n, 4), x1, y1, x2, y2 in pixels; needed with `draw_bbox`.
-        radius: of a keypoint's dot, in pixels.
-        thickness: of links and boxes, in pixels.
-        kpt_thr: the lowest score that is drawn.
+        radius: radius of the keypoints, in pixels.
+        thickness: thickness of links and boxes, in pixels.
+        kpt_thr: the lowest keypoint score that is drawn.
         style: `mmpose`, or `openpose` with its own keypoints (a neck between the shoulders),
             colours and translucent limbs.
         draw_bbox: whether to draw the boxes.

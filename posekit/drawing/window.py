@@ -46,9 +46,9 @@ class ShowOptions(Options):
 
 
 def check_display() -> None:
-    """Raises where no window can be opened.
+    """Raises if no window can be opened.
 
-    OpenCV's own answer to a missing display is to end the process.
+    Without a display, OpenCV itself would abort the process.
 
     Raises:
         InputError: OpenCV without windows, no display, or an X server that does not answer.
@@ -63,10 +63,10 @@ def check_display() -> None:
 
 
 class Window:
-    """A window that pictures are shown in, one after the other.
+    """A window that shows images, one after the other.
 
     Args:
-        title: what its bar says.
+        title: text of its title bar.
 
     Raises:
         InputError: no window can be opened here.
@@ -125,7 +125,7 @@ class Window:
 
 
 def show_image(image: np.ndarray, title: str, wait_time: float = 0) -> bool:
-    """Shows one picture (H, W, 3), BGR, for `wait_time` seconds; 0 waits for a key.
+    """Shows one image (H, W, 3), BGR, for `wait_time` seconds; 0 waits for a key.
 
     Returns:
         False when the user closed the window or pressed q or Escape.

@@ -416,7 +416,7 @@ VISUALIZERS = _Visualizers()
 def imread(
     img_or_path: str | Path | np.ndarray, *, channel_order: Literal["bgr", "rgb"] = "bgr"
 ) -> np.ndarray:
-    """An image (H, W, 3), uint8.
+    """Reads an image as (H, W, 3), uint8.
 
     Args:
         img_or_path: path or URL; an array is taken as it is, grey and 16-bit ones are converted.

@@ -37,7 +37,7 @@ LOWEST = 1 / 2000
 def smooth_butterworth(
     packets: Iterable[Packet], *, cutoff: float = DEFAULT_CUTOFF, order: int = 4, fps: float = 30.0
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, some frames later than they come.
+    """Yields packets with smoothed keypoints, some frames later than they come.
 
     Gaps of up to half a second are bridged by straight lines, of which nothing is given; behind
     longer ones the filter starts anew. Where a keypoint is seen in too few frames in a row for a

@@ -172,7 +172,7 @@ def smooth_one_euro(
     beta: float = BETA,
     d_cutoff: float = D_CUTOFF,
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
+    """Yields packets with smoothed keypoints, without delay; see `OneEuroFilter`.
 
     Keypoints are measured by the longer side of their box, those in 3D by the figure's extent. A
     track that was away for more than half a second starts anew.
@@ -193,7 +193,7 @@ def smooth_one_euro(
 def smooth_savgol(
     packets: Iterable[Packet], *, window: int = 9, order: int = 2
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, each half a window later than it comes.
+    """Yields packets with smoothed keypoints, half a window later than they come.
 
     Each keypoint gets the value, at its frame, of the polynomial that fits its trusted positions in
     the window best. At the ends of a track the window is cut off, and a missed frame is left out of
