@@ -208,7 +208,7 @@ def _recipe(model: Located, *, trust: bool) -> str:
     if recipe is None:
         known = sorted(path.stem for path in (CONF_DIR / "recipe").glob("*.yaml"))
         raise InputError(
-            f"{model.name} cannot be trained: there are recipes for {', '.join(known)}; name one "
-            "with recipe=NAME for a network of your own"
+            f"{model.name} cannot be trained: there are recipes only for {', '.join(known)}; "
+            "name one with recipe=NAME for a network of your own"
         )
     return recipe

@@ -306,7 +306,7 @@ class Predictor:
     def _start_stream(self, inputs: Any, said: PredictOptions) -> Iterator[PoseResult]:
         chosen = self.prepared(said)
         if chosen.draw_heatmap and not has_heatmaps(self.estimator):
-            log.warning("draw_heatmap has no effect: this model has no heat maps")
+            log.warning("draw_heatmap has no effect: this model has no heatmaps")
         looked_up = Inputs.of(
             inputs,
             recursive=chosen.recursive,

@@ -87,7 +87,7 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
             )
             raise HTTPException(415, f"expected a picture, such as JPEG or PNG, found {what}")
         if not places.acquire(blocking=False):
-            raise BusyError("too many callers: try again later")
+            raise BusyError("too many requests: try again later")
         try:
             named = {name: value for name, value in said.items() if value is not None}
             with networks.service(row.name) as service:

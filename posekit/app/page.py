@@ -32,7 +32,7 @@ EXAMPLES = {"A picture": "demo.jpg", "A clip": "demo.mp4"}
 # The queue is full; or a setting that the page itself does not offer.
 REFUSED = "this cannot be computed now: too many visitors wait, try again in a minute"
 LOOKS = 0.3  # seconds between two looks at a job
-NO_COOKIE = "this page needs its cookie, which says whose files are whose: allow it and load anew"
+NO_COOKIE = "this page needs its cookie to keep visitors' files apart: allow it and reload"
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _computed(server: Server) -> Any:
 def _start(server: Server, visit: Visit, model: str, values: Any) -> Job:
     row = server.catalog.row(model)
     if visit.source is None:
-        raise InputError("choose a picture or a clip first")
+        raise InputError("choose an image or a video first")
     if len(values) != len(NAMES):
         raise InputError("the page is from another version: reload it")
     pose3d = "3d" in row.task or row.task == "lifting"

@@ -45,10 +45,11 @@ def to_pose(results: Results, *, fps: float | None = None) -> Pose:
 
     clip = clip_arrays(results, fps=fps)
     if clip.fps is None:
-        raise InputError("expected several frames, found one: name fps=")
+        raise InputError("expected several frames, found one: pass fps=")
     if clip.irregular_by > 0.5 / clip.fps:
         log.warning(
-            "%s: frames are up to %.2f s away from %.3f per second, which is all that .pose keeps",
+            "%s: frames are up to %.2f s away from %.3f per second, the only timing that "
+            ".pose stores",
             *(clip.first.name, clip.irregular_by, clip.fps),
         )
     components, order = _components(clip.skeleton)

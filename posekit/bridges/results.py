@@ -129,7 +129,7 @@ def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = Fa
         first = first or result
         if result.time is not None and before is not None and not continues(before, result):
             raise InputError(
-                f"expected the frames of one clip in order, found {before.name}, frame "
+                f"expected the frames of one video in order, found {before.name}, frame "
                 f"{before.frame_id}, and then {result.name}, frame {result.frame_id}"
             )
         found, scores = _what(result, pose3d)
@@ -167,8 +167,8 @@ def _when(result: PoseResult, fps: float | None) -> tuple[int, float]:
         return number, result.time
     if fps is None:
         raise InputError(
-            f"expected frames of a clip, found {result.name}, which has no time; name fps= if "
-            "these images are a clip"
+            f"expected frames of a video, found {result.name}, which has no time; pass fps= if "
+            "these images are a video"
         )
     return number, number / fps
 

@@ -206,7 +206,7 @@ def draw_heatmap(image: Image, heatmap: npt.ArrayLike) -> Image:
         heat = heat.max(axis=0)
     if heat.shape != image.shape[:2]:
         raise InputError(
-            f"expected a heat map of the image's {image.shape[:2]} pixels, (H, W) or (K, H, W), "
+            f"expected a heatmap of the image's {image.shape[:2]} pixels, (H, W) or (K, H, W), "
             f"found {np.shape(heatmap)}; project_heatmaps brings a network's there"
         )
     heat = np.nan_to_num(heat)

@@ -117,7 +117,9 @@ def encode_jpeg(image: np.ndarray) -> bytes:
     """A picture (H, W, 3), BGR, or (H, W), uint8, as a JPEG that labels can be drawn on."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise OutputError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels is no JPEG")
+        raise OutputError(
+            f"an image of {image.shape[1]}x{image.shape[0]} pixels is too large for JPEG"
+        )
     return data.tobytes()
 
 

@@ -49,7 +49,7 @@ ARGUMENTS: dict[str, Argument] = {
     "kpt_thr": Argument(),
     "draw_bbox": Argument(),
     "draw_heatmap": Argument(
-        "below the drawing; models without heat maps (RTMPose, RTMW) have none to draw"
+        "below the drawing; models without heatmaps (RTMPose, RTMW) have none to draw"
     ),
     "black_background": Argument(),
     "skeleton_style": Argument("or `openpose`"),

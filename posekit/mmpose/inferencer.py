@@ -155,7 +155,7 @@ class MMPoseInferencer:
             given["out_dir"] = out_dir
         if return_datasamples and given.get("draw_heatmap"):
             log.warning(
-                "samples of an inferencer have no heat maps: inference_topdown gives them with "
+                "samples of an inferencer have no heatmaps: inference_topdown gives them with "
                 "cfg_options={'model.test_cfg.output_heatmaps': True}"
             )
         if given.get("show"):

@@ -245,8 +245,8 @@ def _option(key: str, value: Any) -> tuple[str, str]:
     known = part == "model.test_cfg" and last in ("flip_test", "output_heatmaps")
     if part != "visualizer" and not (known and isinstance(value, bool)):
         raise InputError(
-            "cfg_options: expected model.test_cfg.flip_test or model.test_cfg.output_heatmaps as "
-            f"True or False, or visualizer, found {key}={value!r}; other settings belong into a "
+            "cfg_options: expected model.test_cfg.flip_test or model.test_cfg.output_heatmaps "
+            f"as True or False, or visualizer, found {key}={value!r}; put other settings in a "
             "YAML of your own"
         )
     return part, last

@@ -178,7 +178,7 @@ class PoseLocalVisualizer:
             InputError: nothing was drawn yet.
         """
         if self._image is None:
-            raise InputError("nothing was drawn yet; call add_datasample first")
+            raise InputError("nothing has been drawn yet; call add_datasample first")
         return self._image
 
     def add_datasample(

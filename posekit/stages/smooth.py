@@ -141,8 +141,8 @@ class OneEuroFilter:
             )
         if len(found) and time <= self._times.max():
             raise InputError(
-                f"expected a time after {self._times.max()} s, found {time} s; "
-                "use another filter for another clip"
+                f"expected a time after {self._times.max()} s, found {time} s; use another "
+                "filter for another video"
             )
         interval = (time - self._times)[:, None]  # (K, 1)
         known: Bools = np.logical_and(good, interval[:, 0] <= LONGEST_GAP)

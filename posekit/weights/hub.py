@@ -240,7 +240,7 @@ def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
     digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
     if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
         raise InputError(
-            f"expected 8 to 64 hexadecimal digits behind #sha256=, found '{digest}' in {text}"
+            f"expected 8 to 64 hexadecimal digits after #sha256=, found '{digest}' in {text}"
         )
     if url.startswith("hf://"):
         parse_hub(url)

@@ -48,7 +48,7 @@ def test_the_command_prints_what_there_is(
         (["out=a.json", "keypoints=[a, a, b]"], "keypoints has a name twice"),
         (["out=a.json", "keypoints=3"], "keypoints must be a list of names, found 3"),
         (["out=a.json", "categories=[dog]"], "none is called 'dog'; there are person"),
-        (["out=a.json", "images=nowhere"], "no such folder or clip: nowhere"),
+        (["out=a.json", "images=nowhere"], "no such folder or video: nowhere"),
         (["out=a.json", "skip_bad=perhaps"], "skip_bad must be"),
     ],
 )
@@ -131,11 +131,11 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
 def test_missing_pictures_are_an_error_and_can_be_left_out(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (folder / "b.png").unlink()
-    with pytest.raises(InputError, match=r"pictures that are missing: .*b.png"):
+    with pytest.raises(InputError, match=r"images that are missing: .*b.png"):
         posekit.labels(folder, out=tmp_path / "coco.json")
     found = posekit.labels(folder, out=tmp_path / "coco.json", skip_bad=True)
     check(tmp_path / "coco.json", people=PEOPLE[:2])
-    assert any("pictures that are missing" in note for note in found.notes)
+    assert any("images that are missing" in note for note in found.notes)
 
 
 def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:

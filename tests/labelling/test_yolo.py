@@ -154,13 +154,13 @@ def test_a_line_that_stands_twice_counts_once(tmp_path: Path) -> None:
     path.write_text(path.read_text() + path.read_text().splitlines()[0])
     found = posekit.labels(folder, out=tmp_path / "coco.json")
     check(found.files["train"], people=PEOPLE[:2])
-    assert any("stand twice" in note for note in found.notes)
+    assert any("duplicate lines" in note for note in found.notes)
 
 
 def test_a_picture_that_is_damaged_is_named(tmp_path: Path) -> None:
     folder = data_set(tmp_path / "set")
     (folder / "images" / "train" / "empty.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"pictures that are not readable: .*empty.png"):
+    with pytest.raises(InputError, match=r"images that are not readable: .*empty.png"):
         posekit.labels(folder, out=tmp_path / "coco.json")
 
 

@@ -868,7 +868,7 @@ def test_damaged_files_of_all_layouts_are_refused(
 
 @pytest.mark.parametrize("digits", ["", "123", "not hexadecimal", "0" * 65])
 def test_hash_of_the_user_that_is_none(digits: str) -> None:
-    with pytest.raises(InputError, match="8 to 64 hexadecimal digits behind #sha256="):
+    with pytest.raises(InputError, match="8 to 64 hexadecimal digits after #sha256="):
         hub.resolve_weights(MODEL, f"https://example.org/net.pth#sha256={digits}")
 
 

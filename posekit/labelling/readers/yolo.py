@@ -132,7 +132,7 @@ def _classes(path: Path, config: dict[str, Any]) -> dict[int, str]:
         key: str(name) for key, name in zip(keys, names.values(), strict=True) if key is not None
     }
     if len(set(classes.values())) < len(classes):
-        raise InputError(f"{path}: two of its names are the same: {list(classes.values())}")
+        raise InputError(f"{path}: duplicate names: {list(classes.values())}")
     return classes
 
 
@@ -259,7 +259,7 @@ class _Rows:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            self.found.add("files of labels that cannot be read", f"{path} ({error})")
+            self.found.add("label files that cannot be read", f"{path} ({error})")
             return []
         people: list[Person] = []
         seen: set[tuple[str, ...]] = set()
@@ -268,7 +268,7 @@ class _Rows:
             if not line.strip():
                 continue
             if tuple(line.split()) in seen:
-                self.found.add("lines that stand twice, left out", place, False)
+                self.found.add("duplicate lines, left out", place, False)
                 continue
             seen.add(tuple(line.split()))
             person = self._person(line.split(), place)
