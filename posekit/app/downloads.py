@@ -44,7 +44,7 @@ def offers(outcome: Outcome) -> list[Offer]:
         about = (wanted.__doc__ or name).strip().splitlines()[0].rstrip(".")
         refusal = ""
         if table.clip is None and needs([wanted], "time"):
-            refusal = "it is of clips, and this is a picture"
+            refusal = "it is for videos, and this is an image"
         elif check := getattr(wanted, "check", None):
             try:
                 check(table.run)

@@ -126,7 +126,7 @@ def test_a_clip_plays_beside_its_drawing(page: Page, clip: Path) -> None:
 
 
 def test_the_example_is_a_press_away(page: Page) -> None:
-    page.page.click("#pk-demo\\.jpg, button:has-text('A picture, with the demo model')")
+    page.page.click("#pk-demo\\.jpg, button:has-text('An image, with the demo model')")
     page.page.wait_for_selector(".pk-chosen strong:text-is('posekit:demo.jpg')")
     page.run()
     page.page.wait_for_function(
@@ -225,7 +225,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     assert seen[0] == "Skip to the result"
     wanted = ["pk-file", "Use the camera", "pk-run"]
     assert [one for one in seen if one in wanted] == wanted
-    page.page.focus("button:has-text('A picture, with the demo model')")
+    page.page.focus("button:has-text('An image, with the demo model')")
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector(".pk-chosen strong")
     page.page.focus("#pk-run")
