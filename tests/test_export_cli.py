@@ -37,7 +37,7 @@ def test_ranges_that_are_measured_on_drawn_people_are_said_to_be(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=r"missing\.pth"):
         export(["model=demo", "quantize=int8", "weights=missing.pth"])
-    assert "int8's ranges are measured on drawn people" in caplog.text
+    assert "int8 value ranges are measured on drawn people" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,6 @@ def _rewritten(table: ResultTable, folder: Path, source: Source) -> Path:
             else:
                 writer.write(renamed(packet))
         if table.clip is not None and not table.complete:
-            writer.skip(source.name, "it was not computed to its end")
+            writer.skip(source.name, "it was not processed to its end")
     (written,) = folder.glob("*.parquet")
     return written

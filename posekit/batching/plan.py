@@ -88,7 +88,7 @@ def make_plan(
             plan.before.append(entry)
             continue
         if reason:
-            plan.notes.append(f"{source.path}: {reason}, it is done again")
+            plan.notes.append(f"{source.path}: {reason}, so it is processed again")
         plan.tasks.append(Task(source, entry.attempt + 1, entry.outputs))
     return plan
 

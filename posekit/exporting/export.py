@@ -98,8 +98,8 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     images = read_images(options.inputs)
     if options.quantize is not None and not images:
         log.warning(
-            "int8's ranges are measured on drawn people: name images like those that the network "
-            "will see as inputs=FOLDER"
+            "int8 value ranges are measured on drawn people; for better results set "
+            "inputs=FOLDER to images like those that the network will see"
         )
     _make_folder(output.parent)
     # All that can be checked without weights is checked by now.
@@ -130,7 +130,7 @@ def _part_to_export(
     """What of the parts is exported, checked against the options."""
     if parts.lifter is not None:
         name = parts.lifter.spec.name
-        raise InputError(f"export does 2D models and detectors; {name} is a lifter")
+        raise InputError(f"export supports 2D models and detectors only; {name} is a lifter")
     part = parts.model or parts.detector
     assert part is not None
     spec = part.spec
@@ -141,7 +141,7 @@ def _part_to_export(
             )
         return part, spec
     if not isinstance(spec, PoseSpec | OneStageSpec):
-        raise InputError(f"export does 2D models and detectors; {spec.name} is neither")
+        raise InputError(f"export supports 2D models and detectors only; {spec.name} is neither")
     codec = spec.codec.name
     if options.decode and codec not in ("SimCC", "PersonCells"):
         raise InputError(

@@ -151,7 +151,7 @@ def test_too_large_a_file_is_not_even_sent(page: Page, tmp_path: Path) -> None:
     large.write_bytes(bytes(600_000))
     page.page.set_input_files("#pk-file", str(large))
     page.page.wait_for_selector(".pk-sent.pk-failed")
-    assert "a file may have 0.5 MB" in page.page.inner_text(".pk-sent")
+    assert "the largest file accepted is 0.5 MB" in page.page.inner_text(".pk-sent")
     page.shot("too_large")
 
 

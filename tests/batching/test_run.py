@@ -101,7 +101,7 @@ def test_a_clip_that_has_changed_is_done_again(
     shutil.copy(two / "1.mp4", two / "0.mp4")
     batch(two, out)
     assert computed == ["0.mp4", "1.mp4", "0.mp4"]
-    assert "0.mp4: it has changed since, it is done again" in caplog.text
+    assert "0.mp4: it has changed since, so it is processed again" in caplog.text
     assert latest_entries(out)[str(two / "0.mp4")].attempt == 2
 
 

@@ -16,7 +16,7 @@
     const home = zone().dataset.visit;
     const most = Number(zone().dataset.most);
     if (file.size > most) {
-      say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; a file may have ${most / 1e6} MB.`, true);
+      say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; the largest file accepted is ${most / 1e6} MB.`, true);
       return;
     }
     const request = new XMLHttpRequest();
