@@ -36,7 +36,7 @@ def test_a_table_that_is_not_complete_is_told(
         writer.skip(CLIP.source, "the file ends too early")
         writer.write(Packet(frame(0), CLIP))
     assert len(list(read_results(tmp_path / "walk.parquet"))) == 1
-    assert "walk.parquet is not complete" in caplog.text
+    assert "walk.parquet is incomplete" in caplog.text
     assert "the file ends too early" in caplog.text
 
 

@@ -407,7 +407,7 @@ def test_images_are_refused_by_name_before_anything_runs(
     with pytest.raises(InputError, match="format trc is for videos, whose frames have times"):
         small.stream([picture], out_dir=tmp_path, formats=["json", "trc"])
     # An iterable tells only when it is read.
-    with pytest.raises(InputError, match="format trc is of videos"):
+    with pytest.raises(InputError, match="format trc is for videos"):
         list(small.stream(iter([picture]), out_dir=tmp_path, formats=["trc"]))
 
 
@@ -421,7 +421,7 @@ def test_people_are_tracked_for_these_formats(
         )
     assert all(one.track_ids is not None for one in found)
     said = [record.getMessage() for record in caplog.records]
-    assert [text for text in said if "who is who" in text] == [
+    assert [text for text in said if "track ids" in text] == [
         "format trc needs track ids: using track=iou"
     ]
     assert names_in(tmp_path / "out" / "predictions") == ["noise.angles.csv", "noise_person00.trc"]

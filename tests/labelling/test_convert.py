@@ -75,7 +75,7 @@ def test_wrong_words_are_one_line(
         ("a.txt", "0 0.5 0.5 0.1 0.1 0.5 0.5 2", "label file of YOLO, .*name its data.yaml"),
         ("a.xml", "<annotation></annotation>", "Pascal VOC"),
         ("a.bin", "\0\1\2", "not in a supported format"),
-        ("empty.json", "", "none of the formats"),
+        ("empty.json", "", "not in a supported format"),
         ("cut.json", '{"shapes": [', "cut off"),
         ("a.pkl", b"\x80\x04\x95", "a pickle"),
         ("mine.yaml", "train: a.json\n", "a YAML, which cannot be converted"),

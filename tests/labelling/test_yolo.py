@@ -93,7 +93,7 @@ def test_keypoints_without_names_are_numbered_or_named_by_the_user(tmp_path: Pat
     category = read(tmp_path / "coco.json")["categories"][0]
     assert category["keypoints"][:2] == ["keypoint_0", "keypoint_1"]
     assert category["flip_pairs"][0] == ["keypoint_1", "keypoint_2"]
-    assert any("it names no keypoints" in note for note in found.notes)
+    assert any("it does not name its keypoints" in note for note in found.notes)
     posekit.labels(folder, out=tmp_path / "coco.json", split="train", keypoints=list(NAMES))
     check(tmp_path / "coco.json", people=PEOPLE[:2])
     with pytest.raises(InputError, match="kpt_shape says 5 keypoints, keypoints= has 17 names"):
