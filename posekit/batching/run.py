@@ -58,7 +58,7 @@ def batch(model: str | os.PathLike[str], options: BatchKeywords) -> BatchResult:
         InputError: an option that does not fit, no clips, a folder with results of other settings
             or one that another run is using.
         OutputError: the folder cannot be written.
-        WeightsError, DownloadError: weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir, pose2d = named.pop("config_dir", None), named.pop("pose2d", None)

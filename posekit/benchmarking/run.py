@@ -39,7 +39,7 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
         InputError: values that cannot be used, or an engine that cannot run here; one that fails
             is among the `failed` of its table.
         OutputError: `out` or `trace` cannot be written.
-        WeightsError, DownloadError: weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir = named.pop("config_dir", None)

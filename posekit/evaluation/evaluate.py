@@ -40,7 +40,7 @@ def evaluate(model: str | os.PathLike[str], options: EvaluateOptions) -> Evaluat
 
     Raises:
         UnknownModelError: no such model or detector.
-        WeightsError, DownloadError: weights that do not fit or cannot be had.
+        WeightsError, DownloadError: weights do not fit or cannot be downloaded.
         InputError: an option or a data set that does not fit; no file has been written then.
         OutputError: `out` or `out_predictions` cannot be written.
     """

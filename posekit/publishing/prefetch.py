@@ -1,4 +1,4 @@
-"""Weights of models and of all that they build on, ahead of the first use."""
+"""Download of models, with their detectors and 2D models, before the first use."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one network.
+    """The outcome for one network.
 
     Attributes:
-        name: of the model.
-        needed_by: what the user named.
+        name: name of the model.
+        needed_by: the name that the user gave.
         state: "fetched", "there", "in the package", "local", "failed" or, in a dry run, "missing".
-        size: bytes; of what is not there yet about so many, None where nothing is known.
+        size: bytes, an estimate before the download; None if unknown.
         reason: why it failed.
     """
 
@@ -45,15 +45,15 @@ class Fetched:
 def prefetch(
     names: Sequence[str], options: DownloadOptions, say: Callable[[str], None]
 ) -> list[Fetched]:
-    """Fetches models, their detectors and 2D models, one after the other.
+    """Downloads models with their detectors and 2D models, one after the other.
 
     Args:
         names: as `posekit.load` takes them, and detectors.
-        options: where to, and what else.
-        say: is told what comes next.
+        options: the target folder and other options.
+        say: called with a line of progress.
 
     Raises:
-        UnknownModelError, InputError: a name that is none, before anything is fetched.
+        UnknownModelError, InputError: an unknown name, before anything is downloaded.
         InputError: a folder that cannot be made.
     """
     chosen = {name: _parts(name, options) for name in names if not name.startswith("hf://")}

@@ -1,4 +1,4 @@
-"""Images of many callers, threads and coroutines, through one predictor in common batches."""
+"""One predictor for many callers, threads and coroutines, with images batched together."""
 
 from __future__ import annotations
 

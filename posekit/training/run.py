@@ -1,4 +1,4 @@
-"""Training as a function: `posekit.train`. Light: what trains is imported when it is called."""
+"""`posekit.train`: training as a function. Imports little until it is called."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> Train
         InputError: data, values or a folder that cannot be used; a loss that is not finite; a
             package that is missing.
         OutputError: a file cannot be written.
-        WeightsError, DownloadError: initial weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: initial weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir, overrides = named.pop("config_dir", None), named.pop("overrides", [])
