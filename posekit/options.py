@@ -86,7 +86,7 @@ class DetectOptions(Options):
 
     max_people: int | None = option(
         None,
-        "the most people per image to estimate; if unset, all, or 1 with `select`",
+        "the most people per image whose pose is estimated; if unset, all, or 1 with `select`",
         least=1,
     )
     select: Select | None = option(

@@ -14,6 +14,7 @@ from posekit.commands import inferencer, topdown
 from posekit.commands.generated import generated_files, main
 from posekit.commands.key_help import key_help
 from posekit.commands.option_texts import SETTINGS, SHEETS, keys_of, options_of
+from posekit.commands.settings import settings_help
 from posekit.config import CONF_DIR
 from posekit.loading import LoadOptions
 from posekit.predictor import load as posekit_load
@@ -59,6 +60,11 @@ def test_help_of_a_command_ends_with_its_keys(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         posekit(["--help"])
     assert "kpt_thr" not in capsys.readouterr().out
+
+
+def test_help_of_a_command_without_a_configuration_has_its_defaults() -> None:
+    lines = settings_help("app").splitlines()
+    assert {"  jobs=1", "  share=false", "  port=null"} <= set(lines)
 
 
 def test_flags_of_the_demos_are_options_with_their_defaults() -> None:
