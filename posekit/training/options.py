@@ -93,8 +93,8 @@ class ScheduleOptions(Options):
     lr: float = option(5e-4, "learning rate for `lr_batch_size` samples per step", above=0)
     lr_batch_size: int | None = option(
         512,
-        "with fewer samples per step, `lr` is reduced, by the square root (sgd: in "
-        "proportion); none: `lr` is used as it is",
+        "samples per step that `lr` is for; with fewer, `lr` is reduced by the square root "
+        "(sgd: in proportion); none: `lr` is used as it is",
         least=1,
     )
     optimizer: str = option("adamw", "any optimizer of timm")
