@@ -213,13 +213,13 @@ def measure_angles(
 
     Args:
         keypoints: (..., K, 2) in pixels, y down, or (..., K, 3) with z up, see `Pose3D.upright`.
-        skeleton: of the K keypoints.
-        names: A angles; None takes all that the skeleton gives.
-        keypoint_scores: (..., K); None takes every keypoint with finite coordinates as seen.
-        threshold: keypoints of a lower score are not seen.
-        facing: which side of the picture people look at: "right", "left", "auto" for what
-            `facing_strength` says of each, right where it says nothing; or (...), negative for
-            left. Of no effect in 3D.
+        skeleton: the skeleton of the K keypoints.
+        names: names of A angles; None for all that the skeleton allows.
+        keypoint_scores: (..., K); None if every keypoint with finite coordinates counts as seen.
+        threshold: keypoints below this score count as not seen.
+        facing: the side of the image that people face: "right", "left", "auto" to infer it for
+            each person with `facing_strength` (right if it cannot tell); or an array (...),
+            negative for left. No effect in 3D.
 
     Returns:
         (..., A), float64; NaN where a keypoint is not seen, or where a segment has no length.

@@ -43,40 +43,42 @@ class BodyOptions(Options):
 
     angles: Any = option(
         "all",
-        "of the formats `angles` and `mot`, which angles: such as `[knee,hip]` for both sides, "
-        "`right_knee`, or `all` that the model's keypoints give",
+        "joint angles of the formats `angles` and `mot`: such as `[knee,hip]` for both sides, "
+        "`right_knee`, or `all` that the model's keypoints allow",
     )
     facing: Facing = option(
         "auto",
-        "which side of the picture people look at, for the signs of angles in 2D; `auto` tells it "
-        "from their feet, or from nose and ears",
+        "the side of the image that people face, for the signs of 2D angles; `auto` infers it "
+        "from the feet, or from nose and ears",
     )
     count: str | None = option(
         None,
-        "of the format `angles`, a column with how often each person has done this exercise so far",
+        "for the format `angles`: add a column that counts how often each person has done "
+        "this exercise",
         choices=tuple(EXERCISES),
     )
     person_height: float | None = option(
         None,
-        "of every person, from which the scale of the formats `trc`, `bvh` and `npz` follows; left "
-        f"out, {ASSUMED_HEIGHT:g}, but the model's own scale in `trc` of 3D models",
+        "height of every person, which sets the scale of the formats `trc`, `bvh` and `npz`; "
+        f"if unset, {ASSUMED_HEIGHT:g}, except that `trc` of 3D models keeps the model's own "
+        "scale",
         unit="metres",
         above=0,
         most=3,
     )
     pixels_per_metre: float | None = option(
-        None, "the scale of the format `trc`, the same for all people", above=0, only="2D"
+        None, "scale of the format `trc`, the same for all people", above=0, only="2D"
     )
     floor: float | None = option(
         None,
-        "the image's row that is at height 0 in the format `trc`; left out, its lower edge",
+        "image row at height 0 in the format `trc`; if unset, the bottom edge",
         unit="pixels",
         only="2D",
     )
     max_gap: int = option(
         0,
-        "in the format `trc`, keypoints that are not seen in up to so many frames are interpolated "
-        "linearly; longer gaps stay empty",
+        "for the format `trc`: interpolate gaps of up to this many frames linearly; longer "
+        "gaps stay empty",
         least=0,
     )
 
@@ -140,8 +142,8 @@ def check_markers(skeleton: Skeleton, what: str) -> None:
     for marker in ("RHip", "LHip", "RKnee", "LKnee", "RShoulder", "LShoulder"):
         if marker not in given:
             raise InputError(
-                f"{what} is of people: skeleton '{skeleton.name}' has no {MARKERS[marker]}; take "
-                "another model or another format"
+                f"{what} is for people: skeleton '{skeleton.name}' has no {MARKERS[marker]}; "
+                "use another model or another format"
             )
 
 

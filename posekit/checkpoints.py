@@ -209,14 +209,14 @@ def _take_line(
         return values
     if line[0] == "[" and line[-1] == "]":
         if line[1:-1] in sections:
-            raise ValueError("the row stands twice")
+            raise ValueError("the row is given twice")
         return sections.setdefault(line[1:-1], {})
     key, equals, value = line.partition("=")
     key, value = key.rstrip(), value.lstrip()
     if values is None or not equals or not value:
         raise ValueError(f"expected 'key = value' below '[name]', found '{line}'")
     if key in values:
-        raise ValueError(f"{key} stands twice")
+        raise ValueError(f"{key} is given twice")
     values[key] = value
     return values
 

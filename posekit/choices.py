@@ -131,7 +131,7 @@ def _choose_network(
     if config_path(found.name, found.search).parent.name != "detector":
         return choose_for_prediction(groups, others, search)
     if len(groups) > 1:
-        raise InputError(f"{found.name} is a detector, which goes alone: name no other model")
+        raise InputError(f"{found.name} is a detector, which is used alone: name no other model")
     overrides = ("~model", f"detector={found.name}")
     return Chosen(overrides, {"detector": found}, {"detector": "weights"})
 
@@ -208,7 +208,7 @@ def _recipe(model: Located, *, trust: bool) -> str:
     if recipe is None:
         known = sorted(path.stem for path in (CONF_DIR / "recipe").glob("*.yaml"))
         raise InputError(
-            f"{model.name} cannot be trained: there are recipes for {', '.join(known)}; name one "
-            "with recipe=NAME for a network of your own"
+            f"{model.name} cannot be trained: there are recipes only for {', '.join(known)}; "
+            "name one with recipe=NAME for a network of your own"
         )
     return recipe

@@ -1,7 +1,7 @@
 """The command line: `posekit <command>`; most commands take Hydra overrides.
 
-Only what a command needs is imported, so that `--help` and `models` answer at once. Long because
-the help of every command stands here.
+A command imports only what it needs, so that `--help` and `models` answer at once. Long because it
+holds the help of every command.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ Find poses in images and videos.
   posekit predict model=wholebody inputs=folder/ out_dir=out speed=accurate
   posekit predict inputs=[a.jpg,b.jpg] detector=rtmdet-nano_person-320 device=cpu
 
-out_dir gets visualization/ (drawings) and predictions/ (JSON). model, detector and pose2d name the
-networks; key=value sets what is listed below, and `posekit predict --cfg` prints all of it, the
-model's own keys too. The exit status is 1 where an input could not be used.
+Drawings go to out_dir/visualization, JSON to out_dir/predictions. model, detector and pose2d name
+the networks; key=value sets an option below. `posekit predict --cfg` prints the whole configuration
+with the keys of the model. The exit status is 1 if an input could not be used.
 """
 
 BATCH_HELP = """\
-Find poses in many clips: a file of results each, on one machine or many.
+Find poses in many clips (videos and images) on one machine or many, with one result file per clip.
 
   posekit batch model=human inputs=videos/ out_dir=out
   posekit batch model=human inputs='videos/**/*.mp4' out_dir=out shard=3/16
   posekit batch model=human inputs=clips.txt out_dir=out runner=slurm slurm.partition=gpu
 
-videos/cam1/a.mp4 becomes out/cam1/a.mp4.parquet and a line of out/_manifest.jsonl. The same command
-again does what is missing. Ctrl-C lets the clips under way end. A clip that cannot be used does
-not stop the others; the exit status is 1 then. See docs/scale.md.
+videos/cam1/a.mp4 gives out/cam1/a.mp4.parquet and a line in out/_manifest.jsonl. Run the same
+command again to resume. Ctrl-C finishes the current clips first. If a clip cannot be used, the
+others still run and the exit status is 1. See docs/scale.md.
 """
 
 EXPORT_HELP = """\
-Write a network as a file for another engine, checked against the network itself.
+Export a network to a file for another engine and check the file against the network.
 
   posekit export model=human format=onnx output=human.onnx inputs=photos/
   posekit export model=rtmdet-nano_person-320 format=openvino dtype=float16
 
-Beside the file, <file>.json says how much its keypoints differ, in pixels. Where more than one of
-a hundred is off by more than 0.1 (in float16, by more than 0.5), nothing is written and the exit
-status is 1; with quantize=int8 how much it may differ is left to you.
+<file>.json beside the file gives the difference of its keypoints in pixels. If more than 1% of them
+differ by more than 0.1 pixels (float16: 0.5), nothing is written and the exit status is 1. There is
+no limit for quantize=int8: check the difference yourself.
 """
 
 EVALUATE_HELP = """\
-Measure a model on a labelled data set, as published tables do.
+Evaluate a model on a labelled data set, by the protocols of published tables.
 
   posekit evaluate model=rtmpose-m_coco-256x192 dataset=coco dataset.root=/data/coco \\
       detections=COCO_val2017_detections_AP_H_56_person.json
@@ -64,8 +64,8 @@ Measure a model on a labelled data set, as published tables do.
   posekit evaluate model=rtmdet-m_coco-640 dataset=coco_boxes dataset.root=/data/coco
   posekit evaluate model=motionbert_h36m sequences=h36m_test.npz
 
-Boxes are the labelled ones, those of detections=FILE, or of detector=NAME. `posekit evaluate --cfg`
-prints every key with its value; key=value sets it. See docs/evaluation.md.
+Boxes are the labelled ones, unless detections=FILE or detector=NAME gives others. key=value sets an
+option; `posekit evaluate --cfg` prints all of them. See docs/evaluation.md.
 """
 
 TRAIN_HELP = """\
@@ -75,65 +75,65 @@ Train a model on labelled images.
   posekit train +experiment=my_fork --config-dir my_conf
   torchrun --nproc-per-node 8 -m posekit train model=... dataset.train=my.json
 
-The run's folder (out_dir) gets export/, which `posekit predict model=FOLDER` takes. A run that was
-stopped goes on with resume=true. `posekit train --cfg` prints every key with its value.
+The trained model goes to out_dir/export; use it with `posekit predict model=out_dir`. resume=true
+continues a stopped run. `posekit train --cfg` prints every key with its value.
 """
 
 BENCH_HELP = """\
-Measure how fast each engine runs a model on this machine, and where the time of a frame goes.
+Measure how fast each engine runs a model on this machine, and the time of each stage of a frame.
 
   posekit bench model=human detector=rtmdet-nano_person-320
   posekit bench model=vitpose-b batch_sizes=[8] backends=[torch,openvino] out=bench.json
   posekit bench model=rtmdet-m_person-640
 
-The floor is the network's operations at the rate of a large matrix product. Weights are random
-unless they are named. `posekit bench --cfg` prints every key with its value.
+The floor is the time of the network's operations at the speed of a large matrix product. Weights
+are random unless weights=FILE is given. `posekit bench --cfg` prints every key with its value.
 """
 
 LABELS_HELP = """\
-Convert labels of another tool to COCO's keypoints, which train and evaluate read.
+Convert labels of another tool to COCO keypoints, for train and evaluate.
 
-  posekit labels data.yaml out=coco.json                  Ultralytics-YOLO; a file for each split
+  posekit labels data.yaml out=coco.json                  Ultralytics YOLO; one file per split
   posekit labels labelme_folder/ out=coco.json
   posekit labels export.json out=coco.json images=photos/ Label Studio, VGG Image Annotator
   posekit labels annotations.xml out=coco.json            CVAT
-  posekit labels CollectedData_me.csv out=coco.json       DeepLabCut; also its project's folder
+  posekit labels CollectedData_me.csv out=coco.json       DeepLabCut; or its project folder
   posekit labels labels.slp out=coco.json                 SLEAP
 
-Also Datumaro's JSON. What it is, its content decides. coco.jpg shows the first labelled images.
+Datumaro's JSON works too. The content decides the format. coco.jpg shows the first labelled images.
 See docs/labelling.md.
 """
 
 CONVERT_HELP = """\
-Write results that were kept as Parquet in other formats, without the networks.
+Convert Parquet results to other formats, without running the networks again.
 
   posekit convert out/predictions/clip.parquet format=csv
   posekit convert out/predictions/*.parquet formats=[coco,label_studio] frames=10 out_dir=to_label
 
-format=NAME is the same as formats=NAME. The exit status is 1 where a clip had not been read to its
-end. See docs/outputs.md.
+format=NAME is the same as formats=NAME. The exit status is 1 if the results of a video are
+incomplete. See docs/outputs.md.
 """
 
 COMPLETIONS_HELP = """\
-Print a script that lets a shell complete commands, keys and their values.
+Print a completion script for a shell: commands, keys and values.
 
   posekit completions bash > ~/.local/share/bash-completion/completions/posekit
   posekit completions zsh > ~/.zfunc/_posekit     # fpath+=(~/.zfunc) before compinit
   posekit completions fish > ~/.config/fish/completions/posekit.fish
   posekit completions tcsh > ~/.posekit.tcsh      # source it in ~/.tcshrc
 
-All but fish need shtab: pip install "posekit[completions]". Print it again after an upgrade.
+All but fish need shtab: pip install "posekit[completions]". Repeat this after an upgrade.
 """
 
 APP_HELP = """\
-Show a page in the browser: drop a picture or a clip on it, choose a model, see and save the result.
+Run a web app: drop an image or a video on the page, choose a model, see and save the result.
 
   posekit app
-  posekit app model=demo                      without a network
+  posekit app model=demo                      works offline
   posekit app models=[demo,human] max_upload_mb=50 max_seconds=120
 
-It listens at 127.0.0.1 alone. POST /api/predict takes pictures, /openapi.json has its schema. It
-needs gradio and plotly: pip install "posekit[web]". See docs/app.md.
+It listens on 127.0.0.1 only. POST /api/predict takes images; the schema is at /openapi.json. Needs
+gradio and plotly: pip install "posekit[web]". See docs/app.md.
 """
 
 PUSH_HELP = """\
@@ -143,38 +143,38 @@ Upload a trained model to the Hugging Face Hub, in one commit, with a model card
   posekit push runs/mine organisation/name dry_run=true
   posekit push runs/mine organisation/name branch=v2 private=true
 
-posekit.load("hf://organisation/name") loads it then. See docs/hub.md.
+Load it with posekit.load("hf://organisation/name"). See docs/hub.md.
 """
 
 DOWNLOAD_HELP = """\
-Fetch all that models need: their weights, and those of their detectors and 2D models.
+Download the weights of models, with those of their detectors and 2D models.
 
   posekit download human vitpose-b
   posekit download human hf://organisation/name to=weights
   posekit download wholebody3d dry_run=true
 
-to=FOLDER makes a folder for a machine without a network: POSEKIT_CACHE=FOLDER there. The exit
-status is 1 where something could not be fetched; the same command again fetches the rest.
+to=FOLDER makes a folder for an offline machine: set POSEKIT_CACHE=FOLDER there. Exit status 1 means
+that a download failed; run the same command again to fetch the rest.
 """
 
 MIRROR_HELP = """\
-Fill an organisation of the Hugging Face Hub with the published models, converted, each with a card.
+Upload the converted published models, each with a card, to an organisation of the Hugging Face Hub.
 
   posekit mirror organisation
   posekit mirror organisation only=rtmpose-*,rtmdet-* push=true
 
-Without push=true it is only said what would be done. POSEKIT_HUB_NAMESPACE=organisation lets
-posekit take weights from there. What is there already is left out. See docs/hub.md.
+Without push=true, only prints what would be done. Models that are there already are skipped. Set
+POSEKIT_HUB_NAMESPACE=organisation to download weights from there. See docs/hub.md.
 """
 
 # Commands that take overrides: name, one line, all of it.
 COMPOSED = (
     ("predict", "find poses in images and videos", PREDICT_HELP),
-    ("batch", "find poses in many clips, resumable, on one machine or many", BATCH_HELP),
+    ("batch", "find poses in many videos, resumable, on one machine or many", BATCH_HELP),
     ("train", "train a model on labelled images", TRAIN_HELP),
-    ("evaluate", "measure a model on a labelled data set", EVALUATE_HELP),
-    ("export", "write a network as a file for other engines", EXPORT_HELP),
-    ("bench", "measure engines and stages on this machine", BENCH_HELP),
+    ("evaluate", "evaluate a model on a labelled data set", EVALUATE_HELP),
+    ("export", "export a network to a file for another engine", EXPORT_HELP),
+    ("bench", "measure the speed of engines and stages", BENCH_HELP),
 )
 
 
@@ -247,33 +247,35 @@ def _parser() -> argparse.ArgumentParser:
         )
         composed.add_argument("overrides", nargs="*", metavar="key=value")
         composed.add_argument(
-            "--config-dir", "-cd", type=Path, help="a folder with configurations of your own"
+            "--config-dir", "-cd", type=Path, help="a folder with your own configurations"
         )
         _add_hydras(composed, sweeps=name in SWEPT)
         composed.composes = name
         composed.set_defaults(run=_run_composed)
 
     _add_conversions(commands)
-    app = _add_plain(commands, "app", "show a page in the browser", APP_HELP, _app)
+    app = _add_plain(commands, "app", "run a web app in the browser", APP_HELP, _app)
     app.add_argument("settings", nargs="*", metavar="key=value")
     _add_hub(commands)
     _add_models(commands)
     completions = commands.add_parser(
         "completions",
-        help="print what a shell needs to complete commands, keys and values",
+        help="print a completion script for a shell",
         description=COMPLETIONS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     completions.add_argument("shell", choices=("bash", "zsh", "fish", "tcsh"))
     completions.set_defaults(run=_completions)
 
-    doctor = commands.add_parser("doctor", help="what this machine has, and which engines run")
+    doctor = commands.add_parser(
+        "doctor", help="check the installation and list the engines that run"
+    )
     doctor.add_argument(
         "settings",
         nargs="*",
         metavar="KEY=VALUE",
         help="device=NAME: the device to report on, such as cuda:1; measure=true: first measure "
-        "which engine is the fastest here, and go by it from then on (a minute or two)",
+        "the engines and use the fastest from then on (takes a minute or two)",
     )
     doctor.set_defaults(run=_doctor)
     return parser
@@ -285,7 +287,7 @@ def _add_hydras(composed: argparse.ArgumentParser, *, sweeps: bool) -> None:
         "--config-name",
         "-cn",
         metavar="NAME",
-        help="a YAML of --config-dir in place of the command's",
+        help="a YAML file in --config-dir to use instead of the command's own",
     )
     composed.add_argument(
         "--cfg",
@@ -296,10 +298,12 @@ def _add_hydras(composed: argparse.ArgumentParser, *, sweeps: bool) -> None:
         help="print the configuration (job), Hydra's own (hydra) or both (all), and stop",
     )
     composed.add_argument(
-        "--package", "-p", metavar="PART", help="of --cfg: only this part, such as model"
+        "--package", "-p", metavar="PART", help="with --cfg: print only this part, such as model"
     )
     composed.add_argument(
-        "--resolve", action="store_true", help="of --cfg: accepted, values are always resolved"
+        "--resolve",
+        action="store_true",
+        help="with --cfg: accepted for compatibility; values are always resolved",
     )
     composed.add_argument(
         "--info",
@@ -320,21 +324,21 @@ def _add_hydras(composed: argparse.ArgumentParser, *, sweeps: bool) -> None:
 
 def _add_conversions(commands: Any) -> None:
     imported = commands.add_parser(
-        "import", help="make a model folder of an MMPose or MMDetection configuration and weights"
+        "import", help="make a model folder from an MMPose or MMDetection config and weights"
     )
     imported.add_argument(
         "config",
         type=Path,
-        help="the .py, which is read and never run; or a checkpoint that holds it",
+        help="the .py file, which is parsed and never run, or a checkpoint that contains it",
     )
-    imported.add_argument("weights", type=Path, nargs="?", help="the .pth")
-    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="a new folder")
+    imported.add_argument("weights", type=Path, nargs="?", help="the .pth file")
+    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="the folder to make")
     imported.set_defaults(run=_import)
 
     labels = _add_plain(
         commands,
         "labels",
-        "convert labels of other tools to COCO's keypoints",
+        "convert labels of other tools to COCO keypoints",
         LABELS_HELP,
         _labels,
     )
@@ -344,7 +348,7 @@ def _add_conversions(commands: Any) -> None:
     converted = _add_plain(
         commands,
         "convert",
-        "write results that were kept as Parquet in other formats",
+        "convert Parquet results to other formats",
         CONVERT_HELP,
         _convert,
     )
@@ -370,13 +374,13 @@ def _add_hub(commands: Any) -> None:
     push = _add_plain(
         commands, "push", "upload a trained model to the Hugging Face Hub", PUSH_HELP, _push
     )
-    push.add_argument("folder", type=Path, help="a run or its export")
+    push.add_argument("folder", type=Path, help="the folder of a run, or its export folder")
     push.add_argument("repository", help="organisation/name")
     push.add_argument("settings", nargs="*", metavar="key=value")
     push.add_argument("--private", action="store_true", help="the same as private=true")
 
     download = _add_plain(
-        commands, "download", "fetch the weights of models ahead", DOWNLOAD_HELP, _download
+        commands, "download", "download the weights of models in advance", DOWNLOAD_HELP, _download
     )
     download.add_argument("words", nargs="+", metavar="NAME or key=value")
     download.add_argument("--to", metavar="FOLDER", help="the same as to=FOLDER")
@@ -384,7 +388,7 @@ def _add_hub(commands: Any) -> None:
     mirror = _add_plain(
         commands,
         "mirror",
-        "fill an organisation of the Hub with the converted weights",
+        "upload the converted models to an organisation of the Hub",
         MIRROR_HELP,
         _mirror,
     )
@@ -395,14 +399,27 @@ def _add_hub(commands: Any) -> None:
 
 def _add_models(commands: Any) -> None:
     models = commands.add_parser("models", help="list the models")
-    models.add_argument("text", nargs="?", default="", help="only names, aliases or tasks with it")
-    models.add_argument("--task", help="only of a task, such as body or detection")
-    models.add_argument("--keypoints", help="only of a skeleton, such as coco or halpe26")
-    models.add_argument("--size", help="only of an input of that height and width: 256x192")
-    models.add_argument("--max-params", type=float, help="only up to so many million parameters")
-    models.add_argument("--licence", "--license", dest="license", help="only of that licence")
-    models.add_argument("--show-alias", action="store_true", help="the table of aliases instead")
-    models.add_argument("--markdown", action="store_true", help="all that is known, as Markdown")
+    models.add_argument(
+        "text",
+        nargs="?",
+        default="",
+        help="only models whose name, alias or task contains this text",
+    )
+    models.add_argument("--task", help="only models for this task, such as body or detection")
+    models.add_argument(
+        "--keypoints", help="only models with this skeleton, such as coco or halpe26"
+    )
+    models.add_argument("--size", help="only models with this input size, height x width: 256x192")
+    models.add_argument(
+        "--max-params", type=float, help="only models with at most this many million parameters"
+    )
+    models.add_argument(
+        "--licence", "--license", dest="license", help="only models with this licence"
+    )
+    models.add_argument(
+        "--show-alias", action="store_true", help="print the table of aliases instead"
+    )
+    models.add_argument("--markdown", action="store_true", help="print all details as Markdown")
     models.set_defaults(run=_models)
 
 
@@ -415,7 +432,7 @@ def _run_composed(arguments: argparse.Namespace) -> int:
         kinds = {"cfg": arguments.cfg, "info": arguments.info, "package": arguments.package}
         return show(arguments.command, arguments.overrides, **where, **kinds)
     if arguments.package or arguments.resolve:
-        raise InputError("--package and --resolve go with --cfg")
+        raise InputError("--package and --resolve need --cfg")
     if getattr(arguments, "multirun", False):
         from posekit.commands.sweep import sweep
 
@@ -500,7 +517,7 @@ def _models(arguments: argparse.Namespace) -> int:
     wanted = {key: value for key in keys if (value := getattr(arguments, key)) is not None}
     if arguments.markdown:
         if arguments.text or wanted:
-            raise InputError("--markdown is the page of all models; leave out what chooses some")
+            raise InputError("--markdown prints all models: leave out the filters")
         print(markdown_page(), end="")
         return 0
     rows = find_models(arguments.text, **wanted)

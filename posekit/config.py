@@ -66,14 +66,14 @@ def list_models(
     max_params: float | None = None,
     license: str | None = None,
 ) -> list[str]:
-    """Public names of the published models, of those that have all that is asked for.
+    """Names of the published models that match all filters.
 
     Args:
         task: such as "body", "wholebody", "face", "hand", "animal", "fashion" or "detection".
         keypoints: the skeleton, a name of `conf/keypoints/` such as "coco" or "halpe26".
         size: height x width of the input, such as "256x192" or "640x640".
-        max_params: most parameters, in millions.
-        license: of the weights, such as "Apache-2.0".
+        max_params: the most parameters, in millions.
+        license: licence of the weights, such as "Apache-2.0".
 
     Raises:
         InputError: no model has that task, skeleton, size or licence.
@@ -265,8 +265,8 @@ def elsewhere_error(name: str, *, detector: bool) -> UnknownModelError | None:
     for other in (other for kind in kinds for other in tables[kind]):
         if fnmatchcase(plain, other.pattern):
             return UnknownModelError(
-                f"unknown {'detector' if detector else 'model'} '{name}' ({other.program}); use "
-                f"{other.nearest}, the nearest that is here. `posekit models` lists all of them"
+                f"unknown {'detector' if detector else 'model'} '{name}' ({other.program}); "
+                f"use {other.nearest}, the nearest one here. `posekit models` lists all of them"
             )
     return None
 

@@ -30,27 +30,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(SmoothOptions, MotionOptions):
-    """What is written."""
+    """Output files."""
 
     formats: Any = option(
         None,
-        "what is written: a format, or several such as `[csv,coco]`",
+        "the format to write, or several such as `[csv,coco]`",
         choices=prediction_formats(),
     )
     out_dir: str | os.PathLike[str] | None = option(
-        None, "the folder of the files; left out, that of the first table"
+        None, "the folder for the files; if unset, that of the first table"
     )
-    kpt_thr: float = option(0.3, "keypoints of a lower score are not seen, in formats of labels")
+    kpt_thr: float = option(
+        0.3, "in label formats, keypoints below this score count as not visible"
+    )
     frames: int | None = option(
         None,
-        "every N-th frame of a clip alone, whose pictures are written beside the labels, where "
-        "`coco` and `label_studio` name them",
+        "only every N-th frame of a video; `coco` and `label_studio` name frames as image "
+        "files, which are written beside the labels",
         least=1,
     )
     least_certain: int | None = option(
         None,
-        "of these, the N frames in which the keypoints of one person have the lowest mean score; "
-        "pictures as with `frames`",
+        "of these, only the N frames with the lowest mean keypoint score of any person; "
+        "images are written as with `frames`",
         least=1,
     )
 
@@ -59,18 +61,18 @@ class ConvertOptions(SmoothOptions, MotionOptions):
 def convert(
     tables: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], options: ConvertOptions
 ) -> list[Path]:
-    """Writes results that were kept as Parquet in other formats.
+    """Converts Parquet results to other formats.
 
     Args:
-        tables: files that `pred_format=parquet` wrote, of models with the same keypoints.
+        tables: files written by `pred_format=parquet`, from models with the same keypoints.
         {options}
 
     Returns:
-        The tables whose clip had not been read to its end.
+        The tables that are incomplete, since their video was not read to the end.
 
     Raises:
-        InputError: no such file, another kind of file, a format that cannot hold the results, or a
-            clip whose frames are to be pictures and which is not where it was.
+        InputError: no such file, another kind of file, a format that cannot hold the results, or
+            a video whose frames are to be written as images and which is no longer there.
         OutputError: a file cannot be written.
     """
     if options.formats is None:
@@ -120,7 +122,7 @@ def _check_table(table: ResultTable, formats: Sequence[Format], options: Convert
     """Refuses what has no effect, or no sense, with what a table holds."""
     if table.clip is None and (timed := needs(formats, "time")):
         raise InputError(
-            f"format {timed[0]} is of videos, whose frames have times; {table.path} is of images"
+            f"format {timed[0]} is for videos, whose frames have times; {table.path} is of images"
         )
     for name, declared in options.declared().items():
         of_2d = declared.about.only == "2D" and table.run.skeleton_3d is not None
@@ -142,7 +144,7 @@ def _packets(
             result = packet.result
             nameless = len(result) > 0 and result.track_ids is None
             if tracker is None and named and packet.clip is not None and nameless:
-                log.warning("%s has no track ids: people are tracked (track=iou)", table.path)
+                log.warning("%s has no track ids: using track=iou", table.path)
                 tracker = Tracker(sigmas=result.skeleton.sigmas or None)
             if tracker is not None:
                 ids = tracker.update(

@@ -28,12 +28,12 @@ __all__ = ["EXERCISES", "Exercise", "Repetition", "RepetitionCounter"]
 
 
 class Exercise(NamedTuple):
-    """What one repetition is.
+    """The definition of one repetition.
 
     Attributes:
-        joint: whose angle tells it, the mean of the sides that are seen, regardless of its sign.
-        rest: degrees; below it is at rest.
-        bent: degrees that a repetition goes beyond.
+        joint: the joint whose angle is used: the mean of the visible sides, without its sign.
+        rest: angle in degrees below which the joint is at rest.
+        bent: angle in degrees that a repetition must exceed.
     """
 
     joint: str
@@ -55,11 +55,11 @@ EXERCISES: dict[str, Exercise] = {
 
 
 class Repetition(NamedTuple):
-    """One that has ended.
+    """A finished repetition.
 
     Attributes:
-        track_id: whose it is.
-        number: which of this person's, from 1.
+        track_id: the person's track id.
+        number: number of this person's repetition, from 1.
         start, end: when rest was left and reached again, in seconds.
         peak: the largest angle in between, in degrees.
     """
@@ -80,12 +80,12 @@ class _Person:
 
 @dataclass
 class RepetitionCounter:
-    """Counts the repetitions of everybody in a clip.
+    """Counts the repetitions of each person in a video.
 
     Args:
-        exercise: a name of `EXERCISES`, or an exercise of your own.
-        threshold: keypoints of a lower score are not seen.
-        shortest: what takes less is no repetition but a keypoint that jumped, in seconds.
+        exercise: a name in `EXERCISES`, or an `Exercise` of your own.
+        threshold: keypoints below this score count as not seen.
+        shortest: shortest repetition in seconds; anything shorter is a keypoint that jumped.
 
     Raises:
         InputError: an unknown name, or thresholds that are not in order.
@@ -118,7 +118,7 @@ class RepetitionCounter:
             )
 
     def __call__(self, result: PoseResult) -> list[Repetition]:
-        """Takes the next frame; the repetitions that end in it.
+        """Processes the next frame and returns the repetitions that end in it.
 
         Raises:
             InputError: people without track ids, or keypoints without the joint.
@@ -127,8 +127,7 @@ class RepetitionCounter:
         self.check(skeleton)
         if result.track_ids is None and len(result):
             raise InputError(
-                "counting needs to know who is who: found no track_ids; switch tracking on, such "
-                'as by track="iou"'
+                'counting needs track_ids, found none: turn tracking on, such as by track="iou"'
             )
         angles = np.abs(measured(result, self._names(skeleton), self.threshold))
         time = float(result.index) if result.time is None else result.time

@@ -161,7 +161,7 @@ def _shorten_wait(response: Any, *args: object, **kwargs: object) -> None:
 def reason_of(error: BaseException) -> str:
     """Why the Hub did not give or take something, in a line."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return f"cannot write to the Hub's own cache: {error}; make room or set HF_HOME"
+        return f"cannot write to the Hub's own cache: {error}; free some space or set HF_HOME"
     # This kind says only that there was no connection; its cause says why.
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
     return plain(cause or error)

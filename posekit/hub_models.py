@@ -149,8 +149,8 @@ def fetch_model(text: str) -> HubModel:
             found = _in_cache(address)
             if found is None:
                 raise DownloadError(
-                    f"{address}: the Hub cannot be reached: {error}; is there a network, or does "
-                    "HTTPS_PROXY have to name a proxy?"
+                    f"{address}: the Hub cannot be reached: {error}; check the network; behind "
+                    "a proxy, set HTTPS_PROXY"
                 ) from None
             log.warning(
                 "%s: the Hub cannot be reached: %s; taking commit %s, which is in the cache",
@@ -295,10 +295,12 @@ def _from_hub(address: Address) -> HubModel:
     if commit not in path.parts:
         path = _fetch(address, weights, address.revision)
     if commit not in path.parts:
-        raise DownloadError(f"{address}: it was changed while it was fetched; run this again")
+        raise DownloadError(f"{address}: it changed during the download; run this again")
     found = _model_in(path)
     if found is None:
-        raise InputError(f"{address}: {path.parent} has files of another hand; remove that folder")
+        raise InputError(
+            f"{address}: {path.parent} has files that posekit did not write; remove that folder"
+        )
     return found
 
 
@@ -362,7 +364,7 @@ def _wanted(address: Address, files: Sequence[_File]) -> tuple[_File, list[_File
             raise InputError(f"{address}: {weights[0].name} has {weights[0].size:,} bytes, "
                              f"expected at most {MAX_WEIGHTS:,}")  # fmt: skip
         return configs[0], skeletons, weights[0]
-    raise InputError(f"{address} is no model of posekit's: {_what_else(address, files)}")
+    raise InputError(f"{address} is not a posekit model: {_what_else(address, files)}")
 
 
 def _is_yaml(name: str, prefix: str, folders: Collection[str]) -> bool:
@@ -384,7 +386,7 @@ def _fetch(address: Address, file: _File, revision: str | None) -> Path:
         path = fetch_file(address.repository, file.name, revision, cache=_cache())
     except DownloadError as error:
         raise DownloadError(
-            f"{address}: {file.name}: {error}; run this again when that is mended"
+            f"{address}: {file.name}: {error}; fix that and run this again"
         ) from None
     fault = ""
     if (size := path.stat().st_size) != file.size:

@@ -19,21 +19,20 @@ class ModelOptions(Options):
 
     weights: str | os.PathLike[str] | None = option(
         None,
-        "of the model that was named: a file in any layout that `weights_convert` reads, a folder "
-        "that holds one, a graph that `posekit export` wrote, a URL, or `int8` for the 8-bit file "
-        "that is published; left out, the published weights, from the local cache where they are "
-        "there",
+        "weights of the model: a file in any layout that `weights_convert` reads, a folder "
+        "that contains one, a graph that `posekit export` wrote, a URL, or `int8` for the "
+        "published 8-bit file; if unset, the published weights, downloaded once and cached",
     )
     trust: bool = option(
         False,
-        "let a model's folder name classes that are not posekit's, which run code; your own folder "
-        "of configurations may do so anyway",
+        "allow a model's folder to name classes from outside posekit, which run code; your "
+        "own configuration folder may always do so",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartOptions(Options):
-    """Models beside it."""
+    """Other models."""
 
     pose2d_weights: str | os.PathLike[str] | None = option(
         None, "as `weights`, for the 2D model that a lifter builds on"
@@ -43,26 +42,27 @@ class PartOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(Options):
-    """Where and how networks run."""
+    """Device and dtype."""
 
     # Checked where they are used, as PyTorch's own objects may be given too.
-    device: Any = option(None, "`cpu`, `cuda`, `cuda:1`, `mps`; left out, the best there is")
+    device: Any = option(None, "`cpu`, `cuda`, `cuda:1`, `mps`; if unset, the best one available")
     dtype: Any = option(
         None,
-        "of the networks: `float32`, `float16` or `bfloat16`; left out, `float32`, but `float16` "
-        "in prediction without `backend` on a GPU of compute capability 7.0 or more",
+        "dtype of the networks: `float32`, `float16` or `bfloat16`; if unset, `float32`, but "
+        "`float16` in prediction without `backend` on a GPU of compute capability 7.0 or "
+        "higher",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedOptions(Options):
-    """Speed or accuracy."""
+    """Speed and accuracy."""
 
     speed: Speed = option(
         "balanced",
-        "what a call does where it does not say `flip_test` or `det_interval` itself: `accurate` "
-        "does the flip test that the model's configuration has, as MMPose does; `balanced` does "
-        "none; `fast` beside that detects in videos where a track is in doubt only, "
+        "default of `flip_test` and `det_interval` in each call: `accurate` does the flip "
+        "test that the model's configuration has, as MMPose does; `balanced` does none; "
+        "`fast` does none and runs the detector in videos only where a track is in doubt, "
         "`det_interval=auto`",
     )
 
@@ -73,8 +73,8 @@ class LoadOptions(ModelOptions, PartOptions, SpeedOptions, DeviceOptions):
 
     backend: str | None = option(
         None,
-        "what runs all networks but a lifter: `eager`, `torch`, `compile`, `onnxruntime`, "
+        "engine of all networks except a lifter: `eager`, `torch`, `compile`, `onnxruntime`, "
         "`openvino`, `tensorrt`, or `auto` for the fastest on this machine, which is measured "
-        "once; left out, `eager` for the first frames and then what is fastest as a rule, or for a "
-        "graph what `auto` would take",
+        "once; if unset, `eager` for the first frames and then the usually fastest; for a "
+        "graph, what `auto` would choose",
     )

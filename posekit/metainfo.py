@@ -43,7 +43,7 @@ LINK_COLOR: Color = (96, 96, 255)
 
 
 def dataset_meta(skeleton: Skeleton) -> dict[str, Any]:
-    """What MMPose calls a model's `dataset_meta`, of the same names and types.
+    """The `dataset_meta` of a skeleton as in MMPose, with the same names and types.
 
     `flip_pairs` has every pair twice, in both orders, as there; colours are uint8 (K, 3) and
     (L, 3), RGB; `sigmas` and `dataset_keypoint_weights` are float32 (K,), the first of them (0,)
@@ -75,7 +75,7 @@ def dataset_meta(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def parse_pose_metainfo(metainfo: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """Any of MMPose's ways to say what keypoints are, in the form of `dataset_meta`.
+    """Converts any of MMPose's descriptions of keypoints to a `dataset_meta`.
 
     Args:
         metainfo: a skeleton's name; the path of an official dataset config, which is looked up by

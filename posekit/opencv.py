@@ -40,11 +40,11 @@ def problem_of(error: BaseException) -> str | None:
     library = re.search(r"\blib[^\s/:]+\.so[.\d]*", str(error))
     if library is not None:
         return (
-            f"OpenCV needs {library[0]}, which this machine lacks: take the package without "
+            f"OpenCV needs {library[0]}, which this machine lacks: use the package without "
             f"windows, {_write_headless()}"
         )
     if isinstance(error, ModuleNotFoundError):
-        return f"OpenCV is not there: {_write_headless()}"
+        return f"OpenCV is not installed: {_write_headless()}"
     return f"OpenCV cannot be imported ({error}): {_write_headless()}"
 
 

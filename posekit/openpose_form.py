@@ -54,8 +54,8 @@ def check_body(skeleton: Skeleton, what: str) -> None:
     missing = [name for name in ("nose", *_LIMBS[2:], *_LEGS) if name not in skeleton.names]
     if missing:
         raise InputError(
-            f"{what} is of bodies: skeleton '{skeleton.name}' has no {missing[0]}; take another "
-            "model or another format"
+            f"{what} is for bodies: skeleton '{skeleton.name}' has no {missing[0]}; use "
+            "another model or another format"
         )
 
 

@@ -56,44 +56,44 @@ class DetectOptions(Options):
 
     bboxes: Any = option(
         None,
-        "boxes instead of the detector's: per image or frame (n, 4) or, with scores, (n, 5), xyxy "
-        "in pixels; for one image (n, 4) or (n, 5) itself",
+        "boxes to use instead of the detector's: per image or frame (n, 4) or, with scores, "
+        "(n, 5), xyxy in pixels; for one image (n, 4) or (n, 5) itself",
     )
     bbox_thr: float | None = option(
         None,
-        f"detections of a lower score are left out; by default {SCORE_THRESHOLD:g}, or "
-        "the own threshold of a model that finds people itself",
+        f"detections below this score are dropped; by default {SCORE_THRESHOLD:g}, or the "
+        "model's own threshold if it finds people itself",
         least=0,
         most=1,
     )
     nms_thr: float | None = option(
         None,
-        "of two detections with an IoU above this, the one with the lower score is left out; by "
-        f"default {NMS_THRESHOLD:g}, or the own threshold of a model that finds people itself",
+        "of two detections with an IoU above this, the one with the lower score is dropped; "
+        f"by default {NMS_THRESHOLD:g}, or the model's own threshold if it finds people itself",
         least=0,
         most=1,
     )
     det_cat_ids: Collection[int] | int | None = option(
         None,
-        "number or numbers of the detector's classes to take; one that it does not have is an "
-        "error; left out, the model's own",
+        "class number or numbers of the detector to use; one that it does not have is an "
+        "error; if unset, the model's own",
     )
     empty: Literal["none", "whole_image"] = option(
         "none",
-        "where nobody is found: `none` gives no instance, `whole_image` takes the image as one box "
-        "of score 1, as MMPose does",
+        "if nobody is found: `none` gives no instance, `whole_image` uses the image as one "
+        "box of score 1, as MMPose does",
     )
 
     max_people: int | None = option(
         None,
-        "the most people of an image whose keypoints are found; left out, all, or 1 with `select`",
+        "the most people per image whose pose is estimated; if unset, all, or 1 with `select`",
         least=1,
     )
     select: Select | None = option(
         None,
-        "who these are: those with the best `score`, the `largest`, or the most `central` ones; "
-        "where people are tracked, who was chosen stays so until the track ends (`max_age`); left "
-        "out, `score`",
+        "which people to keep: those with the best `score`, the `largest`, or the most "
+        "`central` ones; with tracking, a chosen person stays chosen until the track ends "
+        "(`max_age`); if unset, `score`",
     )
 
     def check(self) -> None:
@@ -125,23 +125,21 @@ class EstimateOptions(Options):
 
     flip_test: bool | None = option(
         None,
-        "average with the mirrored crop, and a lifter's input with the mirrored one; left out, as "
-        "`speed` says",
+        "average with the mirrored crop, and a lifter's input with the mirrored one; if "
+        "unset, as `speed` says",
     )
     pose_based_nms: bool = option(
         False, "of instances whose keypoints nearly coincide, keep the best"
     )
     batch_size: int | Literal["auto"] = option(
         "auto",
-        "frames or images that go through the networks at once; results do not depend on it, but "
-        "the first comes when so many were read: `auto` takes up to 8 of files (16 on a GPU), "
-        "fewer of large ones, and 1 of an iterator or for a window; a camera or a stream takes 1 "
-        "in any case, and so do `det_interval` above 1 and `auto`",
+        "frames or images per batch; results do not depend on it, but the first one comes "
+        "once a batch is read: `auto` uses up to 8 for files (16 on a GPU), fewer for large "
+        "ones, and 1 for an iterator or a window; a camera, a stream and `det_interval` of "
+        "`auto` or above 1 always use 1",
         least=1,
     )
-    pose_batch_size: int = option(
-        64, "the most crops that go through the pose network at once", least=1
-    )
+    pose_batch_size: int = option(64, "the most crops per batch of the pose network", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +148,13 @@ class LiftOptions(Options):
 
     lift_window: int | None = option(
         None,
-        "frames of a person that are lifted together; left out, as many as the lifter takes (243), "
-        "or 9 of the past for a camera; 1 lifts each by itself, as MMPose does",
+        "frames of a person that are lifted together; if unset, as many as the lifter takes "
+        "(243), or 9 past frames for a camera; 1 lifts each frame by itself, as MMPose does",
         least=1,
         only="lifted",
     )
     disable_norm_pose_2d: bool = option(
-        False, "do not move people to the middle of the lifter's training data", only="lifted"
+        False, "do not move people to the centre of the lifter's training data", only="lifted"
     )
     disable_rebase_keypoint: bool = option(
         False, "do not put the lowest keypoint at height 0", only="3D"
@@ -185,14 +183,13 @@ class PredictOptions(
         marks = self.marks(tracked=False)
         if self.track in (None, "none") and (of_tracks := {"ids", "trail"} & set(marks)):
             raise InputError(
-                f"draw={sorted(of_tracks)[0]} needs to know who is who: say track=iou too, or "
-                "leave it out"
+                f"draw={sorted(of_tracks)[0]} needs track ids: set track=iou, or leave it out"
             )
         if self.det_interval not in (None, 1) and self.bboxes is not None:
             raise InputError("det_interval does not apply where bboxes are given")
         if self.track == "none" and (timed := needs(self.prediction_formats, "time")):
             raise InputError(
-                f"format {timed[0]} needs to know who is who, but track is 'none'; leave track out"
+                f"format {timed[0]} needs track ids, but track is 'none'; leave track out"
             )
         check_count(self, self.prediction_formats)
 
@@ -269,8 +266,8 @@ class PredictOptions(
         timed = needs(self.prediction_formats, "time")
         if timed and self.predictions_dir is not None and inputs.count() is not None:
             raise InputError(
-                f"format {timed[0]} is of videos, whose frames have times; all inputs are images: "
-                "name a video, or another format"
+                f"format {timed[0]} is for videos, whose frames have times; all inputs are "
+                "images: name a video, or another format"
             )
 
     def run_of(self, inputs: Inputs, **known: Any) -> Run:
@@ -336,8 +333,9 @@ class SourceOptions(Options):
 
     inputs: Any = option(
         None,
-        "image, video, folder, glob, URL, `webcam`, `webcam:1`, or a list: `inputs=[a.jpg,b.mp4]`; "
-        "`posekit:demo.mp4` is the clip in the package, of drawn people, for `model=demo`",
+        "image, video, folder, glob pattern, URL, `webcam`, `webcam:1`, or a list: "
+        "`inputs=[a.jpg,b.mp4]`; `posekit:demo.mp4` is a packaged video of drawn people, for "
+        "`model=demo`",
     )
 
 

@@ -88,7 +88,7 @@ def _check(root: yaml.Node) -> None:
             keys = set()
             for key, value in node.value:
                 if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in keys:
-                    _refuse(key, f"the key {key.value} stands twice")
+                    _refuse(key, f"the key {key.value} is given twice")
                 keys.add((key.tag, key.value if isinstance(key, yaml.ScalarNode) else id(key)))
                 rest += [(key, depth + 1), (value, depth + 1)]
         elif isinstance(node, yaml.SequenceNode):

@@ -1,4 +1,4 @@
-"""Images and videos in, poses out: frames -> boxes -> keypoints -> tracks -> 3D, as a stream."""
+"""The predictor, images and videos to poses: frames -> boxes -> keypoints -> tracks -> 3D."""
 
 from __future__ import annotations
 
@@ -70,26 +70,25 @@ def load(
     config_dir: str | Path | None = None,
     trust: bool = False,
 ) -> Predictor:
-    """A predictor with its networks, ready for images and videos.
+    """Loads a model with its detector and returns a predictor for images and videos.
 
     Args:
         name: a model's public name, alias, official config name or path of such a config; the
             folder of a trained model, as `posekit train` writes it; or a model of the Hugging Face
             Hub, `hf://organisation/name@revision`.
-        pose2d: for a model that lifts 2D poses to 3D, the one that finds these; None takes the
-            lifter's own.
-        detector: a detector's name, or "none" or "whole_image" for none; None takes the model's
-            own, whose weights are fetched when the first image without `bboxes=` comes.
-        config_dir: a folder with `model/`, `detector/` and `keypoints/` of your own, which is
-            looked into before the packaged ones.
+        pose2d: the 2D model of a lifter, which lifts 2D poses to 3D; None uses the lifter's own.
+        detector: a detector's name, or "none" or "whole_image" for no detector; None uses the
+            model's own, downloaded at the first image without `bboxes=`.
+        config_dir: a folder with your own `model/`, `detector/` and `keypoints/`, searched before
+            the packaged ones.
         {options}
 
     Raises:
         UnknownModelError: no such model or detector.
-        WeightsError: weights that do not fit, or a damaged file.
-        DownloadError: no source gave the weights.
-        InputError: a configuration that does not describe a model, another speed, or a device, a
-            type or a backend that cannot be used here.
+        WeightsError: weights do not fit, or the file is damaged.
+        DownloadError: the weights cannot be downloaded.
+        InputError: the configuration does not describe a model, an unknown speed, or a device,
+            dtype or backend that cannot be used here.
     """
     parts = find_parts(
         name,
@@ -118,16 +117,15 @@ class Predictor:
 
     Args:
         estimator: boxes -> keypoints, or images -> people with their keypoints.
-        detector: images -> boxes, or a function that makes it when it is first needed; None takes
-            each image as one box.
-        lifter: 2D keypoints over time -> 3D ones.
+        detector: images -> boxes, or a function that makes it on first use; None uses each image
+            as one box.
+        lifter: 2D keypoints over time -> 3D keypoints.
         det_cat_ids: the detector's classes that the model is for.
-        speed: what a call does where it does not say `flip_test` or `det_interval` itself, see
-            `posekit.load`.
+        speed: the default of `flip_test` and `det_interval` in each call, see `posekit.load`.
 
     Attributes:
-        licenses: of the published weights that it uses, by their models' names; of others, which
-            were given as `weights=`, nothing is known.
+        licenses: licences of the published weights in use, by model name; those of weights given
+            as `weights=` are unknown.
         models: name of the "model", the "detector" and the "lifter", as far as there are any.
         weights: of each of these the file or URL of its weights, or "published".
         weights_sha256: of each that is loaded the SHA-256 of its file, the user's own or that of
@@ -178,7 +176,7 @@ class Predictor:
         dtype: str | torch.dtype | None = None,
         backend: str | None = None,
     ) -> Predictor:
-        """A predictor of networks that work together; see `load` for what is not told here.
+        """A predictor from networks that work together; see `load` for the other arguments.
 
         Args:
             parts: with a 2D pose model, or one that gives 3D poses from the image itself.
@@ -236,17 +234,17 @@ class Predictor:
 
     @property
     def detector(self) -> Detector | None:
-        """The detector, loaded on first use; None where the whole image is the box."""
+        """The detector, loaded on first use; None if the whole image is the box."""
         with self._loading:
             if self._detector is not None and not isinstance(self._detector, Detector):
                 self._detector = self._detector()
             return self._detector
 
     def settle(self) -> None:
-        """Loads the detector and makes the engines now, so that all inputs are computed alike.
+        """Loads the detector and prepares the engines now, so that all inputs are computed alike.
 
-        Else the first frames of a predictor are computed by the networks themselves, the later ones
-        by an engine, whose results differ by rounding.
+        Otherwise the first frames run in PyTorch and later ones in an engine, whose results differ
+        by rounding.
         """
         for stage in (self.detector, self.estimator):
             if settle := getattr(getattr(stage, "run", None), "settle", None):
@@ -254,7 +252,7 @@ class Predictor:
 
     @takes(PredictOptions)
     def __call__(self, inputs: Any, options: PredictOptions) -> Iterator[dict[str, list[Any]]]:
-        """MMPose's documented dict of each image or frame, lazily.
+        """Yields MMPose's documented dict for each image or frame, lazily.
 
         Args:
             inputs: the path or URL of an image or a video, a folder, a glob, "webcam",
@@ -263,21 +261,21 @@ class Predictor:
             {options}
 
         Raises:
-            InputError: an unknown option or a folder that cannot be written, at once; an input
-                that cannot be read, when its turn comes.
+            InputError: at once for an unknown option or a folder that cannot be written; when its
+                turn comes for an input that cannot be read.
             OutputError: a result cannot be written.
         """
         return (result.to_mmpose() for result in self._start_stream(inputs, options))
 
     @takes(PredictOptions)
     def stream(self, inputs: Any, options: PredictOptions) -> Iterator[PoseResult]:
-        """As a call of the predictor, as typed results.
+        """Yields a `PoseResult` for each image or frame, lazily.
 
-        The files of an image are there when its result is. Those of a video grow with it, and are
-        closed when the stream has ended or was left.
+        The files of an image are written before its result is yielded. Those of a video grow with
+        it, and are closed when the stream ends or is abandoned.
 
         Args:
-            inputs: as of a call.
+            inputs: as for a call of the predictor.
             {options}
         """
         return self._start_stream(inputs, options)
@@ -308,7 +306,7 @@ class Predictor:
     def _start_stream(self, inputs: Any, said: PredictOptions) -> Iterator[PoseResult]:
         chosen = self.prepared(said)
         if chosen.draw_heatmap and not has_heatmaps(self.estimator):
-            log.warning("draw_heatmap has no effect: this model has no heat maps")
+            log.warning("draw_heatmap has no effect: this model has no heatmaps")
         looked_up = Inputs.of(
             inputs,
             recursive=chosen.recursive,
@@ -317,7 +315,7 @@ class Predictor:
         )
         chosen.check_inputs(looked_up)
         if (wanted := chosen.tracked_for) is not None:
-            log.warning("format %s needs to know who is who: track=%s", wanted, chosen.similarity)
+            log.warning("format %s needs track ids: using track=%s", wanted, chosen.similarity)
         writer = ResultWriter(
             chosen.predictions_dir,
             chosen.visualization_dir,

@@ -1,4 +1,4 @@
-"""What was found in one image, and the forms it is given in."""
+"""The result for one image, and its conversion to other forms."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Pose3D:
         keypoints: (n, K, 3), float32.
         keypoint_scores: (n, K), float32.
         skeleton: names and links of the K keypoints, which need not be those of the 2D ones.
-        unit: what the numbers are, in words, and which of them are not metric.
-        axes: where the three axes point and where the origin lies, in words; those that begin with
-            `X_LEFT` are a left hand's.
-        up: the axis that points up: "z", or "-y" where the axes are a camera's.
+        unit: the unit of the numbers in words, and which of them are not metric.
+        axes: directions of the three axes and place of the origin, in words; those that begin
+            with `X_LEFT` are left-handed.
+        up: the axis that points up: "z", or "-y" for camera axes.
     """
 
     keypoints: np.ndarray
@@ -65,8 +65,8 @@ class PoseResult:
 
     Attributes:
         keypoints: (n, K, 2), float32, x and y in pixels of the image.
-        keypoint_scores: (n, K), float32; larger is surer. SimCC models give logits, which are
-            not probabilities and may exceed 1.
+        keypoint_scores: (n, K), float32; higher is more certain. SimCC models give logits,
+            which are not probabilities and may exceed 1.
         boxes_xyxy: (n, 4), float32, in pixels of the image.
         box_scores: (n,), float32, 0 to 1.
         skeleton: names and links of the K keypoints.
@@ -76,7 +76,7 @@ class PoseResult:
         source: the path or URL it came from, None for an array.
         frame_id: its number in its video, from 0; None for an image.
         time: seconds since its video began; None for an image.
-        track_ids: (n,), int64, who is who over the frames; None where nobody is tracked.
+        track_ids: (n,), int64, the same for a person in all frames; None without tracking.
         interpolated: (n,), bool, instances that were not seen here but between two frames in which
             they were; None where nothing was filled in.
         pose3d: the third dimension, for the models that give it.
@@ -118,7 +118,7 @@ class PoseResult:
         return len(self.keypoints)
 
     def __getitem__(self, chosen: np.ndarray | slice) -> PoseResult:
-        """Some of the instances: a mask (n,), indices or a slice. The pictures stay as they are."""
+        """Selects instances by a mask (n,), indices or a slice. The images stay as they are."""
         pose3d = self.pose3d
         if pose3d is not None:
             pose3d = dataclasses.replace(
@@ -169,20 +169,20 @@ class PoseResult:
         }
 
     def to_coco(self, image_id: int = 1, *, kpt_thr: float = 0.3) -> list[dict[str, Any]]:
-        """COCO's annotation of each instance, as `pred_format=coco` writes them.
+        """COCO annotations, one per instance, as `pred_format=coco` writes them.
 
         Args:
-            image_id: the image's in the data set.
-            kpt_thr: the least score of a keypoint that counts as seen; others are 0, 0, 0.
+            image_id: id of the image in the data set.
+            kpt_thr: keypoints below this score are not visible and written as 0, 0, 0.
         """
         from posekit.coco_form import coco_annotations
 
         return coco_annotations(self, image_id, threshold=kpt_thr)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """A row of each instance: who, when, box, `nose_x`, `nose_y`, `nose_score`, ...
+        """One row per instance: ids, time, box, `nose_x`, `nose_y`, `nose_score`, ...
 
-        Columns are those of `pred_format=csv`; `pandas.concat` joins the frames of a clip.
+        Columns are those of `pred_format=csv`; `pandas.concat` joins the frames of a video.
 
         Raises:
             ImportError: pandas is not installed.
@@ -195,7 +195,7 @@ class PoseResult:
         """`supervision.KeyPoints`; see `posekit.bridges.supervision`, which has detections too.
 
         Args:
-            kpt_thr: the least score of a keypoint that is `visible`.
+            kpt_thr: keypoints below this score are not `visible`.
 
         Raises:
             InputError: supervision is not installed.
@@ -205,12 +205,12 @@ class PoseResult:
         return next(bridge.to_keypoints(self, kpt_thr=kpt_thr))
 
     def angles(self, names: str | Sequence[str] = "all", *, kpt_thr: float = 0.3) -> np.ndarray:
-        """Angles of joints and segments in degrees, of 3D keypoints where there are some.
+        """Angles of joints and segments in degrees, from the 3D keypoints if there are any.
 
         Args:
-            names: of angles, as `posekit.angles.choose_angles` takes them: `trunk`, `knee` for both
+            names: angles, as `posekit.angles.choose_angles` takes them: `trunk`, `knee` for both
                 sides, `all`.
-            kpt_thr: keypoints of a lower score are not seen.
+            kpt_thr: keypoints below this score count as not seen.
 
         Returns:
             (n, A), float64, in the order of `posekit.angles.ANGLES`; NaN where a keypoint is not
@@ -226,17 +226,17 @@ class PoseResult:
     def plot(
         self, image: np.ndarray | str | os.PathLike[str] | None = None, **options: Any
     ) -> np.ndarray:
-        """A new picture with the poses drawn over the image, and 3D ones beside it.
+        """Draws the poses on a copy of the image, and 3D poses beside it.
 
         Args:
-            image: (H, W, 3), BGR, uint8, or its path; None takes the result's own, or reads the
-                file that it came from, of a clip up to the frame; where `black_background` says
-                so, it draws on black.
-            options: of drawings, as `posekit predict` has them: `radius=`, `thickness=`,
+            image: (H, W, 3), BGR, uint8, or its path; None uses the result's own, or reads the
+                file that it came from, a video up to the frame; with `black_background`, it draws
+                on black.
+            options: drawing options, as `posekit predict` has them: `radius=`, `thickness=`,
                 `kpt_thr=`, `draw_bbox=`, `skeleton_style=`, ...
 
         Returns:
-            (H, W', 3), BGR, uint8, as wide as the image but for 3D.
+            (H, W', 3), BGR, uint8, as wide as the image except for 3D.
 
         Raises:
             InputError: an unknown option, an image of another size, or none that can be read.

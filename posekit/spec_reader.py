@@ -72,8 +72,9 @@ class SpecReader:
         for other in others:
             if other in self.config:
                 raise InputError(
-                    f"{self.where}{key} stands beside {self.keys}{other}; leave one out: "
-                    "detectors have classes, lifters pose2d, pose models keypoints and input_size"
+                    f"{self.where}{key} cannot be combined with {self.keys}{other}; leave one "
+                    "out: detectors have classes, lifters pose2d, pose models keypoints and "
+                    "input_size"
                 )
 
     def refuse_unknown(

@@ -339,8 +339,8 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=human3d"], "name the 2D model below it"),
-        (["model=rtmdet-nano_drawn-256", "detector=human"], "goes alone"),
+        (["model=human3d"], "name the 2D model"),
+        (["model=rtmdet-nano_drawn-256", "detector=human"], "is used alone"),
         (["rounds=0"], "rounds must be a whole number of at least 1, found 0"),
         (["batch_sizes=8"], "batch_sizes must be a list, found 8"),
         (["backends=[]"], "backends is empty: name engines, such as backends=[torch,openvino]"),

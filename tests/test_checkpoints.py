@@ -141,11 +141,11 @@ def test_training_data_can_have_a_name_for_several_rows(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (ROW + "figure = COCO: AP 1\n", "body.ini: row a: unknown key figure; a row has config, "),
-        (ROW + "weights = b.pth\n", "body.ini: line 4, row a: weights stands twice"),
+        (ROW + "weights = b.pth\n", "body.ini: line 4, row a: weights is given twice"),
         (ROW + "aliases\n", "body.ini: line 4, row a: expected 'key = value' below '[name]', foun"),
         (ROW + "aliases =\n", "body.ini: line 4, row a: expected 'key = value' below '[name]', fo"),
         ("weights = a.pth\n", "body.ini: line 1: expected 'key = value' below '[name]', found"),
-        (ROW + ROW, "body.ini: line 4, row a: the row stands twice"),
+        (ROW + ROW, "body.ini: line 4, row a: the row is given twice"),
         ("[a]\nweights = a.pth\n", "body.ini: row a: training_data is missing"),
         (ROW.replace("a.pth", "hf://a/b/c"), "body.ini: row a: license is missing"),
         (

@@ -158,7 +158,7 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["inputs=a.png", "speed=fastest"], "speed must be one of accurate, balanced, fast, found"),
         (
             ["inputs=a.png", "model.flip_test=true"],
-            "model.flip_test=true has no effect with speed=balanced: say flip_test=true, or",
+            "model.flip_test=true has no effect with speed=balanced: set flip_test=true, or",
         ),
         (["inputs=a.png", "model.flip_test=true", "speed=accurate"], "no such file: a.png"),
         (["inputs=a.png", "model.flip_test=true", "flip_test=false"], "no such file: a.png"),

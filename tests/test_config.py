@@ -151,7 +151,7 @@ def test_a_name_of_another_program_has_the_nearest(name: str, program: str, mode
     with pytest.raises(UnknownModelError) as caught:
         locate(name)
     assert str(caught.value) == (
-        f"unknown model '{name}' ({program}); use {model}, the nearest that is here. "
+        f"unknown model '{name}' ({program}); use {model}, the nearest one here. "
         "`posekit models` lists all of them"
     )
 

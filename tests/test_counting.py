@@ -106,7 +106,7 @@ def test_what_cannot_be_counted_is_refused() -> None:
         with pytest.raises(InputError, match="0 <= rest < bent"):
             RepetitionCounter(wrong)
     counter = RepetitionCounter("squat")
-    with pytest.raises(InputError, match="found no track_ids; switch tracking on"):
+    with pytest.raises(InputError, match="needs track_ids, found none: turn tracking on"):
         counter(result(0, {0: figure()}, ids=False))
     face = load_skeleton("300w")
     with pytest.raises(InputError, match="counting needs the knee's angle, and skeleton '300w'"):

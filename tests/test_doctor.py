@@ -97,7 +97,7 @@ def test_the_device_is_named_as_in_other_commands(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", "device=cpu"]) == 0
-    assert "used cpu" in " ".join(capsys.readouterr().out.split()).replace(", as none", " none")
+    assert "used cpu" in " ".join(capsys.readouterr().out.split())
     assert main(["doctor", "device=cuda:99"]) == 1
     assert "device 'cuda:99' cannot be used here" in capsys.readouterr().err
 

@@ -37,7 +37,7 @@ def test_ranges_that_are_measured_on_drawn_people_are_said_to_be(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match=r"missing\.pth"):
         export(["model=demo", "quantize=int8", "weights=missing.pth"])
-    assert "int8's ranges are measured on drawn people" in caplog.text
+    assert "int8 value ranges are measured on drawn people" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_ranges_that_are_measured_on_drawn_people_are_said_to_be(
         (["quantize=int8", "dtype=float16"], "with dtype=float32"),
         (["model=vitpose-s", "decode=true"], "decode=true is for SimCC"),
         (["opset=9"], "opset must be a whole number from 13 to 20"),
-        (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "goes alone"),
-        ([f"model={DETECTOR}", "detector=rtmdet-m_person-640"], "goes alone"),
+        (["detector=rtmdet-m_person-640", f"model={DETECTOR}"], "is used alone"),
+        ([f"model={DETECTOR}", "detector=rtmdet-m_person-640"], "is used alone"),
         (["preprocess=maybe"], "preprocess must be true or false"),
         (["model=motionbert_h36m"], "2D models and detectors"),
         (["inputs=missing.jpg"], "missing.jpg"),

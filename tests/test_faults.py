@@ -70,7 +70,7 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
     found = found_by("_folders", start=start, POSEKIT_CACHE=str(tmp_path / "cache"))
     (fault,) = (one for one in faults_in(found) if "the cache" in str(one["what"]))
     assert fault["what"] == (
-        f"the cache {tmp_path / 'cache'} has 3 MB free, and weights need up to 500"
+        f"the cache {tmp_path / 'cache'} has 3 MB free, but weights need up to 500"
     )
     assert fault["broken"] and "export POSEKIT_CACHE=FOLDER" in str(fault["cure"])
 
@@ -150,10 +150,10 @@ def test_what_is_missing_or_too_old(bare: Path) -> None:
     install(bare, "numpy", "1.20.0")
     found = found_by("_packages", python=["-S"], PYTHONPATH=f"{ROOT}{os.pathsep}{bare}")
     assert [(one["what"], one["cure"], one["broken"]) for one in found] == [
-        ("numpy 1.20.0 is here, and posekit needs >=1.24", 'pip install "numpy>=1.24"', True),
+        ("numpy 1.20.0 is installed, but posekit needs >=1.24", 'pip install "numpy>=1.24"', True),
         ("tqdm is not installed", 'pip install "tqdm>=4"', True),
         (
-            "openvino is not installed; networks run slower without",
+            "openvino is not installed; networks run slower without it",
             'pip install "openvino>=2024.4"',
             False,
         ),
@@ -170,8 +170,8 @@ def test_half_of_an_extra(bare: Path, onnx: str) -> None:
     found = found_by("_packages", python=["-S"], PYTHONPATH=f"{ROOT}{os.pathsep}{bare}")
     expected = {
         "1.17.0": [],
-        "": ["onnxruntime is installed, and onnx, which goes with it, is not"],
-        "1.15.0": ["onnx 1.15.0 is here, and with onnxruntime it has to be >=1.16"],
+        "": ["onnxruntime is installed without onnx, which it needs"],
+        "1.15.0": ["onnx 1.15.0 is installed, but onnxruntime needs >=1.16"],
     }
     assert [one["what"] for one in found] == expected[onnx]
     assert all(one["cure"] == 'pip install "posekit[onnxruntime]"' for one in found)
@@ -183,7 +183,8 @@ def test_half_of_an_extra(bare: Path, onnx: str) -> None:
     [
         (
             "raise RuntimeError('operator torchvision::nms does not exist')",
-            "operator torchvision::nms does not exist; this torchvision is of another torch",
+            "operator torchvision::nms does not exist; "
+            "this torchvision was built for another torch",
             "pip install --force-reinstall torch torchvision",
         ),
         ("import absent", "No module named 'absent'", "pip install absent"),
@@ -229,7 +230,7 @@ def test_doctor_itself_needs_nothing(bare: Path) -> None:
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (1, "")
-    assert "engines and speed are told when this is mended (No module named 'torch')" in done.stdout
+    assert "fix this first to see engines and speed (No module named 'torch')" in done.stdout
     assert '  BROKEN  numpy is not installed\n    mend  pip install "numpy>=1.24"' in done.stdout
 
 
@@ -254,13 +255,13 @@ def test_two_posekits(tmp_path: Path) -> None:
     found = found_by("_copies", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
     (fault,) = found
     what = str(fault["what"])
-    assert what.startswith(f"{ROOT / 'posekit'} runs, and hides ")
+    assert what.startswith(f"{ROOT / 'posekit'} is in use and hides ")
     assert str(tmp_path / "posekit") in what and not fault["broken"]
 
 
 def test_a_record_of_another_version(bare: Path) -> None:
     found = found_by("_copies", python=["-S"], PYTHONPATH=f"{ROOT}{os.pathsep}{bare}")
-    assert [str(one["what"]).startswith("pip has 9 on record") for one in found] == [True]
+    assert [str(one["what"]).startswith("pip has a record of version 9") for one in found] == [True]
 
 
 def test_no_ffmpeg_is_needed() -> None:
@@ -284,14 +285,14 @@ def test_a_gpu_that_pytorch_cannot_use(tmp_path: Path, monkeypatch: pytest.Monke
     (fault,) = faults._gpu()
     assert isinstance(fault, Fault) and fault.broken
     if torch.version.cuda is None:
-        assert "NVIDIA H200 is here, and this PyTorch" in fault.what
+        assert "NVIDIA H200 is present, but this PyTorch" in fault.what
     else:
-        assert f"and PyTorch for CUDA {torch.version.cuda} cannot use it" in fault.what
-        assert fault.cure.startswith("update NVIDIA's driver")
+        assert f"but PyTorch for CUDA {torch.version.cuda} cannot use it" in fault.what
+        assert fault.cure.startswith("update the NVIDIA driver")
     monkeypatch.setattr(torch.version, "cuda", None)
     (fault,) = faults._gpu()
     assert isinstance(fault, Fault)
-    assert fault.what.endswith("is built for processors only")
+    assert fault.what.endswith("is a CPU-only build")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     (fault,) = faults._gpu()
     assert isinstance(fault, Fault)
@@ -333,7 +334,7 @@ def test_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "MEMORY", 1e6)
     seen, fault = faults._memory()
     assert isinstance(seen, Seen) and seen.text.endswith("GB free")
-    assert isinstance(fault, Fault) and "model=human takes up to" in fault.what
+    assert isinstance(fault, Fault) and "model=human needs up to" in fault.what
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have UTF-8 in any locale")

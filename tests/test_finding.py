@@ -100,14 +100,14 @@ def test_a_tracked_person_stays_chosen(demo: Predictor, walk: Path, det_interval
         ({"max_people": 0}, "max_people must be a whole number of at least 1"),
         ({"max_people": 1.5}, "max_people must be a whole number"),
         ({"select": "id"}, "select must be one of score, largest, central"),
-        ({"start": 3, "end": 2}, "end=2 must lie behind start=3"),
+        ({"start": 3, "end": 2}, "end=2 must be after start=3"),
         ({"start": -1}, "start must be"),
         ({"start": "1:99"}, "start must be seconds, such as 90, or 00:01:30"),
         ({"stride": 0}, "stride must be a whole number of at least 1"),
         ({"start": 1}, "start, end and stride apply to videos and streams: inputs has images only"),
         ({"stride": 2}, "start, end and stride apply to videos and streams"),
         ({"color": "hsv"}, "color must be one of bgr, rgb"),
-        ({"draw": "trail"}, "draw=trail needs to know who is who"),
+        ({"draw": "trail"}, "draw=trail needs track ids"),
     ],
 )
 def test_wrong_options_are_refused_at_once(
@@ -128,7 +128,7 @@ def test_a_part_of_a_clip_keeps_its_times(demo: Predictor, walk: Path, tmp_path:
     with VideoReader(tmp_path / "visualization" / "walk.mp4") as video:
         assert float(video.fps) == pytest.approx(10 / 3, rel=1e-3)
         assert [time for _, time in video] == pytest.approx([0, 0.3, 0.6], abs=1e-3)
-    with pytest.raises(InputError, match="start=9 lies behind the end of"):
+    with pytest.raises(InputError, match="start=9 is past the end of"):
         list(demo.stream(walk, start=9))
 
 

@@ -14,6 +14,7 @@ from posekit.commands import inferencer, topdown
 from posekit.commands.generated import generated_files, main
 from posekit.commands.key_help import key_help
 from posekit.commands.option_texts import SETTINGS, SHEETS, keys_of, options_of
+from posekit.commands.settings import settings_help
 from posekit.config import CONF_DIR
 from posekit.loading import LoadOptions
 from posekit.predictor import load as posekit_load
@@ -48,7 +49,7 @@ def test_help_lists_every_key(command: str) -> None:
     values = {name: yaml.safe_load(value) for name, value in listed.items()}
     assert values == {name: option.key_default for name, option in keys_of(command).items()}
     assert max(map(len, text.splitlines())) <= 80 and "`" not in text
-    for part in ("\nDrawings:\n", "Of a keypoint's dot (pixels, 1 to 1000).", "for 3D models."):
+    for part in ("\nDrawings:\n", "Radius of the keypoints (pixels, 1 to 1000).", "for 3D models."):
         assert part in text or command != "predict"
 
 
@@ -61,10 +62,15 @@ def test_help_of_a_command_ends_with_its_keys(capsys: pytest.CaptureFixture[str]
     assert "kpt_thr" not in capsys.readouterr().out
 
 
+def test_help_of_a_command_without_a_configuration_has_its_defaults() -> None:
+    lines = settings_help("app").splitlines()
+    assert {"  jobs=1", "  share=false", "  port=null"} <= set(lines)
+
+
 def test_flags_of_the_demos_are_options_with_their_defaults() -> None:
     text = " ".join(inferencer.command_parser().format_help().split())
-    assert "--tracking-thr TRACKING_THR The least similarity of a person to a track" in text
-    assert "--radius RADIUS Of a keypoint's dot (pixels, 1 to 1000). Default: 3." in text
+    assert "--tracking-thr TRACKING_THR The least similarity between a person and a track" in text
+    assert "--radius RADIUS Radius of the keypoints (pixels, 1 to 1000). Default: 3." in text
     assert "--show-interval SHOW_INTERVAL How long" in " ".join(
         topdown.command_parser().format_help().split()
     )

@@ -228,7 +228,7 @@ def test_a_repository_of_another_kind(
     server.commit("org/other", files)
     with pytest.raises(InputError, match=message) as raised:
         locate("hf://org/other")
-    assert "hf://org/other is no model of posekit's" in str(raised.value)
+    assert "hf://org/other is not a posekit model" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -400,7 +400,7 @@ def test_a_full_disk_is_named(server: HubServer, commit: str) -> None:  # noqa: 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(DownloadError, match=r"own cache: .*make room or set HF_HOME"):
+        with pytest.raises(DownloadError, match=r"own cache: .*free some space or set HF_HOME"):
             locate("hf://org/mine")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -98,7 +98,7 @@ def test_no_network_is_no_fault_of_posekits(monkeypatch: pytest.MonkeyPatch) -> 
     ("status", "kind", "reason"),
     [
         (503, "application/json", "HTTP 503"),
-        (200, "text/html", "a web page answers in its place; does the network ask to log in?"),
+        (200, "text/html", "a web page answers instead; does the network require a login?"),
     ],
 )
 def test_a_wrong_endpoint(
@@ -120,7 +120,7 @@ def test_an_endpoint_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(network, "OPENMMLAB", other)
         _, fault = _network()
     assert isinstance(fault, Fault) and fault.broken
-    assert fault.what.startswith("HF_ENDPOINT=hub.example is no address")
+    assert fault.what.startswith("HF_ENDPOINT=hub.example is not an address")
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_wrong_proxy(answers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         assert fault.what.startswith(f"{host} cannot be reached {way}")
         assert ("407" if answers else "refused") in fault.what
         assert "secret" not in fault.what
-        assert fault.cure == f"unset HTTPS_PROXY, or correct it; NO_PROXY={host} goes past it"
+        assert fault.cure == f"unset HTTPS_PROXY, or correct it; NO_PROXY={host} bypasses it"
 
 
 def test_a_proxy_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,4 +163,4 @@ def test_a_proxy_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_is_asked_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(network, "_together", None)
-    assert list(_network()) == [Seen("network", "nobody was asked, HF_HUB_OFFLINE is set")]
+    assert list(_network()) == [Seen("network", "not tested, HF_HUB_OFFLINE is set")]

@@ -82,7 +82,7 @@ def test_cached_weights_of_a_file_that_was_replaced_are_set_aside(
         resolve_weights(name)
     aside = path.with_suffix(".superseded")
     assert not path.exists()
-    assert f"weights={aside} still takes them" in caplog.text
+    assert f"weights={aside} still loads the old ones" in caplog.text
     assert resolve_weights(name, aside) == aside
     save_file(state, path, metadata={**metadata, "source": "another.pth"})
     assert resolve_weights(name) == path

@@ -58,7 +58,7 @@ def test_a_machine_without_libgl_predicts_or_says_what_to_install(tmp_path: Path
             ImportError("libgthread-2.0.so.0: cannot open shared object file", name="cv2"),
             "OpenCV needs libgthread-2.0.so.0, which",
         ),
-        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "OpenCV is not there: "),
+        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "OpenCV is not installed: "),
         (ImportError("DLL load failed", name="cv2"), "OpenCV cannot be imported (DLL load failed)"),
     ],
 )
@@ -109,7 +109,7 @@ def test_without_windows_the_error_and_doctor_say_what_brings_them(
     monkeypatch.setattr(opencv, "_installed", lambda package: package in installed)
     with pytest.raises(InputError) as caught:
         check_display()
-    assert f"this OpenCV has no windows, {cure} brings them" in str(caught.value)
+    assert f"this OpenCV cannot open windows, run {cure}" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert describe() == [("used", f"{cv2.__version__}, no windows"), ("windows", cure)]
 

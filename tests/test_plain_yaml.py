@@ -40,8 +40,8 @@ def test_an_empty_file_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: the key a stands twice"),
-        ("x: {a: 1, a: 2}\n", "line 1: the key a stands twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key a is given twice"),
+        ("x: {a: 1, a: 2}\n", "line 1: the key a is given twice"),
         ("a: !!python/object/apply:os.system [ls]\n", "line 1: could not determine a constructor"),
         ("a: !!set {0}\n", "could not determine a constructor"),
         ("a: !!binary aGVsbG8=\n", "could not determine a constructor"),

@@ -104,8 +104,8 @@ MISTAKES = [
     (POSE, set_to("sample", "../../private.jpg"), "sample: expected the name of a file"),
     (POSE, set_to("sample", "..\\private.jpg"), "sample: expected the name of a file"),
     (POSE, set_to("note", "\x1b[2J"), "note: expected a text of one line"),
-    (POSE, set_to("classes", ["a"]), "classes stands beside keypoints"),
-    (POSE, set_to("pose2d", "human"), "pose2d stands beside input_size"),
+    (POSE, set_to("classes", ["a"]), "classes cannot be combined with keypoints"),
+    (POSE, set_to("pose2d", "human"), "pose2d cannot be combined with input_size"),
     (POSE, set_to("net._target_", "RTMPose"), "expected a class as package.module.Class"),
     (DETECTOR, without("classes"), "keypoints is missing (or, for a detector, classes)"),
     (UDP, set_to("input_size", [100, 256]), "expected multiples of 16"),
@@ -336,8 +336,8 @@ def test_a_one_stage_model_is_a_description_of_its_own_kind() -> None:
         ({"score_threshold": 2}, "score_threshold: expected"),
         ({"nms_threshold": None}, "nms_threshold: expected"),
         ({"input_size": [400, 320]}, "multiples of 32"),
-        ({"pose2d": "human"}, "pose2d stands beside input_size"),
-        ({"classes": ["person"]}, "classes stands beside keypoints"),
+        ({"pose2d": "human"}, "pose2d cannot be combined with input_size"),
+        ({"classes": ["person"]}, "classes cannot be combined with keypoints"),
     ],
 )
 def test_a_one_stage_models_wrong_values_are_named(change: dict, message: str) -> None:

@@ -498,7 +498,7 @@ def test_a_model_without_heat_maps_says_so(
 ) -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     (result,) = small.stream(image, draw_heatmap=True, return_vis=True)
-    assert "no heat maps" in caplog.text
+    assert "no heatmaps" in caplog.text
     assert result.visualization is not None and result.visualization.shape == image.shape
 
 

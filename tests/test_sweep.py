@@ -107,13 +107,13 @@ def test_predictions_are_swept_and_evaluated(
     [
         (["predict", "-m", "model=demo", "speed=fast,acurate"], "speed must be one of"),
         (["predict", "-m", "model=demo,nix"], "unknown model 'nix'"),
-        (["predict", "-m", "model=demo", "out_dir=a,b"], "out_dir is a folder for each run"),
+        (["predict", "-m", "model=demo", "out_dir=a,b"], "out_dir is set for each run"),
         (["predict", "-m", "model=demo", "hydra/launcher=joblb"], "no such plugin"),
         (["predict", "-m", "model=demo", "hydra.swep.dir=x"], "hydra.swep.dir"),
         (["predict", "-m", "model=demo", "hydra/sweeper=optuna"], "needs a metric"),
         (["evaluate", "-m", "model=demo", "dataset.val=x.json", "out=a.json"], "out is results"),
         (["predict", "model=demo", "hydra.sweep.dir=x"], "need -m"),
-        (["predict", "model=demo", "--package", "model"], "go with --cfg"),
+        (["predict", "model=demo", "--package", "model"], "need --cfg"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(

@@ -27,7 +27,7 @@ class Instance(BaseModel):
     keypoints: list[list[float]] = Field(
         description="x and y in pixels of each keypoint; x, y and z of models that give 3D poses"
     )
-    keypoint_scores: list[float] = Field(description="larger is surer; may exceed 1")
+    keypoint_scores: list[float] = Field(description="higher is more certain; may exceed 1")
     bbox: list[list[float]] | None = Field(
         None, description="x1, y1, x2, y2 in pixels, in a list of one; not of poses lifted to 3D"
     )
@@ -48,12 +48,12 @@ class Meta(BaseModel):
 class About(BaseModel):
     """What made the answer."""
 
-    version: str = Field(description="of posekit")
+    version: str = Field(description="version of posekit")
     models: dict[str, str] = Field(
         description='names of the "model", the "detector" and the "lifter"'
     )
-    licenses: dict[str, str] = Field(description="of the published weights, by model")
-    name: str = Field(description="of the picture")
+    licenses: dict[str, str] = Field(description="licences of the published weights, by model")
+    name: str = Field(description="name of the image")
     size: tuple[int, int] = Field(description="width and height in pixels")
 
 
@@ -72,8 +72,8 @@ class Model(BaseModel):
     name: str
     aliases: list[str]
     task: str
-    license: str = Field(description="of the weights")
-    parameters: float | None = Field(description="in millions")
+    license: str = Field(description="licence of the weights")
+    parameters: float | None = Field(description="number of parameters, in millions")
 
 
 class Received(BaseModel):

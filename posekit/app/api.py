@@ -33,11 +33,11 @@ __all__ = ["add_api", "make_api"]
 
 log = logging.getLogger(__name__)
 
-ABOUT = "The people of a picture. Pictures alone: clips go through the page, or `posekit predict`."
+ABOUT = "The people in an image. Images only: use the page or `posekit predict` for videos."
 FAULTS: dict[int | str, dict[str, Any]] = {
-    413: {"model": Fault, "description": "the picture has too many bytes"},
-    415: {"model": Fault, "description": "no picture, or not sent as multipart/form-data"},
-    422: {"model": Fault, "description": "a field, or the picture itself, cannot be used"},
+    413: {"model": Fault, "description": "the image is too large"},
+    415: {"model": Fault, "description": "not an image, or not sent as multipart/form-data"},
+    422: {"model": Fault, "description": "a field or the image cannot be used"},
     503: {"model": Fault, "description": "too many callers, or weights that cannot be downloaded"},
     504: {"model": Fault, "description": "no result in the time that a caller may wait"},
 }
@@ -83,11 +83,11 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
         start = image[:SIGNATURE_LENGTH]
         if not IMAGE_SIGNATURE.match(start):
             what = (
-                "a clip: the page and `posekit predict` take those" if is_media(start) else "none"
+                "a video: the page and `posekit predict` take those" if is_media(start) else "none"
             )
-            raise HTTPException(415, f"expected a picture, such as JPEG or PNG, found {what}")
+            raise HTTPException(415, f"expected an image, such as JPEG or PNG, found {what}")
         if not places.acquire(blocking=False):
-            raise BusyError("too many callers: try again later")
+            raise BusyError("too many requests: try again later")
         try:
             named = {name: value for name, value in said.items() if value is not None}
             with networks.service(row.name) as service:
@@ -103,7 +103,7 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
         response_model=Poses,
         response_model_exclude_none=True,
         responses=FAULTS,
-        summary="The people of a picture",
+        summary="The people in an image",
     )(predict)
 
     @app.get("/api/models", response_model=list[Model], summary="The models that may be asked for")
@@ -137,7 +137,7 @@ def _parameters(options: AppOptions) -> Iterator[inspect.Parameter]:
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
         )
 
-    yield parameter("file", Annotated[UploadFile, File(description="a picture")])
+    yield parameter("file", Annotated[UploadFile, File(description="an image")])
     named = Form(description="a name or an alias, as `GET /api/models` has them")
     yield parameter("model", Annotated[str, named], options.model)
     declared = PredictOptions.declared()

@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Drawing": (
         "kpt_thr", "draw", "palette", "radius", "thickness", "skeleton_style", "black_background",
     ),
-    "Part of the clip": ("start", "end", "stride"),
+    "Part of the video": ("start", "end", "stride"),
 }  # fmt: skip
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 # What the page begins with where that is not what is done when nothing is said: a table of people
@@ -89,7 +89,7 @@ def settings_of(values: Sequence[Any], *, pose3d: bool, clip: bool) -> dict[str,
     for name, value in zip(NAMES, values, strict=True):
         option = declared[name]
         idle = option.about.only == "2D" and pose3d
-        idle = idle or (not clip and name in (*GROUPS["Part of the clip"], *GROUPS["Over time"]))
+        idle = idle or (not clip and name in (*GROUPS["Part of the video"], *GROUPS["Over time"]))
         if idle or value is None or value == LEFT_OUT or value == option.default:
             continue
         if name in SEVERAL and not value:

@@ -69,7 +69,7 @@ class Door:
             await fault(413, too_large(self._most))(scope, receive, send)
             return
         if own and _is_foreign(headers):
-            await fault(403, "this is for pages of this server alone")(scope, receive, send)
+            await fault(403, "this is for pages of this server only")(scope, receive, send)
             return
         if scope["path"] == "/api/predict" and not headers.get("content-type", "").startswith(
             "multipart/form-data"
@@ -117,7 +117,7 @@ class _Counted:
 
 def too_large(most: int) -> str:
     """What is said of a file that is."""
-    return f"a file may have {most / 1e6:g} MB: send a smaller one"
+    return f"the largest file accepted is {most / 1e6:g} MB: send a smaller one"
 
 
 def _is_foreign(headers: Headers) -> bool:

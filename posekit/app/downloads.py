@@ -44,7 +44,7 @@ def offers(outcome: Outcome) -> list[Offer]:
         about = (wanted.__doc__ or name).strip().splitlines()[0].rstrip(".")
         refusal = ""
         if table.clip is None and needs([wanted], "time"):
-            refusal = "it is of clips, and this is a picture"
+            refusal = "it is for videos, and this is an image"
         elif check := getattr(wanted, "check", None):
             try:
                 check(table.run)
@@ -76,7 +76,7 @@ def made(outcome: Outcome, name: str) -> Path:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         if not files:
             shutil.rmtree(folder, ignore_errors=True)
-            raise InputError(f"nothing of this result goes into {name}: nobody was found")
+            raise InputError(f"there is nothing to write as {name}: nobody was found")
         return files[0] if len(files) == 1 else _zipped(folder, files, outcome, name)
 
 

@@ -120,7 +120,7 @@ def receive(visit: Visit, path: Path, name: str, max_pixels: int) -> Source:
         InputError: it cannot be used.
     """
     if visit.busy:
-        raise InputError("what was sent before is still computed: stop that first")
+        raise InputError("the last upload is still being processed: stop that first")
     called = Path(name.replace("\\", "/")).name[:200] or path.name
     source = read_source(path, called, max_pixels=max_pixels)
     with visit.lock:

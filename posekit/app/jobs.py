@@ -28,7 +28,7 @@ __all__ = ["Job", "Outcome", "without_paths"]
 log = logging.getLogger(__name__)
 
 Phase = Literal["waiting", "loading", "computing", "writing", "done"]
-UNEXPECTED = "something went wrong that should not; the terminal of the server says what"
+UNEXPECTED = "an unexpected error occurred; the server's terminal shows it"
 # An absolute path in a message, but not what follows the colon of a URL.
 _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[^\s/\\'\":;,()]+[\\/])+([^\s/\\'\":;,()]*)")
 
@@ -90,7 +90,7 @@ class Job(threading.Thread):
     ) -> None:
         super().__init__(name="posekit-app-job", daemon=True)
         if visit.source is None:
-            raise InputError("choose a picture or a clip first")
+            raise InputError("choose an image or a video first")
         self.source, self.model, self.said = visit.source, model, dict(said)
         self.options = PredictOptions.from_keywords(self.said)
         self.phase: Phase = "waiting"
@@ -120,7 +120,7 @@ class Job(threading.Thread):
         except PosekitError as error:
             self.error = without_paths(str(error))
         except MemoryError:
-            self.error = "there is not enough memory for this: take a smaller model or picture"
+            self.error = "there is not enough memory for this: use a smaller model or image"
         except Exception as error:
             if not self._visit.closed:  # whose files are gone under it
                 log.exception("a job failed")
@@ -235,6 +235,6 @@ def _rewritten(table: ResultTable, folder: Path, source: Source) -> Path:
             else:
                 writer.write(renamed(packet))
         if table.clip is not None and not table.complete:
-            writer.skip(source.name, "it was not computed to its end")
+            writer.skip(source.name, "it was not processed to its end")
     (written,) = folder.glob("*.parquet")
     return written

@@ -89,9 +89,9 @@ def read_source(path: Path, name: str, *, max_pixels: int) -> Source:
     if not start:
         raise InputError(f"{name} is empty")
     if HEIC_SIGNATURE.match(start) and not IMAGE_SIGNATURE.match(start):
-        raise InputError(f"{name} is a HEIC photograph, which is not read: convert it to JPEG")
+        raise InputError(f"{name} is a HEIC image, which is not supported: convert it to JPEG")
     if not is_media(start):
-        raise InputError(f"{name} is neither a picture nor a clip")
+        raise InputError(f"{name} is neither an image nor a video")
     if IMAGE_SIGNATURE.match(start):
         data = read_bytes(path)
         width, height, _ = claimed_size(data)
@@ -127,8 +127,7 @@ def shown(source: Source, folder: Path, *, most_seconds: float | None = None) ->
 def _check_pixels(name: str, width: int, height: int, most: int) -> None:
     if width * height > most:
         raise InputError(
-            f"{name} has {width} x {height} pixels, and the most that is taken is {most}: "
-            "make it smaller"
+            f"{name} has {width} x {height} pixels, the limit is {most}: make it smaller"
         )
 
 

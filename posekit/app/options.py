@@ -18,41 +18,41 @@ MEGABYTE = 1_000_000
 class AppOptions(DeviceOptions):
     """The page and its server."""
 
-    model: str = option("human", "the model that the page begins with, as `posekit models` has it")
+    model: str = option("human", "the model selected at start, a name that `posekit models` lists")
     models: list[str] | None = option(
-        None, "the only models that visitors may choose, such as `[demo,human]`; left out, all"
+        None, "the only models that visitors may choose, such as `[demo,human]`; if unset, all"
     )
     host: str = option(
         "127.0.0.1",
-        "the address that the server listens at; `0.0.0.0` lets other machines in, and everybody "
-        "who reaches it may use it",
+        "the address to listen on; with `0.0.0.0`, everybody who can reach this machine can "
+        "use the app",
     )
     port: int | None = option(
-        None, "left out, the first free one from 7860 on", least=1, most=65535
+        None, "the port to listen on; if unset, the first free one from 7860", least=1, most=65535
     )
     share: bool = option(
-        False, "also a public link for a week, through a server of Hugging Face's, to this machine"
+        False,
+        "also open a public link to this machine for a week, through a server of Hugging Face",
     )
-    browser: bool = option(False, "open the page in the browser of this machine")
-    max_upload_mb: float = option(200, "of a file that is sent", unit="MB", above=0)
+    browser: bool = option(False, "open the page in this machine's browser")
+    max_upload_mb: float = option(200, "the largest file that is accepted", unit="MB", above=0)
     max_pixels: int = option(
-        50_000_000, "of a picture, or of a frame; larger ones are refused", least=1
+        50_000_000, "the most pixels of an image or video frame; larger ones are refused", least=1
     )
     max_seconds: float = option(
         600,
-        "how long one visitor's clip is computed, and how long a caller of the API waits; what was "
-        "done until then stays",
+        "time limit of one visitor's video, and of an API call; the part done by then is kept",
         unit="seconds",
         above=0,
     )
-    jobs: int = option(1, "clips that are computed at the same time; others wait", least=1)
+    jobs: int = option(1, "videos processed at the same time; others wait", least=1)
     max_queue: int = option(
-        16, "visitors that may wait, and pictures of the API; further ones are refused", least=1
+        16, "the most visitors and API calls that may wait; further ones are refused", least=1
     )
     keep_minutes: float = option(
         60,
-        "files of a visitor who does nothing stay for so long; those of one who leaves the page go "
-        "at once",
+        "how long an idle visitor's files are kept; files of one who leaves the page are "
+        "deleted at once",
         unit="minutes",
         above=0,
     )

@@ -28,11 +28,11 @@ from posekit.io.read_table import read_table
 
 __all__ = ["Server", "make_page"]
 
-EXAMPLES = {"A picture": "demo.jpg", "A clip": "demo.mp4"}
+EXAMPLES = {"An image": "demo.jpg", "A video": "demo.mp4"}
 # The queue is full; or a setting that the page itself does not offer.
-REFUSED = "this cannot be computed now: too many visitors wait, try again in a minute"
+REFUSED = "the server is busy: too many visitors are waiting, try again in a minute"
 LOOKS = 0.3  # seconds between two looks at a job
-NO_COOKIE = "this page needs its cookie, which says whose files are whose: allow it and load anew"
+NO_COOKIE = "this page needs its cookie to keep visitors' files apart: allow it and reload"
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,14 @@ def _result_part() -> list[Any]:
         with gr.Tab("Files"):
             files = gr.HTML(parts.EMPTY_FILES, padding=False)
         with gr.Tab("Same elsewhere"):
-            recipes = gr.HTML(
-                parts.EMPTY_FILES.replace("The result, in", "The command and"), padding=False
-            )
+            recipes = gr.HTML(parts.EMPTY_RECIPES, padding=False)
     return [progress, stage, people, angles, heights, space, files, recipes]
 
 
 def _no_space() -> str:
     return (
         '<p class="pk-none">Models that give 3D poses, such as <code>human3d</code>, have a view '
-        "here that turns.</p>"
+        "that turns here.</p>"
     )
 
 
@@ -272,14 +270,14 @@ def _computed(server: Server) -> Any:
 def _start(server: Server, visit: Visit, model: str, values: Any) -> Job:
     row = server.catalog.row(model)
     if visit.source is None:
-        raise InputError("choose a picture or a clip first")
+        raise InputError("choose an image or a video first")
     if len(values) != len(NAMES):
-        raise InputError("the page is of another version: load it anew")
+        raise InputError("the page is from another version: reload it")
     pose3d = "3d" in row.task or row.task == "lifting"
     said = settings_of(values, pose3d=pose3d, clip=visit.source.kind == "clip")
     with visit.lock:
         if visit.busy:
-            raise BusyError("something is computed for this page already: stop that first")
+            raise BusyError("this page is already processing something: stop that first")
         job = Job(visit, server.networks, model, said, server.options.max_seconds)
         visit.keep(job.source.path.parent)
         visit.job = job
@@ -295,11 +293,11 @@ def _rendered(visit: Visit, outcome: Outcome, address: str) -> list[Any]:
     spatial = parts.lines(visit, outcome, "space") if found.poses else _no_space()
     angles = parts.lines(visit, outcome, "angles")
     if not found.angle_names:
-        angles = '<p class="pk-none">These keypoints give no angles of joints.</p>'
+        angles = '<p class="pk-none">These keypoints give no joint angles.</p>'
     recipes = [
         parts.recipe("Command line", command(outcome.model, name, said), _INSTALL),
         parts.recipe("Python", python(outcome.model, name, said)),
-        parts.recipe("HTTP, of a picture", parts.api_lines(outcome.model, address), _API),
+        parts.recipe("HTTP, for an image", parts.api_lines(outcome.model, address), _API),
     ]
     return [
         parts.finished(outcome, found),
@@ -314,10 +312,10 @@ def _rendered(visit: Visit, outcome: Outcome, address: str) -> list[Any]:
 
 
 _INSTALL = (
-    "<code>pip install posekit</code> first. It writes drawing and JSON into <code>out/</code>; "
+    "<code>pip install posekit</code> first. It writes the drawing and JSON to <code>out/</code>; "
     "<code>formats=[csv,parquet]</code> and the other names of “Files” write those."
 )
-_API = 'Fields and answers: <a href="openapi.json">openapi.json</a>'
+_API = 'Fields and responses: <a href="openapi.json">openapi.json</a>'
 
 
 def _address(request: gr.Request) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "EMPTY_FILES",
     "EMPTY_LINES",
     "EMPTY_PEOPLE",
+    "EMPTY_RECIPES",
     "EMPTY_STAGE",
     "HEADER",
     "api_lines",
@@ -38,13 +39,16 @@ __all__ = [
 
 HEADER = (resources.files("posekit.app") / "static" / "header.html").read_text(encoding="utf-8")
 EMPTY_STAGE = """
-<div class="pk-empty" id="pk-result" tabindex="-1"><p><strong>Nothing computed yet.</strong></p>
-<p>Choose a picture or a clip, then press “Find poses”. The drawing will play here, beside what
-you sent.</p></div>
+<div class="pk-empty" id="pk-result" tabindex="-1"><p><strong>No result yet.</strong></p>
+<p>Choose an image or a video, then press “Find poses”. The drawing will appear here, next to your
+file.</p></div>
 """
-EMPTY_PEOPLE = '<p class="pk-none">Who is found, and in how many frames, will be listed here.</p>'
-EMPTY_LINES = '<p class="pk-none">Angles of joints and heights of keypoints will be drawn here.</p>'
+EMPTY_PEOPLE = (
+    '<p class="pk-none">The people found, and their number of frames, will be listed here.</p>'
+)
+EMPTY_LINES = '<p class="pk-none">Joint angles and keypoint heights will be plotted here.</p>'
 EMPTY_FILES = '<p class="pk-none">The result, in every format that can hold it, will be here.</p>'
+EMPTY_RECIPES = '<p class="pk-none">The command and the code for the same result will be here.</p>'
 
 
 def zone(visit: Visit, options: AppOptions) -> str:
@@ -53,18 +57,18 @@ def zone(visit: Visit, options: AppOptions) -> str:
 <div class="pk-zone" data-visit="visit/{escape(visit.number)}" data-most="{options.most_bytes}">
   <input type="file" id="pk-file" class="pk-file" accept="{ACCEPTED}"
     aria-describedby="pk-file-about">
-  <label for="pk-file"><strong>Choose a picture or a clip</strong>
+  <label for="pk-file"><strong>Choose an image or a video</strong>
     <span>or drop it here</span></label>
   <p id="pk-file-about" class="pk-fine">Up to {options.max_upload_mb:g} MB and
-    {_span(options.max_seconds)} of computing. It is removed when you leave the page.</p>
+    {_span(options.max_seconds)} of processing. Your file is deleted when you leave the page.</p>
   <div class="pk-row">
     <button type="button" class="pk-button" data-camera="open">Use the camera</button></div>
   <div class="pk-camera" hidden>
-    <video muted playsinline aria-label="The camera's picture"></video>
+    <video muted playsinline aria-label="Camera preview"></video>
     <div class="pk-row">
-      <button type="button" class="pk-button" data-camera="picture">Take a picture</button>
+      <button type="button" class="pk-button" data-camera="picture">Take a photo</button>
       <button type="button" class="pk-button" data-camera="clip" aria-pressed="false"
-        >Record a clip</button>
+        >Record a video</button>
       <button type="button" class="pk-button" data-camera="close">Close</button>
     </div>
   </div>
@@ -81,9 +85,9 @@ def chosen(visit: Visit) -> str:
     about = f"{source.size[0]} by {source.size[1]} pixels"
     if source.kind == "clip":
         frames = "" if source.frames is None else f", {source.frames} frames"
-        about = f"clip, {about}{frames}, {source.fps:.4g} per second"
+        about = f"video, {about}{frames}, {source.fps:.4g} frames per second"
     else:
-        about = f"picture, {about}"
+        about = f"image, {about}"
     return f"""
 <div class="pk-chosen">{_preview(visit, source)}
   <div><strong>{escape(source.name)}</strong><span>{about}</span></div></div>
@@ -95,14 +99,14 @@ def what_is_needed(need: Need) -> str:
     if not need.names:
         return '<p class="pk-fine" role="status">Ready: its weights are on this machine.</p>'
     return (
-        f'<p class="pk-notice" role="status">Has to be downloaded first, {escape(need.text)}. '
-        "That happens once.</p>"
+        f'<p class="pk-notice" role="status">Will be downloaded first, {escape(need.text)}. '
+        "This happens once.</p>"
     )
 
 
 def waiting() -> str:
     """Before there is a free place."""
-    return _progress("Waiting for a free place …", None)
+    return _progress("Waiting in the queue …", None)
 
 
 def progress(job: Job) -> str:
@@ -115,9 +119,9 @@ def progress(job: Job) -> str:
         return _progress(f"Frame {job.frames}{of}{more}", share)
     texts = {
         "loading": f"Downloading {job.message} …" if job.message else "Loading the model …",
-        "writing": "Preparing what you see …",
+        "writing": "Preparing the result …",
     }
-    return _progress(texts.get(job.phase, "Beginning …"), None)
+    return _progress(texts.get(job.phase, "Starting …"), None)
 
 
 def finished(outcome: Outcome, found: Findings) -> str:
@@ -127,7 +131,7 @@ def finished(outcome: Outcome, found: Findings) -> str:
     note = f'<p class="pk-notice" role="alert">{escape(outcome.note)}</p>' if outcome.note else ""
     if not found.instances and outcome.model == "demo":
         note += (
-            '<p class="pk-notice">The demo model knows drawn people only: choose another one.</p>'
+            '<p class="pk-notice">The demo model only knows drawn people: choose another one.</p>'
         )
     elif not found.instances:
         note += '<p class="pk-notice">A lower detection score, or another model, may find more.</p>'
@@ -185,7 +189,7 @@ def lines(visit: Visit, outcome: Outcome, what: str) -> str:
 def files(visit: Visit, outcome: Outcome, offered: Sequence[Offer]) -> str:
     """Links to every format."""
     home = f"visit/{visit.number}/{run_name(outcome)}/as"
-    kind = "The drawing, a video" if outcome.source.kind == "clip" else "The drawing, a picture"
+    kind = "The drawing, a video" if outcome.source.kind == "clip" else "The drawing, an image"
     drawing = [] if outcome.drawing is None else [Offer("drawing", kind)]
     fits = [offer for offer in (*drawing, *offered) if not offer.refusal]
     links = "".join(

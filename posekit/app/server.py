@@ -94,6 +94,6 @@ def _launch(page: gr.Blocks, options: AppOptions, app: dict[str, Any]) -> str:
 def _port_error(error: OSError, options: AppOptions) -> InputError:
     """Why a server cannot listen."""
     if error.errno not in (None, errno.EADDRINUSE):
-        return InputError(f"cannot listen at {options.host}: {error.strerror or error}")
+        return InputError(f"cannot listen on {options.host}: {error.strerror or error}")
     port = options.port or f"{FIRST_PORT} to {FIRST_PORT + PORTS - 1}"
-    return InputError(f"port {port} of {options.host} is taken: say port=NUMBER, another one")
+    return InputError(f"port {port} on {options.host} is in use: choose another one, port=NUMBER")

@@ -132,7 +132,7 @@ def load_artifact(
                 except NO_DAMAGE:
                     raise
                 except Exception as error:  # each library has kinds of its own
-                    log.warning("%s is damaged and is made again: %s", path, first_line(error))
+                    log.warning("%s is damaged and will be rebuilt: %s", path, first_line(error))
                     _remove(path)
             # Who holds the lock is the only one to make it: these are of processes that died.
             for stale in folder.glob(f"{glob.escape(name)}.*/"):
@@ -141,8 +141,8 @@ def load_artifact(
             return load(path)
     except OSError as error:
         raise InputError(
-            f"cannot write to the cache {folder}: {error.strerror or error}; "
-            "make room or set POSEKIT_CACHE to another folder"
+            f"cannot write to the cache {folder}: {error.strerror or error}; free some space "
+            "or set POSEKIT_CACHE to another folder"
         ) from None
 
 

@@ -181,7 +181,7 @@ class DefaultBackend:
             except Exception as error:
                 self._note(kind, "cannot be made ready for", error)
                 continue
-            log.info("%s goes on with backend=%s", type(self.net).__name__, kind)
+            log.info("%s continues with backend=%s", type(self.net).__name__, kind)
             if kind == FLOOR and self._wants(order):
                 _tell_what_would_help(order[0])
             return kind
@@ -212,7 +212,7 @@ class DefaultBackend:
     def _note(self, kind: str, what: str, error: Exception) -> None:
         self._failed.add(kind)
         log.warning(
-            "backend=%s %s %s, which goes on without it: %s",
+            "backend=%s %s %s, which continues without it: %s",
             *(kind, what, type(self.net).__name__, first_line(error)),
         )
 

@@ -85,7 +85,7 @@ class Engine:
         known, name = self.dtypes, str(dtype).removeprefix("torch.")
         if dtype is None or known is None or name in known:
             return self.missing(device) or (None if dtype is None else self.lacks(dtype))
-        return f"it runs in {' or '.join(known)}, found {dtype}; take another backend"
+        return f"it runs in {' or '.join(known)}, found {dtype}; use another backend"
 
 
 def missing_package(module: str, extra: str) -> str | None:

@@ -26,6 +26,6 @@ def make_engine(net: nn.Module, kind: str, target: Target) -> Backend:
     check_backend(kind, target.device, target.dtype)
     if isinstance(net, GraphFile) and kind not in net.engines:
         raise InputError(
-            f"backend={kind} cannot run {net.path}, a graph: take {' or '.join(net.engines)}"
+            f"backend={kind} cannot run {net.path}, a graph: use {' or '.join(net.engines)}"
         )
     return find_engine(kind).make(net, target)

@@ -110,11 +110,11 @@ def _refusal(folder: Path, found: dict[str, Any]) -> str:
     advice = (
         "wait for it"
         if here
-        else f"wait for it, or where it is gone remove {folder / '_running-*.json'}"
+        else f"wait for it, or if it is gone, remove {folder / '_running-*.json'}"
     )
     return (
-        f"another run is at work in {folder}{part}: {where}, since "
-        f"{found.get('since', 'unknown')}; {advice}, or take another folder"
+        f"another run is using {folder}{part}: {where}, since {found.get('since', 'unknown')}; "
+        f"{advice}, or use another folder"
     )
 
 

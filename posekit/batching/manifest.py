@@ -113,7 +113,7 @@ def _entries(path: Path) -> Iterator[Entry]:
             yield Entry.from_line(line)
         except (ValueError, TypeError):
             # A run that was killed, or a disk that was full, may cut a line.
-            log.warning("%s: line %d is cut: that attempt does not count", path, number)
+            log.warning("%s: line %d is cut off: that attempt is ignored", path, number)
 
 
 class Manifest:

@@ -40,15 +40,15 @@ class BatchSourceOptions(InputOptions):
 
     inputs: Any = option(
         None,
-        "a clip, a folder (with all that lies below it), a pattern, a list of these as `.txt` or "
-        "`.csv`, a URL (`s3://`, `gs://`, `hf://`, ... through fsspec), or several: "
-        "`inputs=[a,b]`; a list's relative paths are taken from its own folder",
+        "a clip, a folder (searched with its subfolders), a glob pattern, a list of these as "
+        "`.txt` or `.csv`, a URL (`s3://`, `gs://`, `hf://`, ... through fsspec), or several: "
+        "`inputs=[a,b]`; relative paths in a list start from the list's folder",
     )
-    recursive: bool = option(True, "take the subfolders of a folder too")
+    recursive: bool = option(True, "search subfolders too")
     base: str | os.PathLike[str] | None = option(
         None,
-        "the folder that results are named from: `base/cam1/a.mp4` gives "
-        "`out_dir/cam1/a.mp4.parquet`; left out, the innermost one that holds all inputs",
+        "the folder that result names are relative to: `base/cam1/a.mp4` gives "
+        "`out_dir/cam1/a.mp4.parquet`; if unset, the deepest folder that contains all inputs",
     )
 
 
@@ -57,20 +57,22 @@ class BatchWriteOptions(Options):
     """Results."""
 
     out_dir: str | os.PathLike[str] | None = option(
-        None, "the folder of the results, which lie in it as the clips lie below `base`"
+        None, "the folder for the results, laid out as the clips are below `base`"
     )
     formats: Any = option(
         ["parquet"],
-        "what predictions are written as",
+        "formats of the predictions",
         choices=prediction_formats(),
     )
-    drawings: bool = option(False, "write drawings too, `a.mp4.drawn.mp4`")
+    drawings: bool = option(False, "write drawings too, as `a.mp4.drawn.mp4`")
     overwrite: bool = option(
         False,
-        "do all clips again where `out_dir` has results of another model, other weights or "
-        "options, which else is refused",
+        "process all clips again if `out_dir` has results of another model, other weights or "
+        "other options; without it, that is an error",
     )
-    retry_failed: bool = option(False, "do those again that failed or broke off before")
+    retry_failed: bool = option(
+        False, "process clips again that failed before or could not be read to the end"
+    )
 
     def check(self) -> None:
         chosen_formats(self.formats)
@@ -78,53 +80,56 @@ class BatchWriteOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
-    """Where clips are computed."""
+    """Workers."""
 
     runner: Literal["local", "ray", "slurm"] = option(
         "local",
-        "`local`: processes of this machine; `ray`: actors of Ray Data; `slurm`: an array of jobs, "
-        "a shard each",
+        "`local`: processes on this machine; `ray`: actors of Ray Data; `slurm`: an array of "
+        "jobs, one shard each",
     )
     workers: int | Literal["auto"] = option(
         "auto",
-        "processes, or actors of `ray`; `auto`: one per GPU, or as many as have `threads` each; 0 "
-        "computes in this process; with `slurm` those of each job",
+        "number of processes, or of actors with `ray`; `auto`: one per GPU, or as many as "
+        "`threads` allows; 0 runs in this process; with `slurm`, workers per job",
         least=0,
     )
     threads: int | None = option(
         None,
-        "of each worker; left out, 4 or what there is for each; results of other numbers may "
-        "differ by rounding",
+        "threads per worker; if unset, 4, or fewer where there are not enough cores; results "
+        "may differ by rounding between numbers of threads",
         least=1,
     )
     shard: str | None = option(
         None,
-        "`3/16`: the third of sixteen parts of the clips; which one a clip is in depends on its "
-        "name only",
+        "process only this share of the clips: `3/16` is the third of sixteen; a clip's shard "
+        "depends on its name only",
     )
     split: float | Literal["auto", "none"] = option(
         "auto",
-        "pieces that long clips are computed in, so that several workers share one and a kill "
-        "loses a piece; their files are the same; `auto`: of 300 seconds; `none`: whole",
+        "length of the pieces that long clips are split into, so that several workers share a "
+        "clip and a crash loses one piece; the result files are the same; `auto`: 300 "
+        "seconds; `none`: no splitting",
         unit="seconds",
         above=0,
     )
     address: str | None = option(
-        None, "of a running Ray cluster, `auto` for the one of this machine; left out, a local one"
+        None,
+        "address of a running Ray cluster, or `auto` for the one on this machine; if unset, a "
+        "local one is started",
     )
     max_workers: int | None = option(
-        None, "actors of `ray` at most, where the pool may grow from `workers` on", least=1
+        None, "the most actors of `ray`, if the pool may grow beyond `workers`", least=1
     )
     num_gpus: float | None = option(
-        None, "of each actor of `ray`; left out, 1 where the networks run on a GPU", least=0
+        None, "GPUs per actor of `ray`; if unset, 1 if the networks run on a GPU", least=0
     )
     num_cpus: float | None = option(
-        None, "of each actor of `ray`; left out, as many as `threads`", least=0
+        None, "CPUs per actor of `ray`; if unset, the number of `threads`", least=0
     )
     slurm: dict = option(  # type: ignore[type-arg]
         {},
-        "of `slurm`: `slurm.partition=gpu slurm.time=120 slurm.gpus_per_node=1 slurm.jobs=16 ...`, "
-        "see docs/scale.md",
+        "settings of `slurm`: `slurm.partition=gpu slurm.time=120 slurm.gpus_per_node=1 "
+        "slurm.jobs=16 ...`, see docs/scale.md",
     )
 
     def check(self) -> None:
@@ -134,7 +139,7 @@ class RunOptions(Options):
             for name in names:
                 if runner != self.runner and getattr(self, name):
                     raise InputError(
-                        f"{name} has no effect with runner={self.runner}; leave it out, or take "
+                        f"{name} has no effect with runner={self.runner}; leave it out, or use "
                         f"runner={runner}"
                     )
         if self.runner == "ray" and self.workers == 0:
@@ -211,7 +216,7 @@ class BatchChoices(Options):
     pose2d: str | None = option(None, "as in `posekit.load`", python=True)
     detector: str | os.PathLike[str] | None = option(None, "as in `posekit.load`", python=True)
     config_dir: str | os.PathLike[str] | None = option(
-        None, "a folder with configurations of your own", python=True
+        None, "a folder with your own configurations", python=True
     )
 
 

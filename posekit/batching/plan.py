@@ -44,17 +44,17 @@ def agreed_settings(
     if stored is not None and known and not overwrite:
         if changed := stored.differences(wanted):
             raise InputError(
-                f"{folder} has results of other settings: {changed}; take another out_dir, or "
+                f"{folder} has results of other settings: {changed}; use another out_dir, or "
                 "overwrite=true to do all clips again"
             )
         raise InputError(
-            f"the results in {folder} are named from {stored.root}, those of these inputs from "
-            f"{wanted.root}: say base={stored.root} where it holds all of them, take another "
-            "out_dir, or overwrite=true to do all clips again"
+            f"the results in {folder} are named relative to {stored.root}, those of these "
+            f"inputs to {wanted.root}: set base={stored.root} if it contains them all, use "
+            "another out_dir, or overwrite=true to do all clips again"
         )
     if stored is None and known and not overwrite:
         raise InputError(
-            f"{folder} has a manifest, but what its results are of is not known: take another "
+            f"{folder} has a manifest that does not say how its results were made: use another "
             "out_dir, or overwrite=true to do all clips again"
         )
     wanted.store(folder)
@@ -88,7 +88,7 @@ def make_plan(
             plan.before.append(entry)
             continue
         if reason:
-            plan.notes.append(f"{source.path}: {reason}, it is done again")
+            plan.notes.append(f"{source.path}: {reason}, so it is processed again")
         plan.tasks.append(Task(source, entry.attempt + 1, entry.outputs))
     return plan
 

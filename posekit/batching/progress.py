@@ -35,7 +35,7 @@ def stopping_on_ctrl_c(stop: Stop) -> Iterator[None]:
         if stop.requested:
             raise KeyboardInterrupt
         stop.requested = True
-        text = "posekit: clips under way are finished; Ctrl-C again stops at once"
+        text = "posekit: finishing the current clips; Ctrl-C again stops at once"
         print(f"\n{text}", file=sys.stderr, flush=True)
 
     if threading.current_thread() is not threading.main_thread():

@@ -16,17 +16,17 @@ MAX_ROWS = 40
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What there is of the clips of a batch.
+    """The state of all clips of a batch.
 
     Attributes:
-        entries: the latest attempt at each clip, in order; see `Entry`. Those that nobody tried are
+        entries: the latest attempt at each clip, in order; see `Entry`. Clips not yet tried are
             left out.
-        now: how many of them were tried in this run.
-        left: how many clips nobody tried yet.
-        seconds: that the run took.
-        interrupted: it was asked to stop.
-        stopped: why it stopped by itself; None where it did not.
-        folder: of the results.
+        now: number of clips tried in this run.
+        left: number of clips not yet tried.
+        seconds: duration of the run.
+        interrupted: whether it was asked to stop.
+        stopped: why it stopped by itself; None if it did not.
+        folder: the folder of the results.
     """
 
     entries: Sequence[Entry]
@@ -44,7 +44,7 @@ class BatchResult:
 
     @property
     def failed(self) -> list[Entry]:
-        """Clips without results, and those that break off."""
+        """Clips without results or with incomplete ones."""
         return [entry for entry in self.entries if entry.status != "done"]
 
     @property
@@ -65,7 +65,7 @@ class BatchResult:
         ]
         if self.left:
             rows.append(("not tried", str(self.left), ""))
-        parts = [format_table(("clips that are", "clips", "frames"), rows)]
+        parts = [format_table(("status", "clips", "frames"), rows)]
         if self.failed:
             shown = [(printable(one.name), one.status, printable(one.error or ""))
                      for one in self.failed[:MAX_ROWS]]  # fmt: skip
@@ -78,11 +78,13 @@ class BatchResult:
             f"{printable(self.folder)}"
         )
         if self.stopped is not None:
-            parts.append(f"stopped: {printable(self.stopped)}; the same command does the rest")
+            parts.append(
+                f"stopped: {printable(self.stopped)}; run the same command again to resume"
+            )
         elif self.interrupted or self.left:
-            parts.append("the same command does the rest")
+            parts.append("run the same command again to resume")
         elif self.failed:
-            parts.append("the same command with retry_failed=true tries again what failed")
+            parts.append("add retry_failed=true to the command to retry what failed")
         return "\n\n".join(parts[:-1]) + "\n\n" + parts[-1]
 
 

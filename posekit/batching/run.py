@@ -1,4 +1,4 @@
-"""Many clips to files of results, as a function: `posekit.batch`. Light until it is called."""
+"""`posekit.batch`: many clips to result files. Imports little until it is called."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ NOTES = 10  # lines on clips that are done again, at most
 
 @function_takes(BatchKeywords)
 def batch(model: str | os.PathLike[str], options: BatchKeywords) -> BatchResult:
-    """Finds poses in many clips, a file of results each; called again it does what is missing.
+    """Finds poses in many clips, with one result file per clip; call it again to resume.
 
-    With `workers` other than 0 it starts processes: a script calls it below
+    With `workers` other than 0 it starts processes: in a script, call it below
     `if __name__ == "__main__":`.
 
     Args:
@@ -51,14 +51,14 @@ def batch(model: str | os.PathLike[str], options: BatchKeywords) -> BatchResult:
         {options}
 
     Returns:
-        What there is of each clip; those that failed say why and do not stop the others.
+        The outcome for each clip; those that failed have the reason and do not stop the others.
 
     Raises:
         UnknownModelError: no such model or detector.
         InputError: an option that does not fit, no clips, a folder with results of other settings
-            or one that another run is at work in.
+            or one that another run is using.
         OutputError: the folder cannot be written.
-        WeightsError, DownloadError: weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir, pose2d = named.pop("config_dir", None), named.pop("pose2d", None)
@@ -144,7 +144,7 @@ def _read(config: Mapping[str, Any]) -> _Wanted:
     predict = PredictOptions.from_keywords({**predicting, **written})
     if (needed := predict.tracked_for) is not None:  # said here, not again for each clip
         predicting["track"] = predict.similarity
-        log.warning("format %s needs to know who is who: track=%s", needed, predict.similarity)
+        log.warning("format %s needs track ids: using track=%s", needed, predict.similarity)
     from posekit.parts import composed_parts
 
     parts = composed_parts(config)

@@ -71,8 +71,8 @@ def stored_settings(folder: Path) -> Settings | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} cannot be read ({error!r}): whose results the folder has is not known; take "
-            "another out_dir"
+            f"{path} cannot be read ({error!r}): how the folder's results were made is "
+            "unknown; use another out_dir"
         ) from None
 
 

@@ -124,8 +124,8 @@ def name_sources(found: Sequence[_Found], root: str | None = None) -> tuple[str,
         name = _name_below(one.path, root)
         if name in taken:
             raise InputError(
-                f"{one.path} and {taken[name]} would have results of one name: say a base= that "
-                "holds both"
+                f"{one.path} and {taken[name]} would have the same result name: set a base= "
+                "that contains both"
             )
         taken[name] = one.path
         known = one.known
@@ -266,7 +266,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str]]:
     except (OSError, UnicodeError) as error:
         raise InputError(f"cannot read the list {path}: {reason_of(error)}") from None
     if "\0" in text:
-        raise InputError(f"{path} is no text: expected a list of clips")
+        raise InputError(f"{path} is not a text file: expected a list of clips")
     lines: Iterable[tuple[int, str]] = enumerate(text.splitlines(), 1)
     if path.suffix.lower() == ".csv":
         lines = _cells(text, path)

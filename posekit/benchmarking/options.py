@@ -20,13 +20,13 @@ class NetworkOptions(Options):
 
     weights: str | os.PathLike[str] | None = option(
         None,
-        "file or URL; none takes random weights, which take as long and whose engines are not kept",
+        "a file or URL; if unset, random weights, which take as long; their engines are not cached",
     )
     trust: bool = option(
-        False, "let a model's folder name classes that are not posekit's, which run code"
+        False, "allow a model's folder to name classes from outside posekit, which run code"
     )
     detector_weights: str | os.PathLike[str] | None = option(
-        None, "as `weights`, for the detector; how long suppression takes depends on them"
+        None, "as `weights`, for the detector; the time of box suppression depends on them"
     )
 
 
@@ -35,19 +35,19 @@ class EngineOptions(Options):
     """Engines to measure."""
 
     batch_sizes: list[int] = option(
-        [1, 8], "crops or images at once; a detector beside a model takes one image"
+        [1, 8], "crops or images per batch; a detector used with a pose model always gets one image"
     )
     backends: list[str] | None = option(
         None,
-        "engines of posekit, each measured alone and in the stages of a frame; none takes all that "
-        "run here and need no compiling, and `auto` for the stages",
+        "posekit's engines to measure, each alone and in the stages of a frame; if unset, all "
+        "that run here without compiling, and `auto` for the stages",
     )
     direct: bool = option(
         True,
-        "measure ONNX Runtime and OpenVINO on the exported graph too, called without posekit",
+        "also measure ONNX Runtime and OpenVINO on the exported graph, without posekit",
     )
     rounds: int = option(
-        9, "measurements behind every figure; in each, all engines take turns", least=1
+        9, "measurements per figure; in each round, all engines take turns", least=1
     )
 
     def check(self) -> None:
@@ -76,10 +76,11 @@ class FrameOptions(Options):
 
     inputs: Any = option(
         None,
-        "video or images for the stages of a frame; none takes noise of 960x540, not decoded",
+        "a video or images for the stages of a frame; if unset, noise of 960x540, which needs "
+        "no decoding",
     )
     people: int = option(
-        6, "per frame, made up: boxes, or for a one-stage model its best cells", least=1
+        6, "simulated people per frame: boxes, or for a one-stage model its best cells", least=1
     )
     flip_test: bool = option(False, "average with the mirrored crop, in the stages")
 
@@ -101,14 +102,17 @@ class FrameOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(Options):
-    """What it writes."""
+    """Output files."""
 
-    out: str | os.PathLike[str] | None = option(None, "a JSON file: the figures and the machine")
+    out: str | os.PathLike[str] | None = option(
+        None, "write the figures and the machine to this JSON file"
+    )
 
     trace: str | os.PathLike[str] | None = option(
         None,
-        "a JSON file: which thread does what while `inputs` (up to 100 frames) go through "
-        "prediction with tracking, drawings and predictions; https://ui.perfetto.dev shows it",
+        "write to this JSON file what each thread does while `inputs` (up to 100 frames) go "
+        "through prediction with tracking, drawings and predictions; open it in "
+        "https://ui.perfetto.dev",
     )
 
     def check(self) -> None:
@@ -143,10 +147,10 @@ class BenchChoices(Options):
     """What stands for the groups of configurations in Python."""
 
     detector: str | os.PathLike[str] | None = option(
-        None, "as in `posekit.load`; none takes the model's own", python=True
+        None, "as in `posekit.load`; if unset, the model's own", python=True
     )
     config_dir: str | os.PathLike[str] | None = option(
-        None, "a folder with configurations of your own", python=True
+        None, "a folder with your own configurations", python=True
     )
 
 

@@ -105,13 +105,13 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """All that was measured.
+    """The measurements of a benchmark.
 
     Attributes:
-        machine: what the figures depend on.
+        machine: the machine and versions that the figures depend on.
         networks: each network with each batch size.
-        stages: where the time of a frame goes, with each engine; empty for a detector alone.
-        frame: what the stages were measured with; empty where there are none.
+        stages: the time of each stage of a frame, with each engine; empty for a detector alone.
+        frame: what the stages were measured with; empty without stages.
     """
 
     machine: Mapping[str, str]

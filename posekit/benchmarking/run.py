@@ -28,7 +28,7 @@ Report = Callable[[Mapping[str, str] | NetworkTimes | StageTimes], None]
 
 @function_takes(BenchKeywords)
 def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
-    """Measures how fast each engine runs a model here, and where the time of a frame goes.
+    """Measures how fast each engine runs a model here, and the time of each stage of a frame.
 
     Args:
         model: a name or a trained model's folder; a detector is measured alone.
@@ -39,7 +39,7 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
         InputError: values that cannot be used, or an engine that cannot run here; one that fails
             is among the `failed` of its table.
         OutputError: `out` or `trace` cannot be written.
-        WeightsError, DownloadError: weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir = named.pop("config_dir", None)
@@ -49,7 +49,9 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
 def bench_composed(config: Mapping[str, Any], report: Report = lambda found: None) -> BenchResult:
     """As `bench`, of a composed configuration."""
     if config["names"]["lifter"] is not None:
-        raise InputError("a lifter takes milliseconds: name the 2D model below it, or a detector")
+        raise InputError(
+            "lifters are not measured, they take milliseconds: name the 2D model, or a detector"
+        )
     options = BenchOptions.from_config(config)
     from posekit.parts import composed_parts
 
@@ -109,9 +111,9 @@ def _load(
     from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 
     if parts.model is None and options.trace is not None:
-        raise InputError("trace is of a model that finds keypoints; leave it out for a detector")
+        raise InputError("trace applies to models that find keypoints; leave it out for a detector")
     if parts.model is None and options.detector_weights is not None:
-        raise InputError("detector_weights are of a detector beside a model; use weights")
+        raise InputError("detector_weights are for the detector of a pose model; use weights")
     if parts.model is not None:
         spec = parts.model.spec
         if not isinstance(spec, PoseSpec | OneStageSpec) or getattr(spec, "keypoints_3d", False):

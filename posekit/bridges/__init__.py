@@ -1,6 +1,6 @@
-"""Results as objects of other libraries: a module for each, named after it.
+"""Results as objects of other libraries, with one module per library.
 
-Each is imported by its name, `from posekit.bridges import supervision`, and needs its library only
-when a function of it is called. Results are an iterable of `PoseResult`, one of them alone, or the
-path of a table that `formats=parquet` wrote.
+Import one by its name, `from posekit.bridges import supervision`; the library itself is needed only
+when a function is called. `results` is an iterable of `PoseResult`, a single one, or the path of a
+table that `formats=parquet` wrote.
 """

@@ -1,10 +1,10 @@
-"""CVAT: a function for its automatic annotation, whose skeletons people then correct.
+"""A function for CVAT's automatic annotation, which pre-labels skeletons for people to correct.
 
     cvat-cli task auto-annotate 137 --function-module posekit.bridges.cvat -p model=str:human
 
-`create` makes what CVAT's SDK calls a detection function: `spec` and `detect`. The task needs a
-label of the type skeleton with the model's keypoints; `python -m posekit.bridges.cvat human` prints
-it for the "Raw" editor of labels.
+`create` makes a detection function of CVAT's SDK: an object with `spec` and `detect`. The task
+needs a label of type skeleton with the model's keypoints; `python -m posekit.bridges.cvat human`
+prints it for CVAT's "Raw" label editor.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ def create(
     bbox_thr: float = 0.3,
     kpt_thr: float = 0.3,
 ) -> Annotator:
-    """The function that `--function-module` takes; its parameters are those of `-p`.
+    """Makes the detection function for `--function-module`; `-p` sets the parameters.
 
     Args:
         model, weights, detector, device: as `posekit.load` takes them.
-        label: the skeleton's name in the task; None for that of `formats=coco`, such as "person".
-        bbox_thr: the least score of a person where CVAT says none.
-        kpt_thr: keypoints of a lower score are outside.
+        label: the skeleton's name in the task; None for the name in `formats=coco`, such as
+            "person".
+        bbox_thr: the lowest score of a person, unless CVAT sets a threshold.
+        kpt_thr: keypoints below this score are marked as outside.
 
     Raises:
         InputError: cvat-sdk is not installed, or as `posekit.load`.
@@ -115,13 +116,13 @@ class Annotator:
 
 
 def raw_label(skeleton: Skeleton, name: str | None = None) -> list[dict[str, Any]]:
-    """The label of a skeleton as the "Raw" editor of CVAT's labels takes it.
+    """The label of a skeleton for CVAT's "Raw" label editor.
 
-    Its picture has the keypoints on a circle, which says nothing of where they are on people.
+    Its drawing has the keypoints on a circle, not where they are on people.
 
     Args:
-        skeleton: of the model.
-        name: of the label; None for that of `formats=coco`.
+        skeleton: the model's skeleton.
+        name: name of the label; None for the name in `formats=coco`.
     """
     count = skeleton.num_keypoints
     turns = [2 * math.pi * i / count for i in range(count)]

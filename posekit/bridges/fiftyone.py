@@ -18,14 +18,14 @@ PACKAGE = "fiftyone>=1.22"
 
 
 def to_samples(results: Results, *, field: str = "poses") -> list[Sample]:
-    """A sample of each image, and one of each clip with its frames.
+    """Makes one sample per image, and one per video with its frames.
 
-    Points are shares of width and height, as FiftyOne has them, with the model's scores as
-    `confidence`, which may exceed 1; `index` is the track's id.
+    Points are relative to width and height, as in FiftyOne. `confidence` has the model's scores,
+    which may exceed 1; `index` is the track id.
 
     Args:
-        results: see `posekit.bridges`; each has a `source`, for a sample is of a file.
-        field: that gets the `Keypoints`.
+        results: see `posekit.bridges`; each needs a `source`, since a sample is a file.
+        field: name of the field for the `Keypoints`.
 
     Raises:
         InputError: no results, or FiftyOne is not installed.
@@ -50,7 +50,7 @@ def to_samples(results: Results, *, field: str = "poses") -> list[Sample]:
 
 
 def to_skeleton(skeleton: Skeleton) -> KeypointSkeleton:
-    """What `dataset.default_skeleton` takes, so that the App draws links."""
+    """A skeleton for `dataset.default_skeleton`, so that the App draws links."""
     library = need("fiftyone", PACKAGE)
     edges = [list(link) for link in skeleton.links]
     return library.KeypointSkeleton(labels=list(skeleton.names), edges=edges)

@@ -1,4 +1,4 @@
-"""A clip as `movement` has it: an `xarray.Dataset` of poses over time."""
+"""A video as an `xarray.Dataset` of poses over time, for `movement`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def to_dataset(
 ) -> xarray.Dataset:
     """A dataset with `position` (time, space, keypoints, individuals) and `confidence`.
 
-    Positions are pixels, or with `pose3d` what the 3D model gives; NaN where someone is not seen.
-    `time` is in seconds, as the clip has it; scores are the model's and may exceed 1.
+    Positions are in pixels, or with `pose3d` in the unit of the 3D model; NaN where a person is not
+    seen. `time` is in seconds; `confidence` has the model's scores, which may exceed 1.
 
     Args:
         results: of one clip; see `posekit.bridges`.

@@ -1,4 +1,4 @@
-"""A clip as a file of Neurodata Without Borders, with the extension `ndx-pose`."""
+"""A video as a file of Neurodata Without Borders, with the extension `ndx-pose`."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def to_nwb(
     fps: float | None = None,
     start: datetime.datetime | None = None,
 ) -> None:
-    """Writes a clip; each person is a `PoseEstimation` in the processing module `behavior`.
+    """Writes one video; each person is a `PoseEstimation` in the processing module `behavior`.
 
-    It is called `PoseEstimation` where there is one, `track_5` otherwise, and has the time of each
+    A single person is named `PoseEstimation`, tracked ones `track_5`. Each has the time of every
     frame; coordinates and `confidence` are NaN where the person is not seen.
 
     Args:
         results: of one clip; see `posekit.bridges`.
-        path: of the file, which is overwritten.
+        path: the file to write; an existing one is overwritten.
         pose3d: take the 3D keypoints.
         fps: frames per second, where results have no time.
-        start: when the clip was taken, with its time zone; now where left out.
+        start: when the video was recorded, with its time zone; default: now.
 
     Raises:
         InputError: see `posekit.bridges.results.clip_arrays`; ndx-pose is not installed.

@@ -1,4 +1,4 @@
-"""A clip as `pose-format` has it: what sign language processing keeps in `.pose` files."""
+"""A video as a `Pose` of `pose-format`, the `.pose` files of sign language processing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PACKAGE = "pose-format>=0.15"
 
 
 def to_pose(results: Results, *, fps: float | None = None) -> Pose:
-    """A `Pose` of the 2D keypoints; who is not seen in a frame is masked, with confidence 0.
+    """Makes a `Pose` of the 2D keypoints; people not seen in a frame are masked, confidence 0.
 
-    Keypoints of whole-body models have pose-format's own components of COCO-WholeBody; of Halpe-26
-    those of BODY_25 have OpenPose's, for it has all of them. Those of any other model are one
-    component of the skeleton's name. Scores are the model's and may exceed 1.
+    Whole-body models use pose-format's components of COCO-WholeBody; Halpe-26, which has all
+    keypoints of BODY_25, uses OpenPose's. Any other model gives one component with the skeleton's
+    name. `confidence` has the model's scores, which may exceed 1.
 
     Args:
         results: of one clip; see `posekit.bridges`.
@@ -45,10 +45,11 @@ def to_pose(results: Results, *, fps: float | None = None) -> Pose:
 
     clip = clip_arrays(results, fps=fps)
     if clip.fps is None:
-        raise InputError("expected several frames, found one: name fps=")
+        raise InputError("expected several frames, found one: pass fps=")
     if clip.irregular_by > 0.5 / clip.fps:
         log.warning(
-            "%s: frames are up to %.2f s away from %.3f per second, which is all that .pose keeps",
+            "%s: frames are up to %.2f s away from %.3f per second, the only timing that "
+            ".pose stores",
             *(clip.first.name, clip.irregular_by, clip.fps),
         )
     components, order = _components(clip.skeleton)

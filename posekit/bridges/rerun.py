@@ -1,4 +1,4 @@
-"""Results as a recording that Rerun's viewer plays: 2D, 3D and boxes on a time line."""
+"""Results as a recording for Rerun's viewer: 2D, 3D and boxes on a timeline."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def to_rerun(
     recording: RecordingStream | None = None,
     kpt_thr: float = 0.3,
 ) -> RecordingStream:
-    """Logs results; keypoints have names, colours and links, people the ids of their tracks.
+    """Logs results: keypoints with names, colours and links, and people by track id.
 
-    Entities are `image/5/keypoints` (class 0) and `image/5/box` of track 5, with 3D models
-    `space/5/keypoints` (class 1) too; without tracks they are numbered in each frame. Time lines
-    are `frame` and, in clips, `time` in seconds.
+    The entities of track 5 are `image/5/keypoints` (class 0) and `image/5/box`, and for 3D models
+    also `space/5/keypoints` (class 1); without tracks, people are numbered in each frame. The
+    timelines are `frame` and, for videos, `time` in seconds.
 
     Args:
         results: see `posekit.bridges`.
-        path: of the `.rrd` that is written; None where the recording has its own.
-        recording: that is logged to, in place of a new one: a viewer that was spawned, say.
-        kpt_thr: keypoints of a lower score are not logged.
+        path: the `.rrd` file to write; None if the recording has its own output.
+        recording: the recording to log to, such as a spawned viewer; None makes a new one.
+        kpt_thr: keypoints below this score are not logged.
 
     Returns:
-        The recording; a file is complete.
+        The recording; its file is complete.
 
     Raises:
         InputError: no results, a track twice in one, or rerun-sdk is not installed.

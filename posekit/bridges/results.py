@@ -1,4 +1,4 @@
-"""What the bridges start from: results one by one, or those of a clip as arrays."""
+"""The input of the bridges: results one by one, or those of a video as arrays."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Results = Iterable[PoseResult] | PoseResult | str | os.PathLike[str]
 
 
 def read_results(results: Results) -> Iterator[PoseResult]:
-    """The results in order, all of the same keypoints.
+    """Yields the results in order and checks that all have the same keypoints.
 
     Args:
-        results: an iterable of them, one alone, or the path of a table that posekit wrote.
+        results: an iterable of `PoseResult`, a single one, or the path of a Parquet table.
 
     Raises:
-        InputError: there are none, something else, or they have different keypoints.
+        InputError: no results, something else, or results with different keypoints.
     """
     first: PoseResult | None = None
     for result in _each(results):
@@ -61,7 +61,7 @@ def _each(results: Results) -> Iterable[PoseResult]:
 def _of_table(path: Path) -> Iterator[PoseResult]:
     table = read_table(path)
     if table.clip is not None and not table.complete:
-        log.warning("%s is not complete: its run ended before the clip did", path)
+        log.warning("%s is incomplete: its run ended before the video did", path)
     for packet in table.packets():
         if isinstance(packet, tuple):
             log.warning("%s has no results of %s: %s", path, *packet)
@@ -76,17 +76,16 @@ def _names(result: PoseResult) -> tuple[tuple[str, ...], ...]:
 
 @dataclass(frozen=True, eq=False)
 class ClipArrays:
-    """T frames of a clip with N people of K keypoints in D dimensions.
+    """T frames of a video with N people of K keypoints in D dimensions.
 
-    Frames are as far apart as the closest results; those between results, which were not seen, have
-    nobody.
+    The frame interval is that of the closest two results; frames without a result have nobody.
 
     Attributes:
         first: one of the results, for what they have in common.
         skeleton: names and links of the keypoints.
-        people: N names, `track_5` of track 5; `individual_0` of the only one that nobody tracked.
-        times: (T,), float64, seconds since the clip began.
-        fps: frames per second; None of one frame alone.
+        people: N names: `track_5` for track 5; `individual_0` for a single untracked person.
+        times: (T,), float64, seconds since the start of the video.
+        fps: frames per second; None for a single frame.
         keypoints: (T, N, K, D), float32, as the results have them; NaN where someone is not seen.
         scores: (T, N, K), float32, likewise.
     """
@@ -109,17 +108,17 @@ class ClipArrays:
 
 
 def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = False) -> ClipArrays:
-    """Gathers the results of a clip.
+    """Collects the results of one video in arrays.
 
     Args:
-        results: of the frames of one clip, in order, with `track_ids` where there are several
+        results: those of the frames of one video, in order, with `track_ids` if there are several
             people.
         fps: frames per second, where results have no time, or there is only one.
         pose3d: take the 3D keypoints.
 
     Raises:
-        InputError: as `read_results`; images without `fps`, frames of several clips, people whom
-            nobody tracked, or no 3D keypoints.
+        InputError: as `read_results`; images without `fps`, frames of several videos, several
+            people without `track_ids`, or no 3D keypoints.
     """
     frames: list[_Seen] = []
     # One piece of memory each, which goes as a whole: an array per frame would leave holes.
@@ -130,7 +129,7 @@ def clip_arrays(results: Results, *, fps: float | None = None, pose3d: bool = Fa
         first = first or result
         if result.time is not None and before is not None and not continues(before, result):
             raise InputError(
-                f"expected the frames of one clip in order, found {before.name}, frame "
+                f"expected the frames of one video in order, found {before.name}, frame "
                 f"{before.frame_id}, and then {result.name}, frame {result.frame_id}"
             )
         found, scores = _what(result, pose3d)
@@ -168,8 +167,8 @@ def _when(result: PoseResult, fps: float | None) -> tuple[int, float]:
         return number, result.time
     if fps is None:
         raise InputError(
-            f"expected frames of a clip, found {result.name}, which has no time; name fps= if "
-            "these images are a clip"
+            f"expected frames of a video, found {result.name}, which has no time; pass fps= if "
+            "these images are a video"
         )
     return number, number / fps
 

@@ -1,4 +1,4 @@
-"""Results as `sleap-io` has them: `Labels`, which it writes as SLP, analysis H5 and more."""
+"""Results as `Labels` of `sleap-io`, which writes SLP, analysis H5 and more."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ OTHERS = {
 
 
 def to_labels(results: Results) -> Labels:
-    """The `Labels` of clips and images: predicted instances, on tracks where people are tracked.
+    """Makes `Labels` of videos and images: predicted instances, with tracks if people are tracked.
 
-    Images are the frames of one video of pictures. Frames with nobody are there without instances.
-    Numbers are float64, of the same values; scores are the model's and may exceed 1.
+    Images become the frames of one video of images. Frames with nobody are kept without instances.
+    Numbers are float64 with the same values; scores are the model's and may exceed 1.
 
     Args:
         results: see `posekit.bridges`.
@@ -70,15 +70,15 @@ def to_labels(results: Results) -> Labels:
 
 
 def write_slp(results: Results, path: str | os.PathLike[str]) -> None:
-    """Writes what `to_labels` gives as SLP, a block of frames after the other.
+    """Writes the results of `to_labels` as SLP, one block of frames after the other.
 
-    sleap-io writes each block, and their tables are joined: its objects take 10 KB per person and
-    frame. Images are one block.
+    sleap-io writes each block and the tables are joined, since its objects take 10 KB per person
+    and frame. Images are one block.
 
     Args:
-        results: of a clip, or of images; see `posekit.bridges`.
-        path: of the file, which is overwritten; others beside it begin with its name until it is
-            there.
+        results: those of a video, or of images; see `posekit.bridges`.
+        path: the file to write; an existing one is overwritten. Temporary files beside it begin
+            with its name.
 
     Raises:
         InputError: as `to_labels`.

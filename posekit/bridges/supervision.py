@@ -1,4 +1,4 @@
-"""Results as Roboflow's `supervision` has them: key points, and boxes with the ids of tracks."""
+"""Results as `KeyPoints` and `Detections` of Roboflow's `supervision`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PACKAGE = "supervision>=0.29"  # whose key points have a score each and one of t
 
 
 def to_keypoints(results: Results, *, kpt_thr: float = 0.3) -> Iterator[KeyPoints]:
-    """The `KeyPoints` of each image or frame, numbers as the results have them.
+    """Yields the `KeyPoints` of each image or frame, with the numbers unchanged.
 
     Args:
         results: see `posekit.bridges`.
-        kpt_thr: the least score of a keypoint that is `visible`.
+        kpt_thr: keypoints below this score are not `visible`.
 
     Yields:
-        With `data["tracker_id"]` (n,) where people are tracked.
+        `KeyPoints`, with `data["tracker_id"]` (n,) if people are tracked.
 
     Raises:
         InputError: no results, or supervision is not installed.
@@ -46,7 +46,7 @@ def to_keypoints(results: Results, *, kpt_thr: float = 0.3) -> Iterator[KeyPoint
 
 
 def to_detections(results: Results) -> Iterator[Detections]:
-    """The `Detections` of each image or frame: boxes, their scores, `tracker_id`.
+    """Yields the `Detections` of each image or frame: boxes, scores and `tracker_id`.
 
     Args:
         results: see `posekit.bridges`.
@@ -65,7 +65,7 @@ def to_detections(results: Results) -> Iterator[Detections]:
 
 
 def edges(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """The links as `supervision.EdgeAnnotator(edges=...)` takes them: counted from 1."""
+    """The links for `supervision.EdgeAnnotator(edges=...)`, which counts keypoints from 1."""
     return [(start + 1, end + 1) for start, end in skeleton.links]
 
 

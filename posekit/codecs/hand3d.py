@@ -74,7 +74,7 @@ class Hand3DHeatmap:
         depth, height, width = heatmaps.shape[2:]
         if (width, height, depth) != self.heatmap_size:
             raise ValueError(
-                f"expected heat maps of (w, h, d) {self.heatmap_size}, found "
+                f"expected heatmaps of (w, h, d) {self.heatmap_size}, found "
                 f"{(width, height, depth)}"
             )
         maxima, cells = heatmaps.flatten(2).max(dim=-1)  # (N, 2K) each

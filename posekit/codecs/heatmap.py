@@ -253,8 +253,8 @@ def _check_size(outputs: Tensor, heatmap_size: tuple[int, ...]) -> Tensor:
     width, height = heatmap_size
     if outputs.ndim != 4 or tuple(outputs.shape[2:]) != (height, width):
         raise InputError(
-            f"expected heat maps (N, K, {height}, {width}), found {tuple(outputs.shape)}: "
-            "does the codec's heatmap_size belong to the network's input_size?"
+            f"expected heatmaps (N, K, {height}, {width}), found {tuple(outputs.shape)}: does "
+            "the codec's heatmap_size belong to the network's input_size?"
         )
     return outputs.detach().float()
 

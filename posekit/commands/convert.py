@@ -30,5 +30,5 @@ def convert_tables(words: Sequence[str]) -> int:
     options = read_settings(typed, ConvertOptions)
     partial = convert(tables, **options.named)
     for path in partial:
-        print(f"{path} is not complete: its run ended before the clip did", file=sys.stderr)
+        print(f"{path} is incomplete: its run ended before the video did", file=sys.stderr)
     return 1 if partial else 0

@@ -61,7 +61,7 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
     except Exception as error:
         if not broken:
             raise
-        _print(f"engines and speed are told when this is mended ({first_line(error)})\n")
+        _print(f"fix this first to see engines and speed ({first_line(error)})\n")
     _section("checked", [(seen.name, seen.text) for seen in findings if isinstance(seen, Seen)])
     _tell_faults(faults)
     return 1 if broken else 0
@@ -92,7 +92,7 @@ def _tell_engines(device: str | None, measure: bool) -> None:
     _section(
         "device",
         [
-            ("used", f"{place}{'' if device else ', as none was named'}"),
+            ("used", f"{place}{'' if device else ', the default'}"),
             ("cpu", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"),
             ("cuda", _cuda()),
             ("mps", "available" if torch.backends.mps.is_available() else "no"),

@@ -38,14 +38,14 @@ def download(words: Sequence[str]) -> int:
     for one in failed:
         print(f"posekit: failed: {one.name}: {one.reason}", file=sys.stderr)
     if any(one.name.startswith("hf://") for one in done) and options.dry_run:
-        print("what a model of the Hub builds on is known when it is there")
+        print("the detector or 2D model of a Hub model is known once that is downloaded")
     if failed:
-        print(f"{len(failed)} of {len(done)} failed; the same command fetches these again")
+        print(f"{len(failed)} of {len(done)} failed; run the same command again to retry")
     else:
         size = sum(one.size or 0 for one in done)
         print(f"{len(done)} networks, {_megabytes(size)} MB")
     if not failed and not options.dry_run and options.to is not None:
-        print(f"where there is no network: POSEKIT_CACHE={options.to} HF_HUB_OFFLINE=1")
+        print(f"on the offline machine, set POSEKIT_CACHE={options.to} HF_HUB_OFFLINE=1")
     return 1 if failed else 0
 
 

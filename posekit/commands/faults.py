@@ -89,15 +89,15 @@ def _copies() -> Findings:
     )
     if others:
         yield Fault(
-            f"{here} runs, and hides {', '.join(others)}",
-            "pip uninstall posekit; or take the folder of the other out of PYTHONPATH",
+            f"{here} is in use and hides {', '.join(others)}",
+            "pip uninstall posekit; or remove the other's folder from PYTHONPATH",
             broken=False,
         )
         return
     recorded = version_of("posekit")
     if recorded is not None and recorded != __version__:
         yield Fault(
-            f"pip has {recorded} on record, and the files are of {__version__}",
+            f"pip has a record of version {recorded}, but the files are of {__version__}",
             "pip install --force-reinstall --no-deps posekit",
             broken=False,
         )
@@ -110,7 +110,7 @@ def _packages() -> Findings:
 
         needs = [Requirement(line) for line in requires("posekit") or ()]
     except PackageNotFoundError:
-        yield Seen("packages", "no record of pip's says what posekit needs here")
+        yield Seen("packages", "pip has no record of posekit's requirements here")
         return
     except ImportError:
         yield Fault("packaging is not installed", "pip install packaging")
@@ -145,14 +145,14 @@ def _package(need: Requirement) -> Findings:
             what, _, cure = problem.rpartition(": ")
             yield Fault(what, cure)
         elif _version(name) is None:
-            slower = "; networks run slower without" if name in FOR_SPEED else ""
+            slower = "; networks run slower without it" if name in FOR_SPEED else ""
             yield Fault(f"{name} is not installed{slower}", cure, name not in FOR_SPEED)
         else:
             yield _broken_import(name, error)
         return
     found = _version(name)
     if found is not None and found not in bounds:
-        yield Fault(f"{name} {found} is here, and posekit needs {bounds}", cure)
+        yield Fault(f"{name} {found} is installed, but posekit needs {bounds}", cure)
 
 
 def _broken_import(name: str, error: Exception) -> Fault:
@@ -161,7 +161,7 @@ def _broken_import(name: str, error: Exception) -> Fault:
         return Fault(what, f"pip install {(error.name or name).partition('.')[0]}")
     if "torchvision" in what:  # whose operators are of one version of torch
         return Fault(
-            f"{what}; this torchvision is of another torch",
+            f"{what}; this torchvision was built for another torch",
             "pip install --force-reinstall torch torchvision",
         )
     return Fault(what, f"pip install --force-reinstall {name}")
@@ -171,9 +171,9 @@ def _part_of_extra(need: Requirement, main: str, cure: str) -> Findings:
     name, bounds = need.name, need.specifier
     found = _version(name)
     if found is None:
-        yield Fault(f"{main} is installed, and {name}, which goes with it, is not", cure, False)
+        yield Fault(f"{main} is installed without {name}, which it needs", cure, False)
     elif found not in bounds:
-        yield Fault(f"{name} {found} is here, and with {main} it has to be {bounds}", cure, False)
+        yield Fault(f"{name} {found} is installed, but {main} needs {bounds}", cure, False)
 
 
 def _version(name: str) -> str | None:
@@ -198,8 +198,8 @@ def _windows() -> Findings:
         return
     if lost and version_of(opencv.WITH_WINDOWS):
         yield Fault(
-            f"{opencv.WITH_WINDOWS} is installed, and {opencv.HEADLESS} wrote over its files: "
-            "show=true has no windows",
+            f"{opencv.WITH_WINDOWS} is installed, but {opencv.HEADLESS} overwrote its files: "
+            "show=true cannot open windows",
             opencv.cure_for_windows(),
             broken=False,
         )
@@ -220,7 +220,7 @@ def _video() -> Findings:
         )
         return
     number = ".".join(map(str, av.library_versions["libavcodec"]))
-    yield Seen("video", f"by libavcodec {number} in PyAV; no ffmpeg program is needed")
+    yield Seen("video", f"libavcodec {number} in PyAV; no ffmpeg program is needed")
 
 
 # --- the machine
@@ -238,7 +238,7 @@ def _gpu() -> Findings:
             (torch.ones(1, device="cuda") + 1).item()
         except RuntimeError as error:
             yield Fault(
-                f"the GPU computes nothing with this PyTorch: {first_line(error)}",
+                f"the GPU does not work with this PyTorch: {first_line(error)}",
                 "install a PyTorch that supports this GPU (pytorch.org/get-started); device=cpu "
                 "works until then",
             )
@@ -249,7 +249,7 @@ def _gpu() -> Findings:
             )
     elif torch.version.cuda is None:
         yield Fault(
-            f"{cards} is here, and this PyTorch ({torch.__version__}) is built for processors only",
+            f"{cards} is present, but this PyTorch ({torch.__version__}) is a CPU-only build",
             "pip uninstall -y torch torchvision, then install a build for CUDA "
             "(pytorch.org/get-started)",
         )
@@ -260,9 +260,10 @@ def _gpu() -> Findings:
         except Exception as error:
             reason = first_line(error).partition(" Please update")[0].rstrip(".")
         yield Fault(
-            f"{cards} is here, and PyTorch for CUDA {torch.version.cuda} cannot use it: {reason}",
-            "update NVIDIA's driver, or install a PyTorch for the driver that is here "
-            "(nvidia-smi names its CUDA; pytorch.org/get-started has the builds)",
+            f"{cards} is present, but PyTorch for CUDA {torch.version.cuda} cannot use it: "
+            f"{reason}",
+            "update the NVIDIA driver, or install a PyTorch build for this driver (nvidia-smi "
+            "shows its CUDA version; builds are at pytorch.org/get-started)",
         )
 
 
@@ -291,7 +292,7 @@ def _threads() -> Findings:
             )
     elif quota is not None and quota < usable:
         yield Fault(
-            f"this container may use {quota:g} processors, and PyTorch starts threads for {usable}",
+            f"this container may use {quota:g} processors, but PyTorch starts threads for {usable}",
             f"export OMP_NUM_THREADS={max(1, int(quota))}",
             broken=False,
         )
@@ -317,7 +318,7 @@ def _memory() -> Findings:
     yield Seen("memory", f"{free:.1f} GB free")
     if free < MEMORY:
         yield Fault(
-            f"{free:.1f} GB of memory are free, and model=human takes up to {MEMORY:g}",
+            f"{free:.1f} GB of memory is free, but model=human needs up to {MEMORY:g}",
             "close other programs or raise the container's limit; a smaller model is "
             "detector=rtmdet-nano_person-320 model=rtmpose-t_body8-256x192",
             broken=False,
@@ -348,7 +349,7 @@ def _read(path: Path) -> str:
 def _shared_memory(folder: Path = Path("/dev/shm")) -> Findings:
     if folder.is_dir() and (size := shutil.disk_usage(folder).total / 1e9) < SHARED_MEMORY:
         yield Fault(
-            f"{folder} has {size * 1000:.0f} MB: processes that read images for training need more",
+            f"{folder} has {size * 1000:.0f} MB: training with num_workers needs more",
             "docker run --shm-size=1g; num_workers=0 trains without it",
             broken=False,
         )
@@ -377,7 +378,7 @@ def _folder(name: str, folder: Path, variable: str) -> Findings:
         yield Fault(
             f"the {name} {folder} cannot be written{'' if there == folder else f' ({there})'}: "
             f"{reason}{'; only the models in it work' if filled else ''}",
-            f"export {variable}=FOLDER, one that is yours; or sudo chown -R $USER {there}",
+            f"export {variable}=FOLDER, with a folder of your own; or sudo chown -R $USER {there}",
             broken=not filled,
         )
         return
@@ -385,9 +386,10 @@ def _folder(name: str, folder: Path, variable: str) -> Findings:
     yield Seen(name, f"{folder}, {free:.1f} GB free")
     if free < ROOM:
         yield Fault(
-            f"the {name} {folder} has {free * 1000:.0f} MB free, and weights need up to "
+            f"the {name} {folder} has {free * 1000:.0f} MB free, but weights need up to "
             f"{ROOM * 1000:.0f}",
-            f"export {variable}=FOLDER, one on a disk with room; or make room",
+            f"export {variable}=FOLDER, with a folder on a disk with more space; or free some "
+            "space",
         )
 
 

@@ -32,10 +32,10 @@ def import_model(config: Path, weights: Path | None, rest: Sequence[str]) -> int
     found = locate(str(config))
     weights = weights or found.weights
     if weights is None:
-        raise InputError(f"expected the weights too: posekit import {config} FILE.pth out={out}")
+        raise InputError(f"the weights are missing: posekit import {config} FILE.pth out={out}")
     if not found.search:
         raise InputError(
-            f"{config} describes the published {found.name}: take that name, with weights={weights}"
+            f"{config} describes the published {found.name}: use that name, with weights={weights}"
         )
     from posekit.build import build_network
     from posekit.skeleton import load_skeleton
@@ -68,5 +68,5 @@ def _folder(rest: Sequence[str], config: Path) -> Path:
             raise InputError(f"cannot read '{word}': expected out=FOLDER")
         out = Path(value)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"out={out} is there already: name a new folder")
+        raise InputError(f"out={out} already exists: name a new folder")
     return out

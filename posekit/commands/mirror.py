@@ -45,5 +45,5 @@ def mirror(organisation: str, settings: Sequence[str]) -> int:
     print("8-bit files (weights=int8) are not mirrored: upload your own as model-int8.onnx beside "
           "model.safetensors")  # fmt: skip
     if not options.push:
-        print("nothing was uploaded: push=true does it")
+        print("nothing was uploaded: set push=true to upload")
     return 1 if counts["failed"] or counts["refused"] else 0

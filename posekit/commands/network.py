@@ -47,12 +47,12 @@ class Asked:
 def ask_hosts() -> list[Asked]:
     """Asks the Hub and OpenMMLab's host, for some seconds; nobody where HF_HUB_OFFLINE is set."""
     if is_offline():
-        return [Asked("nobody was asked, HF_HUB_OFFLINE is set")]
+        return [Asked("not tested, HF_HUB_OFFLINE is set")]
     named = endpoint()
     if named is not None and not re.match(r"https?://[^/]+", named):
         return [
             Asked(
-                f"HF_ENDPOINT={_masked(named)} is no address, which is like {HUB}",
+                f"HF_ENDPOINT={_masked(named)} is not an address such as {HUB}",
                 reason="not an address",
                 cure="unset HF_ENDPOINT, or export HF_ENDPOINT=https://HOST",
             ),
@@ -103,7 +103,7 @@ def _told(url: str, variable: str | None, reason: str | None) -> Asked:
         said, cure = f"{variable}={_masked(url)}: {said}", f"unset {variable}, or correct it"
         return Asked(said, reason, cure)
     if proxy is not None:
-        cure = f"unset {proxy[0]}, or correct it; NO_PROXY={host} goes past it"
+        cure = f"unset {proxy[0]}, or correct it; NO_PROXY={host} bypasses it"
         return Asked(said, reason, cure)
     return Asked(said, reason)
 
@@ -116,7 +116,7 @@ def _ask_hub(url: str) -> str | None:
     answer = session.get(f"{url}/api/models?limit=1", timeout=SECONDS)
     kind = answer.headers.get("Content-Type", "")
     if answer.status_code == 200 and kind.startswith("text/html"):
-        return "a web page answers in its place; does the network ask to log in?"
+        return "a web page answers instead; does the network require a login?"
     return _fault_of(answer.status_code)
 
 

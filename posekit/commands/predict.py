@@ -152,8 +152,8 @@ def _check_flip_test(overrides: Sequence[str], config: dict[str, Any]) -> None:
         typed = any(word.lstrip("+").partition("=")[0] == key for word in overrides)
         if typed and config[group]["flip_test"]:
             raise InputError(
-                f"{key}=true has no effect with speed={config['speed']}: say flip_test=true, or "
-                "speed=accurate for the flip test of the configuration"
+                f"{key}=true has no effect with speed={config['speed']}: set flip_test=true, "
+                "or speed=accurate for the flip test of the configuration"
             )
 
 

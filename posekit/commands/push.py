@@ -38,7 +38,7 @@ def push(folder: Path, repository: str, settings: Sequence[str] = ()) -> int:
     address = f"hf://{upload.repository}" + (f"@{options.branch}" if options.branch else "")
     if options.dry_run:
         made = "a private repository" if options.private else "a repository"
-        print(f"dry run: {len(rows)} files would go to {address}, {made} where there is none")
+        print(f"dry run: {len(rows)} files would go to {address}, {made} if it does not exist")
         return 0
     message = f"{Path(folder).resolve().name}, by posekit"
     print(commit(upload, private=options.private, branch=options.branch, message=message))

@@ -38,8 +38,8 @@ def report_errors(run: Callable[[], int | None]) -> int:
         if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(reason):
             raise
         print(
-            f"posekit: error: not enough memory: {reason or 'nothing more is known'}; take "
-            "smaller batches or dtype=float16",
+            f"posekit: error: not enough memory: {reason or 'no details'}; use smaller batches "
+            "or dtype=float16",
             file=sys.stderr,
         )
         return 1

@@ -32,7 +32,7 @@ def read_settings(words: Sequence[str], group: type[O]) -> O:
         if not equals:
             raise InputError(f"expected key=value, found '{word}'; known: {', '.join(known)}")
         if key in values:
-            raise InputError(f"{key} stands twice")
+            raise InputError(f"{key} is given twice")
         values[key] = _value(text, known[key]) if key in known else text
     return group.from_keywords(values)
 
@@ -71,7 +71,9 @@ def _entries(group: type[Options], command: str) -> list[str]:
     for name, option in options_of(command).items():
         if option.group is not group:
             continue
-        default = {None: "null", True: "true", False: "false"}.get(option.default, option.default)
+        default = option.default
+        if default is None or isinstance(default, bool):  # 1 is equal to True, and is not true
+            default = "null" if default is None else str(default).lower()
         lines.append(f"  {name}={default}")
         lines += textwrap.wrap(plain(full_text(option)), 90, initial_indent=" " * 6,
                                subsequent_indent=" " * 6, break_on_hyphens=False)  # fmt: skip

@@ -60,7 +60,9 @@ def show(
     found: Any = shown
     for part in package.split(".") if package else ():
         if not isinstance(found, dict) or part not in found:
-            raise InputError(f"--package: there is no '{package}'; leave it out to see all")
+            raise InputError(
+                f"--package: there is no '{package}'; leave it out to print everything"
+            )
         found = found[part]
     if not isinstance(found, dict | list):
         print(found)

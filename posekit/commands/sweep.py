@@ -138,7 +138,7 @@ def sweep(
             or launcher that is not there; nothing has run then.
     """
     if command not in SWEPT:
-        raise InputError(f"-m goes with {', '.join(SWEPT)}; {command} runs once")
+        raise InputError(f"-m works with {', '.join(SWEPT)}; {command} runs once")
     hydras, swept, fixed = _sort(overrides)
     named, fixed = _take_folder(fixed, SWEPT[command], swept)
     settings = [*hydras] if named is None else [f"hydra.sweep.dir={_quoted(named)}", *hydras]
@@ -196,10 +196,14 @@ def _take_folder(
 ) -> tuple[str | None, list[str]]:
     """The folder of the sweep, where one was named, and the other overrides."""
     if any(one.key_or_group in ("out_dir", "out") for one in swept):
-        raise InputError(f"{key} is a folder for each run here; name the sweep's, out_dir=FOLDER")
+        raise InputError(
+            f"{key} is set for each run of a sweep; name the sweep's folder, out_dir=FOLDER"
+        )
     named = [word.partition("=")[2] for word in fixed if word.partition("=")[0] == "out_dir"]
     if key == "out" and any(word.startswith("out=") for word in fixed):
-        raise InputError("out is results.json of each run here; name the sweep's, out_dir=FOLDER")
+        raise InputError(
+            "out is results.json of each run of a sweep; name the sweep's folder, out_dir=FOLDER"
+        )
     rest = [word for word in fixed if word.partition("=")[0] != "out_dir"]
     return (unquoted(named[-1]) if named and named[-1] not in ("null", "") else None), rest
 

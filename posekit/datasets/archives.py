@@ -263,7 +263,7 @@ def _in_tar(path: str) -> dict[str, Member]:
     with Path(path).open("rb") as file:
         file.seek(end)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise ValueError(f"it is damaged behind its {len(found)} first files")
+            raise ValueError(f"it is damaged after its {len(found)} first files")
     return found
 
 

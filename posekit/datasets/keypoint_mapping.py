@@ -40,8 +40,8 @@ def find_mapping(source: Source, skeleton: Skeleton, target: Skeleton) -> list[l
         raise InputError(
             f"{source.annotations}: no keypoint has a name of the skeleton '{target.name}': "
             f"found {', '.join(skeleton.names[:4])}, ...; expected "
-            f"{', '.join(target.names[:4])}, ...; say which is which "
-            "with 'mapping', or train its own skeleton"
+            f"{', '.join(target.names[:4])}, ...; map the names with 'mapping', or train its "
+            "own skeleton"
         )
     return list(chosen.values())
 

@@ -57,7 +57,9 @@ class PoseDataset(Dataset[dict[str, Any]]):
         cache_mb: float = 256,
     ) -> None:
         if augment is not None and any(source.boxes is not None for source in sources):
-            raise InputError("detected boxes have no keypoints to learn: use them to evaluate only")
+            raise InputError(
+                "detected boxes have no keypoints to train on: use them for evaluation only"
+            )
         self.skeleton = skeleton
         self.input_size = (int(input_size[0]), int(input_size[1]))
         self.padding = padding

@@ -139,4 +139,4 @@ def _unnamed(source: Source, coco: Mapping[str, Any]) -> str:
             f"({', '.join(names[:4])}). In CVAT draw skeletons (labels of the kind 'Skeleton', not "
             "'Points') and export them as 'COCO Keypoints 1.0'"
         )
-    return f"{said}; say what they are called with 'skeleton', such as skeleton: cofw"
+    return f"{said}; name them with 'skeleton', such as skeleton: cofw"

@@ -36,10 +36,10 @@ class Source:
             of several to average, or null for none; those not mentioned go by name.
         boxes: a COCO result file of a detector, whose boxes replace the labelled ones; such
             samples have no keypoints and serve for evaluation only.
-        box_threshold: detections of a lower score are left out.
+        box_threshold: detections below this score are dropped.
         categories: names of the categories to use; None for all.
-        repeat: how often each sample comes per epoch; 0.5 takes the one half in one epoch and the
-            other in the next.
+        repeat: how often each sample is used per epoch; 0.5 uses one half in one epoch and the
+            other half in the next.
         skip_bad: leave out what is broken (missing images, wrong counts, boxes without area)
             with a warning instead of an error.
     """
@@ -64,7 +64,7 @@ class Dataset:
         skeleton: the skeleton to train, by name or YAML; None takes the first source's.
         train: sources of the training samples.
         val: sources of the evaluation samples; may be empty.
-        metrics: what is measured on them; empty takes what is published for such keypoints.
+        metrics: metrics to measure on them; empty for those published for such keypoints.
     """
 
     skeleton: str | None

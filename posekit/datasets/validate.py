@@ -35,10 +35,10 @@ BOX_MARGIN = 0.5
 
 @dataclass(frozen=True)
 class Report:
-    """What is wrong with a data set.
+    """The problems of a data set.
 
     Attributes:
-        errors: training would fail or learn nonsense; it must not start.
+        errors: problems that make training fail or learn nonsense, so that it must not start.
         warnings: what is left out, or looks odd.
         instances: labelled instances (or boxes) that can be used, of all sources.
         images: images in all sources.

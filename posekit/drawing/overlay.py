@@ -36,30 +36,30 @@ OPENPOSE_BODY = 18
 class DrawOptions(Options):
     """Drawings."""
 
-    radius: int = option(3, "of a keypoint's dot", unit="pixels", least=1, most=1000)
-    thickness: int = option(1, "of a link's line", unit="pixels", least=1, most=1000)
-    kpt_thr: float = option(0.3, "keypoints of a lower score are not drawn")
+    radius: int = option(3, "radius of the keypoints", unit="pixels", least=1, most=1000)
+    thickness: int = option(1, "thickness of the links", unit="pixels", least=1, most=1000)
+    kpt_thr: float = option(0.3, "keypoints below this score are not drawn")
     draw: Any = option(
         None,
-        "what is drawn with the skeletons, one or several: `boxes`, `ids`, `scores`, `angles`, "
-        "`trail` and `names` (of keypoints); left out, `ids` where `track` gives them; `[]` for "
-        "nothing",
+        "what to draw besides the skeletons, one or several: `boxes`, `ids`, `scores`, "
+        "`angles`, `trail` and `names` (of keypoints); if unset, `ids` where `track` gives "
+        "them; `[]` for nothing",
         choices=MARKS,
     )
     palette: PaletteName = option(
         "mmpose",
-        "`mmpose`, each skeleton's own colours, or `colorblind`, which nearly everybody tells "
-        "apart: left is blue, right orange",
+        "`mmpose`: the colours of each skeleton; `colorblind`: colours that nearly everybody "
+        "can tell apart, left in blue, right in orange",
     )
     draw_bbox: bool = option(False, "draw the boxes as MMPose does, all green")
     draw_heatmap: bool = option(
         False,
-        "the heat maps below the drawing, of models that have them (ViTPose, HRNet, ResNet)",
+        "add the heatmaps below the drawing, for models that have them (ViTPose, HRNet, ResNet)",
         only="2D",
     )
     black_background: bool = option(False, "draw on black", only="2D")
     skeleton_style: Style = option(
-        "mmpose", "`mmpose`, or `openpose` with its own keypoints and colours", only="2D"
+        "mmpose", "`mmpose`, or `openpose` with OpenPose's keypoints and colours", only="2D"
     )
 
     def check(self) -> None:
@@ -99,7 +99,7 @@ def draw_pose(
     dot_opacity: npt.ArrayLike = 1.0,
     beneath: Callable[[Image], None] | None = None,
 ) -> Image:
-    """A new image with every person's links, then keypoints, then the boxes drawn on it.
+    """Draws every person's links, then keypoints, then boxes on a copy of an image.
 
     A keypoint is left out where its score is below `kpt_thr` or a coordinate is not finite; a
     link also where one of its ends lies outside the image or on its first row or column.
@@ -110,9 +110,9 @@ def draw_pose(
         scores: (n, K).
         skeleton: what the K keypoints are.
         boxes: (n, 4), x1, y1, x2, y2 in pixels; needed with `draw_bbox`.
-        radius: of a keypoint's dot, in pixels.
-        thickness: of links and boxes, in pixels.
-        kpt_thr: the lowest score that is drawn.
+        radius: radius of the keypoints, in pixels.
+        thickness: thickness of links and boxes, in pixels.
+        kpt_thr: the lowest keypoint score that is drawn.
         style: `mmpose`, or `openpose` with its own keypoints (a neck between the shoulders),
             colours and translucent limbs.
         draw_bbox: whether to draw the boxes.
@@ -206,7 +206,7 @@ def draw_heatmap(image: Image, heatmap: npt.ArrayLike) -> Image:
         heat = heat.max(axis=0)
     if heat.shape != image.shape[:2]:
         raise InputError(
-            f"expected a heat map of the image's {image.shape[:2]} pixels, (H, W) or (K, H, W), "
+            f"expected a heatmap of the image's {image.shape[:2]} pixels, (H, W) or (K, H, W), "
             f"found {np.shape(heatmap)}; project_heatmaps brings a network's there"
         )
     heat = np.nan_to_num(heat)

@@ -46,7 +46,7 @@ def _pixels(result: PoseResult, image: Any, *, black: bool) -> Any:
     path = None if result.source is None else Path(result.source)
     if path is None or not path.exists():
         raise InputError(
-            f"the image of {result.name} is not in a file that is still there "
+            f"the image of {result.name} is not in a file that still exists "
             f"({result.source or 'it came as an array'}): pass image="
         )
     return read_image(path) if result.frame_id is None else _frame(path, result.frame_id)

@@ -66,7 +66,7 @@ class PlotOptions(Options):
     """3D plots."""
 
     num_instances: int = option(
-        1, "plots beside the picture; a negative number draws everybody", most=100, only="3D"
+        1, "people to plot beside the image; a negative number plots everybody", most=100, only="3D"
     )
 
     def check(self) -> None:
@@ -200,7 +200,7 @@ def _cell_count(num_instances: int, people: int, size_wh: tuple[int, int]) -> in
 
 
 def beside(image: Image, plot: Image) -> Image:
-    """A new picture with the image at left and the plot at right, scaled to the image's height.
+    """A new image with the input image at left and the plot at right, scaled to the image's height.
 
     Args:
         image: (H, W, 3), BGR, uint8; keeps its pixels.

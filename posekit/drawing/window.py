@@ -27,48 +27,46 @@ LARGEST = (1600, 900)  # (w, h) that a new window has at most
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions(Options):
-    """What is shown."""
+    """Display."""
 
-    return_vis: bool = option(False, "put the drawing into the result", python=True)
+    return_vis: bool = option(False, "add the drawing to the result", python=True)
     return_image: bool = option(
-        False, "put a copy of the image itself into the `PoseResult` of `stream`", python=True
+        False, "add a copy of the image to the `PoseResult` of `stream`", python=True
     )
-    show: bool | None = option(
-        None, "open a window with the drawings; left out, one opens for a camera only"
-    )
+    show: bool | None = option(None, "show the drawings in a window; if unset, only for a camera")
     wait_time: float = option(
         0,
-        "how long an image is shown; 0 waits for a key; a video's frames do not wait",
+        "how long each image is shown; 0 waits for a key; video frames do not wait",
         unit="seconds",
         least=0,
     )
     show_progress: bool = option(
-        False, "a bar on the terminal, which the command always has", python=True
+        False, "show a progress bar on the terminal; the command always does", python=True
     )
 
 
 def check_display() -> None:
-    """Raises where no window can be opened.
+    """Raises if no window can be opened.
 
-    OpenCV's own answer to a missing display is to end the process.
+    Without a display, OpenCV itself would abort the process.
 
     Raises:
         InputError: OpenCV without windows, no display, or an X server that does not answer.
     """
     display = _display_problem() if sys.platform.startswith("linux") else None
-    windows = None if gui() else f"this OpenCV has no windows, {cure_for_windows()} brings them"
+    windows = None if gui() else f"this OpenCV cannot open windows, run {cure_for_windows()}"
     if problems := " and ".join(filter(None, (display, windows))):
         raise InputError(
-            f"cannot open a window: {problems}; say show=false, and write the drawings with "
+            f"cannot open a window: {problems}; set show=false, and write the drawings with "
             "out_dir or vis_out_dir instead"
         )
 
 
 class Window:
-    """A window that pictures are shown in, one after the other.
+    """A window that shows images, one after the other.
 
     Args:
-        title: what its bar says.
+        title: text of its title bar.
 
     Raises:
         InputError: no window can be opened here.
@@ -127,7 +125,7 @@ class Window:
 
 
 def show_image(image: np.ndarray, title: str, wait_time: float = 0) -> bool:
-    """Shows one picture (H, W, 3), BGR, for `wait_time` seconds; 0 waits for a key.
+    """Shows one image (H, W, 3), BGR, for `wait_time` seconds; 0 waits for a key.
 
     Returns:
         False when the user closed the window or pressed q or Escape.

@@ -29,18 +29,18 @@ __all__ = [
 
 @function_takes(EvaluateOptions)
 def evaluate(model: str | os.PathLike[str], options: EvaluateOptions) -> EvaluateResult:
-    """Measures a model on a labelled data set, with the settings of the published tables.
+    """Evaluates a model on a labelled data set, with the settings of the published tables.
 
     >>> result = posekit.evaluate("rtmpose-m_coco-256x192", dataset="coco", root="/data/coco")
     >>> result.metrics["AP"]
 
     Args:
-        model: of a pose model, a detector or a lifter, any name that `posekit.load` takes.
+        model: a pose model, a detector or a lifter, by any name that `posekit.load` takes.
         {options}
 
     Raises:
         UnknownModelError: no such model or detector.
-        WeightsError, DownloadError: weights that do not fit or cannot be had.
+        WeightsError, DownloadError: weights do not fit or cannot be downloaded.
         InputError: an option or a data set that does not fit; no file has been written then.
         OutputError: `out` or `out_predictions` cannot be written.
     """

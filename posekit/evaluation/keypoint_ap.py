@@ -241,8 +241,8 @@ class KeypointAP:
                 continue  # neither found nor missed
             if not area > 0:
                 raise InputError(
-                    f"annotation {source['id']} has neither an area nor a box, which tell how near "
-                    "is near: give it a 'bbox'"
+                    f"annotation {source['id']} has neither an area nor a box, which set the "
+                    "scale of OKS: give it a 'bbox'"
                 )
             if not _has_box(source):
                 without_box.append(source["id"])

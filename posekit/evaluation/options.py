@@ -21,57 +21,55 @@ Kind = Literal["model", "detector", "lifter"]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions(Options):
-    """What is measured on."""
+    """Data."""
 
     dataset: str | os.PathLike[str] | dict[str, Any] | None = option(
         None,
-        "one of `conf/dataset/` by its name, a YAML file like those, or what such a file says; "
-        "left out, `coco`, or `coco_boxes` for a detector, or with `val` just that",
+        "a name from `conf/dataset/`, a YAML file like those, or its content; if unset, "
+        "`coco`, or `coco_boxes` for a detector; with `val`, only that",
         python=True,
     )
     root: str | os.PathLike[str] | None = option(
-        None, "the folder where the data set was unpacked", python=True
+        None, "the folder of the unpacked data set", python=True
     )
     val: Any = option(
         None,
-        "labels instead of the data set's: a file, a mapping of the fields of "
+        "labels to use instead of the data set's: a file, a mapping with the fields of "
         "`posekit.datasets.sources.Source`, or a list of these, which are measured together",
         python=True,
     )
     config_dir: str | os.PathLike[str] | None = option(
         None,
-        "a folder with configurations of your own, looked into before the packaged ones",
+        "a folder with your own configurations, searched before the packaged ones",
         python=True,
     )
     sequences: str | os.PathLike[str] | list[str] | None = option(
-        None, "of a lifter: its NPZ files, or one of them"
+        None, "NPZ file or files, for a lifter"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOptions(Options):
-    """The boxes of a pose model, instead of the labelled ones, or those it finds."""
+    """Boxes for a pose model, instead of the labelled ones."""
 
     detections: str | os.PathLike[str] | None = option(
-        None, "those of a COCO result file of a detector"
+        None, "use the boxes of this COCO result file of a detector"
     )
     detector: str | None = option(
-        None, "those of a detector of posekit, which runs first", python=True
+        None, "use the boxes of this detector, which runs first", python=True
     )
-    detector_weights: str | os.PathLike[str] | None = option(
-        None, "of the detector whose boxes are taken, as `weights`"
-    )
+    detector_weights: str | os.PathLike[str] | None = option(None, "as `weights`, for `detector`")
     bbox_thr: float | None = option(
         None,
-        "detections of a lower score are left out; by default 0 for a file, 0.05 for a detector, "
-        "and for people of a one-stage model its own",
+        "detections below this score are dropped; by default 0 for a file, 0.05 for a "
+        "detector, and the model's own threshold for a one-stage model",
         least=0,
         most=1,
     )
     nms_thr: float | None = option(
         None,
-        "of two boxes of the detector with an IoU above this, the one with the lower score is left "
-        "out; by default there is only the detector's own suppression; the same for people of a "
+        "of two boxes with an IoU above this, the one with the lower score is dropped; by "
+        "default only the detector's own suppression applies; likewise for the people of a "
         "one-stage model",
         least=0,
         most=1,
@@ -80,27 +78,29 @@ class BoxOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricOptions(Options):
-    """How the model is measured."""
+    """Metrics."""
 
     metrics: str | list[str] | None = option(
         None,
-        "of a pose model: `ap`, `pck`, `pckh`, `auc`, `epe`, `nme`, one or a list; left out, what "
-        "is published for the data set",
+        "metrics of a pose model: `ap`, `pck`, `pckh`, `auc`, `epe`, `nme`, one or a list; if "
+        "unset, those published for the data set",
     )
     flip_test: bool | None = option(
-        None, "average with the mirrored input; left out, as the model's configuration says"
+        None, "average with the mirrored input; if unset, as the model's configuration says"
     )
     oks_nms: float | Literal["auto"] | None = option(
         "auto",
-        "for `ap`: of two people of an image with an OKS above this, the one with the lower score "
-        "is left out; none keeps all; `auto` is as published: 0.9, for one-stage models none",
+        "for `ap`: of two people in an image with an OKS above this, the one with the lower "
+        "score is dropped; none keeps all; `auto` is as published: 0.9, for one-stage models "
+        "none",
         least=0,
         most=1,
     )
     rescore: float | Literal["auto"] | None = option(
         "auto",
-        "for `ap`: a person's score is the box's times the mean of the keypoints' scores above it; "
-        "none takes the box's; `auto` is as published: 0.2, for one-stage models none",
+        "for `ap`: a person's score is the box score times the mean score of the keypoints "
+        "above this; none uses the box score; `auto` is as published: 0.2, for one-stage "
+        "models none",
         least=0,
         most=1,
     )
@@ -127,16 +127,16 @@ class MetricOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ResultOptions(Options):
-    """What is written."""
+    """Output files."""
 
     out: str | os.PathLike[str] | None = option(
-        None, "a JSON file: metrics, published figures and settings"
+        None, "write metrics, published figures and settings to this JSON file"
     )
     out_predictions: str | os.PathLike[str] | None = option(
-        None, "a JSON file: COCO results, as they were counted"
+        None, "write the predictions to this JSON file, as COCO results"
     )
-    with_predictions: bool = option(False, "the result has `predictions` too", python=True)
-    show_progress: bool = option(False, "a bar on the terminal", python=True)
+    with_predictions: bool = option(False, "add `predictions` to the result", python=True)
+    show_progress: bool = option(False, "show a progress bar on the terminal", python=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +145,14 @@ class EngineOptions(Options):
 
     backend: str | None = option(
         None,
-        "what runs the networks: `eager`, `torch`, `compile`, `onnxruntime`, `openvino`, "
-        "`tensorrt`, or `auto` for the fastest on this machine; left out, `eager`, so that figures "
-        "depend on the model alone, or for a graph what `auto` would take",
+        "engine of the networks: `eager`, `torch`, `compile`, `onnxruntime`, `openvino`, "
+        "`tensorrt`, or `auto` for the fastest on this machine; if unset, `eager`, so that "
+        "figures depend on the model alone, and for a graph what `auto` would choose",
     )
-    batch_size: int = option(
-        64, "the most that go through the network at once", unit="crops", least=1
-    )
+    batch_size: int = option(64, "the largest batch of the network", unit="crops", least=1)
     workers: int | None = option(
         None,
-        "processes that read images; left out, 2 where there are 500 people or more, else none",
+        "processes that read images; if unset, 2 for 500 people or more, else none",
         least=0,
     )
 

@@ -200,7 +200,7 @@ class PoseMetrics:
             InputError: AP is not measured, or on several files whose ids may be the same.
         """
         if self._ap is None or self._several:
-            raise InputError("results are those of 'ap', of one annotation file at a time")
+            raise InputError("results come from 'ap', for one annotation file at a time")
         return self._ap.results()
 
     def _average_precision(self, dataset: PoseDataset | PeopleDataset) -> KeypointAP:

@@ -17,13 +17,13 @@ __all__ = ["EvaluateResult"]
 
 @dataclass(frozen=True, eq=False)
 class EvaluateResult:
-    """What was measured, and how.
+    """The metrics of an evaluation, and its settings.
 
     Attributes:
-        metrics: by name; NaN where nothing counts.
-        published: the figures of posekit's table for this model and data set, by the same names.
-        settings: what the metrics depend on, by name.
-        predictions: COCO results as they were counted; empty unless they were asked for.
+        metrics: values by name; NaN if there is nothing to measure.
+        published: published figures for this model and data set, by the same names.
+        settings: the settings that the metrics depend on, by name.
+        predictions: the COCO results that were measured; empty unless asked for.
     """
 
     metrics: dict[str, float]
@@ -40,7 +40,7 @@ class EvaluateResult:
         return "\n".join([*lines, "", format_table(("metric", "value", "published"), rows)])
 
     def to_json(self) -> str:
-        """`metrics`, `published` and `settings`; a metric that nothing counts for is null."""
+        """`metrics`, `published` and `settings`; NaN becomes null."""
         metrics = {name: None if math.isnan(v) else v for name, v in self.metrics.items()}
         report = {"metrics": metrics, "published": self.published, "settings": self.settings}
         return json.dumps(report, indent=2)

@@ -50,8 +50,8 @@ def compare(subject: Subject, run: Runner) -> Difference:
     all_distances = np.concatenate(distances)
     if not len(all_distances):
         raise InputError(
-            f"{subject.output} is not written: the network finds nothing in the inputs, so there "
-            "is nothing to compare; name images that show what it detects"
+            f"{subject.output} is not written: the network finds nothing in the inputs, so "
+            "there is nothing to compare; use images that show what it detects"
         )
     return Difference(
         crops=len(crops),

@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 @function_takes(ExportOptions)
 def export(model: str, options: ExportOptions) -> ExportResult:
-    """Writes a network as a file for another engine, where the two agree.
+    """Exports a network to a file for another engine and checks that the two agree.
 
-    Beside the file lies `<file>.json` with what was compared; see docs/export.md.
+    `<file>.json` beside the file reports the comparison; see docs/export.md.
 
     Args:
         model: a pose model or a detector, by any name that `posekit.load` takes, or a trained
@@ -49,15 +49,15 @@ def export(model: str, options: ExportOptions) -> ExportResult:
         {options}
 
     Returns:
-        What was written, and how far file and network differ.
+        The files written, and how much file and network differ.
 
     Raises:
         InputError: an option that does not fit, a missing package, or a file that would give other
             keypoints or boxes than the network; nothing is written then.
         UnknownModelError: no such model or detector.
-        WeightsError: weights that do not fit, or a damaged file.
-        DownloadError: no source gave the weights.
-        OutputError: the file cannot be written; one that was there before stays.
+        WeightsError: weights do not fit, or the file is damaged.
+        DownloadError: the weights cannot be downloaded.
+        OutputError: the file cannot be written; an existing one is kept.
     """
     return export_parts(_find_parts(model, options), options)
 
@@ -74,7 +74,9 @@ def _find_parts(name: str, options: ExportOptions) -> Parts:
         }
         return find_parts(name, **known, **beside)
     if options.detector is not None:
-        raise InputError(f"{part.spec.name} is a detector, which goes alone: name no other model")
+        raise InputError(
+            f"{part.spec.name} is a detector, which is used alone: name no other model"
+        )
     return Parts(None, part, search=search)
 
 
@@ -96,8 +98,8 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     images = read_images(options.inputs)
     if options.quantize is not None and not images:
         log.warning(
-            "int8's ranges are measured on drawn people: name images like those that the network "
-            "will see as inputs=FOLDER"
+            "int8 value ranges are measured on drawn people; for better results set "
+            "inputs=FOLDER to images like those that the network will see"
         )
     _make_folder(output.parent)
     # All that can be checked without weights is checked by now.
@@ -128,7 +130,7 @@ def _part_to_export(
     """What of the parts is exported, checked against the options."""
     if parts.lifter is not None:
         name = parts.lifter.spec.name
-        raise InputError(f"export does 2D models and detectors; {name} is a lifter")
+        raise InputError(f"export supports 2D models and detectors only; {name} is a lifter")
     part = parts.model or parts.detector
     assert part is not None
     spec = part.spec
@@ -139,12 +141,12 @@ def _part_to_export(
             )
         return part, spec
     if not isinstance(spec, PoseSpec | OneStageSpec):
-        raise InputError(f"export does 2D models and detectors; {spec.name} is neither")
+        raise InputError(f"export supports 2D models and detectors only; {spec.name} is neither")
     codec = spec.codec.name
     if options.decode and codec not in ("SimCC", "PersonCells"):
         raise InputError(
-            "decode=true is for SimCC models, one-stage models and detectors; the refinement of "
-            f"{codec} is not part of a graph: take decode=false"
+            "decode=true is for SimCC models, one-stage models and detectors; the refinement "
+            f"of {codec} is not part of a graph: use decode=false"
         )
     return part, spec
 

@@ -26,7 +26,7 @@ class FileOptions(Options):
     """The file."""
 
     output: str | os.PathLike[str] | None = option(
-        None, "the file to write; left out, the model's name in the working directory"
+        None, "the file to write; if unset, the model's name in the working directory"
     )
 
 
@@ -36,19 +36,19 @@ class FormatOptions(Options):
 
     format: str = option(
         "onnx",
-        f"{', '.join(f'`{name}`' for name in FORMATS)}; of these, `safetensors` holds the weights "
-        "alone",
+        f"{', '.join(f'`{name}`' for name in FORMATS)}; `safetensors` holds the weights only",
         choices=FORMATS,
     )
     dtype: Literal["float32", "float16"] | None = option(
         "float32",
-        "of the weights: `float16` halves the file; inputs and outputs stay `float32`",
+        "type of the weights: `float16` halves the file; inputs and outputs stay `float32`",
     )
     quantize: Literal["int8"] | None = option(
         None,
-        "`int8` computes in 8-bit integers, of `format=onnx`; ranges are measured on `inputs`",
+        "`int8` computes in 8-bit integers, for `format=onnx`; value ranges are measured on "
+        "`inputs`",
     )
-    opset: int = option(17, "version of the operators, of `format=onnx`", least=13, most=20)
+    opset: int = option(17, "ONNX operator set version, for `format=onnx`", least=13, most=20)
 
     def check(self) -> None:
         wanted = load_format(self.format)
@@ -61,31 +61,31 @@ class FormatOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions(Options):
-    """What is in the graph."""
+    """The graph."""
 
     preprocess: bool = option(
-        False, "the graph takes images (n, h, w, 3), BGR, uint8, in place of normalised ones"
+        False, "the graph takes images (n, h, w, 3), BGR, uint8, instead of normalised ones"
     )
     decode: bool = option(
         False,
-        "it gives keypoints, or boxes after suppression, in pixels of the input, in place of raw "
-        "outputs",
+        "the graph gives keypoints, or boxes after suppression, in pixels of the input, "
+        "instead of raw outputs",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(Options):
-    """What file and network are compared on."""
+    """The comparison of file and network."""
 
     inputs: Any = option(
         None,
-        "images, as a predictor takes them, of which the first 80 are read; file and network are "
-        "compared on the people in them; left out, people are drawn",
+        "images to compare the file and the network on, as a predictor takes them; the first "
+        "80 are used; if unset, images of drawn people",
     )
     detector: str | None = option(
         None,
-        "what finds people in `inputs`: a detector's name, or `none` or `whole_image` to take each "
-        "image as one box; left out, the model's own; `detector=` of the command",
+        "what finds people in `inputs`: a detector's name, or `none` or `whole_image` to use "
+        "each image as one box; if unset, the model's own; `detector=` of the command",
         python=True,
     )
     detector_weights: str | os.PathLike[str] | None = option(None, "as `weights`, for the detector")
@@ -97,8 +97,8 @@ class ExportOptions(FileOptions, FormatOptions, GraphOptions, CompareOptions, Mo
 
     config_dir: str | os.PathLike[str] | None = option(
         None,
-        "a folder with `model/`, `detector/` and `keypoints/` of your own, which is looked into "
-        "before the packaged ones; `--config-dir` of the command",
+        "a folder with your own `model/`, `detector/` and `keypoints/`, searched before the "
+        "packaged ones; `--config-dir` of the command",
         python=True,
     )
 

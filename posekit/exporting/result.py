@@ -37,17 +37,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export did.
+    """The result of an export.
 
     Attributes:
-        path: the file that was written.
-        paths: all that were: this one, those that belong to it, and the report.
-        description: what someone who runs the file needs to know, which the file holds too.
-        inputs: what the crops are of that file and network were compared on.
-        boxes: where the crops' boxes are from; None of a detector.
-        calibrated_on: crops that ranges were measured on; None without `quantize`.
-        difference: how far file and network differ.
-        tolerance_px: how far they may; None with `quantize`.
+        path: the exported file.
+        paths: all files written: this one, those that belong to it, and the report.
+        description: what a program needs to know to run the file; also stored in the file.
+        inputs: the images whose crops file and network were compared on.
+        boxes: where the boxes of the crops come from; None for a detector.
+        calibrated_on: the crops that value ranges were measured on; None without `quantize`.
+        difference: how much file and network differ.
+        tolerance_px: how much they may differ, in pixels; None with `quantize`.
     """
 
     path: Path

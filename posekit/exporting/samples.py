@@ -126,8 +126,8 @@ def _found_boxes(
             return boxes, "the detector"
         reason = "the detector finds nothing in the images"
     log.warning(
-        "%s; the crops are parts of the images instead, on which a model may be less certain. "
-        "Name another detector with detector=NAME detector_weights=FILE",
+        "%s; parts of the images are used as crops instead, on which a model may be less "
+        "certain. Choose another detector with detector=NAME detector_weights=FILE",
         reason,
     )
     return [_parts(image) for image in images], "parts of images"

@@ -151,8 +151,8 @@ def _locate(path: Path, location: str, packages: Mapping[str, Path]) -> Path:
         return path.parent / location
     if package not in packages:
         raise ConfigError(
-            f"{path}: its _base_ is of the package {package}, which is not here: put that file "
-            "beside it and name it by its path"
+            f"{path}: its _base_ is in the package {package}, which is not installed: put that "
+            "file beside it and name it by its path"
         )
     return packages[package] / rest
 

@@ -204,7 +204,7 @@ def check_end(cut: Cut, name: str, last: float, *, found: bool) -> None:
     """
     if not found:
         raise InputError(
-            f"start={cut.start:g} lies behind the end of {name}, which lasts {last:.2f} seconds"
+            f"start={cut.start:g} is past the end of {name}, which lasts {last:.2f} seconds"
         )
     if cut.end is not None and not cut.is_behind(last):
         log.warning("%s ends at %.2f seconds, before end=%g", name, last, cut.end)

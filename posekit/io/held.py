@@ -113,4 +113,4 @@ def check_clip(clip: object | None, name: str) -> None:
         InputError: they are of images.
     """
     if clip is None:
-        raise InputError(f"format {name} is of clips: images have no time; take another format")
+        raise InputError(f"format {name} is for videos: images have no time; use another format")

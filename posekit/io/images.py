@@ -40,7 +40,7 @@ PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
 
 def read_image(path: Path) -> np.ndarray:
-    """A file as (H, W, 3), BGR, uint8, turned upright as its EXIF tag says.
+    """Reads an image file as (H, W, 3), BGR, uint8, turned upright by its EXIF tag.
 
     Raises:
         InputError: no such file, not an image, damaged.
@@ -88,7 +88,7 @@ def read_open(file: Any, name: str, size: int = -1) -> bytes:
 
 
 def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
-    """The bytes of an image file -> (H, W, 3), BGR, uint8; of several pictures the first.
+    """Decodes the bytes of an image file to (H, W, 3), BGR, uint8; the first of several images.
 
     Args:
         data: bytes, or (n,), uint8.
@@ -109,7 +109,7 @@ def decode(data: bytes | bytearray, name: str, flags: int) -> np.ndarray:
     except cv2.error as error:
         raise InputError(f"{name} cannot be decoded: {error.err}") from None
     if image is None:
-        raise InputError(f"{name} is not an image, or of a kind that OpenCV cannot read")
+        raise InputError(f"{name} is not an image, or of a format that OpenCV cannot read")
     return np.asarray(image)
 
 
@@ -117,7 +117,9 @@ def encode_jpeg(image: np.ndarray) -> bytes:
     """A picture (H, W, 3), BGR, or (H, W), uint8, as a JPEG that labels can be drawn on."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise OutputError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels is no JPEG")
+        raise OutputError(
+            f"an image of {image.shape[1]}x{image.shape[0]} pixels is too large for JPEG"
+        )
     return data.tobytes()
 
 
@@ -216,11 +218,11 @@ def claimed_size(data: bytes) -> tuple[int, int, float]:
 
 
 def to_bgr(image: np.ndarray, *, rgb: bool = False) -> np.ndarray:
-    """An array as (H, W, 3), BGR, uint8: grey, BGRA and 16-bit ones are converted.
+    """Converts an array to (H, W, 3), BGR, uint8, also from grey, BGRA or 16 bits.
 
     Args:
         image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
-        rgb: its colours are RGB or RGBA.
+        rgb: whether its channels are RGB or RGBA.
 
     Raises:
         InputError: another shape or type.

@@ -40,8 +40,8 @@ def from_pil(image: Image.Image) -> np.ndarray:
             return to_bgr(np.clip(np.asarray(upright), 0, 65535).astype(np.uint16))
         if upright.mode in ("I", "F"):
             raise InputError(
-                f"{name} has the mode {upright.mode}, which does not say what is white: convert it "
-                "to L or RGB"
+                f"{name} has the mode {upright.mode}, which has no fixed value range: convert "
+                "it to L or RGB"
             )
         if upright.mode == "RGBa":
             upright = upright.convert("RGBA")

@@ -59,40 +59,40 @@ OWN = "posekit:"  # before the names of inputs that are in the package
 class InputOptions(Options):
     """Folders, patterns and parts of videos."""
 
-    recursive: bool = option(False, "take the subfolders and the videos of a folder too")
+    recursive: bool = option(False, "search subfolders too, and include the videos of a folder")
     include: str | Sequence[str] | None = option(
         None,
-        'take those files of a folder that fit a pattern, such as `"*.mp4"`, or one of several',
+        'only files of a folder that match a pattern, such as `"*.mp4"`, or one of several',
     )
     order: Order | None = option(
         None,
-        "how the files of a folder or a pattern are sorted: `name` compares characters, `natural` "
-        "takes digits as numbers (frame2 before frame10); left out, `natural` where successive "
-        "images are taken for a sequence, else `name`, and always `name` with `bboxes`, which are "
-        "given in that order",
+        "how files of a folder or a pattern are sorted: `name` compares characters, `natural` "
+        "compares digits as numbers (frame2 before frame10); if unset, `natural` where "
+        "successive images are treated as a sequence, else `name`; always `name` with "
+        "`bboxes`, which are given in that order",
     )
 
     color: Literal["bgr", "rgb"] | None = option(
         None,
-        "of images that are arrays or tensors; left out, `bgr`; what is read from files, and PIL's "
-        "images, say it themselves",
+        "channel order of images that are arrays or tensors; if unset, `bgr`; files and PIL "
+        "images carry their own",
         python=True,
     )
     start: float | str | None = option(
         None,
-        "where a video begins: seconds, or a text such as `00:01:30`; of a camera or a stream, "
+        "where a video begins: seconds, or text such as `00:01:30`; for a camera or stream, "
         "counted from its first frame",
         unit="seconds",
         least=0,
     )
     end: float | str | None = option(
         None,
-        "where a video ends, likewise; a frame of that very time is not taken",
+        "where a video ends, in the same form; a frame at exactly that time is excluded",
         unit="seconds",
         above=0,
     )
     stride: int = option(
-        1, "take every n-th frame of a video; times and `frame_id` stay those of the video", least=1
+        1, "use every n-th frame of a video; times and `frame_id` stay those of the video", least=1
     )
 
     def check(self) -> None:
@@ -105,7 +105,7 @@ class InputOptions(Options):
         start = 0.0 if self.start is None else _seconds("start", self.start)
         end = None if self.end is None else _seconds("end", self.end)
         if end is not None and end <= start:
-            raise InputError(f"end={self.end} must lie behind start={self.start or 0}")
+            raise InputError(f"end={self.end} must be after start={self.start or 0}")
         return Cut(start, end, self.stride)
 
 
@@ -114,13 +114,13 @@ OnError = Literal["raise", "skip"] | Callable[[str, InputError], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorOptions(Options):
-    """Inputs that cannot be used."""
+    """Unusable inputs."""
 
     on_error: OnError = option(
         "raise",
-        "what to do about an input that cannot be used: `raise` stops, `skip` warns and goes on "
-        "with the others (the command exits 1); in Python also a function, which is called with "
-        "the input's name and the error before the others follow",
+        "what to do with an input that cannot be used: `raise` stops, `skip` warns and "
+        "continues with the others (the command exits with 1); in Python also a function, "
+        "called with the input's name and the error",
         as_key="skip",
     )
 

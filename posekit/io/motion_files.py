@@ -97,7 +97,7 @@ class _Images(Sink):
     """Takes images, of which there are no files."""
 
     def __init__(self, name: str) -> None:
-        log.warning("format %s is of clips: images get no file", name)
+        log.warning("format %s is for videos: images get no file", name)
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         pass
@@ -137,7 +137,9 @@ class _Clip(Held):
             people += 1
         if not people:
             log.warning(
-                "format %s: nobody is seen in %s: there is no file", self._name, self._clip.name
+                "format %s: nobody was found in %s, so there is no file",
+                self._name,
+                self._clip.name,
             )
 
     def _person(self, track_id: int, complete: bool) -> Person | None:
@@ -188,14 +190,12 @@ class _Clip(Held):
         who = f"format {self._name}: person {track_id} of {self._clip.name}"
         if motion.guessed:
             log.warning(
-                "%s: bones without length have an average person's: %s",
+                "%s: bones of unknown length get an average person's: %s",
                 who,
                 ", ".join(motion.guessed),
             )
         if motion.exchanged.any():
-            log.warning(
-                "%s: left and right were exchanged in %d frames", who, motion.exchanged.sum()
-            )
+            log.warning("%s: left and right were swapped in %d frames", who, motion.exchanged.sum())
 
 
 def _row_type(source: Source) -> np.dtype[Any]:

@@ -13,19 +13,19 @@ __all__ = ["MotionOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class MotionOptions(BodyOptions):
-    """Formats of movement."""
+    """Motion formats."""
 
     focal: float | None = option(
         None,
-        "focal length of the camera, for formats whose people move through space; left out, the "
-        "image's larger side",
+        "focal length of the camera, for formats in which people move through space; if "
+        "unset, the longer side of the image",
         unit="pixels",
         above=0,
         only="3D",
     )
     root: Literal["moving", "fixed"] = option(
         "moving",
-        "whether people of `bvh` and `npz` move through space, with feet that stand on the ground, "
+        "whether people of `bvh` and `npz` move through space with their feet on the ground, "
         "or stay with their hips in one place",
         only="3D",
     )

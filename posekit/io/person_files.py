@@ -35,7 +35,7 @@ class PersonFiles(Sink):
         self._format = path.suffix[1:]
         if clip is None:
             raise InputError(
-                f"format {self._format} is of videos, whose frames have times: an image has none"
+                f"format {self._format} is for videos, whose frames have times: an image has none"
             )
         self._path, self._clip = path, clip
         self._failed = False
@@ -98,4 +98,4 @@ class PersonFiles(Sink):
         own = re.compile(rf"{re.escape(self._path.stem)}_person\d+(\.partial)?\.{self._format}")
         there = {path.name for path in self._path.parent.iterdir() if own.fullmatch(path.name)}
         if others := sorted(there - written):
-            log.warning("of an earlier run, and not of this one: %s", ", ".join(others))
+            log.warning("left by an earlier run: %s", ", ".join(others))

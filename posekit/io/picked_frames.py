@@ -49,13 +49,13 @@ class Pick:
             return None
         if table.clip is None:
             raise InputError(
-                f"{table.path} is of images: frames and least_certain choose among those of a clip"
+                f"{table.path} is of images: frames and least_certain choose among those of a video"
             )
         source = Path(table.clip.source)
         if not source.is_file():
             raise InputError(
-                f"{table.path} is of {table.clip.source}, which is not there: its pictures cannot "
-                "be written; put it back, or leave frames and least_certain out"
+                f"{table.path} is of {table.clip.source}, which is missing, so its images "
+                "cannot be written; put it back, or leave frames and least_certain out"
             )
         known = {
             packet.result.frame_id or 0: certainty(packet.result)
@@ -80,8 +80,8 @@ class Pick:
         size = (image.shape[1], image.shape[0])
         if size != packet.result.image_size:
             raise InputError(
-                f"{self.source} is of {size} pixels, its results of {packet.result.image_size}: it "
-                "is not the clip that they were made of"
+                f"{self.source} is of {size} pixels, its results of "
+                f"{packet.result.image_size}: it is not the video that they were made from"
             )
         make_folder(path.parent)
         write_whole(path, encode_jpeg(image))
@@ -95,8 +95,8 @@ class Pick:
             if number == wanted:
                 return image
         raise InputError(
-            f"{self.source} has {self._next} frames, and its results are of frame {wanted}: it is "
-            "not the clip that they were made of"
+            f"{self.source} has {self._next} frames, and its results are of frame {wanted}: it "
+            "is not the video that they were made from"
         )
 
 

@@ -1,4 +1,4 @@
-"""Results back from the Parquet file that `posekit.io.sinks.parquet` wrote."""
+"""Reads results from a Parquet file that `posekit.io.sinks.parquet` wrote."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ BATCH = 2048  # rows in memory at once
 
 @dataclass(frozen=True, eq=False)
 class ResultTable:
-    """A file of results.
+    """A Parquet file of results, opened for reading.
 
     Attributes:
-        path: of the file.
-        run: what made it.
-        clip: what it is of; None for images.
-        complete: the clip had been read to its end.
-        frames: how many results it has.
-        about: all that its metadata says.
+        path: path of the file.
+        run: the run that made it.
+        clip: the video of the results; None for images.
+        complete: whether the video was read to its end.
+        frames: number of results.
+        about: all metadata of the file.
     """
 
     path: Path
@@ -161,7 +161,7 @@ def check_path(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".part":
-        raise InputError(f"{path} is what a run left that was killed: it cannot be read")
+        raise InputError(f"{path} was left by a killed run: it cannot be read")
     check()
 
 

@@ -42,7 +42,7 @@ def read_frames(
 ) -> FrameReader:
     """The frames of any supported input, in order, read ahead in a thread.
 
-    What a file is, its content decides, not its suffix. One of several pictures is a video: an
+    The content of a file decides its type, not its suffix. A file of several images is a video: an
     animated GIF, WebP, PNG or AVIF, a TIFF with pages of one size, a raw MJPEG.
 
     Args:

@@ -37,9 +37,11 @@ def _pixels(image: Any, max_pixels: int, *, rgb: bool) -> np.ndarray:
         width, height, _ = claimed_size(data)
         _check_size(width, height, max_pixels)
         if data and not IMAGE_SIGNATURE.match(data):
-            raise InputError("the encoded image is of no kind that is read, such as JPEG or PNG")
+            raise InputError(
+                "the encoded image is of an unsupported format; use one such as JPEG or PNG"
+            )
         if kind_of(data, "") is not None:
-            raise InputError("the encoded image has several pictures: give one, or use a predictor")
+            raise InputError("the encoded image has several images: give one, or use a predictor")
         return decode_image(data, "the encoded image")
     if is_pil(image):
         width, height = image.size

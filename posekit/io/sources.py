@@ -112,7 +112,7 @@ class Task:
         """Says once what is taken for granted: most programs have their tensors in RGB."""
         if not self._color_known:
             self._color_known = True
-            log.warning("tensors are taken as BGR: say color='rgb' if they are, or color='bgr'")
+            log.warning("tensors are taken as BGR: set color='rgb' if they are RGB, or color='bgr'")
 
     def image(self, image: np.ndarray, name: str = "", source: str | None = None) -> Item:
         """An image that is no clip's frame.
@@ -220,7 +220,7 @@ def _from_encoded(
     start = read_open(file, shown, SIGNATURE_LENGTH)
     if not start:
         raise InputError(
-            f"{shown}: there is nothing to read; an open file is read from where it is"
+            f"{shown}: there is nothing left to read; an open file is read from its position on"
         )
     if IMAGE_SIGNATURE.match(start):
         content = start + read_open(file, shown)
@@ -286,7 +286,7 @@ def _from_part(part: PartOfClip, task: Task) -> Iterator[Item]:
 def _opening(start: bytes, name: str) -> Iterator[None]:
     """Errors about what is no image say more where it does not even begin as a video."""
     if HEIC_SIGNATURE.match(start):
-        raise InputError(f"{name} is a HEIC photograph, which is not read: convert it to JPEG")
+        raise InputError(f"{name} is a HEIC image, which is not supported: convert it to JPEG")
     try:
         yield
     except InputError as error:

@@ -149,15 +149,15 @@ class VideoReader:
         ]
         if not pictures:
             raise InputError(
-                f"{self.name} has no pictures: it may be a sound or a text file, or FFmpeg does "
+                f"{self.name} has no frames: it may be an audio or a text file, or FFmpeg does "
                 "not know its codec"
             )
         # PyAV has no context, whatever its types say, for a codec that FFmpeg has no decoder for.
         known = next((stream for stream in pictures if stream.codec_context is not None), None)
         if known is None:
             raise InputError(
-                f"{self.name} cannot be read as a video: FFmpeg does not know its codec, or what "
-                "the file says about it is damaged; convert it to H.264, or copy it again"
+                f"{self.name} cannot be read as a video: FFmpeg does not know its codec, or "
+                "its header is damaged; convert it to H.264, or copy it again"
             )
         return known
 
@@ -406,8 +406,8 @@ class CameraReader:
         if not done:
             self.close()
             raise InputError(
-                f"{self.name} cannot be opened: there is none, another program uses it, or it may "
-                "not be used; webcam:0 is the first, webcam:1 the second"
+                f"{self.name} cannot be opened: it does not exist, another program uses it, or "
+                "access is denied; webcam:0 is the first camera, webcam:1 the second"
             )
         self._first: np.ndarray | None = image
         self.size = (int(image.shape[1]), int(image.shape[0]))
@@ -427,7 +427,8 @@ class CameraReader:
             self._first = None
             if not done:
                 raise InputError(
-                    f"the stream of {self.name} ended after {count} frames: it is gone"
+                    f"the stream of {self.name} ended after {count} frames: the camera was "
+                    "disconnected"
                 )
             yield image, time.monotonic() - start
             del image

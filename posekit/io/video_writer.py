@@ -37,10 +37,10 @@ class VideoWriter:
 
     Args:
         path: of the file, which is overwritten; MP4 whatever its suffix says.
-        size: (w, h) of the images in pixels; None takes the first one's, and leaves what is at the
-            path as it is until that comes.
+        size: (w, h) of the images in pixels; None uses the first one's, and keeps an existing file
+            until that comes.
         fps: frames per second, for frames without a time.
-        source: what the frames are made of: where it is a file it is not overwritten.
+        source: what the frames come from: if it is a file, it is not overwritten.
 
     Attributes:
         path: of the file.
@@ -63,7 +63,7 @@ class VideoWriter:
         self.path = Path(path)
         there = identity(self.path)
         if there and isinstance(source, str | os.PathLike) and identity(Path(source)) == there:
-            raise InputError(f"{path} is the clip that is read: name another file")
+            raise InputError(f"{path} is the input video: name another file")
         self.size = size
         self.frames_written = 0
         if not math.isfinite(fps) or not 0 < fps <= MAX_FPS:
@@ -94,8 +94,8 @@ class VideoWriter:
 
         Args:
             image: (H, W, 3), BGR, uint8, of the writer's size.
-            time: seconds; the first frame's is where the video begins. One that does not lie behind
-                the last frame's is moved just behind it. None is 1 / fps behind the last frame.
+            time: seconds; the first frame's is where the video begins. One that is not after the
+                last frame's is moved just after it. None is 1 / fps after the last frame.
 
         Raises:
             InputError: another size or type.

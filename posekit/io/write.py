@@ -47,32 +47,33 @@ QUEUE_SIZE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions(Options):
-    """Files that are written."""
+    """Output files."""
 
     out_dir: str | os.PathLike[str] | None = option(
-        None, "a folder that gets `visualization/` and `predictions/`, where these are not given"
+        None,
+        "the folder for `visualization/` and `predictions/`, unless the options below name others",
     )
     vis_out_dir: str | os.PathLike[str] | None = option(
         None,
-        "folder of the drawings; or the drawing itself, a picture or a video such as "
-        "`out/drawing.jpg`, beside which further ones get names of their own",
+        "the folder for drawings; or one file, an image or a video such as `out/drawing.jpg`; "
+        "further drawings go beside it under names of their own",
     )
-    pred_out_dir: str | os.PathLike[str] | None = option(None, "folder of the predictions")
+    pred_out_dir: str | os.PathLike[str] | None = option(None, "the folder for predictions")
     pred_format: Any = option(
         "json",
-        "what predictions are written as; `json` is MMPose's; in Python also an object of your own "
-        "that has what `posekit.io.sinks.Format` has",
+        "format of the predictions; `json` is MMPose's; in Python also an object of your own "
+        "with the methods of `posekit.io.sinks.Format`",
         choices=prediction_formats(),
     )
     formats: Any = option(
         None,
-        "several of these at once, such as `[json,parquet]`, in place of `pred_format`",
+        "several formats at once, such as `[json,parquet]`, instead of `pred_format`",
     )
 
     save_crops: str | os.PathLike[str] | None = option(
         None,
-        "a folder that gets each person's box, cut out of the image: `photo_000000_1.jpg`, with "
-        "the number of the input or of the video's frame, and that of the instance",
+        "a folder for crops of each person's box: `photo_000000_1.jpg`, with the number of "
+        "the input or video frame, and of the instance",
     )
 
     def check(self) -> None:
@@ -85,7 +86,7 @@ class WriteOptions(Options):
         if wanted is None:
             wanted = self.pred_format
         elif self.pred_format != "json":
-            raise InputError("formats stands beside pred_format; leave one out")
+            raise InputError("formats and pred_format exclude each other; leave one out")
         return chosen_formats(wanted)
 
     @property
@@ -472,7 +473,9 @@ class ResultWriter:
         if name != path.name and not self._said_renamed:
             self._said_renamed = True
             why = "taken" if suffix == path.suffix else f"not written as {path.suffix}"
-            log.warning("%s is %s: a drawing is %s, further ones are named alike", path, why, name)
+            log.warning(
+                "%s is %s: using %s, and similar names for further drawings", path, why, name
+            )
         return name
 
 

@@ -114,6 +114,6 @@ def _box(person: Person, size: tuple[int, int], found: Findings) -> list[float] 
     left, top = (min(max(side, 0.0), float(end)) for side, end in zip((x, y), size, strict=True))
     right, bottom = (min(max(s, 0.0), float(e)) for s, e in zip((x2, y2), size, strict=True))
     if not (right > left and bottom > top):
-        found.add("boxes without area in the picture", person.place)
+        found.add("boxes without area in the image", person.place)
         return None
     return [left, top, right - left, bottom - top]

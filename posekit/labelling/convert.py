@@ -42,18 +42,18 @@ COUNTS = ("images", "without labels", "people", "seen", "hidden", "absent")
 
 @dataclass(frozen=True)
 class LabelsResult:
-    """What was written.
+    """The result of a conversion of labels.
 
     Attributes:
-        tool: whose labels they were.
-        files: the COCO file of each split; "" is the split of a source without any.
-        sheet: the picture of the first labels; None where nobody is labelled.
+        tool: the tool that the labels come from.
+        files: the COCO file of each split; "" for a source without splits.
+        sheet: an image of the first labels; None if nobody is labelled.
         counts: of each split, by the names in the table: images, images without labels, people,
             and their keypoints that are seen, hidden and absent.
         categories: names of the keypoints of each.
         flip_pairs: names of the mirror images in the source, of each category; None where it has
             none, and the names tell.
-        notes: what was left out, replaced or guessed.
+        notes: warnings: what was left out, replaced or guessed.
     """
 
     tool: str
@@ -84,21 +84,21 @@ class LabelsResult:
 
 @function_takes(LabelsOptions)
 def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResult:
-    """Converts labels of another tool to COCO's keypoints, and draws the first of them.
+    """Converts labels of another tool to COCO keypoints, and draws the first of them.
 
-    What it is, its content decides. Files are written whole or not at all; pictures stay where they
-    are, but frames of a clip are written to `<out>_frames/`.
+    The format is detected from the content. Files are written whole or not at all. Images stay
+    where they are; frames of a video are written to `<out>_frames/`.
 
     Args:
-        source: a file or folder of Ultralytics-YOLO, labelme, Label Studio, VGG Image Annotator,
+        source: a file or folder of Ultralytics YOLO, labelme, Label Studio, VGG Image Annotator,
             CVAT, DeepLabCut, SLEAP or Datumaro.
         {options}
 
     Returns:
-        What was written, and what was left out of it.
+        The files written, with counts and warnings.
 
     Raises:
-        InputError: another format, a broken file or entry, or no pictures; nothing is written then
+        InputError: another format, a broken file or entry, or no images; nothing is written then
             but frames.
         OutputError: a file cannot be written.
     """
@@ -117,7 +117,7 @@ def labels(source: str | os.PathLike[str], options: LabelsOptions) -> LabelsResu
     _choose(read, options, found)
     if not any(category.keypoints for category in read.categories.values()):
         _raise_errors(found)
-        raise InputError(f"{path}: no keypoint in it, but boxes or nothing: {found.reasons(0)}")
+        raise InputError(f"{path}: no keypoints in it, only boxes or nothing: {found.reasons(0)}")
     find_pictures(read, folder, out.with_name(f"{out.stem}_frames"), found)
     splits: dict[str, list[Image]] = {}
     for image in read.images:
@@ -198,13 +198,15 @@ def _read(path: Path, options: LabelsOptions, found: Findings) -> LabelSet:
         what = "a folder" if path.is_dir() else "a file"
         if path.is_file() and path.suffix.lower() == ".json":
             hint = "COCO's JSON needs no conversion: posekit train dataset.train=FILE"
-            raise InputError(f"{path}: none of the formats that are converted ({TOOLS}). {hint}")
-        raise InputError(f"{path}: {what} of none of the formats that are read: {TOOLS}")
+            raise InputError(f"{path}: not in a supported format ({TOOLS}). {hint}")
+        raise InputError(f"{path}: {what} not in a supported format: {TOOLS}")
     reader = foreign.reader
     if reader == "hdf5":
         reader = "sleap" if path.suffix.lower() == ".slp" else _kind_of_hdf5(path)
     if not reader:
-        raise InputError(f"{path}: this is {foreign.what}, which is not converted; {foreign.hint}")
+        raise InputError(
+            f"{path}: this is {foreign.what}, which cannot be converted; {foreign.hint}"
+        )
     module = importlib.import_module(f"posekit.labelling.readers.{reader}")
     read: LabelSet = module.read(path, options.keypoint_names, found)
     for category in read.categories.values():
@@ -245,7 +247,7 @@ def _kind_of_hdf5(path: Path) -> str:
         with h5py.File(path, "r") as file:
             return "sleap" if "metadata" in file and "frames" in file else "deeplabcut"
     except OSError as error:
-        raise InputError(f"{path} is not HDF5 that can be read: {error}") from None
+        raise InputError(f"{path} is not a readable HDF5 file: {error}") from None
 
 
 def _choose(read: LabelSet, options: LabelsOptions, found: Findings) -> None:

@@ -1,4 +1,4 @@
-"""Labels as every reader gives them, before anything is looked up or written."""
+"""The labels that every reader returns, before images are looked up or files written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ABSENT = (0.0, 0.0, 0)
 
 @dataclass
 class Category:
-    """What is labelled.
+    """A category of labelled instances.
 
     Attributes:
         name: such as "person".
@@ -61,7 +61,7 @@ class Person:
 
 @dataclass
 class Image:
-    """A picture, or a frame of a clip.
+    """An image, or a frame of a video.
 
     Attributes:
         name: as the source has it.

@@ -20,24 +20,24 @@ class LabelsOptions(Options):
 
     out: str | os.PathLike[str] | None = option(
         None,
-        "the COCO file to write, such as `coco.json`; or shards of the pictures with their labels, "
+        "the COCO file to write, such as `coco.json`; or shards with images and labels, "
         "`shards/{000..012}.tar`",
     )
     images: str | os.PathLike[str] | None = option(
         None,
-        "the folder of the pictures, or the clip whose frames are labelled; left out, they are "
+        "the folder of the images, or the video whose frames are labelled; if unset, they are "
         "looked for beside the labels",
     )
     keypoints: Any = option(
         None,
-        "names of the keypoints in order, `[nose,left_eye]`, or the name of a skeleton, such as "
-        "`coco`; left out, the source's own",
+        "names of the keypoints in order, `[nose,left_eye]`, or the name of a skeleton, such "
+        "as `coco`; if unset, the source's own",
     )
-    categories: Any = option(None, "names of the categories to take; left out, all")
+    categories: Any = option(None, "names of the categories to convert; if unset, all")
     split: str | None = option(
-        None, "the split to take, such as `train`; left out, each has a file of its own"
+        None, "the split to convert, such as `train`; if unset, all, a file each"
     )
-    skip_bad: bool = option(False, "leave broken entries out with a note instead of an error")
+    skip_bad: bool = option(False, "skip broken entries with a warning instead of an error")
 
     def check(self) -> None:
         for key in ("keypoints", "categories"):

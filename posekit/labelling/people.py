@@ -85,7 +85,7 @@ def add_people(
     images = list(images)
     names = tuple(keypoints) or tuple(dict.fromkeys(p.name for one in images for p in one.points))
     if names and not keypoints:
-        what = "its keypoints are in the order in which they turn up; keypoints=[...] says another"
+        what = "its keypoints are in order of appearance; keypoints=[...] sets another order"
         found.whole(what, False)
     for one in images:
         for person in _people_of(one, names, found):
@@ -147,7 +147,7 @@ def _assign(
             around[0].append(point)
         else:
             where = "no box" if not around else f"{len(around)} boxes"
-            what = "points of nobody: without a group, and not in exactly one box"
+            what = "points that belong to nobody: without a group, and not in exactly one box"
             found.add(what, f"{one.place}, '{point.name}' in {where}")
 
 
@@ -159,7 +159,7 @@ def _person(
         return None
     repeated = sorted({p.name for p in points if [q.name for q in points].count(p.name) > 1})
     if repeated:
-        what = "people with one keypoint twice: give each person a group of its own"
+        what = "people with a duplicate keypoint: give each person a group of its own"
         found.add(what, f"{one.place}, '{repeated[0]}'")
         return None
     known = {point.name: (point.x, point.y, point.v) for point in points}

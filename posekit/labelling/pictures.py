@@ -39,13 +39,13 @@ def find_pictures(labels: LabelSet, folder: Path | None, frames: Path, found: Fi
     """
     clip = folder if folder is not None and not folder.is_dir() else None
     if clip is not None and not clip.is_file():
-        raise InputError(f"images: no such folder or clip: {clip}")
+        raise InputError(f"images: no such folder or video: {clip}")
     of_clips = [image for image in labels.images if image.frame is not None and image.path is None]
     if of_clips and (clip is not None or not _found_as_files(of_clips, folder, found)):
         write_frames(of_clips, clip, frames, found)
     if clip is not None and not of_clips:
         raise InputError(
-            f"images: {clip} is a file, and the labels are of pictures: name their folder"
+            f"images: {clip} is a file, but the labels are of images: name their folder"
         )
     rest = [i for i in labels.images if i.path is None and i.frame is None and i.pixels is None]
     if rest:
@@ -101,11 +101,11 @@ def _measure(labels: LabelSet, found: Findings) -> None:
     kept = []
     for image, size in zip(labels.images, sizes, strict=True):
         if image.path is None or not is_file(image.path):
-            found.add("pictures that are missing", str(image.path or image.name))
+            found.add("images that are missing", str(image.path or image.name))
         elif size is None:
-            found.add("pictures that are not readable", str(image.path))
+            found.add("images that are not readable", str(image.path))
         elif image.size is not None and image.size != size:
-            what = "pictures of another size than their labels say, which do not fit then"
+            what = "images of another size than their labels say, so that these do not fit"
             stated = "x".join(map(str, image.size))
             found.add(what, f"{image.path} is {size[0]}x{size[1]}, labels say {stated}")
         else:

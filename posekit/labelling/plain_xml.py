@@ -29,7 +29,7 @@ def read_xml(path: Path) -> Element:
     # Also of UTF-16, whose letters have a zero byte between them.
     if re.search(rb"<!(DOCTYPE|ENTITY)", data.replace(b"\0", b""), re.IGNORECASE):
         raise InputError(
-            f"{path} declares a document type, which is not read: it can unfold without end"
+            f"{path} declares a document type, which is not supported: it can expand without end"
         )
     try:
         return ElementTree.fromstring(data)

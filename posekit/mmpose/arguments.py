@@ -49,7 +49,7 @@ ARGUMENTS: dict[str, Argument] = {
     "kpt_thr": Argument(),
     "draw_bbox": Argument(),
     "draw_heatmap": Argument(
-        "below the drawing; models without heat maps (RTMPose, RTMW) have none to draw"
+        "below the drawing; models without heatmaps (RTMPose, RTMW) have none to draw"
     ),
     "black_background": Argument(),
     "skeleton_style": Argument("or `openpose`"),
@@ -78,13 +78,11 @@ ARGUMENTS: dict[str, Argument] = {
         own=True,
     ),
     "bbox_thr": Argument(
-        "the same; RTMO takes its own 0.1 where nothing is said, as in MMPose",
+        "the same; RTMO uses its own 0.1 if unset, as in MMPose",
         silence=0.3,
         shown="`0.3`",
     ),
-    "nms_thr": Argument(
-        "the same; RTMO takes its own 0.65 where nothing is said", silence=0.3, shown="`0.3`"
-    ),
+    "nms_thr": Argument("the same; RTMO uses its own 0.65 if unset", silence=0.3, shown="`0.3`"),
     "bboxes": Argument("per image or frame (n, 4) or (n, 5), xyxy; replaces the detector"),
     "pose_based_nms": Argument(),
     "batch_size": Argument("results do not depend on it", own=True, shown="`1`"),

@@ -45,30 +45,30 @@ log = logging.getLogger(__name__)
 class MMPoseInferencer:
     """MMPose's inferencer: a call gives a generator of `visualization` and `predictions`.
 
-    The reference's habits are kept here: where nobody is found the whole image is one instance
-    (`empty="none"` in a call ends that), a video is lifted frame by frame (`lift_window=243` lifts
-    it in windows), the flip test is done where the model's configuration has it
-    (`flip_test=False` in a call ends that), and drawings are RGB.
+    MMPose's behaviour is kept: if nobody is found, the whole image is one instance (turn off with
+    `empty="none"` in a call); a video is lifted frame by frame (`lift_window=243` lifts it in
+    windows); the flip test is done if the model's configuration has it (turn off with
+    `flip_test=False`); and drawings are RGB.
 
     Args:
-        pose2d: an alias (`human`), a name, an official config name or its path, which is looked up
-            and not read; or the path `<folder>/model/<name>.yaml` of a posekit model of your own.
+        pose2d: an alias (`human`), a name, an official config name or its path, of which only the
+            name counts; or the path `<folder>/model/<name>.yaml` of a posekit model of your own.
         pose2d_weights: file or URL; None takes the published weights.
         pose3d: as `pose2d`, a 3D model; `pose2d` then names the 2D model it builds on.
         pose3d_weights: as `pose2d_weights`.
-        device: "cpu", "cuda:1", ...; None takes the best there is.
+        device: "cpu", "cuda:1", ...; None uses the best one available.
         scope: accepted and ignored; posekit has no registries.
         det_model: an alias (`human`, `hand`, `face`, `animal`), a detector's name, official config
             name or path, or `whole_image`; None takes the pose model's own.
         det_weights: as `pose2d_weights`.
-        det_cat_ids: the detector's classes to take; None takes those that fit.
-        show_progress: a progress bar in every call.
-        trust: as in `posekit.load`; not an argument of the reference.
+        det_cat_ids: the detector's classes to use; None uses those that the model is for.
+        show_progress: show a progress bar in every call.
+        trust: as in `posekit.load`; not an argument of MMPose.
 
     Raises:
         UnknownModelError: no such model or detector.
-        WeightsError: weights that do not fit, or a damaged file.
-        DownloadError: no source gave the weights.
+        WeightsError: weights do not fit, or the file is damaged.
+        DownloadError: the weights cannot be downloaded.
         InputError: neither pose2d nor pose3d, or arguments that contradict each other.
     """
 
@@ -155,7 +155,7 @@ class MMPoseInferencer:
             given["out_dir"] = out_dir
         if return_datasamples and given.get("draw_heatmap"):
             log.warning(
-                "samples of an inferencer have no heat maps: inference_topdown gives them with "
+                "samples of an inferencer have no heatmaps: inference_topdown gives them with "
                 "cfg_options={'model.test_cfg.output_heatmaps': True}"
             )
         if given.get("show"):

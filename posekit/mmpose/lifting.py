@@ -87,7 +87,7 @@ def inference_pose_lifter_model(
     image_size: Sequence[float] | None = None,
     norm_pose_2d: bool = False,
 ) -> list[PoseDataSample]:
-    """3D poses of the people of the middle frame.
+    """Lifts the 2D poses of the people in the middle frame to 3D.
 
     Args:
         model: from `init_model`.

@@ -148,7 +148,7 @@ def collate_pose_sequence(
     target = target_frame % frames
     if not with_track_id and len({len(people) for people in pose_results_2d}) > 1:
         raise InputError(
-            "without track ids all frames must have as many people, found "
+            "without track ids all frames must have the same number of people, found "
             f"{[len(people) for people in pose_results_2d]}"
         )
     sequences = []

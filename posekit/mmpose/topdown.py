@@ -66,15 +66,15 @@ def init_model(
     *,
     trust: bool = False,
 ) -> TopdownModel | LifterModel:
-    """A 2D pose model, or one that lifts 2D poses to 3D.
+    """Loads a 2D pose model, or one that lifts 2D poses to 3D.
 
     Args:
         config: any name of a model, see `MMPoseInferencer`.
         checkpoint: file or URL; None takes the published weights.
-        device: None takes the best there is.
+        device: None uses the best one available.
         cfg_options: `{"model": {"test_cfg": {"flip_test": False, "output_heatmaps": True}}}` or
             `{"model.test_cfg.flip_test": False}`; `visualizer` has what `VISUALIZERS.build` takes.
-        trust: as in `posekit.load`; not an argument of the reference.
+        trust: as in `posekit.load`; not an argument of MMPose.
 
     Raises:
         InputError: a detector, a 3D model of hands or a one-stage model, a device that is not
@@ -137,7 +137,7 @@ def inference_topdown(
     bboxes: Any = None,
     bbox_format: Literal["xyxy", "xywh"] = "xyxy",
 ) -> list[PoseDataSample]:
-    """The pose in each box of an image.
+    """Estimates the pose in each box of an image.
 
     Args:
         model: from `init_model`.
@@ -194,7 +194,7 @@ def inference_topdown(
 
 
 def inference_bottomup(model: Any, img: str | Path | np.ndarray) -> list[PoseDataSample]:
-    """There is nothing to infer: posekit has no bottom-up models that `init_model` takes.
+    """Not supported: posekit has no bottom-up models for `init_model`.
 
     Raises:
         InputError: always; says what to use.
@@ -245,8 +245,8 @@ def _option(key: str, value: Any) -> tuple[str, str]:
     known = part == "model.test_cfg" and last in ("flip_test", "output_heatmaps")
     if part != "visualizer" and not (known and isinstance(value, bool)):
         raise InputError(
-            "cfg_options: expected model.test_cfg.flip_test or model.test_cfg.output_heatmaps as "
-            f"True or False, or visualizer, found {key}={value!r}; other settings belong into a "
+            "cfg_options: expected model.test_cfg.flip_test or model.test_cfg.output_heatmaps "
+            f"as True or False, or visualizer, found {key}={value!r}; put other settings in a "
             "YAML of your own"
         )
     return part, last

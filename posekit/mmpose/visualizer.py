@@ -178,7 +178,7 @@ class PoseLocalVisualizer:
             InputError: nothing was drawn yet.
         """
         if self._image is None:
-            raise InputError("nothing was drawn yet; call add_datasample first")
+            raise InputError("nothing has been drawn yet; call add_datasample first")
         return self._image
 
     def add_datasample(
@@ -416,7 +416,7 @@ VISUALIZERS = _Visualizers()
 def imread(
     img_or_path: str | Path | np.ndarray, *, channel_order: Literal["bgr", "rgb"] = "bgr"
 ) -> np.ndarray:
-    """An image (H, W, 3), uint8.
+    """Reads an image as (H, W, 3), uint8.
 
     Args:
         img_or_path: path or URL; an array is taken as it is, grey and 16-bit ones are converted.

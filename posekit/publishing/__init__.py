@@ -1,1 +1,1 @@
-"""Models to the Hub, and from it ahead of time."""
+"""Upload of models to the Hub, and download in advance."""

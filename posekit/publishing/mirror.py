@@ -47,7 +47,7 @@ FREE = frozenset(
 
 @dataclass(frozen=True)
 class Mirrored:
-    """What became of a model.
+    """The outcome for one model.
 
     Attributes:
         name: its public name.
@@ -94,12 +94,12 @@ def mirror_rows(
     options: MirrorOptions,
     say: Callable[[str], None],
 ) -> Iterator[Mirrored]:
-    """Uploads what is missing, one model after the other; says of each what became of it.
+    """Uploads the missing models one after the other, and yields the outcome for each.
 
-    Each is one commit, so that what was interrupted goes on when it is called again.
+    Each is one commit, so that a second call resumes an interrupted one.
 
     Raises:
-        DownloadError: the Hub cannot be asked.
+        DownloadError: the Hub cannot be reached.
     """
     there = _repositories(organisation)
     stopped = ""

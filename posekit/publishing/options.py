@@ -14,15 +14,17 @@ __all__ = ["DownloadOptions", "MirrorOptions", "PushOptions"]
 class PushOptions(Options):
     """What is uploaded, and where to."""
 
-    private: bool = option(False, "make the repository private, where it is made now")
+    private: bool = option(False, "make the repository private, if it is created now")
     branch: str | None = option(
-        None, "of the repository, which is made where it is not there; none: `main`"
+        None, "branch of the repository, created if missing; if unset, `main`"
     )
-    license: str | None = option(None, "of the weights, such as `apache-2.0`, for the card")
+    license: str | None = option(
+        None, "licence of the weights for the model card, such as `apache-2.0`"
+    )
     picture: str | os.PathLike[str] | None = option(
-        None, "a picture that anybody may see: the card shows what the model finds in it"
+        None, "an image that may be public: the card shows what the model finds in it"
     )
-    dry_run: bool = option(False, "say which files would be uploaded, ask nobody, stop")
+    dry_run: bool = option(False, "list the files that would be uploaded and stop; nothing is sent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,14 @@ class DownloadOptions(Options):
     """What is fetched, and where to."""
 
     to: str | os.PathLike[str] | None = option(
-        None, "a folder that is `POSEKIT_CACHE` elsewhere; none: the cache of this machine"
+        None,
+        "a folder to use as `POSEKIT_CACHE` on another machine; if unset, the cache of this "
+        "machine",
     )
     detector: str | None = option(
-        None, "another detector than the models' own, or `none`, as in `posekit predict`"
+        None, "a detector to use instead of the models' own, or `none`, as in `posekit predict`"
     )
-    dry_run: bool = option(False, "say what would be fetched, stop")
+    dry_run: bool = option(False, "list what would be downloaded and stop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class MirrorOptions(Options):
     """What is mirrored."""
 
     only: list[str] | None = option(
-        None, "models: names, aliases, tasks or patterns such as `rtmpose-*`; none: all"
+        None,
+        "models to mirror: names, aliases, tasks or patterns such as `rtmpose-*`; if unset, all",
     )
-    push: bool = option(False, "do it; else it is only said what would be done")
-    private: bool = option(False, "make repositories private, where they are made now")
+    push: bool = option(False, "upload; without it, only list what would be done")
+    private: bool = option(False, "make new repositories private")

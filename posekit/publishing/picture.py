@@ -139,7 +139,7 @@ def draw_prediction(folder: Path, picture: Path) -> np.ndarray:
     predictor = load(folder, device="cpu", backend="eager")
     result = next(predictor.stream(picture, return_vis=True))
     if not len(result):
-        raise InputError(f"picture: the model finds nobody in {picture}; take another picture")
+        raise InputError(f"picture: the model finds nobody in {picture}; use another image")
     drawing = result.visualization
     assert drawing is not None
     factor = LARGEST / max(drawing.shape[:2])

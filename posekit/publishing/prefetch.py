@@ -1,4 +1,4 @@
-"""Weights of models and of all that they build on, ahead of the first use."""
+"""Download of models, with their detectors and 2D models, before the first use."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one network.
+    """The outcome for one network.
 
     Attributes:
-        name: of the model.
-        needed_by: what the user named.
+        name: name of the model.
+        needed_by: the name that the user gave.
         state: "fetched", "there", "in the package", "local", "failed" or, in a dry run, "missing".
-        size: bytes; of what is not there yet about so many, None where nothing is known.
+        size: bytes, an estimate before the download; None if unknown.
         reason: why it failed.
     """
 
@@ -45,15 +45,15 @@ class Fetched:
 def prefetch(
     names: Sequence[str], options: DownloadOptions, say: Callable[[str], None]
 ) -> list[Fetched]:
-    """Fetches models, their detectors and 2D models, one after the other.
+    """Downloads models with their detectors and 2D models, one after the other.
 
     Args:
         names: as `posekit.load` takes them, and detectors.
-        options: where to, and what else.
-        say: is told what comes next.
+        options: the target folder and other options.
+        say: called with a line of progress.
 
     Raises:
-        UnknownModelError, InputError: a name that is none, before anything is fetched.
+        UnknownModelError, InputError: an unknown name, before anything is downloaded.
         InputError: a folder that cannot be made.
     """
     chosen = {name: _parts(name, options) for name in names if not name.startswith("hf://")}
@@ -69,7 +69,7 @@ def prefetch(
                     if options.dry_run:
                         done[name] = _peeked(name)
                         continue
-                    say(f"{name}: asking the Hub")
+                    say(f"{name}: looking it up on the Hub")
                     parts = _parts(name, options)
             except PosekitError as error:
                 done[name] = Fetched(name, name, "failed", reason=one_line(error))
@@ -171,6 +171,6 @@ def _remove_damaged(folder: Path, say: Callable[[str], None]) -> None:
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             continue
         if sha256_of(path) != digest:
-            say(f"{path} was damaged and is removed")
+            say(f"{path} was damaged and has been removed")
             path.resolve().unlink()
             path.unlink(missing_ok=True)  # a link to it

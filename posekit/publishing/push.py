@@ -45,11 +45,11 @@ PREDICTION_PICTURE = "prediction.jpg"
 
 
 class AccessError(DownloadError):
-    """Nothing may be written there, or nobody is logged in."""
+    """No write access to the repository, or no login."""
 
 
 class Upload(NamedTuple):
-    """What goes into a repository.
+    """The files of an upload.
 
     Attributes:
         repository: `organisation/name`.
@@ -69,12 +69,12 @@ class Upload(NamedTuple):
 
 
 def prepare(folder: Path, repository: str, options: PushOptions) -> Upload:
-    """The files of a model and its card, checked as whoever loads them will check them.
+    """Collects the files of a model and its card, with the same checks as on loading.
 
     Args:
         folder: a run or its export.
         repository: `organisation/name`.
-        options: what else the card says.
+        options: further content of the card.
 
     Raises:
         InputError: no trained model, one that cannot be loaded from the Hub, or not the name of a
@@ -93,8 +93,9 @@ def prepare(folder: Path, repository: str, options: PushOptions) -> Upload:
     spec = load_spec(found.name, found.search)
     check_description(config_path(found.name, found.search), str(folder))
     if not is_posekit(found.weights):
-        raise WeightsError(f"{found.weights} is not of posekit's own layout; make a folder of it "
-                           "with `posekit import`")  # fmt: skip
+        raise WeightsError(
+            f"{found.weights} is not in posekit's layout; convert it with `posekit import`"
+        )
     check_fit(build_network(spec.net), found.weights)
     files: dict[str, Path | bytes] = dict(_files_of(root))
     pictures: dict[str, str] = {}
@@ -188,10 +189,10 @@ def _plain_json(path: Path) -> dict[str, Any]:
 def commit(
     upload: Upload, *, private: bool = False, branch: str | None = None, message: str
 ) -> str:
-    """Uploads in one commit, so that nobody ever sees half of a model; the commit's page.
+    """Uploads in one commit, so that a model is never there in part; returns the commit's URL.
 
-    The YAML of another model that the repository had goes in the same commit, for a repository
-    holds one; a card that somebody else wrote stays.
+    A repository holds one model: the YAML of another one is deleted in the same commit. A card
+    that somebody else wrote is kept.
 
     Raises:
         DownloadError: the Hub cannot be reached, or refuses; no token.

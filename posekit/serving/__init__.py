@@ -1,1 +1,1 @@
-"""Single images of many callers at once, through the networks in common batches."""
+"""Single images of many callers at once, batched together."""

@@ -24,39 +24,39 @@ class ServiceOptions(Options):
     """A service."""
 
     max_batch: int | Literal["auto"] = option(
-        "auto", "images that go through the networks at once; `auto`: 8, or 16 on a GPU", least=1
+        "auto", "the largest batch; `auto`: 8, or 16 on a GPU", least=1
     )
     max_wait: float = option(
         0.005,
-        "the longest that an image waits for others to come along; it does only where others came "
-        "just before, so that who is alone never waits",
+        "the longest that an image waits for others to fill the batch; it waits only if "
+        "others arrived just before, so a single caller never waits",
         unit="seconds",
         least=0,
     )
-    max_queue: int = option(
-        64, "images that may be there without being computed; further callers wait", least=1
-    )
+    max_queue: int = option(64, "the most images that may be queued; further callers wait", least=1)
     queue_timeout: float | None = option(
         None,
-        "how long a caller waits for a place in a full queue before there is a `BusyError`; 0 not "
-        "at all; left out, as long as `timeout`",
+        "how long a caller waits for a place in a full queue before `BusyError`; 0: not at "
+        "all; if unset, as long as `timeout`",
         unit="seconds",
         least=0,
     )
     timeout: float | None = option(
         None,
-        "how long a caller waits in all before there is a `TimeoutError`, where a call does not "
-        "say it itself; left out, until there is a result",
+        "how long a caller waits in all before `TimeoutError`, unless the call sets it; if "
+        "unset, without limit",
         unit="seconds",
         above=0,
     )
     max_pixels: int = option(
-        50_000_000, "of an image; larger ones are refused, where possible unread", least=1
+        50_000_000,
+        "the most pixels of an image; larger ones are refused, before decoding where possible",
+        least=1,
     )
     workers: int | Literal["auto"] = option(
         "auto",
-        "threads that compute batches, each its own, at the same time; `auto`: as many as the "
-        "threads of the networks leave cores for, 1 on a GPU",
+        "threads that compute batches in parallel; `auto`: as many as there are cores for, "
+        "given the threads of the networks; 1 on a GPU",
         least=1,
     )
 

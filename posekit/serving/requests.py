@@ -48,18 +48,19 @@ class Request:
 
 @dataclass(frozen=True)
 class ServiceStatistics:
-    """What a service does and did.
+    """Load of a service, and counts since it was made.
 
     Attributes:
-        waiting: callers without a place in the queue.
-        queued: images with a place in it: those that wait and those that are being read.
+        waiting: callers waiting for a place in the queue.
+        queued: images in the queue: those that wait and those that are being read.
         running: images in the networks.
-        done, failed: requests that were answered, with a result and with an error.
-        dropped: requests whose callers went away, or had waited for too long; those that were in
-            the networks then are among `done` and `failed` too.
-        refused: requests that got no place.
-        batches: how many batches of each size were computed.
-        median_seconds, p95_seconds: of the latest answers, from call to result; 0 without any.
+        done, failed: requests answered with a result, and with an error.
+        dropped: requests whose callers went away or timed out; those in the networks at that time
+            are counted in `done` or `failed` too.
+        refused: requests that got no place in the queue.
+        batches: number of batches by size.
+        median_seconds, p95_seconds: latency of the latest answers, from call to result; 0 without
+            any.
     """
 
     waiting: int
@@ -231,4 +232,4 @@ class RequestQueue:
 
 def closed() -> BusyError:
     """The error about a service that is closed."""
-    return BusyError("the service is closed: make another one")
+    return BusyError("the service is closed: make a new one")

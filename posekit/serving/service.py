@@ -1,4 +1,4 @@
-"""Images of many callers, threads and coroutines, through one predictor in common batches."""
+"""One predictor for many callers, threads and coroutines, with images batched together."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ READERS = 4  # threads that decode images for coroutines, where there are so man
 class PoseService:
     """Finds poses in single images for any number of callers at once.
 
-    Images that come at the same time go through the networks together, whatever their sizes; those
-    of other options go by themselves. A caller in a thread calls `predict`, a coroutine of any
-    event loop awaits the service itself. What one image is at fault for, its caller alone gets.
+    Images that arrive at the same time are computed in one batch, whatever their sizes, if their
+    options are the same. Threads call `predict`; coroutines of any event loop await the service
+    itself. An image that fails raises an error for its own caller only.
 
         service = PoseService(posekit.load("human"))
         result = service.predict(jpeg)        # in a thread
         result = await service(jpeg)          # in a coroutine
 
-    Made, it is ready: the networks and their engines are loaded. `close`, or the end of a `with` or
-    `async with` block, finishes what has been taken and ends its threads.
+    The networks and their engines are loaded at once. `close`, or the end of a `with` or
+    `async with` block, finishes what is queued and ends the threads.
 
     Args:
-        predictor: it may be used elsewhere at the same time.
+        predictor: may be used elsewhere at the same time.
         {options}
 
     Raises:
-        InputError: an option that it cannot have, or a predictor from before a fork.
-        WeightsError, DownloadError: of the detector, where it is loaded only now.
+        InputError: an option that does not apply, or a predictor from before a fork.
+        WeightsError, DownloadError: the detector, loaded now, has no usable weights.
     """
 
     @takes(ServiceOptions)
@@ -97,11 +97,11 @@ class PoseService:
         Args:
             image: an array (H, W, 3), BGR, uint8; the bytes of an image's file; a tensor or an
                 image of PIL, as a predictor takes them.
-            timeout: in seconds, in place of the service's own.
-            options: of `Predictor.stream`, those that `IMAGE_OPTIONS` names.
+            timeout: in seconds, instead of the service's own.
+            options: options of `Predictor.stream`, among those in `IMAGE_OPTIONS`.
 
         Returns:
-            As of `Predictor.stream`.
+            The result, as from `Predictor.stream`.
 
         Raises:
             InputError: an image or an option that cannot be used, or a forked process.
@@ -128,7 +128,7 @@ class PoseService:
             return await _wait_async(call.answer, *call.left())
 
     def statistics(self) -> ServiceStatistics:
-        """What it does at this moment, and did so far."""
+        """Current load and counts since the start."""
         return self._queue.statistics()
 
     def close(self, *, drain: bool = True) -> None:
@@ -194,7 +194,7 @@ class _Call:
         """Seconds for a result, and the error where they are over."""
         if self._seconds is None:
             return None, TimeoutError()
-        error = TimeoutError(f"there is no result within timeout={self._seconds:g} seconds")
+        error = TimeoutError(f"no result within timeout={self._seconds:g} seconds")
         return self._begun + self._seconds - time.monotonic(), error
 
     def patience(self) -> tuple[float | None, Exception]:
@@ -282,7 +282,9 @@ def _answers(predictor: Predictor, batch: Sequence[Request]) -> list[PoseResult 
         if len(batch) == 1:
             return [error]
         if not isinstance(error, PosekitError):
-            log.warning("%d images together: %s; each by itself now", len(batch), first_line(error))
+            log.warning(
+                "%d images in a batch: %s; running each by itself", len(batch), first_line(error)
+            )
     # Only who is at fault shall have the error; and one of them may fit where all do not.
     return [answer for request in batch for answer in _answers(predictor, [request])]
 

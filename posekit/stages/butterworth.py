@@ -37,7 +37,7 @@ LOWEST = 1 / 2000
 def smooth_butterworth(
     packets: Iterable[Packet], *, cutoff: float = DEFAULT_CUTOFF, order: int = 4, fps: float = 30.0
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, some frames later than they come.
+    """Yields packets with smoothed keypoints, some frames later than they come.
 
     Gaps of up to half a second are bridged by straight lines, of which nothing is given; behind
     longer ones the filter starts anew. Where a keypoint is seen in too few frames in a row for a
@@ -129,8 +129,8 @@ class _Clip:
         if abs((packet.time - before) * self.filter.rate - 1) > UNEVEN:
             self.uneven = True
             log.warning(
-                "%s: its frames are not evenly spaced in time, and are smoothed as if they were "
-                "%.4g a second",
+                "%s: its frames are not evenly spaced in time; they are smoothed as if at "
+                "%.4g frames per second",
                 packet.result.name,
                 self.filter.rate,
             )
@@ -142,7 +142,7 @@ class _Clip:
         if short and not self.said:
             self.said = True
             log.warning(
-                "%s: what is seen in fewer than %d frames in a row is not smoothed",
+                "%s: keypoints seen in fewer than %d frames in a row are not smoothed",
                 self.results[0].name,
                 self.filter.shortest,
             )

@@ -34,15 +34,15 @@ class _Chosen:
 
 
 class Chooser:
-    """Chooses people, frame after frame.
+    """Chooses people, frame by frame.
 
     Args:
-        most: people of an image.
-        by: who comes first: those with the best score, the largest, or those nearest to the middle
-            of the image.
-        max_age: where people are tracked: who was chosen in a clip stays so, also unseen for that
-            many frames, before somebody else gets the place; None chooses in each image anew.
-        threshold: the least IoU of a chosen person's box and the next one.
+        most: the most people per image.
+        by: which come first: those with the best score, the largest, or those nearest to the
+            centre of the image.
+        max_age: with tracking, a chosen person stays chosen, also unseen for up to this many
+            frames, before somebody else gets the place; None chooses anew in each image.
+        threshold: the least IoU between a chosen person's box and the next one.
 
     Raises:
         InputError: an argument that is none of these.

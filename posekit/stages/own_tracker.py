@@ -53,12 +53,13 @@ def check_own_tracker(given: Any) -> None:
         return
     if hasattr(given, "update"):
         raise InputError(
-            f"track needs a new tracker for each clip, found one {type(given).__name__} without "
-            "reset(): give a function that makes one, such as track=lambda: MyTracker()"
+            f"track needs a new tracker for each video, found one {type(given).__name__} "
+            "without reset(): give a function that makes one, such as track=lambda: "
+            "MyTracker()"
         )
     raise InputError(
         "track must be one of none, iou, oks, or in Python a function that makes a tracker "
-        f"for each clip, found {given!r}"
+        f"for each video, found {given!r}"
     )
 
 
@@ -88,7 +89,7 @@ def maker_of(given: Any, *, carrying: bool) -> Callable[[], Any]:
                 raise InputError(f"track must make trackers that have update(), found a {name}")
             raise InputError(
                 f"det_interval needs a tracker that carries boxes, but {name} lacks "
-                f"{', '.join(lacking)}: leave det_interval out, or take track='iou'"
+                f"{', '.join(lacking)}: leave det_interval out, or use track='iou'"
             )
         return tracker
 

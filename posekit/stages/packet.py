@@ -257,7 +257,7 @@ def track_ids_of(result: PoseResult) -> list[int]:
         if len(result):
             raise InputError(
                 f"expected results with track_ids, found none for {result.name}, frame "
-                f"{result.frame_id}: who is who is not known; switch tracking on"
+                f"{result.frame_id}: turn tracking on, such as by track='iou'"
             )
         return []
     ids: list[int] = result.track_ids.tolist()

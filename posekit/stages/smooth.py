@@ -56,20 +56,23 @@ class SmoothOptions(Options):
 
     smooth: Literal["one-euro", "savgol", "butterworth"] | None = option(
         None,
-        "of the keypoints of a video's people over time: `one-euro` (no delay, for cameras), "
-        "`savgol` (a few frames of delay, for files) or `butterworth` (order 4, forwards and "
-        "backwards, as in biomechanics, for files)",
+        "smooth the keypoints of people in a video over time: `one-euro` (no delay, for "
+        "cameras), `savgol` (a few frames of delay, for files) or `butterworth` (order 4, "
+        "forwards and backwards, as in biomechanics, for files)",
     )
     cutoff: float | None = option(
         None,
-        "of `smooth=butterworth`, from where on movements are taken for noise; left out, 6",
+        "cutoff frequency of `smooth=butterworth`, above which movement counts as noise; if "
+        "unset, 6",
         unit="Hz",
         above=0,
     )
 
     def check(self) -> None:
         if self.cutoff is not None and self.smooth != "butterworth":
-            raise InputError("cutoff is of smooth=butterworth; say that, or leave cutoff out")
+            raise InputError(
+                "cutoff applies to smooth=butterworth only; set that, or leave cutoff out"
+            )
 
 
 class OneEuroFilter:
@@ -138,8 +141,8 @@ class OneEuroFilter:
             )
         if len(found) and time <= self._times.max():
             raise InputError(
-                f"expected a time after {self._times.max()} s, found {time} s; "
-                "use another filter for another clip"
+                f"expected a time after {self._times.max()} s, found {time} s; use another "
+                "filter for another video"
             )
         interval = (time - self._times)[:, None]  # (K, 1)
         known: Bools = np.logical_and(good, interval[:, 0] <= LONGEST_GAP)
@@ -169,7 +172,7 @@ def smooth_one_euro(
     beta: float = BETA,
     d_cutoff: float = D_CUTOFF,
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, each as soon as it comes; see `OneEuroFilter`.
+    """Yields packets with smoothed keypoints, without delay; see `OneEuroFilter`.
 
     Keypoints are measured by the longer side of their box, those in 3D by the figure's extent. A
     track that was away for more than half a second starts anew.
@@ -190,7 +193,7 @@ def smooth_one_euro(
 def smooth_savgol(
     packets: Iterable[Packet], *, window: int = 9, order: int = 2
 ) -> Iterator[Packet]:
-    """Packets with smoothed keypoints, each half a window later than it comes.
+    """Yields packets with smoothed keypoints, half a window later than they come.
 
     Each keypoint gets the value, at its frame, of the polynomial that fits its trusted positions in
     the window best. At the ends of a track the window is cut off, and a missed frame is left out of

@@ -1,4 +1,4 @@
-"""Who is who over the frames of a clip: instances of each frame -> stable ids.
+"""Tracking: the instances of each frame of a video -> stable ids.
 
 Two steps, on arrays. Each track is carried to the next frame (`motion`). Then one optimal
 assignment of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say
@@ -56,17 +56,17 @@ LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody
 
 
 class Tracker:
-    """Gives the instances of one clip ids, frame by frame; a new clip takes a new tracker.
+    """Gives the instances of one video ids, frame by frame; use a new tracker for each video.
 
-    Ids count up from 0 in the order in which people appear and are never given again.
+    Ids count up from 0 in the order in which people appear and are never reused.
 
     Args:
         similarity: "iou" of boxes, or "oks", COCO's object keypoint similarity: the mean of
             exp(-d^2 / (2 (2 sigma)^2 area)) over the keypoints, with the track's box as area. Only
             keypoints whose score is at least half their person's mean in both count.
-        threshold: 0 to 1; an instance less similar than this to a track, brought as near as jitter
-            and absence let it be, is never that track.
-        max_age: frames that a track may be missed and still get its id back.
+        threshold: 0 to 1; an instance less similar than this to a track is never matched to it;
+            similarity allows for jitter and for time unseen.
+        max_age: frames that a track may be unseen and still keep its id.
         sigmas: (K,), the skeleton's, for "oks"; None or none at all takes 0.06 for each.
 
     Raises:

@@ -19,30 +19,30 @@ class TrackOptions(Options):
 
     track: Any = option(
         None,
-        "who is who over the frames, as `track_id` of every instance, by the overlap of boxes "
-        "(`iou`) or of poses (`oks`); `none` for no; in Python also a function that makes a "
-        "tracker of your own for each clip; left out, people are tracked where a lifter, `smooth` "
-        "or `det_interval` needs it, without giving the ids, and where a format such as `trc` is "
-        "of people, with their ids",
+        "track people over the frames and give every instance a `track_id`, by the overlap of "
+        "boxes (`iou`) or of poses (`oks`); `none` for no tracking; in Python also a function "
+        "that makes a tracker of your own for each video; if unset, people are tracked "
+        "without ids where a lifter, `smooth` or `det_interval` needs it, and with ids where "
+        "a format such as `trc` needs them",
         choices=("none", "iou", "oks"),
     )
     use_oks_tracking: bool = option(
-        False, 'MMPose\'s name for `track="oks"` without giving the ids', only="3D"
+        False, "MMPose's name for tracking by `oks` without ids", only="3D"
     )
     tracking_thr: float = option(
-        0.3, "the least similarity of a person to a track", least=0, most=1
+        0.3, "the least similarity between a person and a track", least=0, most=1
     )
     max_age: int = option(
         30,
-        "frames that a track survives without being seen; its id never goes to somebody else",
+        "frames that a track survives without being seen; ids are never reused",
         least=0,
     )
     det_interval: int | Literal["auto"] | None = option(
         None,
-        "detect in every n-th frame of a video, or of successive images; tracks carry the boxes "
-        "between; the detector also runs where the size or the scene changes or everybody was "
-        "lost; `auto` detects where a track is in doubt, at the latest every "
-        f"{LONGEST_REST + 1} frames; left out, as `speed` says",
+        "run the detector on every n-th frame of a video, or of successive images; tracks "
+        "carry the boxes in between; it also runs where the size or the scene changes or "
+        "everybody was lost; `auto` runs it where a track is in doubt, at the latest every "
+        f"{LONGEST_REST + 1} frames; if unset, as `speed` says",
         least=1,
     )
 
@@ -51,7 +51,7 @@ class TrackOptions(Options):
             check_own_tracker(self.track)
             for name in ("tracking_thr", "max_age"):
                 if getattr(self, name) != self.declared()[name].default:
-                    raise InputError(f"{name} is of posekit's tracker: give it to your own instead")
+                    raise InputError(f"{name} applies to posekit's own tracker only; leave it out")
         if self.use_oks_tracking and self.track not in (None, "oks"):
             raise InputError(f"use_oks_tracking contradicts track='{self.track}'")
         if self.track == "none" and self.det_interval not in (None, 1):

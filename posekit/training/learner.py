@@ -178,8 +178,9 @@ def _compiled(net: nn.Module, device: torch.device) -> nn.Module:
             torch.compile(torch.sin)(torch.ones(2, device=device))
     except Exception as error:  # of PyTorch's compiler, of g++, of Triton
         raise InputError(
-            "compile=true: PyTorch cannot make code here, which takes a C++ compiler such as g++ "
-            f"and Python's headers: {first_line(error)[:200]}; leave compile out to train without"
+            "compile=true: PyTorch cannot compile here; it needs a C++ compiler such as g++ "
+            f"and Python's headers: {first_line(error)[:200]}; leave compile out to train "
+            "without it"
         ) from error
     compiled: nn.Module = torch.compile(net)  # type: ignore[assignment]
     return compiled

@@ -119,7 +119,7 @@ class _Run:
             self.mirror = Mirror(options.mirror_to, path)
         resume = options.resume
         if not resume and is_restart(path, self.mirror, self.config, accelerator):
-            log.warning("started again by torchrun: the run in %s goes on", path)
+            log.warning("restarted by torchrun: resuming the run in %s", path)
             resume = True
         if self.mirror is not None:
             self.mirror.prepare(resume=resume, dry_run=options.dry_run)

@@ -94,7 +94,7 @@ class MetricLog:
                     raise OutputError(f"cannot write in {self.folder}: {error.strerror}") from None
                 del self._trackers[name]
                 log.warning(
-                    "%s gets no more measurements: %s; train.csv and val.csv have them all",
+                    "%s gets no more measurements: %s; train.csv and val.csv are complete",
                     name,
                     first_line(error),
                 )
@@ -156,7 +156,7 @@ def _tensorboard(folder: Path, step: int, run_id: str) -> dict[str, Any]:
 def _wandb(folder: Path, step: int, run_id: str) -> dict[str, Any]:
     arguments = {"name": folder.name, "id": run_id, "resume": "allow", "dir": str(folder)}
     if "WANDB_MODE" not in os.environ and not _has_wandb_login():
-        log.info("wandb: no login, so that it writes to %s; `wandb sync` uploads it", folder)
+        log.info("wandb: not logged in, so it writes to %s; upload that with `wandb sync`", folder)
         arguments["mode"] = "offline"
     return {"run_name": "posekit", **arguments}
 

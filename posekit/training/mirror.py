@@ -66,12 +66,12 @@ class Mirror:
         except InputError as error:
             if not resume or not (self.path / CHECKPOINT).is_file():
                 raise
-            log.warning("%s; the run goes on from %s", error, self.path)
+            log.warning("%s; resuming from %s", error, self.path)
             return
         if not resume and "config.yaml" in self._there:
             raise InputError(
-                f"mirror_to: {self.shown} holds a run already: go on with resume=true, or choose "
-                "another URL"
+                f"mirror_to: {self.shown} already holds a run: continue it with resume=true, "
+                "or choose another URL"
             )
         if resume and not dry_run and CHECKPOINT in self._there:
             self._fetch_newer()
@@ -82,7 +82,7 @@ class Mirror:
             self._check_same()
             if self._step() <= here.load()["step"]:
                 return
-        log.warning("the run comes from %s", self.shown)
+        log.warning("restored the run from %s", self.shown)
         # A checkpoint is the last to come: without one nothing of this counts.
         for name in sorted(set(self._there) - {STEP}, key=lambda name: name == CHECKPOINT):
             self._fetch(name, self.path)
@@ -134,7 +134,7 @@ class Mirror:
                 send(Path(name) / STEP, f"{self.url}/{STEP}")
         except (InputError, OSError) as error:
             if not self._failed:
-                log.warning("%s; training goes on, and the next checkpoint is tried again", error)
+                log.warning("%s; training continues, and the next checkpoint tries again", error)
             self._failed = True
         else:
             if self._failed:

@@ -37,7 +37,7 @@ def freeze(net: nn.Module, prefixes: Sequence[str]) -> None:
         for parameter in chosen:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in net.parameters()):
-        raise InputError("freeze: nothing is left to learn; name fewer prefixes")
+        raise InputError("freeze: nothing is left to train; name fewer prefixes")
 
 
 def frozen_modules(net: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:

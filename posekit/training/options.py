@@ -26,18 +26,20 @@ class RunOptions(Options):
     """The run."""
 
     out_dir: str | os.PathLike[str] | None = option(
-        None, "the run's folder; none takes `runs/NAME`"
+        None, "the folder of the run; if unset, `runs/NAME`"
     )
     mirror_to: str | None = option(
         None,
-        "a URL such as `s3://bucket/run`, through fsspec, that gets a copy of the run's folder at "
-        "each checkpoint; `resume` fetches a folder that is gone; none: no copy",
+        "a URL such as `s3://bucket/run`, through fsspec, to copy the run's folder to at each "
+        "checkpoint; `resume` restores a missing folder from it; if unset, no copy",
     )
     name: str | None = option(
-        None, "of the trained model; none: the network, the annotations' file, the size"
+        None,
+        "name of the trained model; if unset, made of the network, the annotation file and "
+        "the size",
     )
-    resume: bool = option(False, "go on where the run in `out_dir` stopped, or start it")
-    dry_run: bool = option(False, "check the data, build everything, say what would be done, stop")
+    resume: bool = option(False, "resume the run in `out_dir`, or start it if there is none")
+    dry_run: bool = option(False, "check the data, build everything, print the plan and stop")
 
     def check(self) -> None:
         folder, url = str(self.out_dir), self.mirror_to
@@ -56,19 +58,19 @@ class RunOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class StartOptions(Options):
-    """What it starts from."""
+    """Initial weights."""
 
     weights: str | os.PathLike[str] | None = option(
-        "published", "to start from: also a file or a URL; none starts at random"
+        "published", "weights to start from: `published`, a file or a URL; none starts at random"
     )
     trust: bool = option(
-        False, "let a model's folder name classes that are not posekit's, which run code"
+        False, "allow a model's folder to name classes from outside posekit, which run code"
     )
     freeze: list[str] = option(
-        [], "what does not learn, by prefixes of parameter names: `[backbone.stem]`"
+        [], "what not to train, by prefixes of parameter names: `[backbone.stem]`"
     )
     train_net: dict[str, Any] = option(
-        {}, "arguments of the network for training alone, such as `drop_path_rate`"
+        {}, "network arguments for training only, such as `drop_path_rate`"
     )
 
     def check(self) -> None:
@@ -80,47 +82,51 @@ class StartOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleOptions(Options):
-    """How it learns; most of it is set by recipes."""
+    """Optimization; recipes set most of it."""
 
-    epochs: int = option(210, "how often each sample is used", least=1)
+    epochs: int = option(210, "number of epochs", least=1)
     final_part: float = option(
-        0.0, "the share of the epochs, at the end, that uses `final_augment`", least=0, most=1
+        0.0, "share of the epochs, at the end, that uses `final_augment`", least=0, most=1
     )
-    batch_size: int = option(64, "samples per step of each process", least=1)
-    accumulate: int = option(1, "batches per step", least=1)
+    batch_size: int = option(64, "samples per batch in each process", least=1)
+    accumulate: int = option(1, "batches per optimizer step", least=1)
     lr: float = option(5e-4, "learning rate for `lr_batch_size` samples per step", above=0)
     lr_batch_size: int | None = option(
         512,
-        "fewer samples take less `lr`, by the square root (sgd: in proportion); none: `lr` as it "
-        "is",
+        "samples per step that `lr` is for; with fewer, `lr` is reduced by the square root "
+        "(sgd: in proportion); none: `lr` is used as it is",
         least=1,
     )
-    optimizer: str = option("adamw", "any of timm's")
-    weight_decay: float = option(0.0, "not of biases and norms", least=0)
-    betas: list[float] | None = option(None, "of Adam and its like; none: timm's own")
+    optimizer: str = option("adamw", "any optimizer of timm")
+    weight_decay: float = option(0.0, "weight decay, except for biases and norms", least=0)
+    betas: list[float] | None = option(
+        None, "betas of Adam and its variants; if unset, timm's defaults"
+    )
     layer_decay: float | None = option(
         None,
-        "factor on `lr` from each layer of a transformer to the one before; none: the same for all",
+        "learning rate factor from each layer of a transformer to the one before; if unset, "
+        "the same rate for all",
         above=0,
         most=1,
     )
     lr_factors: dict[str, float] = option(
-        {}, "factors on `lr`, by prefixes of parameter names: `{neck.encoder: 0.05}`"
+        {}, "learning rate factors by prefixes of parameter names: `{neck.encoder: 0.05}`"
     )
-    clip_grad: float | None = option(None, "largest norm of the gradient; none: any", above=0)
+    clip_grad: float | None = option(None, "largest gradient norm; if unset, no clipping", above=0)
     schedule: str = option(
         "multistep",
-        "of timm: multistep, cosine, wsd (constant, then a cosine to `min_lr`) or constant",
+        "timm's schedule: multistep, cosine, wsd (constant, then a cosine to `min_lr`) or constant",
     )
     milestones: list[float] = option(
-        [0.81, 0.95], "of multistep, as parts of the run; each divides `lr` by ten"
+        [0.81, 0.95], "for multistep, as fractions of the run; each divides `lr` by ten"
     )
-    decay: float = option(0.5, "of wsd: the part of the run that decays", least=0, most=1)
-    min_lr: float = option(0.0, "as a part of `lr`", least=0, most=1)
-    warmup_steps: int = option(500, "at most a tenth of the run", least=0)
+    decay: float = option(0.5, "for wsd: the fraction of the run that decays", least=0, most=1)
+    min_lr: float = option(0.0, "lowest learning rate, as a fraction of `lr`", least=0, most=1)
+    warmup_steps: int = option(500, "warm-up steps, at most a tenth of the run", least=0)
     ema: float | None = option(
         None,
-        "decay of the weights' moving average, which is evaluated and exported; none: no average",
+        "decay of the moving average of the weights, which is evaluated and exported; if "
+        "unset, no average",
         above=0,
         below=1,
     )
@@ -141,21 +147,19 @@ class ScheduleOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class MachineOptions(Options):
-    """Where it runs."""
+    """Hardware."""
 
-    device: str | None = option(None, "`cpu`, `cuda` or `mps`; none takes the best there is")
+    device: str | None = option(None, "`cpu`, `cuda` or `mps`; if unset, the best one available")
     precision: Literal["no", "bf16", "fp16"] | None = option(
-        None, "of the network's operations; none: as `accelerate launch` says, else `no`"
+        None, "mixed precision; if unset, as `accelerate launch` says, else `no`"
     )
-    compile: bool = option(
-        False, "make code for the network at the first step; it takes a C++ compiler"
-    )
-    sync_bn: bool = option(True, "batch statistics of all processes together, on GPUs")
-    seed: int = option(0, "of all that is random", least=0)
+    compile: bool = option(False, "compile the network at the first step; needs a C++ compiler")
+    sync_bn: bool = option(True, "share batch norm statistics between processes, on GPUs")
+    seed: int = option(0, "random seed", least=0)
     num_workers: int | None = option(
-        None, "processes that load; none: as many as processors, eight at most", least=0
+        None, "processes that load samples; if unset, one per processor, at most eight", least=0
     )
-    cache_mb: float = option(256, "decoded images that each of them keeps", unit="MiB", least=0)
+    cache_mb: float = option(256, "memory for decoded images in each of them", unit="MiB", least=0)
 
     def check(self) -> None:
         if self.device not in (None, "cpu", "cuda", "mps"):
@@ -167,20 +171,20 @@ class MachineOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalOptions(Options):
-    """What it does from time to time."""
+    """Evaluation, checkpoints and logs."""
 
     val_every: int = option(
-        10, "epochs from one evaluation to the next; the last one is always evaluated", least=1
+        10, "epochs between evaluations; the last one is always evaluated", least=1
     )
-    val_batch_size: int = option(64, "samples that are evaluated at once", least=1)
+    val_batch_size: int = option(64, "samples per batch in evaluation", least=1)
     checkpoint_every: int = option(
-        1000, "steps; the end of an epoch that is evaluated counts too", least=1
+        1000, "steps between checkpoints; there is also one after each evaluation", least=1
     )
-    log_every: int = option(10, "steps", least=1)
+    log_every: int = option(10, "steps between log lines", least=1)
     log_with: str | list[str] | None = option(
         "tensorboard",
-        "who gets the curves: tensorboard, wandb, mlflow, trackio, or several: "
-        "`[tensorboard,wandb]`; none: the tables in the run's folder alone",
+        "experiment trackers: tensorboard, wandb, mlflow, trackio, or several: "
+        "`[tensorboard,wandb]`; none: only the tables in the run's folder",
     )
 
     def check(self) -> None:
@@ -206,7 +210,7 @@ def _hint(name: str) -> str:
 class SequenceOptions(Options):
     """Keys of the recipe of lifters."""
 
-    window: int = option(243, "frames of a sample", only="lifted", least=1)
+    window: int = option(243, "frames per sample", only="lifted", least=1)
     stride: int = option(81, "frames from one sample to the next", only="lifted", least=1)
     flip: float = option(0.5, "probability of mirroring", only="lifted", least=0, most=1)
 
@@ -238,25 +242,25 @@ class DataOptions(Options):
 
     train: Any = option(
         None,
-        "labels to learn from: a file, a mapping that describes a source, or a list of these",
+        "labels to train on: a file, a mapping that describes a source, or a list of these",
         python=True,
     )
-    val: Any = option(None, "labels to measure on, in the same forms", python=True)
+    val: Any = option(None, "labels to evaluate on, in the same forms", python=True)
     dataset: str | None = option(
-        None, "a data set of `conf/dataset/`, such as `coco`; none is one of your own", python=True
+        None, "a name from `conf/dataset/`, such as `coco`; if unset, your own data", python=True
     )
     root: str | os.PathLike[str] | None = option(
         None, "the folder that the data set's relative paths start from", python=True
     )
     recipe: str | None = option(
-        None, "of `conf/recipe/`; none takes the one for the network", python=True
+        None, "a name from `conf/recipe/`; if unset, the one for the network", python=True
     )
-    experiment: str | None = option(None, "of `conf/experiment/`", python=True)
+    experiment: str | None = option(None, "a name from `conf/experiment/`", python=True)
     config_dir: str | os.PathLike[str] | None = option(
-        None, "a folder with configurations of your own", python=True
+        None, "a folder with your own configurations", python=True
     )
     overrides: list[str] = option(
-        [], "more, as on the command line: `augment.rotation=40`", python=True
+        [], "further overrides, as on the command line: `augment.rotation=40`", python=True
     )
 
     def check(self) -> None:

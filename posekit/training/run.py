@@ -1,4 +1,4 @@
-"""Training as a function: `posekit.train`. Light: what trains is imported when it is called."""
+"""`posekit.train`: training as a function. Imports little until it is called."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["TrainResult", "is_first_process", "train", "train_composed"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves.
+    """The result of a training run.
 
     Attributes:
-        folder: of the run.
-        export: the trained model, which `posekit.load` takes; nothing is there after a dry run.
-        metrics: of the exported weights on the validation set; None where there was none.
-        dry_run: whether nothing was trained.
+        folder: the folder of the run.
+        export: the folder of the trained model, for `posekit.load`; missing after a dry run.
+        metrics: metrics of the exported weights on the validation set; None without one.
+        dry_run: whether it was a dry run, without training.
     """
 
     folder: Path
@@ -44,10 +44,10 @@ KEYS = {"train": "dataset.train", "val": "dataset.val", "root": "dataset.root"}
 def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> TrainResult:
     """Trains a model on labelled images, as `posekit train` does.
 
-    What is not named is as the recipe of the network has it. Logging is left as it was.
+    Defaults come from the recipe of the network. Logging is not configured.
 
     Args:
-        model: a name or a trained model's folder; None takes the experiment's.
+        model: a name or a trained model's folder; None uses the experiment's.
         {options}
 
     Raises:
@@ -55,7 +55,7 @@ def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> Train
         InputError: data, values or a folder that cannot be used; a loss that is not finite; a
             package that is missing.
         OutputError: a file cannot be written.
-        WeightsError, DownloadError: initial weights that do not fit, or cannot be had.
+        WeightsError, DownloadError: initial weights do not fit, or cannot be downloaded.
     """
     named = options.named
     config_dir, overrides = named.pop("config_dir", None), named.pop("overrides", [])

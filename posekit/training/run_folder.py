@@ -53,7 +53,8 @@ class RunFolder:
             raise InputError(f"out_dir: {path} is a file, expected a folder")
         if not resume and (path / "config.yaml").exists():
             raise InputError(
-                f"{path} holds a run already: go on with resume=true, or choose another out_dir"
+                f"{path} already holds a run: continue it with resume=true, or choose another "
+                "out_dir"
             )
         if resume and self.checkpoint.exists() and not self.checkpoint.is_file():
             raise InputError(

@@ -121,7 +121,9 @@ class PoseTask:
                 detector = _detector_of_unknown(dataset, detector)
         weights = spec.keypoint_weights
         if self.skeleton.names != known.names and weights:
-            log.warning("keypoint_weights are for the model's own keypoints: all count the same")
+            log.warning(
+                "keypoint_weights are for the model's own keypoints: here all count the same"
+            )
             weights = {}
         self.spec = dataclasses.replace(
             spec,
@@ -353,8 +355,8 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
     if "person" in names and re.search("person|coco|drawn", detector):
         return detector
     log.warning(
-        "%s may not find what these keypoints belong to: the trained model takes each image as one "
-        "box; model.detector=NAME chooses another",
+        "%s may not find what these keypoints belong to: the trained model uses each image as "
+        "one box; model.detector=NAME chooses another",
         detector,
     )
     return "whole_image"

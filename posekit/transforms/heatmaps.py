@@ -34,8 +34,8 @@ def project_heatmaps(
     warps = np.asarray(to_image, dtype=np.float64)
     if maps.ndim != 4 or warps.shape != (len(maps), 2, 3):
         raise InputError(
-            "expected heat maps (n, K, h, w) and affine maps (n, 2, 3), "
-            f"found {maps.shape} and {warps.shape}"
+            f"expected heatmaps (n, K, h, w) and affine maps (n, 2, 3), found {maps.shape} and "
+            f"{warps.shape}"
         )
     width, height = size_wh
     canvas = np.zeros((height, width), np.float32)

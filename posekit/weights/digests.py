@@ -71,7 +71,7 @@ def _digest(path: Path, stamp: Stamp) -> str | None:
             return found
     except (OSError, ConversionError):  # it is gone, or one of those that belong to it
         pass
-    log.warning("%s has changed since it was loaded: results do not say its SHA-256", path)
+    log.warning("%s has changed since it was loaded: results are without its SHA-256", path)
     return None
 
 

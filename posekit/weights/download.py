@@ -56,7 +56,7 @@ def download(url: str, path: Path) -> None:
             if furthest == begun or certificate_error(error) is not None:
                 raise DownloadError(reason) from None
         except (http.client.InvalidURL, ValueError) as error:
-            raise DownloadError(f"not a URL that can be asked: {error}") from None
+            raise DownloadError(f"not a valid URL: {error}") from None
         except _DROPPED as error:
             reason = plain(error)
         if _size(part) > furthest:
@@ -81,7 +81,7 @@ def _pause(url: str, reason: str, usual: float, asked: float) -> None:
     wait = min(max(usual, asked), LONGEST_WAIT)
     if asked > usual:  # so long that someone who waits wants to know why
         limit = f" (it asks for {asked:.0f})" if asked > wait else ""
-        log.warning("%s: %s; asking again in %.0f seconds%s", url, reason, wait, limit)
+        log.warning("%s: %s; trying again in %.0f seconds%s", url, reason, wait, limit)
     else:
         log.info("%s: %s; going on", url, reason)
     sleep(wait)
@@ -101,13 +101,13 @@ def _download_rest(url: str, part: Path) -> None:
         begin = response.headers.get("Content-Range", f"bytes {have}-")
         if response.status == 206 and not begin.startswith(f"bytes {have}-"):
             part.unlink()
-            raise ConnectionError(f"the server sent {begin} in place of the bytes from {have}")
+            raise ConnectionError(f"the server sent {begin} instead of the bytes from {have}")
         block = _read(response)
         if response.status != 206:  # from the start: the first time, no ranges, or a new file
             if _is_web_page(block):  # what is there stays: this is no new version of the file
                 raise DownloadError(
-                    "the server sent a web page (HTML) in place of the file; does the address or "
-                    "the network ask to log in?"
+                    "the server sent a web page (HTML) instead of the file; does the address "
+                    "or the network require a login?"
                 )
             have = 0
             part.unlink(missing_ok=True)

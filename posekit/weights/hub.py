@@ -240,7 +240,7 @@ def _from_url(wanted: _Wanted, text: str, key: str) -> Path:
     digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
     if digest is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
         raise InputError(
-            f"expected 8 to 64 hexadecimal digits behind #sha256=, found '{digest}' in {text}"
+            f"expected 8 to 64 hexadecimal digits after #sha256=, found '{digest}' in {text}"
         )
     if url.startswith("hf://"):
         parse_hub(url)
@@ -308,8 +308,8 @@ def _cache_errors() -> Iterator[None]:
         raise
     except OSError as error:
         raise InputError(
-            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; "
-            "make room or set POSEKIT_CACHE to another folder"
+            f"cannot write to the cache {cache_dir()}: {error.strerror or error}; free some "
+            "space or set POSEKIT_CACHE to another folder"
         ) from None
 
 
@@ -330,7 +330,7 @@ def _set_aside(model: str, superseded: Sequence[str]) -> None:
             aside = path.with_suffix(".superseded")
             path.replace(aside)
             log.warning(
-                "%s: the weights of %s are replaced by others; weights=%s still takes them",
+                "%s: the weights of %s were replaced; weights=%s still loads the old ones",
                 *(model, source, aside),
             )
     except FileNotFoundError:
@@ -343,7 +343,7 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     before = ""
     outdated = False
     if path.exists() and not is_whole(path):
-        before = f"{path} was damaged and is removed"
+        before = f"{path} was damaged and has been removed"
         path.unlink()
     elif path.exists() and (reason := unfit(path)):
         aside = path.with_suffix(".unfit")
@@ -352,7 +352,7 @@ def _make(path: Path, make: Callable[[Path], None], unfit: Check) -> None:
     else:
         outdated = path.exists()
     if before:
-        log.warning("%s; it is made again", before)
+        log.warning("%s; it will be rebuilt", before)
     try:
         make(path)
     except DownloadError as error:
@@ -390,7 +390,7 @@ def _fetch_first(
     raise DownloadError(
         f"no weights for {model}. Tried:\n{tried}\n"
         f"{again if is_resumable(downloads) else ''}"
-        f"Get the file by other means and pass it: {key}FILE"
+        f"Download the file another way and pass it: {key}FILE"
     )
 
 
@@ -419,7 +419,7 @@ def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, un
 def _download(url: str, downloads: Path) -> Path:
     """What a URL gave, now or before."""
     if is_offline():
-        raise DownloadError("not asked, since HF_HUB_OFFLINE is set")
+        raise DownloadError("not tried, since HF_HUB_OFFLINE is set")
     name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(url).path.rpartition("/")[2])
     folder = downloads / hashlib.sha256(url.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
@@ -443,7 +443,7 @@ def _compare_with_name(source: Source, path: Path) -> None:
     digits = _digits_in_name(path.name)
     if digits and not (found := sha256_of(path)).startswith(digits):
         log.warning(
-            "%s: its name announces a SHA-256 of %s..., found %s; it is whole and was taken, as "
+            "%s: its name says SHA-256 %s..., found %s; the file is complete and is used, as "
             "the names of some official files are wrong",
             *(source.location, digits, found),
         )

@@ -40,12 +40,11 @@ def create_model(
 
     Args:
         name: any name of a model, see `posekit.list_models`, or a trained model's folder.
-        weights: a file or URL that `posekit.load` takes, or "published" for those of the table;
-            None leaves the network as it was initialised, at random, but takes a trained model's
-            own.
-        num_keypoints: another number of keypoints than the configuration's. In the layers whose
-            shape depends on it each starts as the mean of those that the weights know.
-        trust: build classes that are not posekit's of a model's folder, which run code.
+        weights: a file or URL that `posekit.load` takes, or "published" for the published
+            weights; None for random initialisation, but a trained model's folder loads its own.
+        num_keypoints: a number of keypoints other than the configuration's. In layers whose shape
+            depends on it, each new keypoint starts as the mean of those in the weights.
+        trust: allow a model's folder to name classes from outside posekit, which run code.
 
     Raises:
         UnknownModelError: no such model.
@@ -65,7 +64,7 @@ def create_model(
     net = build_network(wanted, device="cpu").eval()
     fresh, _ = load_initial_weights(net, wanted, path)
     log.warning(
-        "%s for %d keypoints: each starts as the mean of those it knows: %s",
+        "%s for %d keypoints: each starts as the mean of the known ones: %s",
         *(name, num_keypoints, ", ".join(fresh)),
     )
     return net
@@ -108,7 +107,9 @@ def load_network(
     if dtype is not None and torch.device(device).type == "cpu" and not is_graph(path):
         _warn_of_slow_type(str(dtype).removeprefix("torch."))
     if weights is not None and (named := model_in_file(path)) not in (None, spec.name):
-        log.warning("%s are weights of %s; they fit and are used for %s", weights, named, spec.name)
+        log.warning(
+            "%s are weights of %s; they fit %s and are used for it", weights, named, spec.name
+        )
     warn_of_other_names(spec, path, search=search)
     return net
 
@@ -117,7 +118,7 @@ def load_network(
 def _warn_of_slow_type(dtype: str) -> None:
     if computes_in(dtype) is False:
         log.warning(
-            "dtype=%s: this processor has no instructions for it; it is slower here than "
+            "dtype=%s: this processor does not support it; it is slower here than "
             "dtype=float32, and less exact",
             dtype,
         )

@@ -44,7 +44,7 @@ def test_wrong_fields_are_named(
 
 def test_what_is_no_picture_has_its_status(visitor: Visitor, clip: Path, picture: bytes) -> None:
     status, answer = visitor.form("/api/predict", clip.read_bytes())
-    assert status == 415 and "a clip" in answer["error"]
+    assert status == 415 and "a video" in answer["error"]
     assert visitor.form("/api/predict", b"some text")[0] == 415
     status, _, answer = visitor.ask("POST", "/api/predict", picture, content_type="image/jpeg")
     assert status == 415 and b"multipart/form-data" in answer

@@ -126,7 +126,7 @@ def test_a_clip_plays_beside_its_drawing(page: Page, clip: Path) -> None:
 
 
 def test_the_example_is_a_press_away(page: Page) -> None:
-    page.page.click("#pk-demo\\.jpg, button:has-text('A picture, with the demo model')")
+    page.page.click("#pk-demo\\.jpg, button:has-text('An image, with the demo model')")
     page.page.wait_for_selector(".pk-chosen strong:text-is('posekit:demo.jpg')")
     page.run()
     page.page.wait_for_function(
@@ -151,7 +151,7 @@ def test_too_large_a_file_is_not_even_sent(page: Page, tmp_path: Path) -> None:
     large.write_bytes(bytes(600_000))
     page.page.set_input_files("#pk-file", str(large))
     page.page.wait_for_selector(".pk-sent.pk-failed")
-    assert "a file may have 0.5 MB" in page.page.inner_text(".pk-sent")
+    assert "the largest file accepted is 0.5 MB" in page.page.inner_text(".pk-sent")
     page.shot("too_large")
 
 
@@ -225,7 +225,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     assert seen[0] == "Skip to the result"
     wanted = ["pk-file", "Use the camera", "pk-run"]
     assert [one for one in seen if one in wanted] == wanted
-    page.page.focus("button:has-text('A picture, with the demo model')")
+    page.page.focus("button:has-text('An image, with the demo model')")
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector(".pk-chosen strong")
     page.page.focus("#pk-run")

@@ -104,7 +104,9 @@ def test_too_large_a_file_is_refused(visitor: Visitor) -> None:
     body = b"\xff\xd8\xff" + bytes(round(MOST_MB * 1e6))
     status, _, answer = visitor.ask("PUT", f"{home}/source?name=a.jpg", body)
     assert status == 413
-    assert json.loads(answer) == {"error": "a file may have 0.5 MB: send a smaller one"}
+    assert json.loads(answer) == {
+        "error": "the largest file accepted is 0.5 MB: send a smaller one"
+    }
 
 
 def test_too_many_pixels_are_refused(visitor: Visitor) -> None:

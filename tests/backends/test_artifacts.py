@@ -72,7 +72,7 @@ def test_a_damaged_artifact_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "a" / "number").write_text("seven")
     with caplog.at_level(logging.WARNING):
         assert load_artifact(tmp_path, "a", make=make, load=load) == 7
-    assert "is damaged and is made again" in caplog.text
+    assert "is damaged and will be rebuilt" in caplog.text
 
 
 @pytest.mark.parametrize("error", [MemoryError, torch.cuda.OutOfMemoryError])

@@ -326,7 +326,7 @@ def test_a_type_that_an_engine_has_not_is_a_reason(
     kind: str, dtype: torch.dtype, known: str
 ) -> None:
     reason = why_unavailable(kind, CPU, dtype)
-    assert reason == f"it runs in {known}, found {dtype}; take another backend"
+    assert reason == f"it runs in {known}, found {dtype}; use another backend"
     assert "found" not in (why_unavailable(kind, CPU, torch.float32) or "")
 
 

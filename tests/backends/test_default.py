@@ -411,4 +411,4 @@ def test_nothing_is_logged_above_info_in_a_usual_run(
         for _ in range(FIRST + 1):
             backend(images_of(1))
     assert [record.levelno for record in caplog.records] == [logging.INFO]
-    assert "Sequential goes on with backend=openvino" in caplog.text
+    assert "Sequential continues with backend=openvino" in caplog.text

@@ -110,7 +110,7 @@ def test_a_graph_of_a_fixed_batch(batch: int, tmp_path: Path) -> None:
 
 def test_a_device_that_no_engine_has_is_told_with_what_to_do(graph: Path) -> None:
     loaded = GraphFile(graph, create_model(DRAWN))
-    with pytest.raises(InputError, match=r"graph on meta; openvino: .*; take device=cpu"):
+    with pytest.raises(InputError, match=r"graph on meta; openvino: .*; use device=cpu"):
         make_backend(loaded, input_size=(128, 192), device=torch.device("meta"))
 
 

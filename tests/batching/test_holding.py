@@ -66,14 +66,14 @@ def test_what_a_killed_run_held_is_taken_over(tmp_path: Path) -> None:
 def test_shards_of_one_count_do_not_hold_each_other_up(tmp_path: Path) -> None:
     with holding(tmp_path, Shard(1, 2)), holding(tmp_path, Shard(2, 2)):
         for other in (Shard(1, 2), Shard(1, 3), None):
-            refuses(tmp_path, other, "another run is at work")
+            refuses(tmp_path, other, "another run is using")
     with holding(tmp_path, None):
         pass
 
 
 def test_a_run_of_another_machine_counts_whatever_its_clock_says(tmp_path: Path) -> None:
     pretend(tmp_path)
-    refuses(tmp_path, None, "another-machine, process 7, .* where it is gone remove")
+    refuses(tmp_path, None, "another-machine, process 7, .* if it is gone, remove")
     (tmp_path / "_running-all.json").unlink()
     with holding(tmp_path, None):
         pass

@@ -64,7 +64,7 @@ def test_a_clip_that_kills_its_worker_fails_and_the_others_go_on(
     (failed,) = result.failed
     assert failed.name == "a.mp4" and (failed.error or "").startswith("worker died: killed by SIGK")
     assert [entry.name for entry in result.done] == ["b.mp4"]
-    assert "which is tried again" in caplog.text
+    assert "trying again" in caplog.text
 
 
 def test_a_killed_driver_leaves_nothing_running_and_nothing_undone(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_ctrl_c_ends_what_is_under_way(
     assert not list(tmp_path.rglob("*.part"))
     result = batch(one, tmp_path)
     assert (result.now, result.left, result.interrupted) == (1, 2, True)
-    assert "clips under way are finished; Ctrl-C again stops at once" in capsys.readouterr().err
-    assert "the same command does the rest" in str(result) and len(tables(tmp_path)) == 1
+    assert "finishing the current clips; Ctrl-C again stops at once" in capsys.readouterr().err
+    assert "run the same command again to resume" in str(result) and len(tables(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

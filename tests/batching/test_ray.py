@@ -116,7 +116,7 @@ def test_a_killed_head_ends_the_command_in_a_line_and_loses_nothing(
     said = process.communicate(timeout=300)[1]
     assert process.returncode == 1
     assert said.splitlines()[-1].startswith("posekit: error: Ray: "), said
-    assert said.splitlines()[-1].endswith("the same command does the rest")
+    assert said.splitlines()[-1].endswith("run the same command again to resume")
     assert "Traceback" not in said and "gcs" not in said
     before = latest_entries(out)
     assert 0 < len(before) < 31 and all(entry.status == "done" for entry in before.values())

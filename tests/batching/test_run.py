@@ -101,7 +101,7 @@ def test_a_clip_that_has_changed_is_done_again(
     shutil.copy(two / "1.mp4", two / "0.mp4")
     batch(two, out)
     assert computed == ["0.mp4", "1.mp4", "0.mp4"]
-    assert "0.mp4: it has changed since, it is done again" in caplog.text
+    assert "0.mp4: it has changed since, so it is processed again" in caplog.text
     assert latest_entries(out)[str(two / "0.mp4")].attempt == 2
 
 
@@ -110,7 +110,7 @@ def test_other_settings_are_refused_with_the_difference(
 ) -> None:
     out = tmp_path / "out"
     batch(two, out)
-    with pytest.raises(InputError, match=r"bbox_thr unset -> 0\.5; take another out_dir, or overw"):
+    with pytest.raises(InputError, match=r"bbox_thr unset -> 0\.5; use another out_dir, or overw"):
         batch(two, out, bbox_thr=0.5)
     with pytest.raises(InputError, match=r"detector unset -> rtmdet-nano_drawn-256"):
         batch(two, out, detector="demo")
@@ -127,7 +127,7 @@ def test_other_settings_are_refused_with_the_difference(
 def test_another_root_is_refused(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     batch(two, out)
-    with pytest.raises(InputError, match=rf"named from {two}, .* from {tmp_path}: say base={two}"):
+    with pytest.raises(InputError, match=rf"named from {two}, .* from {tmp_path}: set base={two}"):
         batch([two, write_clip(tmp_path / "more" / "a.mp4")], out)
     assert batch([two / "0.mp4"], out, base=two).now == 0
 
@@ -186,7 +186,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
     filler.write_bytes(bytes(250_000))
     result = batch(clips, small_disk)
     assert "No space left" in (result.stopped or "") and not result.ok and result.left
-    assert "the same command does the rest" in str(result)
+    assert "run the same command again to resume" in str(result)
     done = {entry.path for entry in result.done}
     filler.unlink()
     again = batch(clips, small_disk)
@@ -288,9 +288,9 @@ def test_options_of_a_format_go_with_it(
 ) -> None:
     with pytest.raises(InputError, match="count is a column of the format angles"):
         batch(two, tmp_path / "out", count="squat")
-    with pytest.raises(InputError, match="format trc needs to know who is who"):
+    with pytest.raises(InputError, match="format trc needs track ids"):
         batch(two, tmp_path / "out", formats=["trc"], track="none")
     assert batch(two, tmp_path / "out", formats=["angles"], count="squat").ok
     header = (tmp_path / "out" / "0.mp4.angles.csv").read_text().partition("\n")[0]
     assert "squat" in header.split(",")
-    assert caplog.text.count("format angles needs to know who is who: track=iou") == 1
+    assert caplog.text.count("format angles needs track ids: using track=iou") == 1

@@ -238,7 +238,7 @@ def test_pose_format_says_what_it_cannot_keep(caplog: pytest.LogCaptureFixture) 
     late = dataclasses.replace(frame(2), time=3.0)
     pose_format.to_pose([frame(0), frame(1), late])
     assert "walk.mp4: frames are up to" in caplog.text
-    with pytest.raises(InputError, match="expected several frames, found one: name fps="):
+    with pytest.raises(InputError, match="expected several frames, found one: pass fps="):
         pose_format.to_pose(frame(0))
     assert pose_format.to_pose(frame(0), fps=25).body.fps == 25
 

@@ -36,7 +36,7 @@ def test_a_table_that_is_not_complete_is_told(
         writer.skip(CLIP.source, "the file ends too early")
         writer.write(Packet(frame(0), CLIP))
     assert len(list(read_results(tmp_path / "walk.parquet"))) == 1
-    assert "walk.parquet is not complete" in caplog.text
+    assert "walk.parquet is incomplete" in caplog.text
     assert "the file ends too early" in caplog.text
 
 
@@ -79,7 +79,7 @@ def test_one_person_needs_no_tracking() -> None:
     alone = [dataclasses.replace(frame(i, 1), track_ids=None) for i in range(2)]
     assert clip_arrays(alone).people == ("individual_0",)
     two = dataclasses.replace(frame(2), track_ids=None)
-    with pytest.raises(InputError, match="switch tracking on"):
+    with pytest.raises(InputError, match="turn tracking on"):
         clip_arrays([*alone, two])
     with pytest.raises(InputError, match="track_ids in all results or in none"):
         clip_arrays([*alone, frame(2)])
@@ -93,7 +93,7 @@ def test_someone_is_twice_in_a_frame() -> None:
 
 def test_images_are_a_clip_where_that_is_said() -> None:
     pictures = [image(f"{number}.jpg", number)[:1] for number in range(3)]
-    with pytest.raises(InputError, match=r"expected frames of a clip, found 0\.jpg.*name fps="):
+    with pytest.raises(InputError, match=r"expected frames of a video, found 0\.jpg.*pass fps="):
         clip_arrays(pictures)
     clip = clip_arrays(pictures, fps=10)
     np.testing.assert_allclose(clip.times, [0, 0.1, 0.2])
@@ -108,7 +108,10 @@ def test_what_is_no_clip() -> None:
         ([], "expected results, found none"),
         ([frame(0), frame(1, skeleton="halpe26")], "the same keypoints.* coco and halpe26"),
         ([frame(0), frame(1, lifted=True)], "the same keypoints"),
-        ([frame(0), other], r"frames of one clip in order, found walk\.mp4, frame 0, and then run"),
+        (
+            [frame(0), other],
+            r"frames of one video in order, found walk\.mp4, frame 0, and then run",
+        ),
         ([frame(1), frame(0)], "frame 1, and then walk.mp4, frame 0"),
         ([{"predictions": []}], "expected results as predictor.stream gives them, found dict"),
         ("missing.parquet", "no such file"),

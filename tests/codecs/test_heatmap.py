@@ -168,7 +168,7 @@ def test_flip_of_offset_maps_turns_x_around() -> None:
 
 
 def test_maps_of_another_size_are_refused() -> None:
-    with pytest.raises(InputError, match=r"expected heat maps \(N, K, 16, 12\), found .*64, 48"):
+    with pytest.raises(InputError, match=r"expected heatmaps \(N, K, 16, 12\), found .*64, 48"):
         MSRAHeatmap(**SMALL).decode(torch.zeros(1, 3, 64, 48))
 
 

@@ -444,9 +444,7 @@ def test_without_categories_a_skeleton_says_the_names(tmp_path: Path) -> None:
     del data["categories"]
     path = write(tmp_path, data)
     report = validate(path)
-    assert "('categories' is missing or empty); say what they are called with 'skeleton'" in str(
-        report
-    )
+    assert "('categories' is missing or empty); name them with 'skeleton'" in str(report)
     (tmp_path / "mine.yaml").write_text(
         "keypoints:\n" + "".join(f"- [{name}, [0, 0, 0]]\n" for name in "abc")
     )

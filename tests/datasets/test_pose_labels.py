@@ -114,7 +114,7 @@ def test_detected_boxes_replace_the_labelled_ones(tmp_path: Path) -> None:
     assert dataset[0]["bbox"].tolist() == [10, 20, 40, 60]
     assert dataset[0]["image_id"] == 11
     assert dataset[0]["bbox_score"] == np.float32(0.9)
-    with pytest.raises(InputError, match="to evaluate only"):
+    with pytest.raises(InputError, match="for evaluation only"):
         PoseDataset(
             parse_sources(source), skeleton_of(path), input_size=SIZE, augment=PoseAugment()
         )

@@ -234,7 +234,7 @@ def test_a_wrong_mark_is_refused(draw: Any) -> None:
 
 @pytest.mark.parametrize("mark", ["ids", "trail"])
 def test_who_is_who_needs_tracks(mark: str) -> None:
-    with pytest.raises(InputError, match=f"draw={mark} needs to know who is who: say track=iou"):
+    with pytest.raises(InputError, match=f"draw={mark} needs track ids: set track=iou"):
         PredictOptions(draw=mark)
     PredictOptions(draw=mark, track="iou")
 

@@ -62,7 +62,7 @@ def test_3d_stands_beside_the_image() -> None:
 def test_what_cannot_be_drawn() -> None:
     result = frame(0)
     for picture, options, message in (
-        (None, {}, r"walk\.mp4 is not in a file that is still there \(videos/walk\.mp4\): pass"),
+        (None, {}, r"walk\.mp4 is not in a file that still exists \(videos/walk\.mp4\): pass"),
         (GREY[:100], {}, r"with \(w, h\) = \(640, 480\), found \(100, 640, 3\)"),
         (7, {}, "expected the image of walk.mp4, .* found int"),
         ("none.png", {}, "no such file: none.png"),

@@ -364,7 +364,7 @@ def test_a_clip_is_not_written_over(name: str, folder: Path, run: Run) -> None:
     drawn.write_clip(folder / "clip.mp4", [drawn.stands()], 0.2)
     content = Path("clip.mp4").read_bytes()
     ended = run(name, "clip.mp4", "--out", folder / "clip.mp4")
-    assert ended.status == 1 and "is the clip that is read" in ended.err
+    assert ended.status == 1 and "is the input video" in ended.err
     assert Path("clip.mp4").read_bytes() == content
 
 

@@ -119,9 +119,9 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (DRAWN, {"detector_weights": "a.pth", "detector": "none"}, "no detector to load them"),
         (DRAWN, {"inputs": []}, "inputs is empty"),
         (DRAWN, {"weights": "missing.pth"}, "missing.pth"),
-        (DRAWN_DETECTOR, {"detector": "none"}, "goes alone"),
+        (DRAWN_DETECTOR, {"detector": "none"}, "is used alone"),
         (DRAWN_DETECTOR, {"detector_weights": "a.pth"}, "use weights"),
-        ("motionbert_h36m", {}, "2D models and detectors; motionbert_h36m is a lifter"),
+        ("motionbert_h36m", {}, "2D models and detectors only; motionbert_h36m is a lifter"),
     ],
 )
 def test_mistakes_are_one_line(

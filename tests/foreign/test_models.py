@@ -298,7 +298,7 @@ def test_import_writes_a_folder_that_stands_by_itself(
     # A near tie of an untrained network may turn.
     assert (np.linalg.norm(keypoints[0] - keypoints[1], axis=1) < 1e-2).sum() >= 3
     assert main(["import", str(weights), f"out={out}"]) == 1
-    assert "is there already: name a new folder" in capsys.readouterr().err
+    assert "already exists: name a new folder" in capsys.readouterr().err
 
 
 def test_notes_are_said_once(own: Path, caplog: pytest.LogCaptureFixture) -> None:

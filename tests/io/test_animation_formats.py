@@ -249,7 +249,7 @@ def test_a_clip_with_nobody_has_no_file(tmp_path: Path, caplog: pytest.LogCaptur
     packets = [dataclasses.replace(packet, result=packet.result[:0]) for packet in WALK.packets()]
     write(tmp_path, packets)
     assert not list(tmp_path.iterdir())
-    assert "format bvh: nobody is seen in walk.mp4: there is no file" in caplog.text
+    assert "format bvh: nobody was found in walk.mp4, so there is no file" in caplog.text
 
 
 def test_what_is_assumed_and_mended_is_said(
@@ -264,8 +264,8 @@ def test_what_is_assumed_and_mended_is_said(
     assert [record.getMessage() for record in caplog.records] == [
         "assumed for bvh, npz: person_height=1.75 (metres) and a focal length of the image's "
         "larger side (focal=)",
-        "format npz: person 3 of walk.mp4: left and right were exchanged in 1 frames",
-        "format bvh: person 3 of walk.mp4: left and right were exchanged in 1 frames",
+        "format npz: person 3 of walk.mp4: left and right were swapped in 1 frames",
+        "format bvh: person 3 of walk.mp4: left and right were swapped in 1 frames",
     ]
     assert load(tmp_path)["focal"] == 1280
     assert np.flatnonzero(load(tmp_path)["exchanged"]).tolist() == [20]
@@ -366,7 +366,7 @@ class TestLater:
         unknown = [changed(packet, track_ids=None) for packet in WALK.packets()[:3]]
         write(tmp_path, unknown, ["parquet"])
         convert(tmp_path / "walk.parquet", formats="bvh")
-        assert "people are tracked" in caplog.text
+        assert "using track=iou" in caplog.text
         assert (tmp_path / "walk_person0.bvh").is_file()
 
     def test_what_it_refuses(self, tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ class TestLater:
             for one in WALK.packets()[:3]
         ]
         write(tmp_path / "b", still, ["parquet"])
-        with pytest.raises(InputError, match=r"format npz is of videos, .* is of images"):
+        with pytest.raises(InputError, match=r"format npz is for videos, .* is of images"):
             convert(tmp_path / "b" / "images.parquet", formats=["csv", "npz"])
         with pytest.raises(InputError, match="person_height must be a number above 0"):
             convert(tmp_path / "b" / "images.parquet", formats="csv", person_height=-1)
@@ -408,7 +408,7 @@ class TestPredictor:
         found = list(
             lifting.stream(clip, bboxes=boxes, out_dir=tmp_path, formats=["bvh", "npz", "json"])
         )
-        assert "format bvh needs to know who is who: track=iou" in caplog.text
+        assert "format bvh needs track ids: using track=iou" in caplog.text
         ids = found[0].track_ids
         assert ids is not None
         names = {path.name for path in (tmp_path / "predictions").iterdir()}
@@ -419,7 +419,7 @@ class TestPredictor:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"track": "none"}, "format bvh needs to know who is who, but track is 'none'"),
+            ({"track": "none"}, "format bvh needs track ids, but track is 'none'"),
             ({"formats": ["csv", "bvh"], "track": "none"}, "format bvh needs"),
             ({"person_height": 18}, "person_height must be a number above 0 and at most 3"),
             ({"focal": 0}, "focal must be a number above 0"),
@@ -441,7 +441,7 @@ class TestPredictor:
         self, lifting: posekit.Predictor, small: posekit.Predictor, clip: Path, tmp_path: Path
     ) -> None:
         image = np.zeros((9, 9, 3), np.uint8)
-        with pytest.raises(InputError, match="format npz is of videos, whose frames have times"):
+        with pytest.raises(InputError, match="format npz is for videos, whose frames have times"):
             lifting.stream([image, image], out_dir=tmp_path, formats=["json", "npz"])
         with pytest.raises(InputError, match="format npz: expected a model that gives 3D"):
             small.stream(clip, out_dir=tmp_path, formats=["json", "npz"])

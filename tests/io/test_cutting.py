@@ -174,7 +174,7 @@ def test_what_comes_before_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_start_behind_the_end_is_refused(tmp_path: Path) -> None:
     path = clip(tmp_path, "h264")
-    with pytest.raises(InputError, match=r"start=9 lies behind the end of .*, which lasts 2.00 s"):
+    with pytest.raises(InputError, match=r"start=9 is past the end of .*, which lasts 2.00 s"):
         read(path, Cut(9))
 
 
@@ -196,7 +196,7 @@ def test_pages_are_cut_as_frames_are(tmp_path: Path) -> None:
     found = read(path, cut)
     assert found == expected(whole, cut)
     assert [number for *_, number in found] == [5, 8, 11]
-    with pytest.raises(InputError, match="start=5 lies behind the end"):
+    with pytest.raises(InputError, match="start=5 is past the end"):
         read(path, Cut(5))
 
 

@@ -377,7 +377,7 @@ def test_openpose_of_coco_has_a_neck_in_the_middle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["openpose", "controlnet"])
 def test_a_face_is_no_body(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"format {name} is of bodies: .*'wflw' has no nose"):
+    with pytest.raises(InputError, match=f"format {name} is for bodies: .*'wflw' has no nose"):
         ResultWriter(
             tmp_path / "predictions",
             tmp_path / "visualization",

@@ -122,14 +122,14 @@ def test_people_need_to_be_known(name: str, tmp_path: Path) -> None:
     alone = dataclasses.replace(frame(0, 1, skeleton=FEW), track_ids=None)
     write(tmp_path, [alone], (name,))
     assert (tmp_path / f"walk.{name}").exists()
-    with pytest.raises(InputError, match="who is who is not known; switch tracking on"):
+    with pytest.raises(InputError, match="turn tracking on, such as by track='iou'"):
         write(tmp_path / "two", [dataclasses.replace(frame(0), track_ids=None)], (name,))
 
 
 @pytest.mark.parametrize("name", ["nwb", "pose"])
 def test_images_are_no_clip(name: str, tmp_path: Path) -> None:
     there(name)
-    with pytest.raises(InputError, match=f"format {name} is of clips"):
+    with pytest.raises(InputError, match=f"format {name} is for videos"):
         write(tmp_path, [image("a.jpg")], (name,))
     assert not list(tmp_path.iterdir())
 

@@ -162,7 +162,7 @@ def test_a_pil_image_of_a_file_is_the_file(tmp_path: Path) -> None:
 def test_a_pil_image_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     pil = pytest.importorskip("PIL.Image")
     for mode in ("F", "I"):
-        with pytest.raises(InputError, match=f"the mode {mode}, which does not say what is white"):
+        with pytest.raises(InputError, match=f"the mode {mode}, which has no fixed value range"):
             image(pil.fromarray(RGB).convert(mode))
     path = tmp_path / "cut.jpg"
     path.write_bytes(cv2.imencode(".jpg", np.tile(IMAGE, (9, 9, 1)))[1].tobytes()[:4000])
@@ -198,7 +198,7 @@ def test_an_open_file_is_read_from_where_it_is(tmp_path: Path) -> None:
         (frame,) = frames(file)
         assert (frame.name, frame.source) == ("a.png", str(path))
         np.testing.assert_array_equal(frame.image, IMAGE)
-        with pytest.raises(InputError, match="nothing to read; an open file is read from where"):
+        with pytest.raises(InputError, match="nothing left to read; an open file is read from"):
             frames(file)
     inside = io.BytesIO(b"header" + png())
     inside.seek(6)
@@ -221,8 +221,8 @@ class Broken(io.RawIOBase):
         (lambda path: path.open("r", encoding="latin-1"), "opened as text: open it with mode 'rb'"),
         (lambda path: path.with_suffix(".b").open("wb"), "cannot be read"),
         (lambda path: Broken(), "the cable is out"),
-        (lambda path: io.BytesIO(), "nothing to read"),
-        (lambda path: b"", "nothing to read"),
+        (lambda path: io.BytesIO(), "nothing left to read"),
+        (lambda path: b"", "nothing left to read"),
         (lambda path: png()[:100], "the encoded input is truncated"),
         (lambda path: b"no image at all" * 9, "neither an image nor a video: the encoded input"),
         (lambda path: io.BytesIO(png()[:100]), "the open file is truncated"),

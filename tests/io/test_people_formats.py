@@ -153,7 +153,7 @@ def test_metres_follow_from_a_person_s_height(
     assert not caplog.records
     write(tmp_path / "guess", near, ["trc"])
     assert [record.getMessage() for record in caplog.records] == [
-        "assumed for trc: that everybody is 1.75 m tall; say person_height= or pixels_per_metre="
+        "assumed for trc: that everybody is 1.75 m tall; set person_height= or pixels_per_metre="
     ]
     for folder, metres in (("tall", 1.8), ("guess", 1.75)):
         for track in (0, 1):  # one twice as large in the image
@@ -263,8 +263,8 @@ def test_a_person_whose_limbs_are_not_seen_is_left_out(
     packets = [packet(number, {0: figure()}, unseen=unseen) for number in range(3)]
     write(tmp_path / "height", packets, ["trc", "mot"], person_height=1.7)
     assert names_in(tmp_path / "height") == []
-    assert "walk_person00.trc is left out: no limb" in caplog.text
-    assert "walk_person00.mot is left out: no angle" in caplog.text
+    assert "walk_person00.trc is not written: no limb" in caplog.text
+    assert "walk_person00.mot is not written: no angle" in caplog.text
     write(tmp_path / "scale", packets, ["trc"], pixels_per_metre=100)
     assert names_in(tmp_path / "scale") == ["walk_person00.trc"]
 
@@ -272,7 +272,7 @@ def test_a_person_whose_limbs_are_not_seen_is_left_out(
 def test_files_of_an_earlier_run_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, [packet(0, {0: figure(), 1: figure()})], ["trc"], pixels_per_metre=100)
     write(tmp_path, [packet(0, {0: figure()})], ["trc"], pixels_per_metre=100)
-    assert "of an earlier run, and not of this one: walk_person01.trc" in caplog.text
+    assert "left by an earlier run: walk_person01.trc" in caplog.text
 
 
 def test_a_run_that_is_interrupted_leaves_partial_files(tmp_path: Path) -> None:
@@ -385,9 +385,7 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         PredictOptions(count="squat", formats=["trc"])
     with pytest.raises(InputError, match="count must be one of squat"):
         PredictOptions(count="squats", formats=["angles"])
-    with pytest.raises(
-        InputError, match="format trc needs to know who is who, but track is 'none'"
-    ):
+    with pytest.raises(InputError, match="format trc needs track ids, but track is 'none'"):
         PredictOptions(track="none", formats=["trc"])
     with pytest.raises(InputError, match="person_height must be a number above 0 and at most 3"):
         PredictOptions(person_height=175)
@@ -406,10 +404,10 @@ def test_images_are_refused_by_name_before_anything_runs(
     small: posekit.Predictor, tmp_path: Path
 ) -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
-    with pytest.raises(InputError, match="format trc is of videos, whose frames have times"):
+    with pytest.raises(InputError, match="format trc is for videos, whose frames have times"):
         small.stream([picture], out_dir=tmp_path, formats=["json", "trc"])
     # An iterable tells only when it is read.
-    with pytest.raises(InputError, match="format trc is of videos"):
+    with pytest.raises(InputError, match="format trc is for videos"):
         list(small.stream(iter([picture]), out_dir=tmp_path, formats=["trc"]))
 
 
@@ -423,8 +421,8 @@ def test_people_are_tracked_for_these_formats(
         )
     assert all(one.track_ids is not None for one in found)
     said = [record.getMessage() for record in caplog.records]
-    assert [text for text in said if "who is who" in text] == [
-        "format trc needs to know who is who: track=iou"
+    assert [text for text in said if "track ids" in text] == [
+        "format trc needs track ids: using track=iou"
     ]
     assert names_in(tmp_path / "out" / "predictions") == ["noise.angles.csv", "noise_person00.trc"]
     plain = list(small.stream(video, out_dir=tmp_path / "plain"))
@@ -443,7 +441,7 @@ def test_convert_makes_the_same_files_later(
     table = str(tmp_path / "table" / "walk.parquet")
     words = ["formats=[trc,mot,angles]", f"out_dir={tmp_path / 'later'}", "person_height=1.8"]
     assert main(["convert", table, *words]) == 0
-    assert ("has no track ids: people are tracked" in caplog.text) is not ids
+    assert ("has no track ids: using track=iou" in caplog.text) is not ids
     for name in names_in(tmp_path / "direct"):
         assert (tmp_path / "later" / name).read_text() == (tmp_path / "direct" / name).read_text()
 
@@ -461,7 +459,7 @@ def test_convert_smooths_and_refuses_what_does_not_fit(tmp_path: Path) -> None:
     write(tmp_path, [image], ["parquet"])
     with pytest.raises(
         InputError,
-        match=r"format trc is of videos, whose frames have times; .*images\.parquet is of images",
+        match=r"format trc is for videos, whose frames have times; .*images\.parquet is of images",
     ):
         posekit.convert(tmp_path / "images.parquet", formats=["trc"])
     with pytest.raises(InputError, match="count is a column of the format angles"):

@@ -85,7 +85,7 @@ def test_the_least_certain_person_counts() -> None:
 def test_what_cannot_be_is_said_in_a_line(tmp_path: Path) -> None:
     path = table(tmp_path)
     (tmp_path / "walk.mp4").rename(tmp_path / "away.mp4")
-    with pytest.raises(InputError, match=r"walk.mp4, which is not there: its pictures cannot"):
+    with pytest.raises(InputError, match=r"walk.mp4, which is missing, so its images cannot"):
         convert(path, formats="coco", frames=2, out_dir=tmp_path / "out")
     with pytest.raises(InputError, match="frames must be a whole number of at least 1"):
         convert(path, formats="coco", frames=0, out_dir=tmp_path / "out")

@@ -335,7 +335,7 @@ def heic(tmp_path: Path) -> Path:
 
 
 def test_a_heic_photograph_says_what_to_do(heic: Path) -> None:
-    message = r"photo\.heic is a HEIC photograph, which is not read: convert it to JPEG"
+    message = r"photo\.heic is a HEIC image, which is not supported: convert it to JPEG"
     for inputs in (heic, heic.parent, heic.parent / "*.heic"):
         with pytest.raises(InputError, match=message):
             names(inputs)
@@ -629,7 +629,7 @@ def test_url_of_a_video(tmp_path: Path, server: str, way: str) -> None:
 
 
 def test_url_of_a_heic_photograph(heic: Path, server: str) -> None:
-    with pytest.raises(InputError, match=r"http://.*photo\.heic is a HEIC photograph"):
+    with pytest.raises(InputError, match=r"http://.*photo\.heic is a HEIC image"):
         names(f"{server}/photo.heic")
 
 

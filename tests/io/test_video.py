@@ -282,7 +282,7 @@ class TestReader:
             VideoReader(path)
 
     def test_sound_only(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"a\.mp4 has no pictures"):
+        with pytest.raises(InputError, match=r"a\.mp4 has no frames"):
             VideoReader(record_sound(tmp_path / "a.mp4"))
 
     @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ class TestWriter:
         path.write_bytes(b"a clip")
         (tmp_path / "link.mp4").symlink_to(path)
         for source in (path, str(tmp_path / "link.mp4")):
-            with pytest.raises(InputError, match="is the clip that is read"):
+            with pytest.raises(InputError, match="is the input video"):
                 VideoWriter(path, source=source)
         for source in ("webcam", "rtsp://camera/a.mp4", tmp_path / "b.mp4", np.zeros(3), None):
             VideoWriter(path, source=source).close()

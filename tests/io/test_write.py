@@ -81,7 +81,7 @@ def test_drawings_of_a_given_name(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "a.json", "b.json", "c.json", "drawing.jpg", "drawing_2.jpg", "drawing_jpg.jpg",
     ]  # fmt: skip
     assert [record.message for record in caplog.records] == [
-        "drawing.jpg is taken: a drawing is drawing_jpg.jpg, further ones are named alike"
+        "drawing.jpg is taken: using drawing_jpg.jpg, and similar names for further drawings"
     ]
 
 
@@ -98,8 +98,8 @@ def test_a_given_name_gets_the_suffix_of_what_is_written(
         for number in range(3):
             writer.write(Packet(frame(number), CLIP), lambda: grey(0))
     assert [record.message for record in caplog.records] == [
-        f"{given} is not written as {Path(given).suffix}: a drawing is {name}, further ones are "
-        "named alike"
+        f"{given} is not written as {Path(given).suffix}: using {name}, and similar "
+        "names for further drawings"
         for name in (picture, video)
         if name != given
     ]

@@ -48,7 +48,7 @@ def test_the_command_prints_what_there_is(
         (["out=a.json", "keypoints=[a, a, b]"], "keypoints has a name twice"),
         (["out=a.json", "keypoints=3"], "keypoints must be a list of names, found 3"),
         (["out=a.json", "categories=[dog]"], "none is called 'dog'; there are person"),
-        (["out=a.json", "images=nowhere"], "no such folder or clip: nowhere"),
+        (["out=a.json", "images=nowhere"], "no such folder or video: nowhere"),
         (["out=a.json", "skip_bad=perhaps"], "skip_bad must be"),
     ],
 )
@@ -74,11 +74,11 @@ def test_wrong_words_are_one_line(
         ("coco.json", '{"images": [], "annotations": [], "categories": []}', "no conversion"),
         ("a.txt", "0 0.5 0.5 0.1 0.1 0.5 0.5 2", "label file of YOLO, .*name its data.yaml"),
         ("a.xml", "<annotation></annotation>", "Pascal VOC"),
-        ("a.bin", "\0\1\2", "none of the formats that are read"),
-        ("empty.json", "", "none of the formats"),
+        ("a.bin", "\0\1\2", "not in a supported format"),
+        ("empty.json", "", "not in a supported format"),
         ("cut.json", '{"shapes": [', "cut off"),
         ("a.pkl", b"\x80\x04\x95", "a pickle"),
-        ("mine.yaml", "train: a.json\n", "a YAML, which is not converted"),
+        ("mine.yaml", "train: a.json\n", "a YAML, which cannot be converted"),
     ],
 )
 def test_other_files_are_named(
@@ -94,7 +94,7 @@ def test_other_files_are_named(
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
-    with pytest.raises(InputError, match="a folder of none of the formats that are read"):
+    with pytest.raises(InputError, match="a folder not in a supported format"):
         posekit.labels(tmp_path / "set", out=tmp_path / "out.json")
 
 
@@ -131,11 +131,11 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
 def test_missing_pictures_are_an_error_and_can_be_left_out(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (folder / "b.png").unlink()
-    with pytest.raises(InputError, match=r"pictures that are missing: .*b.png"):
+    with pytest.raises(InputError, match=r"images that are missing: .*b.png"):
         posekit.labels(folder, out=tmp_path / "coco.json")
     found = posekit.labels(folder, out=tmp_path / "coco.json", skip_bad=True)
     check(tmp_path / "coco.json", people=PEOPLE[:2])
-    assert any("pictures that are missing" in note for note in found.notes)
+    assert any("images that are missing" in note for note in found.notes)
 
 
 def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:
@@ -143,14 +143,14 @@ def test_labels_without_keypoints_are_refused(tmp_path: Path) -> None:
     content = labelme.file_of("b.png")
     content["shapes"] = content["shapes"][:1]
     (tmp_path / "b.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"b.json: no keypoint in it, but boxes or nothing"):
+    with pytest.raises(InputError, match=r"b.json: no keypoints in it, only boxes or nothing"):
         posekit.labels(tmp_path / "b.json", out=tmp_path / "coco.json")
 
 
 def test_a_clip_for_labels_of_pictures_is_refused(tmp_path: Path) -> None:
     folder = labelme.folder_of(tmp_path / "set")
     (tmp_path / "walk.mp4").write_bytes(b"clip")
-    with pytest.raises(InputError, match=r"walk.mp4 is a file, and the labels are of pictures"):
+    with pytest.raises(InputError, match=r"walk.mp4 is a file, but the labels are of images"):
         posekit.labels(folder, out=tmp_path / "coco.json", images=tmp_path / "walk.mp4")
 
 

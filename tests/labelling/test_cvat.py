@@ -115,7 +115,7 @@ def test_boxes_beside_skeletons_are_theirs_by_group(tmp_path: Path) -> None:
     text = f"<annotations><meta>{LABELS}</meta>{pictures}</annotations>"
     found = posekit.labels(write(tmp_path, text), out=tmp_path / "coco.json")
     check(tmp_path / "coco.json", people=PEOPLE[:2])
-    assert any("boxes beside skeletons" in note for note in found.notes)
+    assert any("boxes that are in no skeleton's group" in note for note in found.notes)
 
 
 def video(tracks: str) -> str:
@@ -196,7 +196,7 @@ def test_other_shapes_are_left_out_with_a_note(tmp_path: Path) -> None:
     [
         ('points="50.00,20.00"', 'points="50.00"', "image a.png: expected points as x,y"),
         ('points="50.00,20.00"', 'points="x,20"', "image a.png: expected a number as x"),
-        ('label="nose"', 'label="left_hand"', "'left_hand' stands twice in a skeleton"),
+        ('label="nose"', 'label="left_hand"', "'left_hand' is twice in a skeleton"),
     ],
 )
 def test_a_broken_shape_is_named(tmp_path: Path, old: str, new: str, what: str) -> None:
@@ -221,7 +221,7 @@ FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotations>&a;</
 def test_entities_are_refused(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "annotations.xml"
     path.write_bytes(text.replace('<?xml version="1.0"?>', "").encode(encoding))
-    with pytest.raises(InputError, match="declares a document type, which is not read"):
+    with pytest.raises(InputError, match="declares a document type, which is not supported"):
         posekit.labels(path, out=tmp_path / "coco.json")
 
 

@@ -130,7 +130,7 @@ def test_h5_with_pickled_names_is_refused(tmp_path: Path) -> None:
     path = project(tmp_path, several())
     table = pandas.read_csv(path, header=[0, 1, 2, 3], index_col=0)
     table.to_hdf(path.with_suffix(".h5"), key="df_with_missing", mode="w", format="table")
-    with pytest.raises(InputError, match=r"names of its columns are a pickle .*take the CSV"):
+    with pytest.raises(InputError, match=r"names of its columns are a pickle .*use the CSV"):
         posekit.labels(path.with_suffix(".h5"), out=tmp_path / "coco.json")
 
 
@@ -173,6 +173,6 @@ def test_a_damaged_h5_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     path = tmp_path / "CollectedData_me.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(InputError, match="is not HDF5 that can be read") as error:
+    with pytest.raises(InputError, match="is not a readable HDF5 file") as error:
         posekit.labels(path, out=tmp_path / "coco.json")
     assert "\n" not in str(error.value)

@@ -123,7 +123,7 @@ def test_predictions_count_where_nobody_labelled(tmp_path: Path) -> None:
         ({"value": {"x": 1, "y": None, "keypointlabels": ["nose"]}}, "expected a number as y"),
         ({"value": {"x": 1, "y": 1, "keypointlabels": []}}, "expected one label in 'keypointlabel"),
         ({"image_rotation": 90}, "its picture was turned by 90 degrees"),
-        ({"original_width": 100}, "of pictures of several sizes"),
+        ({"original_width": 100}, "of images of several sizes"),
     ],
 )
 def test_a_broken_region_is_named(tmp_path: Path, change: dict[str, Any], what: str) -> None:

@@ -74,12 +74,12 @@ def test_points_that_could_be_of_two_are_an_error(tmp_path: Path) -> None:
     content = file_of("a.png", grouped=False)
     content["shapes"] = [one for one in content["shapes"] if one["shape_type"] == "point"]
     (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"one keypoint twice: give each .*a.json, 'left_hand'"):
+    with pytest.raises(InputError, match=r"a duplicate keypoint: give each .*a.json, 'left_hand'"):
         posekit.labels(tmp_path / "a.json", out=tmp_path / "coco.json")
     content["shapes"] += file_of("b.png", grouped=False)["shapes"][:1]
     content["shapes"].append(shape("person", "rectangle", [[0, 0], [60, 60]], None))
     (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"points of nobody: .*, 'nose' in no box"):
+    with pytest.raises(InputError, match=r"points that belong to nobody: .*, 'nose' in no box"):
         posekit.labels(tmp_path / "a.json", out=tmp_path / "coco.json")
 
 

@@ -77,7 +77,7 @@ def test_a_list_of_pictures_and_a_set_that_was_moved(tmp_path: Path) -> None:
     posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")
     check(tmp_path / "coco.json")
     (folder / "train.txt").write_text("images/train/a.png\nimages/c.png\n")
-    with pytest.raises(InputError, match=r"train.txt, line 2: no such picture: images/c.png"):
+    with pytest.raises(InputError, match=r"train.txt, line 2: no such image: images/c.png"):
         posekit.labels(folder / "data.yaml", out=tmp_path / "coco.json")
 
 
@@ -93,7 +93,7 @@ def test_keypoints_without_names_are_numbered_or_named_by_the_user(tmp_path: Pat
     category = read(tmp_path / "coco.json")["categories"][0]
     assert category["keypoints"][:2] == ["keypoint_0", "keypoint_1"]
     assert category["flip_pairs"][0] == ["keypoint_1", "keypoint_2"]
-    assert any("it names no keypoints" in note for note in found.notes)
+    assert any("it does not name its keypoints" in note for note in found.notes)
     posekit.labels(folder, out=tmp_path / "coco.json", split="train", keypoints=list(NAMES))
     check(tmp_path / "coco.json", people=PEOPLE[:2])
     with pytest.raises(InputError, match="kpt_shape says 5 keypoints, keypoints= has 17 names"):
@@ -154,13 +154,13 @@ def test_a_line_that_stands_twice_counts_once(tmp_path: Path) -> None:
     path.write_text(path.read_text() + path.read_text().splitlines()[0])
     found = posekit.labels(folder, out=tmp_path / "coco.json")
     check(found.files["train"], people=PEOPLE[:2])
-    assert any("stand twice" in note for note in found.notes)
+    assert any("duplicate lines" in note for note in found.notes)
 
 
 def test_a_picture_that_is_damaged_is_named(tmp_path: Path) -> None:
     folder = data_set(tmp_path / "set")
     (folder / "images" / "train" / "empty.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"pictures that are not readable: .*empty.png"):
+    with pytest.raises(InputError, match=r"images that are not readable: .*empty.png"):
         posekit.labels(folder, out=tmp_path / "coco.json")
 
 

@@ -627,7 +627,7 @@ def test_samples_without_heat_maps_say_who_has_them(
 ) -> None:
     sample = next(small(picture, return_datasamples=True, draw_heatmap=True))["predictions"][0]
     assert "pred_fields" not in sample
-    assert "samples of an inferencer have no heat maps: inference_topdown gives" in caplog.text
+    assert "samples of an inferencer have no heatmaps: inference_topdown gives" in caplog.text
 
 
 @pytest.mark.parametrize(

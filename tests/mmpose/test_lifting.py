@@ -186,7 +186,7 @@ def test_people_are_collected_over_the_frames() -> None:
     assert collate_pose_sequence([people_of(0, 1), []]) == []
     with pytest.raises(InputError, match="at least one frame"):
         collate_pose_sequence([])
-    with pytest.raises(InputError, match=r"as many people, found \[1, 0\]"):
+    with pytest.raises(InputError, match=r"the same number of people, found \[1, 0\]"):
         collate_pose_sequence([people_of(0, 1), people_of(0)], with_track_id=False)
 
 

@@ -141,7 +141,7 @@ def test_what_is_damaged_there_is_fetched_again(
     path.write_bytes(whole[:-4] + b"\x00\x01\x02\x03")  # of the same length
     assert main(words) == 0
     printed = capsys.readouterr()
-    assert f"{path} was damaged and is removed" in printed.err
+    assert f"{path} was damaged and has been removed" in printed.err
     assert path.read_bytes() == whole
 
 

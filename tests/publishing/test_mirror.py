@@ -49,7 +49,7 @@ def test_without_push_it_is_only_said(
     assert "other: left out: its own weights are nowhere" in printed
     assert "rtmdet-nano_drawn-256: left out: it comes with the package" in printed
     assert "8-bit files (weights=int8) are not mirrored" in printed
-    assert "push=true does it" in printed
+    assert "set push=true to upload" in printed
     assert [e.method for e in server.exchanges if "/api/models" in e.path] == ["GET"]
 
 

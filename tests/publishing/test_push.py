@@ -239,7 +239,7 @@ def test_nothing_is_uploaded_offline(
         (["privat=true"], "unknown option 'privat'; did you mean private?"),
         (["private=perhaps"], "private must be true or false"),
         (["private"], "expected key=value, found 'private'"),
-        (["private=true", "private=false"], "private stands twice"),
+        (["private=true", "private=false"], "private is given twice"),
         (["picture=nowhere.jpg"], "picture: no such file: nowhere.jpg"),
     ],
 )

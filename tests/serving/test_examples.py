@@ -61,7 +61,7 @@ def test_fastapi_answers_many_at_once(port: int) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
-        ("/poses", b"no image", 422, "of no kind that is read"),
+        ("/poses", b"no image", 422, "of an unsupported format"),
         ("/poses", jpeg()[:900], 422, "truncated"),
         ("/poses?max_people=0", jpeg(), 422, "max_people must be a whole number of at least 1"),
         ("/poses?max_people=all", jpeg(), 422, "max_people"),

@@ -150,7 +150,7 @@ async def put(service: PoseService, count: int) -> None:
     [
         (b"", "empty"),
         (jpeg()[:900], "truncated"),
-        (b"\0" * 99, "of no kind that is read"),
+        (b"\0" * 99, "of an unsupported format"),
         (np.zeros((8, 8, 3)), "must be uint8"),
         (np.zeros((8, 8, 2), np.uint8), "1, 3 or 4 channels"),
         (np.zeros((2, 8, 8, 3), np.uint8), "expected a single image"),
@@ -183,7 +183,7 @@ def test_what_one_image_breaks_others_do_not_notice(
     found = run(held(service, gate, WIDTHS))
     assert isinstance(found[2], RuntimeError) and str(found[2]) == "what an engine says"
     assert [len(found[place]) for place in (0, 1, 3)] == [1, 1, 1]
-    assert "4 images together: what an engine says; each by itself now" in caplog.text
+    assert "4 images in a batch: what an engine says; running each by itself" in caplog.text
     assert len(service.predict(picture())) == 1  # it goes on
     assert service.statistics().failed == 1
 

@@ -122,7 +122,7 @@ def test_a_person_of_few_frames_stays_and_that_is_said_once(
         found = run(packets)
     np.testing.assert_allclose(points_of(found, 5), points[[3, 4, 30]] + 50, atol=1e-3)
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["walk.mp4: what is seen in fewer than 10 frames in a row is not smoothed"]
+    assert said == ["walk.mp4: keypoints seen in fewer than 10 frames in a row are not smoothed"]
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
@@ -156,8 +156,8 @@ def test_frames_that_are_not_evenly_spaced_are_told_once(caplog: pytest.LogCaptu
     late = [dataclasses.replace(one, time=one.time + 0.5) for one in packets[10:] if one.time]
     run([*packets[:10], *late])
     assert caplog.messages == [
-        "walk.mp4: its frames are not evenly spaced in time, and are smoothed as if they were 30 a "
-        "second"
+        "walk.mp4: its frames are not evenly spaced in time; they are smoothed as if at 30 frames "
+        "per second"
     ]
 
 
@@ -196,7 +196,7 @@ def test_a_cutoff_too_high_for_the_clip_and_people_without_ids_are_refused() -> 
         run([first])
     with pytest.raises(InputError, match=r"cutoff must be from 0.015 to below 15 Hz"):
         run([packet(0, {0: figure()})], cutoff=1e-6)
-    with pytest.raises(InputError, match="switch tracking on"):
+    with pytest.raises(InputError, match="turn tracking on"):
         run([packet(0, {0: figure()}, ids=False)])
 
 
@@ -207,7 +207,7 @@ def test_it_is_an_option_with_a_cutoff() -> None:
     packets = [packet(number, {0: one}) for number, one in enumerate(points)]
     found = list(smoothed(iter(packets), chosen))
     np.testing.assert_allclose(points_of(found, 0), whole(points, 3), atol=0.01)
-    with pytest.raises(InputError, match="cutoff is of smooth=butterworth"):
+    with pytest.raises(InputError, match="cutoff applies to smooth=butterworth only"):
         PredictOptions(smooth="savgol", cutoff=3)
     with pytest.raises(InputError, match="cutoff must be a number above 0"):
         PredictOptions(smooth="butterworth", cutoff=0)

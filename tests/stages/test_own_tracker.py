@@ -148,8 +148,11 @@ def test_a_tracker_that_carries_boxes_does_so() -> None:
         ({"track": "giou"}, "track must be one of none, iou, oks, .*found 'giou'"),
         ({"track": 3}, "track must be one of none, iou, oks, .*found 3"),
         ({"track": Counting()}, r"one Counting without reset\(\): give a function"),
-        ({"track": Counting, "max_age": 9}, "max_age is of posekit's tracker"),
-        ({"track": Counting, "tracking_thr": 0.5}, "tracking_thr is of posekit's tracker"),
+        ({"track": Counting, "max_age": 9}, "max_age applies to posekit's own tracker only"),
+        (
+            {"track": Counting, "tracking_thr": 0.5},
+            "tracking_thr applies to posekit's own tracker only",
+        ),
         ({"track": Counting, "use_oks_tracking": True}, "use_oks_tracking contradicts track"),
     ],
 )

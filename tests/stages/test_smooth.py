@@ -298,7 +298,7 @@ def test_one_euro_forgets_who_is_gone() -> None:
 @BOTH
 def test_people_without_track_ids_are_refused(smooth: Smooth) -> None:
     untracked = dataclasses.replace(clip(line(1))[0], track_ids=None)
-    with pytest.raises(InputError, match=r"found none for .* switch tracking on"):
+    with pytest.raises(InputError, match=r"found none for .* turn tracking on"):
         list(smooth([untracked]))
 
 

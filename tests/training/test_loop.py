@@ -329,7 +329,7 @@ def test_a_dry_run_says_what_would_be_done(
 def test_a_second_run_does_not_overwrite_the_first(tmp_path: Path) -> None:
     options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "epochs=1"]
     runs.train(tmp_path, *options)
-    with pytest.raises(InputError, match="holds a run already: go on with resume=true"):
+    with pytest.raises(InputError, match="already holds a run: continue it with resume=true"):
         runs.train(tmp_path, *options)
 
 
@@ -675,6 +675,6 @@ def test_compiling_without_a_compiler_is_refused_in_a_line(
     assert process.returncode == 1
     said = [line for line in log.splitlines() if "compile=true: " in line]
     assert len(said) == 1
-    assert "which takes a C++ compiler such as g++" in said[0]
+    assert "it needs a C++ compiler such as g++" in said[0]
     assert "Traceback" not in log
     assert not (tmp_path / "run").exists()

@@ -73,7 +73,7 @@ def test_wandb_writes_offline_without_a_login(
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     caplog.set_level(logging.INFO, "posekit")
     run = cut_once(tmp_path, "log_with=wandb")
-    assert "no login, so that it writes to" in caplog.text
+    assert "not logged in, so it writes to" in caplog.text
     names = {path.name.rpartition("-")[2] for path in (run / "wandb").glob("offline-run-*")}
     assert len(names) == 1  # both parts under the same id
 

@@ -63,7 +63,7 @@ def test_a_folder_that_is_gone_comes_back(
     shutil.rmtree(tmp_path / "cut")
     with caplog.at_level(logging.INFO):
         cut = runs.train(tmp_path, *options)
-    assert "the run comes from memory://bucket/cut" in caplog.messages
+    assert "restored the run from memory://bucket/cut" in caplog.messages
     assert "resuming at step 3, epoch 1" in caplog.messages
     assert_same_state(weights(cut), weights(whole))
     assert losses(cut) == losses(whole)
@@ -128,8 +128,9 @@ def test_a_store_that_fails_stops_no_training(
         run = runs.train(tmp_path, *options)
     first, last = caplog.messages
     assert first.startswith("cannot write memory://run/")
-    assert first.endswith("the bucket is full; training goes on, and the next checkpoint is tried "
-                          "again")  # fmt: skip
+    assert first.endswith(
+        "the bucket is full; training continues, and the next checkpoint tries again"
+    )
     assert last == (
         f"the copy in memory://run is not complete: it has all up to step 1; {run} has all 6 steps"
     )
@@ -147,7 +148,7 @@ def test_a_store_that_fails_does_not_keep_a_run_from_going_on(
 
     monkeypatch.setattr(store, "isdir", isdir)
     runs.train(tmp_path, *options, "epochs=2", "resume=true")
-    assert "no access; the run goes on from" in caplog.text
+    assert "no access; resuming from" in caplog.text
     shutil.rmtree(tmp_path / "run")  # now nobody knows whether there is a run
     with pytest.raises(InputError, match="cannot open memory://run: no access"):
         runs.train(tmp_path, *options, "resume=true")

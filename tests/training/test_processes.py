@@ -40,7 +40,7 @@ def test_a_launch_that_starts_its_run_again_goes_on_with_it(
         runs.train(tmp_path, *options)
     cut = runs.train(tmp_path, *options)
     warnings = [entry.message for entry in caplog.records if entry.levelno >= logging.WARNING]
-    assert warnings == [f"started again by torchrun: the run in {cut} goes on"]
+    assert warnings == [f"restarted by torchrun: resuming the run in {cut} goes on"]
     assert_same_state(weights(cut), weights(whole))
     assert losses(cut) == losses(whole)
 
@@ -113,7 +113,7 @@ def test_a_run_survives_the_death_of_a_process(tmp_path: Path) -> None:
     process = runs.start(tmp_path, *options, out, launcher=launcher)
     _, log = process.communicate(timeout=600)
     assert process.returncode == 0, log
-    assert log.count("started again by torchrun") == 1
+    assert log.count("restarted by torchrun") == 1
     assert_same_runs(tmp_path / "elastic", expected)
 
 
@@ -129,7 +129,7 @@ def test_two_machines_survive_the_death_of_a_process(tmp_path: Path) -> None:
     found = [agent.communicate(timeout=600)[1] for agent in agents]
     log = "\n".join(found)
     assert [agent.returncode for agent in agents] == [0, 0], log
-    assert log.count("started again by torchrun") == 1
+    assert log.count("restarted by torchrun") == 1
     assert_same_runs(tmp_path / "elastic", expected)
 
 

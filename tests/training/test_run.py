@@ -201,6 +201,4 @@ def test_what_a_recipe_sets_is_an_option_in_its_range(path: Path) -> None:
 def test_the_signature_has_each_keyword() -> None:
     signature = inspect.signature(posekit.train)
     assert {"model", "train", "val", "epochs", "out_dir", "recipe"} <= set(signature.parameters)
-    assert "epochs: how often each sample is used (at least 1). Default: 210." in (
-        posekit.train.__doc__ or ""
-    )
+    assert "epochs: number of epochs (at least 1). Default: 210." in (posekit.train.__doc__ or "")

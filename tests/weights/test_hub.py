@@ -534,7 +534,7 @@ def test_damaged_cache_entry_is_named_offline(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DownloadError) as raised:
         hub.resolve_weights(MODEL)
-    assert str(raised.value).startswith(f"{path} was damaged and is removed; no weights for")
+    assert str(raised.value).startswith(f"{path} was damaged and has been removed; no weights for")
     assert not path.exists()
 
 
@@ -835,7 +835,7 @@ def test_other_digits_in_a_name_are_a_warning(
     publish(server.add("/net-0badc0de_20230504.pth", foreign))
     load_weights(build_network(load_spec(MODEL).net), hub.resolve_weights(MODEL))
     found = hashlib.sha256(foreign).hexdigest()
-    assert f"announces a SHA-256 of 0badc0de..., found {found}" in caplog.text
+    assert f"says SHA-256 0badc0de..., found {found}" in caplog.text
 
 
 def damaged_files(foreign: bytes, shared: Path, folder: Path) -> dict[str, bytes]:
@@ -869,7 +869,7 @@ def test_damaged_files_of_all_layouts_are_refused(
 
 @pytest.mark.parametrize("digits", ["", "123", "not hexadecimal", "0" * 65])
 def test_hash_of_the_user_that_is_none(digits: str) -> None:
-    with pytest.raises(InputError, match="8 to 64 hexadecimal digits behind #sha256="):
+    with pytest.raises(InputError, match="8 to 64 hexadecimal digits after #sha256="):
         hub.resolve_weights(MODEL, f"https://example.org/net.pth#sha256={digits}")
 
 
@@ -1033,7 +1033,7 @@ def test_users_weights_of_another_model_are_used_with_a_warning(
     path = tmp_path / "mine.safetensors"
     path.write_bytes(posekit_file(1, OTHER))
     load_network(load_spec(MODEL), path)
-    assert f"{path} are weights of {OTHER}; they fit and are used for {MODEL}" in caplog.text
+    assert f"{path} are weights of {OTHER}; they fit {MODEL}" in caplog.text
 
 
 # --- servers that are busy, broken or not what they seem

@@ -49,7 +49,7 @@ def test_a_type_that_the_processor_has_not_is_said_once(
         assert next(net.parameters()).dtype == torch.bfloat16
     load_network(spec)
     (line,) = (record.getMessage() for record in caplog.records)
-    assert line.startswith("dtype=bfloat16: this processor has no instructions for it")
+    assert line.startswith("dtype=bfloat16: this processor does not support it")
     _warn_of_slow_type.cache_clear()
 
 

@@ -16,7 +16,7 @@
     const home = zone().dataset.visit;
     const most = Number(zone().dataset.most);
     if (file.size > most) {
-      say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; a file may have ${most / 1e6} MB.`, true);
+      say(`${name} has ${(file.size / 1e6).toFixed(1)} MB; the largest file accepted is ${most / 1e6} MB.`, true);
       return;
     }
     const request = new XMLHttpRequest();
@@ -105,7 +105,7 @@
     recorder = new MediaRecorder(stream, type ? { mimeType: type } : {});
     recorder.ondataavailable = (event) => pieces.push(event.data);
     recorder.onstop = () => {
-      button.textContent = "Record a clip";
+      button.textContent = "Record a video";
       button.setAttribute("aria-pressed", "false");
       const blob = new Blob(pieces, { type: recorder.mimeType });
       recorder = null;
@@ -115,7 +115,7 @@
     recorder.start();
     const own = recorder;
     setTimeout(() => own.state === "recording" && own.stop(), CLIP_SECONDS * 1000);
-    button.textContent = "End the clip";
+    button.textContent = "Stop recording";
     button.setAttribute("aria-pressed", "true");
   }
 
@@ -240,7 +240,7 @@
     return made;
   }
   function drawLines(Plotly, place, figures) {
-    if (!figures.length) { place.append(element("p", { className: "pk-none", textContent: "Nobody was followed." })); return; }
+    if (!figures.length) { place.append(element("p", { className: "pk-none", textContent: "Nobody was tracked." })); return; }
     const what = place.dataset.what;
     const chooser = element("select", { id: `pk-who-${what}` });
     figures.forEach((one, number) => chooser.append(new Option(one.title, number)));

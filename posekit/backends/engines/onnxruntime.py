@@ -95,8 +95,8 @@ class OnnxRuntimeBackend:
         if isinstance(batch := inputs[0][0], int):
             if batch != 1:
                 raise WeightsError(
-                    f"{path} takes {batch} images at a time: export it with a dynamic "
-                    "batch size, or take backend=openvino"
+                    f"{path} takes {batch} images at a time: export it with a dynamic batch "
+                    "size, or use backend=openvino"
                 )
             self._sizes = (1,)
         return _check_provider(session, providers)
@@ -126,8 +126,8 @@ def _check_provider(session: Any, providers: list[Any]) -> Any:
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if session.get_providers()[0] != wanted:
         raise InputError(
-            f"onnxruntime cannot use {wanted} here, only {session.get_providers()}; "
-            "install its libraries (CUDA, cuDNN, TensorRT) or take device=cpu"
+            f"onnxruntime cannot use {wanted} here, only {session.get_providers()}; install "
+            "its libraries (CUDA, cuDNN, TensorRT) or use device=cpu"
         )
     return session
 

@@ -160,7 +160,7 @@ def _alone(path: Path) -> Callable[[Tensor], object]:
 def _missing(device: torch.device) -> str | None:
     if reason := missing_package("openvino", "openvino"):
         return reason
-    return None if device.type == "cpu" else "it is for the CPU; take device=cpu"
+    return None if device.type == "cpu" else "it is for the CPU; use device=cpu"
 
 
 def _lacks(dtype: torch.dtype) -> str | None:

@@ -46,7 +46,7 @@ def engine_options(target: Target, folder: Path) -> dict[str, Any]:
 
 def _missing(device: torch.device) -> str | None:
     if device.type != "cuda":
-        return "it is for NVIDIA GPUs; take device=cuda"
+        return "it is for NVIDIA GPUs; use device=cuda"
     return missing_provider("TensorrtExecutionProvider")
 
 

@@ -218,7 +218,7 @@ class _Pool:
             self._failed_starts += 1
             if self._failed_starts >= STARTS:
                 raise PosekitError(
-                    f"workers end before they are ready ({reason}); in a script, call "
+                    f"workers stop before they are ready ({reason}); in a script, call "
                     "posekit.batch below `if __name__ == '__main__':`"
                 )
         if task is not None:
@@ -226,7 +226,7 @@ class _Pool:
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] < ATTEMPTS:
                 path = task.source.path
-                log.warning("a worker died (%s) at %s, which is tried again", reason, path)
+                log.warning("a worker died (%s) on %s; trying again", reason, path)
                 self._waiting.appendleft(task)
             else:
                 yield died(task, self._job, reason)

@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 2  # at a clip whose actor dies
 PATIENCE = 30.0  # seconds for a cluster of this machine to end in
 GONE = (
-    "Ray: the cluster is gone, as where its head was killed or cannot be reached; the same "
-    "command does the rest"
+    "Ray: the cluster is gone, as where its head was killed or cannot be reached; run the "
+    "same command again to resume"
 )
 NOT_BEGUN = (
     "the process that talks to Ray ended at once; in a script, call posekit.batch below "
@@ -143,11 +143,13 @@ def _outcomes(
                 yield outcome
             if not waiting:
                 return
-            log.warning("actors died at %d clips, which are tried again", len(waiting))
+            log.warning("actors died on %d clips; trying again", len(waiting))
         for task in waiting.values():
             yield died(task, job, "its actor was killed twice")
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise PosekitError(f"Ray: {first_line(error)}; the same command does the rest") from error
+        raise PosekitError(
+            f"Ray: {first_line(error)}; run the same command again to resume"
+        ) from error
 
 
 class _Actor:

@@ -144,7 +144,9 @@ def _wait(
                 bar.clip()
             seen = max(seen, len(ended))
     if stop.requested:
-        log.warning("the jobs go on: scancel %s ends them", jobs[0].job_id.partition("_")[0])
+        log.warning(
+            "the jobs keep running: scancel %s stops them", jobs[0].job_id.partition("_")[0]
+        )
     return stop.requested
 
 

@@ -1,4 +1,4 @@
-"""What results are written as: a module per format, found by its name.
+"""Output formats of results: one module per format, found by its name.
 
 Each module has what `Format` says. `pictures`, `video` and `crops` are of pixels; any other is a
 value of the options `formats` and `pred_format`, by being here.
@@ -44,17 +44,17 @@ Together = Literal["", "images", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What all results of a run have in common, for formats that say so.
+    """What all results of a run have in common, for formats that store it.
 
     Attributes:
-        skeleton: of the 2D keypoints.
-        skeleton_3d: of the 3D keypoints; None where there are none.
-        models: names of what was used, such as `{"model": "rtmpose-m_...", "detector": ...}`.
+        skeleton: skeleton of the 2D keypoints.
+        skeleton_3d: skeleton of the 3D keypoints; None without them.
+        models: names of the models used, such as `{"model": "rtmpose-m_...", "detector": ...}`.
         weights: file of the weights of each of these, or "published".
         weights_sha256: of these files, in hexadecimal digits; who asks waits for them to be read.
         licenses: of the published weights, by their models' names.
         options: those that were said.
-        kpt_thr: the least score of a keypoint that counts as seen.
+        kpt_thr: keypoints below this score count as not seen.
         root: folder that paths of images are relative to; None where they have none.
         settings: what formats of people who move are told.
     """
@@ -117,7 +117,7 @@ class Sink:
 
 
 class Format(Protocol):
-    """What a module in this folder has.
+    """The interface of a module in this folder.
 
     A module may also have `TOGETHER`, see `Together`, `NEEDS`, see `needs`, `check(run)`, which
     raises an InputError where results of such a run cannot be written so, and `assumes(run)`, what
@@ -200,4 +200,4 @@ def check_count(settings: MotionOptions, formats: Sequence[Format]) -> None:
         InputError: the format `angles` is not among those.
     """
     if settings.count is not None and load_format("angles") not in formats:
-        raise InputError("count is a column of the format angles; say formats=[angles] too")
+        raise InputError("count is a column of the format angles; add formats=[angles]")

@@ -71,7 +71,7 @@ class _Table(Sink):
         self._counter: RepetitionCounter | None = None
         if run.settings.count is not None:
             if clip is None:
-                raise InputError("count is of videos, whose frames have times: an image has none")
+                raise InputError("count is for videos, whose frames have times: an image has none")
             self._counter = RepetitionCounter(run.settings.count, threshold=run.kpt_thr)
         counted = [] if self._counter is None else [run.settings.count]
         self._columns = [*self._angles.names, *counted]

@@ -80,6 +80,6 @@ def encode(record: object, name: str) -> bytes:
         return json.dumps(record, allow_nan=False).encode()
     except ValueError:
         raise OutputError(
-            f"the pose in {name} has numbers that are not finite, which JSON cannot hold: take "
+            f"the pose in {name} has numbers that are not finite, which JSON cannot hold: use "
             "dtype=float32, or check the weights"
         ) from None

@@ -73,7 +73,7 @@ class _Motion(PersonFiles):
 
     def lines(self, person: Person, name: str) -> Iterator[str] | None:
         if not person.seen.any():
-            log.warning("%s is left out: no angle of that person was seen", name)
+            log.warning("%s is not written: no angle of that person was seen", name)
             return None
         return self._lines(person, name)
 

@@ -49,7 +49,7 @@ def assumes(run: Run) -> str | None:
     body = run.settings
     if run.skeleton_3d is None and body.person_height is None and body.pixels_per_metre is None:
         return (
-            f"that everybody is {ASSUMED_HEIGHT:g} m tall; say person_height= or pixels_per_metre="
+            f"that everybody is {ASSUMED_HEIGHT:g} m tall; set person_height= or pixels_per_metre="
         )
     return None
 
@@ -119,7 +119,9 @@ class _Markers(PersonFiles):
     def lines(self, person: Person, name: str) -> Iterator[str] | None:
         scale = self._scale(person)
         if scale is None:
-            log.warning("%s is left out: no limb of that person was seen, to tell their size", name)
+            log.warning(
+                "%s is not written: no limb of that person was seen, so their size is unknown", name
+            )
             return None
         return self._lines(person, name, scale)
 

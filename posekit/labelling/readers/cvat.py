@@ -131,7 +131,7 @@ class _Reader:
         for box in one.boxes:
             person = groups.get(str(box.group))
             if person is None:
-                what = "boxes beside skeletons, of no skeleton's group, left out"
+                what = "boxes that are in no skeleton's group, left out"
                 self.found.add(what, f"{one.place}, '{box.name}'", False)
             else:
                 person.box = box.xywh
@@ -174,10 +174,10 @@ class _Reader:
         known = {}
         for name, part in zip(names, parts, strict=True):
             if name not in category.keypoints:
-                what = f"points that are none of the skeleton's, left out: '{name}'"
+                what = f"points that are not in the skeleton, left out: '{name}'"
                 self.found.add(what, place, False)
             elif name in known:
-                raise InputError(f"{place}: '{name}' stands twice in a skeleton")
+                raise InputError(f"{place}: '{name}' is twice in a skeleton")
             else:
                 v = _visibility(part)
                 point = next(_points(part, place), None) if v else None

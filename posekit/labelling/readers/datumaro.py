@@ -140,7 +140,7 @@ class _File:
             name = self.names[element["label_id"]]
             known[name.removeprefix(f"{category.name}.")] = _triples(element, 1, at)[0]
         for name in known.keys() - set(category.keypoints):
-            self.found.add(f"points that are none of the skeleton's, left out: '{name}'", at, False)
+            self.found.add(f"points that are not in the skeleton, left out: '{name}'", at, False)
         return [known.get(name, ABSENT) for name in category.keypoints]
 
 

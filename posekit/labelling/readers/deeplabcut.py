@@ -124,12 +124,12 @@ def _read_h5(path: Path) -> _Table:
             group = file[names[0]]
             if group.attrs["pandas_type"] != b"frame":
                 raise InputError(
-                    f"{path}: names of its columns are a pickle (pandas' format 'table'), which is "
-                    "not read; take the CSV beside it"
+                    f"{path}: names of its columns are a pickle (pandas' format 'table'), "
+                    "which is not read; use the CSV beside it"
                 )
             return _table_of(path, group)
     except OSError as error:
-        raise InputError(f"{path} is not HDF5 that can be read: {error}") from None
+        raise InputError(f"{path} is not a readable HDF5 file: {error}") from None
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise InputError(f"{path} is not a table of DeepLabCut's: {error!r}") from None
 
@@ -227,7 +227,7 @@ def _categories(
             if name in labels.categories:
                 raise InputError(
                     f"{path}: its body parts are not those of the project's other files: "
-                    f"{', '.join(own)}; say which with keypoints=[...]"
+                    f"{', '.join(own)}; name them with keypoints=[...]"
                 )
             links = _links(config.get("skeleton"), names)
             known[names] = labels.categories[name] = Category(name, names, links)

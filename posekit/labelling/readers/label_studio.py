@@ -102,7 +102,7 @@ def _image_name(data: Mapping[str, Any], place: str) -> str:
     keyed = [data[k] for k in ("image", "img", "photo", "url") if isinstance(data.get(k), str)]
     found = [*named, *keyed]
     if not found:
-        raise InputError(f"{place}: expected the path of a picture in its data, found none")
+        raise InputError(f"{place}: expected the path of an image in its data, found none")
     return found[0]
 
 
@@ -157,7 +157,7 @@ def _with_results(name: str, place: str, results: list[Any], found: Findings) ->
         group = parents.get(identity)
         one.points.append(Point(name_of, x / 100 * size[0], y / 100 * size[1], v, group))
     if len(sizes) > 1:
-        raise InputError(f"{place}: its regions are of pictures of several sizes: {sorted(sizes)}")
+        raise InputError(f"{place}: its regions are of images of several sizes: {sorted(sizes)}")
     one.image.size = next(iter(sizes), None)
     return one
 

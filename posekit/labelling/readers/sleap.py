@@ -40,7 +40,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
         for _ in frame.predicted_instances if by_users else ():
             found.leave_out("predictions beside labels of users")
         if by_users and not frame.user_instances:
-            found.add("frames without labels of users, left out", place, False)
+            found.add("frames without user labels, left out", place, False)
             continue
         labels.images.append(image)
     return labels

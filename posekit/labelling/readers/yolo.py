@@ -65,7 +65,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
             entry.people = rows.read(_label_path(image))
             labels.images.append(entry)
     if not labels.images:
-        raise InputError(f"{path}: no picture in {', '.join(SPLITS)}; is 'path' right?")
+        raise InputError(f"{path}: no image in {', '.join(SPLITS)}; is 'path' right?")
     return labels
 
 
@@ -111,8 +111,8 @@ def _flips(path: Path, config: dict[str, Any], count: int) -> tuple[int, ...] | 
     if back:
         i = back[0]
         raise InputError(
-            f"{path}: flip_idx does not undo itself: {i} -> {flips[i]} -> {flips[flips[i]]}; a "
-            "mirror image mirrored is the image"
+            f"{path}: flip_idx does not undo itself: {i} -> {flips[i]} -> {flips[flips[i]]}; "
+            "mirroring twice must give the same keypoints"
         )
     return tuple(flips)
 
@@ -132,7 +132,7 @@ def _classes(path: Path, config: dict[str, Any]) -> dict[int, str]:
         key: str(name) for key, name in zip(keys, names.values(), strict=True) if key is not None
     }
     if len(set(classes.values())) < len(classes):
-        raise InputError(f"{path}: two of its names are the same: {list(classes.values())}")
+        raise InputError(f"{path}: duplicate names: {list(classes.values())}")
     return classes
 
 
@@ -169,7 +169,10 @@ def _keypoint_names(
     if count == coco.num_keypoints and flips in (coco.flip_indices, None):
         found.whole("it names no keypoints: 17 are taken for COCO's", False)
         return {-1: coco.names}
-    what = "it names no keypoints, so they are numbered; say keypoints=[nose,...], in order"
+    what = (
+        "it does not name its keypoints, so they are numbered; name them with "
+        "keypoints=[nose,...], in order"
+    )
     found.whole(what, False)
     return {-1: tuple(f"keypoint_{number}" for number in range(count))}
 
@@ -219,14 +222,14 @@ def _listed(place: Path, split: str) -> Iterator[Path]:
     try:
         lines = place.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{place}: expected a list of pictures for {split}: {error}") from None
+        raise InputError(f"{place}: expected a list of images for {split}: {error}") from None
     for number, line in enumerate(lines, 1):
         name = line.strip().replace("\\", "/")
         if not name:
             continue
         image = next((p for p in (place.parent / name, Path(name)) if is_file(p)), None)
         if image is None:
-            raise InputError(f"{place}, line {number}: no such picture: {name}")
+            raise InputError(f"{place}, line {number}: no such image: {name}")
         yield image
 
 
@@ -256,7 +259,7 @@ class _Rows:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            self.found.add("files of labels that cannot be read", f"{path} ({error})")
+            self.found.add("label files that cannot be read", f"{path} ({error})")
             return []
         people: list[Person] = []
         seen: set[tuple[str, ...]] = set()
@@ -265,7 +268,7 @@ class _Rows:
             if not line.strip():
                 continue
             if tuple(line.split()) in seen:
-                self.found.add("lines that stand twice, left out", place, False)
+                self.found.add("duplicate lines, left out", place, False)
                 continue
             seen.add(tuple(line.split()))
             person = self._person(line.split(), place)
