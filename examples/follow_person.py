@@ -1,8 +1,7 @@
 """Cuts an upright window that follows one person out of a video, steadily, as phones show it.
 
 `python examples/follow_person.py clip.mp4 --model human --who central` reads the clip twice: to
-find the person, and to cut, so that the window begins to turn before the person does. It is as
-large as the person ever gets, with some room. followed.mp4 has no sound.
+find the person and to cut, so that the window can turn before the person does. Sound is left out.
 """
 
 import argparse
@@ -53,6 +52,7 @@ def main() -> None:
     with VideoWriter(args.out, source=args.clip) as video:
         for frame, (x1, y1, x2, y2) in zip(read_frames(args.clip), found, strict=True):
             video.write(frame.image[y1:y2, x1:x2], frame.time)
+    print(f"{len(found)} frames of {x2 - x1}x{y2 - y1} pixels are in {args.out}")
 
 
 if __name__ == "__main__":

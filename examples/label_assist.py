@@ -27,7 +27,11 @@ def label(photos: str, model: str) -> None:
 
 
 def learn(export: Path, photos: str, model: str, epochs: int) -> None:
-    if export.suffix != ".json" or isinstance(json.loads(export.read_bytes()), list):
+    try:
+        content = json.loads(export.read_bytes()) if export.suffix == ".json" else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{export} cannot be read: {error}") from None
+    if not isinstance(content, dict) or "annotations" not in content:  # as COCO has it
         found = posekit.labels(export, out="labels/corrected.json", images=photos)
         print(found)
         export = found.files[""]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas
 
 import posekit
 from posekit.commands.reporting import report_errors
 from posekit.errors import InputError
 from posekit.files import PACKAGED
 from posekit.io import VideoWriter
+from posekit.packages import need
 
 
 def in_step(first: Iterator, *others: Iterator) -> Iterator[tuple[float, list[posekit.PoseResult]]]:
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=PACKAGED, help="of the videos")
     parser.add_argument("--model", default="demo", help="human for films of people")
     args = parser.parse_args()
-    if not (clips := sorted(args.folder.glob("*.m[po][4v]"))):
+    if not (clips := sorted(args.folder.glob("*.[mM][pPoO][4vV]"))):
         raise InputError(f"expected a folder of videos (.mp4, .mov), found none in {args.folder}")
     (out := Path("in_step")).mkdir(exist_ok=True)
     predictor, tables = posekit.load(args.model), []
@@ -46,10 +46,10 @@ def main() -> None:
         for time, results in in_step(*streams):
             tables += [r.to_dataframe().assign(time=time, camera=n) for n, r in enumerate(results)]
             pictures = [cv2.resize(r.visualization, results[0].image_size) for r in results]
-            pictures += [np.zeros_like(pictures[0])] * (len(clips) % 2)
+            pictures += [np.zeros_like(pictures[0])] * (len(clips) > 1 and len(clips) % 2)
             rows = [np.hstack(pictures[i : i + 2]) for i in range(0, len(pictures), 2)]
             video.write(np.vstack(rows), time)
-    if (table := pandas.concat(tables)).empty:
+    if (table := need("pandas", "posekit[pandas]").concat(tables)).empty:
         raise InputError(f"nobody was found in {args.folder}")
     table.to_csv(out / "people.csv", index=False)
     print(f"{len(table)} rows of {len(clips)} cameras are in {out}")

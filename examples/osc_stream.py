@@ -28,13 +28,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="JSON in place of OSC")
     parser.add_argument("--realtime", action="store_true", help="a file at its own speed")
     args = parser.parse_args()
+    address, out = (args.host, args.port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        address = socket.gethostbyname(args.host), args.port
-    except OSError as error:
-        raise InputError(f"--host {args.host}: {error.strerror}") from None
+        out.connect(address)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"cannot send to {args.host}:{args.port}: {error}") from None
     if not args.json:
         osc = need("pythonosc.udp_client", "python-osc", "OSC").SimpleUDPClient(*address)
-    predictor, out = posekit.load(args.model), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    predictor = posekit.load(args.model)
     start, sent = time.monotonic(), 0
     for result in predictor.stream(args.source, track="iou", smooth="one-euro", show=False):
         if args.realtime and result.time is not None:
@@ -44,7 +45,7 @@ def main() -> None:
             found = dict(zip(result.skeleton.names, rows, strict=True))
             if args.json:
                 message = {"time": result.time, "person": person, "keypoints": found}
-                out.sendto(json.dumps(message).encode(), address)
+                out.send(json.dumps(message).encode())
             else:
                 for name, values in found.items():
                     osc.send_message(f"/posekit/{person}/{name}", values)

@@ -1,7 +1,7 @@
 """The command line: `posekit <command>`; most commands take Hydra overrides.
 
-Only what a command needs is imported, so that `--help` and `models` answer at once. Long because the
-help of every command stands here.
+Only what a command needs is imported, so that `--help` and `models` answer at once. Long because
+the help of every command stands here.
 """
 
 from __future__ import annotations

@@ -32,16 +32,18 @@ from posekit.files import PACKAGED
 from posekit.io.video import VideoWriter
 from posekit.locate import choose_parts, locate
 from posekit.spec import DetectorSpec, LifterSpec, load_spec
+from posekit.stages.detect import Detector
 from posekit.weights import download
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
-from tests.networks import flatten_outputs
 from tests.pages import Block
 
 __all__ = ["MIRROR", "at_home", "networks_of", "write_folder", "write_weights"]
 
 MIRROR = "mirror"  # an organisation of the Hub that has weights which are not in the cache
-FRAMES = 5  # of a clip
+BOXES = re.compile(r"\b(reg|box)_preds?(\.\d+)?$")
+FRAMES = 3  # of a clip
+PLACES = 4  # that a detector takes for people in the packaged picture
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
 NAMED = re.compile(
@@ -88,45 +90,47 @@ def write_weights(name: str, path: Path) -> None:
         width, height = spec.input_size
         picture = cv2.resize(cv2.imread(str(PACKAGED / "demo.jpg")), (width, height))
         images = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-        images = torch.cat([images, images.flip(-1)]) / 64 - 2
+        mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (spec.mean, spec.std))
+        images = (torch.cat([images, images.flip(-1)]) - mean) / std
         for norm in net.modules():
             if isinstance(norm, nn.modules.batchnorm._BatchNorm):
                 norm.momentum = None  # the mean over batches, of which there is one
         with torch.no_grad():
             net.train()(images)
-            if isinstance(spec, DetectorSpec):
-                make_choosy(net.eval(), images)
+            for layer_name, layer in net.named_modules():
+                if BOXES.search(layer_name) and isinstance(layer, nn.Conv2d):
+                    layer.weight *= 0.1  # what is predicted goes through an exponential
+    if isinstance(spec, DetectorSpec):
+        make_choosy(Detector(net.eval(), spec))
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous() for key, value in net.state_dict().items()}
     save_file(state, path, metadata={"model": name})
 
 
-def make_choosy(net: nn.Module, images: torch.Tensor) -> None:
+def make_choosy(detector: Detector) -> None:
     """A few people per image, where an untrained detector finds nobody, or a hundred."""
     layers = [
         (name, layer)
-        for name, layer in net.named_modules()
+        for name, layer in detector.net.named_modules()
         if re.search(r"\bcls_preds\.\d+$", name) and isinstance(layer, nn.Conv2d)
     ]
     logits: list[torch.Tensor] = []
     hooks = [
-        layer.register_forward_hook(lambda *call: logits.append(call[2].flatten()))
+        layer.register_forward_hook(lambda *call: logits.append(call[2][:, :1].flatten()))
         for _, layer in layers
     ]
-    flatten_outputs(net(images[:1]))
+    with torch.no_grad():
+        detector([cv2.imread(str(PACKAGED / "demo.jpg"))])
     for hook in hooks:
         hook.remove()
     if not logits:
         return
     every = torch.cat(logits)
-    gain = 1 / every.std()
-    best = every.topk(12).values[-1]
-    for _, layer in layers:
-        layer.weight *= gain
-        layer.bias.sub_(best).mul_(gain)
-    for name, layer in net.named_modules():
-        if re.search(r"\breg_preds\.\d+$", name) and isinstance(layer, nn.Conv2d):
-            layer.weight *= 0.1  # what is predicted goes through an exponential
+    gain, best = 1 / every.std(), every.topk(PLACES).values[-1]
+    with torch.no_grad():
+        for _, layer in layers:
+            layer.weight *= gain
+            layer.bias.sub_(best).mul_(gain)
 
 
 def write_folder(folder: Path) -> Path:

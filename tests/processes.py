@@ -31,6 +31,8 @@ __all__ = ["run_python"]
 
 LIBRARIES = ("cv2", "hydra", "numpy", "safetensors.torch", "torch", "yaml")
 
+_lock = threading.Lock()
+
 
 def run_python(
     *arguments: str | Path,
@@ -48,6 +50,11 @@ def run_python(
         arguments: from `-c` or `-m` on.
         cwd, env, input, check: as `subprocess.run` has them.
     """
+    if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=cwd, env=env, input=input, capture_output=True, text=True, check=check
+        )
     with tempfile.TemporaryDirectory(prefix="posekit-tests-") as folder:
         files = [Path(folder) / name for name in ("in", "out", "err")]
         files[0].write_text(input, encoding="utf-8")
@@ -58,7 +65,9 @@ def run_python(
             "files": list(map(str, files)),
         }
         with socket.socket(socket.AF_UNIX) as line:
-            line.connect(_address())
+            with _lock:
+                address = _address()
+            line.connect(address)
             line.sendall(json.dumps(order).encode() + b"\n")
             status = int(line.makefile().readline())
         out, err = (path.read_text(encoding="utf-8") for path in files[1:])
@@ -76,8 +85,7 @@ def _address() -> str:
         command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert mother.stdin is not None and mother.stdout is not None
-    mother.stdout.readline()
-
+    mother.stdout.readline()  # it listens now
     tests = os.getpid()
 
     def end() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,23 @@ def test_a_package_that_fails(bare: Path, code: str, what: str, cure: str) -> No
     (fault,) = (one for one in found if "tqdm" in str(one["what"]))
     assert fault["what"] == f"tqdm cannot be imported: {what}"
     assert (fault["cure"], fault["broken"]) == (cure, True)
+
+
+def test_what_posekit_needs_is_found_here(tmp_path: Path) -> None:
+    """By the names of this checkout's pyproject.toml; and OpenVINO's use is reported to nobody."""
+    about = tmp_path / "posekit-9.dist-info"
+    about.mkdir()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    needs = re.findall(r'^    "(.*)",$', listed, re.MULTILINE)
+    assert len(needs) > 10
+    lines = ["Metadata-Version: 2.1", "Name: posekit", "Version: 9"]
+    lines += [f"Requires-Dist: {need}" for need in needs]
+    (about / "METADATA").write_text("\n".join(lines) + "\n")
+    reporter = "str(sys.modules['openvino_telemetry'])"
+    first = f"faults.reporter = lambda: [faults.Seen('reporter', {reporter})]"
+    found = found_by("_packages,reporter", first=first, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert found == [{"name": "reporter", "text": "None"}]
 
 
 def test_doctor_itself_needs_nothing(bare: Path) -> None:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
+from posekit.plain_yaml import read_yaml
 from posekit.version import __version__
+
+if sys.version_info >= (3, 11):
+    import tomllib as toml
+else:
+    import tomli as toml
 
 ROOT = Path(__file__).resolve().parent.parent
 _spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
@@ -169,3 +178,54 @@ def test_one_line_names_the_repository() -> None:
 def test_the_citation_is_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {__version__}\n" in citation
+
+
+# What conda-forge calls differently.
+OF_CONDA = {"pytorch": "torch", "py-opencv": "opencv-python-headless"}
+
+
+def test_the_recipe_for_conda_needs_what_pip_installs() -> None:
+    needs = map(Requirement, pyproject()["project"]["dependencies"])
+    expected = {need.name: str(need.specifier) for need in needs if need.marker is None}
+    recipe = read_yaml(ROOT / "conda" / "recipe.yaml")
+    found = {}
+    for line in recipe["requirements"]["run"]:
+        name, _, bounds = line.partition(" ")
+        found[OF_CONDA.get(name, name)] = bounds
+    assert found.pop("python") == ">=${{ python_min }}"
+    assert found.pop("ffmpeg") == "* gpl_*"  # av's own, with libx264
+    assert found == expected
+    scripts = [f"{name} = {what}" for name, what in pyproject()["project"]["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == scripts
+
+
+def test_the_locks_are_of_the_bounds() -> None:
+    lowest, highest = (
+        [line.partition(";")[0].strip().partition("==")[::2] for line in text.splitlines()]
+        for name in ("lowest", "highest")
+        for text in [(ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")]
+    )
+    pinned = dict(lowest)
+    for need in map(Requirement, pyproject()["project"]["dependencies"]):
+        name = need.name.replace("_", "-")
+        versions = [version for locked, version in highest if locked == name]
+        assert versions and all(version in need.specifier for version in versions)
+        assert pinned[name] in need.specifier
+
+
+def test_the_image_is_given_what_the_wheel_is_built_from(built: Built, tmp_path: Path) -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for name in (line[1:] for line in lines if line.startswith("!")):
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, tmp_path / name, ignore=ignored)
+        else:
+            shutil.copy(source, tmp_path / name)
+    build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d")
+    run(*build, tmp_path / "dist", cwd=tmp_path)
+    assert (tmp_path / "dist" / built.wheel.name).read_bytes() == built.wheel.read_bytes()
+
+
+def pyproject() -> dict[str, Any]:
+    return toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

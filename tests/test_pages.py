@@ -14,11 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from posekit.cli import _parse
 from posekit.io.video import VideoWriter
 from tests.conftest import ROOT
 from tests.hub_server import HubServer
 from tests.page_folders import MIRROR, at_home, networks_of, write_folder, write_weights
-from tests.pages import RUN, Reader, read_page
+from tests.pages import RUN, Reader, commands_of, read_page, split_command
 from tests.publishing import models
 
 DOCS = ROOT / "docs"
@@ -26,8 +27,8 @@ PAGES = {
     "README.md": ROOT / "README.md",
     **{path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))},
 }
-# These take less than three seconds of one core; the others are run by `make slow`.
-QUICK = {"README.md", "tutorials/first-picture.md"}
+# The other pages take more than a few seconds: `make slow` runs them.
+QUICK = {"README.md", "licences.md", "tutorials/first-picture.md", "tutorials/notebooks.md"}
 # Tests of their own run these, with what somebody does by hand between two commands.
 ELSEWHERE = {"labelling.md": "test_labelling_page.py"}
 
@@ -114,6 +115,15 @@ def write_hub(folder: Path, server: HubServer, cache: Path) -> None:
         server.commit(f"{MIRROR}/{path.stem}", {"model.safetensors": path.read_bytes()})
 
 
+def keep_own_files(folder: Path) -> None:
+    """Who follows a tutorial has a picture and a clip; the rest the page makes."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "yolo":
+            shutil.rmtree(path)
+        elif path.is_file() and path.name not in ("photo.jpg", "clip.mp4"):
+            path.unlink()
+
+
 # What a page's reader has beyond the common folder.
 PREPARE = {
     "evaluation.md": write_sequences,
@@ -176,10 +186,27 @@ def test_a_page_runs(name: str, stock: Path, cache: Path, hub: HubServer, tmp_pa
         write_hub(folder, hub, cache)
     if prepare := PREPARE.get(name):
         prepare(folder)
+    if name.startswith("tutorials/"):
+        keep_own_files(folder)
     reader = Reader(folder)
     reader.follow(PAGES[name])
     if reader.missing:
         pytest.skip(f"the rest ran; not installed: {', '.join(reader.missing)}")
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in QUICK])
+def test_a_page_that_is_run_later_is_well_formed(name: str) -> None:
+    """What can be said at once: Python compiles, commands and their flags are there."""
+    for block in read_page(PAGES[name]):
+        if block.language == "python":
+            compile(block.code, f"{name}:{block.line}", "exec")
+        for command in commands_of(block.code) if block.language in ("bash", "sh") else ():
+            _, words = split_command(command)
+            if words[:1] == ["posekit"] and "--help" not in words:
+                try:
+                    _parse(words[1:])
+                except SystemExit:
+                    pytest.fail(f"{name}:{block.line}: {command}")
 
 
 def test_what_is_not_run_is_little_and_says_why() -> None:
@@ -199,7 +226,7 @@ def test_no_command_hides_from_being_run() -> None:
         blocks = read_page(path)
         assert not {block.language for block in blocks} & {"console", "py", "shell", "zsh"}, name
         text = re.sub(r"^( *)```.*?^\1```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-        hidden = re.findall(r"^ {4}(?:posekit|python|pip|torchrun) .*", text, re.MULTILINE)
+        hidden = re.findall(r"^ {4}(?:posekit|python -m|pip|torchrun) .*", text, re.MULTILINE)
         assert not hidden, f"{name}: {hidden[0].strip()}: put it into a block"
 
 

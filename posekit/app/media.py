@@ -142,15 +142,15 @@ def _plays(path: Path) -> bool:
     try:
         with path.open("rb") as file, av.open(file) as container:
             stream = container.streams.best("video")
-            codec = None if stream is None else stream.codec_context
+            if stream is None or stream.codec_context is None:
+                return False
+            codec, pixels = stream.codec_context.name, getattr(stream.codec_context, "pix_fmt", "")
             names = container.format.name.split(",")
     except (av.FFmpegError, OSError, ValueError):
         return False
-    if codec is None:
-        return False
     kind = "webm" if "webm" in names and path.suffix.lower() == ".webm" else "mp4"
     in_it = kind == "webm" or "mp4" in names
-    return in_it and codec.name in SHOWN_CODECS[kind] and codec.pix_fmt in ("yuv420p", "yuvj420p")
+    return in_it and codec in SHOWN_CODECS[kind] and pixels in ("yuv420p", "yuvj420p")
 
 
 def _as_jpeg(source: Source, folder: Path) -> Path:

@@ -32,8 +32,8 @@ def describe_outputs(net: nn.Module, input_size: tuple[int, int], batch: int = 1
         return on_meta(torch.empty(batch, 3, height, width, device="meta", dtype=tensors[0].dtype))
 
 
-def _unchanged(x: Tensor) -> Tensor:
-    return x
+def _unchanged(input: Tensor) -> Tensor:
+    return input
 
 
 def flatten(outputs: Any) -> list[Tensor]:

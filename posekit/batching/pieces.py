@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from posekit.batching.outputs import prefix_of
-from posekit.batching.work import Job, Outcome, Task, entry_of, full_disk, in_words
+from posekit.batching.tasks import Job, Outcome, Task, entry_of, full_disk, in_words
 from posekit.errors import InputError, OutputError
 from posekit.files import make_folder, put_on_disk
 from posekit.io import Inputs, read_frames

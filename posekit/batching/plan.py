@@ -9,7 +9,7 @@ from pathlib import Path
 from posekit.batching.manifest import Entry
 from posekit.batching.settings import Settings, stored_settings
 from posekit.batching.sources import Source
-from posekit.batching.work import Task
+from posekit.batching.tasks import Task
 from posekit.errors import InputError
 
 __all__ = ["Plan", "agreed_settings", "make_plan"]

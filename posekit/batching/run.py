@@ -29,7 +29,7 @@ from posekit.loading import LoadOptions
 from posekit.options import PredictOptions
 
 if TYPE_CHECKING:
-    from posekit.batching.work import Outcome
+    from posekit.batching.tasks import Outcome
     from posekit.parts import Parts
 
 __all__ = ["BatchResult", "batch", "batch_composed"]
@@ -183,7 +183,7 @@ def _work_off(plan: Plan, wanted: _Wanted, settings: Settings, show_progress: bo
     """Does the tasks and writes down how each ended."""
     from posekit.batching.runners.local import default_threads
     from posekit.batching.splitting import LEAST_BYTES, outcomes
-    from posekit.batching.work import Job
+    from posekit.batching.tasks import Job
 
     ended, stop, options = _Ended({}), Stop(), wanted.options
     if not plan.tasks:

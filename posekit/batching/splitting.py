@@ -23,14 +23,14 @@ from posekit.batching.pieces import (
     piece_path,
 )
 from posekit.batching.progress import Stop
-from posekit.batching.work import Job, Outcome, Task, entry_of, full_disk, in_words
+from posekit.batching.tasks import Job, Outcome, Task, entry_of, full_disk, in_words
 from posekit.errors import InputError
 from posekit.io import Inputs
 from posekit.io.inputs import Files
 from posekit.io.listing import Listing
 from posekit.io.sequence import open_clip
 from posekit.io.sinks import Run, needs
-from posekit.io.video import VideoReader
+from posekit.io.video import VideoReader, duration_of
 from posekit.io.write import ResultWriter
 from posekit.options import PredictOptions
 from posekit.stages.packet import chunk_size
@@ -69,8 +69,11 @@ def piece_tasks(task: Task, job: Job, seconds: float, *, least_bytes: int = 0) -
     small = source.size is not None and source.size < least_bytes
     if source.is_url or small or (folder_of(job.folder, task) / WHOLE).exists():
         return []
+    path = Path(source.path)
+    if duration_of(path) < 1.5 * seconds:
+        return []
     try:
-        with open_clip(Path(source.path)) as video:
+        with open_clip(path) as video:
             if not isinstance(video, VideoReader) or video.is_picture or not video.seeks:
                 return []
             count = video.num_frames or int((video.duration or 0) * video.fps)

@@ -3,115 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import shutil
-import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posekit.batching.manifest import Entry, Status
+from posekit.batching.manifest import Status
 from posekit.batching.outputs import new_staging, put_in_place, remove_outputs, remove_rests
+from posekit.batching.pieces import do_piece
 from posekit.batching.sources import Source
-from posekit.errors import InputError, PosekitError, first_line
+from posekit.batching.tasks import Job, Outcome, Task, entry_of, full_disk, in_words
+from posekit.errors import InputError
 from posekit.io.inputs import Files, Inputs
 from posekit.io.listing import Listing
 
 if TYPE_CHECKING:
-    from posekit.parts import Parts
     from posekit.predictor import Predictor
 
-__all__ = [
-    "ClipWorker",
-    "Job",
-    "Outcome",
-    "Task",
-    "died",
-    "entry_of",
-    "full_disk",
-    "in_words",
-    "set_threads",
-    "threads_as_before",
-]
+__all__ = ["ClipWorker", "died", "set_threads", "threads_as_before"]
 
 log = logging.getLogger(__name__)
-
-# What a disk says that takes no more of any clip.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What all clips of a batch have in common; any process can be given it.
-
-    Attributes:
-        parts: the networks.
-        loading: keywords of `Predictor.from_parts`.
-        options: keywords of `Predictor.stream`.
-        formats: names of what is written.
-        drawings: write drawings too.
-        folder: of the results.
-        threads: of PyTorch and of engines.
-        fingerprint: of all that results depend on.
-    """
-
-    parts: Parts
-    loading: Mapping[str, Any]
-    options: Mapping[str, Any]
-    formats: tuple[str, ...]
-    drawings: bool
-    folder: Path
-    threads: int
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Task:
-    """An attempt at a clip.
-
-    Attributes:
-        source: the clip.
-        attempt: its number, from 1.
-        stale: results of an earlier attempt, which go when this one has ended.
-        frames: numbers of the first frame and of the one behind the last, None for the clip's end,
-            where it is a piece of the clip.
-    """
-
-    source: Source
-    attempt: int = 1
-    stale: tuple[str, ...] = ()
-    frames: tuple[int, int | None] | None = None
-
-    @property
-    def key(self) -> object:
-        """Tells it from the others of a run."""
-        return self.source.path, self.frames
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended.
-
-    Attributes:
-        entry: of the manifest.
-        stop: why no other clip need be tried: the disk is full.
-        frames: of the task.
-        whole: why the clip is to be done whole, where a piece of it cannot be.
-    """
-
-    entry: Entry
-    stop: str | None = None
-    frames: tuple[int, int | None] | None = None
-    whole: str | None = None
-
-    @property
-    def key(self) -> object:
-        """Of the task."""
-        return self.entry.path, self.frames
 
 
 def set_threads(threads: int) -> None:
@@ -168,8 +83,6 @@ class ClipWorker:
             on_frame: called after each frame.
         """
         if task.frames is not None:
-            from posekit.batching.pieces import do_piece
-
             return do_piece(task, self.job, self.predictor, on_frame)
         start = time.perf_counter()
         entry = entry_of(task, self.job, device=self.device)
@@ -236,39 +149,3 @@ def died(task: Task, job: Job, reason: str) -> Outcome:
         remove_outputs(job.folder, set(task.stale))
     entry = replace(entry_of(task, job), error=f"worker died: {reason}")
     return Outcome(entry, frames=task.frames)
-
-
-def entry_of(task: Task, job: Job, device: str = "") -> Entry:
-    source = task.source
-    return Entry(
-        path=source.path,
-        name=source.name,
-        status="failed",
-        size=source.size,
-        mtime=source.changed,
-        fingerprint=job.fingerprint,
-        attempt=task.attempt,
-        device=device,
-        host=socket.gethostname(),
-    )
-
-
-def in_words(error: Exception, task: Task) -> str:
-    """What an error says of a clip; one after which the GPU is of no use ends this process."""
-    if isinstance(error, PosekitError):
-        text = str(error)
-    else:
-        log.debug("%s", task.source.path, exc_info=error)
-        text = f"{type(error).__name__}: {first_line(error)}"
-    if "CUDA error" in text:
-        os._exit(70)
-    return text
-
-
-def full_disk(error: BaseException | None) -> str | None:
-    """What an error says of the disk, where no other clip would be written either."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return os.strerror(error.errno)
-        error = error.__cause__ or error.__context__
-    return None

@@ -21,6 +21,8 @@ __all__ = ["Recorder", "to_rerun"]
 
 PACKAGE = "rerun-sdk>=0.41"
 
+FLUSHED = 256  # results after which the queue of what is to be written is emptied: it has no bound
+
 
 def to_rerun(
     results: Results,
@@ -68,6 +70,7 @@ class Recorder:
         self.recording = recording or self._library.RecordingStream("posekit")
         self._to_file, self._kpt_thr = path is not None, kpt_thr
         self._shown: set[str] | None = None
+        self._count = 0
         if path is not None:
             self.recording.save(os.fspath(path))
 
@@ -91,6 +94,9 @@ class Recorder:
         for entity, values in people.items():
             recording.log(entity, *values)
         self._shown = set(people)
+        self._count += 1
+        if self._to_file and self._count % FLUSHED == 0:
+            self.recording.flush()
 
     def close(self) -> None:
         """Sends what is left, and ends the file."""

@@ -31,7 +31,7 @@ MEMORY = 2.0  # GB that `human` needs, PyTorch and an engine included
 SHARED_MEMORY = 0.25  # GB; what containers have by default is less
 
 # Where the name in Python is not that of the package.
-MODULES = {"hydra-core": "hydra", **dict.fromkeys(opencv.PACKAGES, "cv2")}
+MODULES = {"hydra-core": "hydra", "pyyaml": "yaml", **dict.fromkeys(opencv.PACKAGES, "cv2")}
 # What posekit does without, slower.
 FOR_SPEED = ("openvino",)
 # What an extra is for: whoever has that package wants the extra's others too.
@@ -134,6 +134,9 @@ def _package(need: Requirement) -> Findings:
     name, bounds = need.name, need.specifier
     cure = f'pip install "{name}{bounds}"'
     module = MODULES.get(name, name.replace("-", "_"))
+    # It reports OpenVINO's use to its makers; `posekit.backends.openvino_package`, which keeps it
+    # from that, cannot be imported where packages are missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         importlib.import_module(module)
     except Exception as error:

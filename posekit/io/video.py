@@ -24,7 +24,7 @@ from posekit.io.listing import hide_password
 from posekit.io.video_writer import MAX_FPS, VideoWriter
 from posekit.stages.packet import WHOLE, Cut, Stretch
 
-__all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter"]
+__all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "duration_of"]
 
 TIMEOUT = 10.0  # seconds without anything from a server
 DAMAGED = "data is missing or damaged"
@@ -105,7 +105,8 @@ class VideoReader:
                 source,
                 format=container_format,
                 timeout=timeout if url else None,
-                options={"rtsp_flags": "prefer_tcp"} if url else {},
+                # A list of other files, whatever its name says, may not open those.
+                options={"rtsp_flags": "prefer_tcp"} if url else {"protocol_whitelist": "none"},
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             why = _why(error)
@@ -187,7 +188,7 @@ class VideoReader:
     def duration(self) -> float | None:
         """Seconds that the file says it lasts; None where it does not say."""
         assert self._container is not None
-        return (self._container.duration or 0) / av.time_base or None
+        return float(self._container.duration or 0) / av.time_base or None
 
     def frames(
         self, cut: Cut = WHOLE, stretch: Stretch | None = None
@@ -444,6 +445,16 @@ class CameraReader:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def duration_of(path: Path) -> float:
+    """Seconds that a file says it lasts, without a frame being decoded; 0 where it does not say."""
+    try:
+        # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
+        with path.open("rb") as file, av.open(file, "r") as container:
+            return float(container.duration or 0) / av.time_base
+    except (av.FFmpegError, OSError, ValueError):
+        return 0.0
 
 
 def _open_file(path: Path) -> BinaryIO:

@@ -161,7 +161,7 @@ def _shards_of_coco(path: Path, out: Path, options: LabelsOptions) -> LabelsResu
     images = UsableImages(source, coco, found)
     _raise_errors(found)
     used = {row["id"]: str(images.paths[place]) for place, row in _usable(coco, images)}
-    content = {
+    content: dict[str, Any] = {
         "images": [row for row in coco.images if row["id"] in used],
         "annotations": [row for row, _ in usable_annotations(source, coco, images)],
         "categories": [row for row in coco.categories if is_used(source, row)],

@@ -146,8 +146,5 @@ def _legend(categories: Sequence[Category]) -> list[tuple[str, tuple[int, int, i
 
 def _write(canvas: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
     plain = text.encode("ascii", "replace").decode()
-    outline = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
-    for dx, dy in (*outline, (0, 0)):
-        shade = color[::-1] if (dx, dy) == (0, 0) else (0, 0, 0)
-        place = (at[0] + dx, at[1] + dy)
-        cv2.putText(canvas, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, 1, cv2.LINE_AA)
+    for shade, weight in (((0, 0, 0), 3), (color[::-1], 1)):
+        cv2.putText(canvas, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, weight, cv2.LINE_AA)

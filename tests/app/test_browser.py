@@ -269,11 +269,14 @@ def test_3d_poses_turn_and_move(page: Page, tmp_path: Path) -> None:
         '<div class="pk-figures" data-figures="visit/x/y/figures" data-what="space"></div>'"""
     )
     page.page.wait_for_selector(".pk-space canvas")
-    before = page.page.evaluate("document.querySelector('.pk-space').data[0].x[0]")
+    before = page.page.evaluate("JSON.stringify(document.querySelector('.pk-space').data[0].x)")
     page.page.focus("#pk-when")
     page.page.keyboard.press("End")
     assert page.page.inner_text(".pk-figures output") == "1.16 s"
-    assert page.page.evaluate("document.querySelector('.pk-space').data[0].x[0]") != before
+    assert (
+        page.page.evaluate("JSON.stringify(document.querySelector('.pk-space').data[0].x)")
+        != before
+    )
     page.page.wait_for_timeout(500)
     page.shot("space")
 

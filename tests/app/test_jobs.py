@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from posekit.app.networks import Networks
 from posekit.app.options import AppOptions
 from posekit.app.recipes import command, python
 from posekit.app.visits import Visit, Visits
+from posekit.cli import main
 from posekit.errors import InputError
 from posekit.files import PACKAGED
 from posekit.io.read_table import read_table
@@ -128,32 +126,34 @@ def test_idle_visitors_are_forgotten() -> None:
     assert not root.exists()
 
 
+@pytest.mark.parametrize("how", ["shell", "python"])
 def test_the_command_and_the_program_do_the_same(
-    visits: Visits, networks: Networks, clip: Path, tmp_path: Path
+    visits: Visits,
+    networks: Networks,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
     visit = sent(visits, clip)
     job = done(visit, networks, SAID)
     assert job.outcome is not None
     expected = [p.result for p in read_table(job.outcome.table).packets()]  # type: ignore[union-attr]
-    lines = {
-        "shell": [sys.executable, "-m", *shlex.split(command("demo", clip.name, SAID))],
-        "python": [sys.executable, "-c", python("demo", clip.name, SAID)],
-    }
-    for how, words in lines.items():
-        folder = tmp_path / how
-        folder.mkdir()
-        shutil.copyfile(clip, folder / clip.name)
-        ran = subprocess.run(words, cwd=folder, env=os.environ, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stderr
-        drawing = folder / "out" / "visualization" / clip.name
-        assert drawing.stat().st_size > 0
-        written = folder / "out" / "predictions" / "a clip (1).json"
-        frames = json.loads(written.read_text())
-        assert len(frames) == len(expected)
-        for frame, result in zip(frames, expected, strict=True):
-            keypoints = [one["keypoints"] for one in frame["instances"]]
-            np.testing.assert_allclose(keypoints, result.keypoints, atol=0.5)
-            assert [one["track_id"] for one in frame["instances"]] == result.track_ids.tolist()
+    shutil.copyfile(clip, tmp_path / clip.name)
+    monkeypatch.chdir(tmp_path)
+    if how == "shell":
+        program, *words = shlex.split(command("demo", clip.name, SAID))
+        assert program == "posekit" and main(words) == 0
+    else:
+        exec(python("demo", clip.name, SAID), {})
+    assert (tmp_path / "out" / "visualization" / clip.name).stat().st_size > 0
+    written = tmp_path / "out" / "predictions" / "a clip (1).json"
+    frames = json.loads(written.read_text())
+    assert len(frames) == len(expected)
+    for frame, result in zip(frames, expected, strict=True):
+        keypoints = [one["keypoints"] for one in frame["instances"]]
+        np.testing.assert_allclose(keypoints, result.keypoints, atol=0.5)
+        assert [one["track_id"] for one in frame["instances"]] == result.track_ids.tolist()
 
 
 def test_messages_lose_paths_and_keep_addresses() -> None:

@@ -148,27 +148,13 @@ def test_the_first_outputs_outlive_a_second_call(
 def test_keypoints_stay_on_photographs(
     model: str,
     kind: str,
-    shared: Path,
-    pose_weights: Callable[[str], str | Path],
+    photographed: Callable[[str], tuple[PoseEstimator, Tensor, np.ndarray]],
     tmp_path: Path,
 ) -> None:
     skip_unavailable(kind)
-    spec = load_spec(model)
-    assert isinstance(spec, PoseSpec)
-    net = create_model(model, weights=pose_weights(model))
-    estimator = PoseEstimator(net, spec, load_skeleton(spec.keypoints))
-    labels = json.loads((shared / "annotations" / "test_coco.json").read_text())
-    # Eight people, so that one size of batch is compiled.
-    people = labels["annotations"][:8]
-    names = {image["id"]: image["file_name"] for image in labels["images"]}
-    images = [cv2.imread(str(shared / "images" / names[one["image_id"]])) for one in people]
-    boxes = np.array([person["bbox"] for person in people], np.float32)
-    boxes[:, 2:] += boxes[:, :2]
-    (crops,) = estimator.crop_batches(images, list(boxes[:, None]), batch_size=8)
-    batch = estimator.normalize(crops.pixels)
-    backend = make_backend(net, kind, input_size=estimator.input_size, cache_dir=tmp_path)
-    with torch.inference_mode():
-        expected = estimator.codec.decode(net(batch))[0]
+    estimator, batch, expected = photographed(model)
+    size = estimator.input_size
+    backend = make_backend(estimator.net, kind, input_size=size, cache_dir=tmp_path)
     found = estimator.codec.decode(backend(batch))[0]
     away = np.linalg.norm(found - expected, axis=-1)
     assert away.shape == (8, 17)
@@ -176,12 +162,29 @@ def test_keypoints_stay_on_photographs(
 
 
 @pytest.fixture(scope="module")
-def pose_weights(
+def photographed(
     shared: Path, rtmpose_t: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], str | Path]:
-    """Weights of one of the pose models here."""
+) -> Callable[[str], tuple[PoseEstimator, Tensor, np.ndarray]]:
+    """One of the pose models here, inputs of it, and the keypoints that it finds in them itself."""
 
     @functools.cache
+    def of(model: str) -> tuple[PoseEstimator, Tensor, np.ndarray]:
+        spec = load_spec(model)
+        assert isinstance(spec, PoseSpec)
+        net = create_model(model, weights=weights(model))
+        estimator = PoseEstimator(net, spec, load_skeleton(spec.keypoints))
+        labels = json.loads((shared / "annotations" / "test_coco.json").read_text())
+        # Eight people, so that one size of batch is compiled.
+        people = labels["annotations"][:8]
+        names = {image["id"]: image["file_name"] for image in labels["images"]}
+        images = [cv2.imread(str(shared / "images" / names[one["image_id"]])) for one in people]
+        boxes = np.array([person["bbox"] for person in people], np.float32)
+        boxes[:, 2:] += boxes[:, :2]
+        (crops,) = estimator.crop_batches(images, list(boxes[:, None]), batch_size=8)
+        batch = estimator.normalize(crops.pixels)
+        with torch.inference_mode():
+            return estimator, batch, estimator.codec.decode(net(batch))[0]
+
     def weights(model: str) -> str | Path:
         if model == MODEL:
             return rtmpose_t
@@ -191,7 +194,7 @@ def pose_weights(
         path = tmp_path_factory.mktemp("weights") / "vitpose-s.safetensors"
         return save_seeded_weights(shared / "reference" / "pose2d" / folder, model, path)
 
-    return weights
+    return of
 
 
 @pytest.mark.parametrize("kind", ENGINES)

@@ -74,10 +74,13 @@ def head() -> Iterator[tuple[str, Path]]:
     command = ["ray.scripts.scripts", "start", "--head", "--num-cpus", "1", "--port", str(port)]
     ports = ["--min-worker-port", "0", "--max-worker-port", "0"]  # any
     options = ["--include-dashboard", "false", "--disable-usage-stats", "--temp-dir", str(folder)]
-    subprocess.run([sys.executable, "-m", *command, *ports, *options], env=ENVIRONMENT, check=True)
-    yield f"127.0.0.1:{port}", folder
-    kill_all(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        started = [sys.executable, "-m", *command, *ports, *options]
+        subprocess.run(started, env=ENVIRONMENT, check=True)
+        yield f"127.0.0.1:{port}", folder
+    finally:
+        kill_all(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # A cluster without secrets, and the seconds after which Ray gives a head up that is gone.

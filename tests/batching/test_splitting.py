@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from posekit.batching import pieces, splitting, work
+from posekit.batching import pieces, splitting, tasks, work
 from posekit.batching.manifest import latest_entries
+from posekit.batching.sources import Source
 from posekit.io import cutting
 from tests.batching.clips import TYPED, batch, tables, write_clip
 from tests.batching.test_local import kill_a_worker
@@ -45,7 +46,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     original = work.ClipWorker.__call__
 
-    def note(self: Any, task: work.Task, *rest: Any) -> Any:
+    def note(self: Any, task: tasks.Task, *rest: Any) -> Any:
         found.append(task.frames)
         return original(self, task, *rest)
 
@@ -105,7 +106,7 @@ def test_what_is_done_whole(
 ) -> None:
     seen: list[Any] = []
 
-    def note(self: Any, task: work.Task, *_: Any) -> Any:
+    def note(self: Any, task: tasks.Task, *_: Any) -> Any:
         seen.append(task.frames)
         return work.died(task, self.job, "nothing is computed here")
 
@@ -237,5 +238,5 @@ def test_a_piece_that_is_no_piece(tmp_path: Path, clip: Path, computed: list[Any
     assert tables(tmp_path)["a.mp4.parquet"] == table
 
 
-def _tasks(clip: Path) -> list[work.Task]:
-    return [work.Task(work.Source(str(clip), clip.name))]
+def _tasks(clip: Path) -> list[tasks.Task]:
+    return [tasks.Task(Source(str(clip), clip.name))]

@@ -340,6 +340,19 @@ def test_what_cannot_be_used_is_a_line(name: str, folder: Path, run: Run) -> Non
         assert re.search(said, lines[-1]) and "Traceback" not in ended.err, ended.err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file"), ("{", "export.json cannot be read"), ("[]", "none of the formats")],
+)
+def test_an_export_that_is_none_is_a_line(
+    content: str | None, said: str, folder: Path, run: Run
+) -> None:
+    if content is not None:
+        Path("export.json").write_text(content)
+    ended = run("label_assist", "learn", "export.json", ".")
+    assert ended.status == 1 and said in ended.err.splitlines()[-1]
+
+
 def test_a_folder_without_videos_is_a_line(folder: Path, run: Run) -> None:
     pytest.importorskip("pandas")
     ended = run("multi_camera", folder)

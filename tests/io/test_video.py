@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from posekit.errors import InputError, OutputError
+from posekit.files import PACKAGED
 from posekit.io.listing import hide_password
 from posekit.io.video import CameraReader, VideoReader, VideoWriter
 
@@ -540,3 +541,13 @@ class TestWriter:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         assert result.stdout.split() == [f"{limit}:True" for limit in limits], result.stderr
+
+
+def test_a_list_that_is_called_a_clip_opens_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "private.mp4").write_bytes((PACKAGED / "demo.mp4").read_bytes())
+    with VideoReader(tmp_path / "private.mp4") as video:
+        assert video.num_frames
+    listed = tmp_path / "clip.mp4"
+    listed.write_text("ffconcat version 1.0\nfile private.mp4\n")
+    with pytest.raises(InputError, match="cannot be read as a video"):
+        VideoReader(listed)

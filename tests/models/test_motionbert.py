@@ -35,7 +35,7 @@ def small(*, adaptive_fusion: bool = True) -> MotionBERT:
     ).eval()
 
 
-@pytest.mark.slow  # 81 frames of the same network are compared below
+@pytest.mark.slow  # tests/weights_convert/test_layouts.py compares 81 frames of the same network
 def test_full_sequence_matches(shared: Path) -> None:
     net = empty()
     assert_matches(shared / "reference" / "pose3d" / NAME, net)
@@ -46,6 +46,7 @@ def test_single_frame_matches(shared: Path) -> None:
     assert_matches(shared / "reference" / "pose3d" / f"{NAME}@1", empty())
 
 
+@pytest.mark.slow  # as test_layouts.py does through a file; the lite one is compared in float32
 @pytest.mark.parametrize("check", [assert_matches, assert_matches_in_float32])
 def test_original_layout_matches(shared: Path, check: Callable[..., None]) -> None:
     folder = shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import posekit
 from posekit import PoseService
@@ -18,6 +20,15 @@ from posekit.predictor import Predictor
 from posekit.serving.requests import ServiceStatistics
 
 SECONDS = 60.0  # by when anything that a test waits for has come
+
+
+@pytest.fixture(autouse=True)
+def networks_with_all_cores() -> Iterator[None]:
+    """So that a service has one batch under way, which a test can hold back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Gate:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from posekit import PoseResult, PoseService
 from posekit.errors import BusyError, InputError
@@ -366,6 +367,18 @@ def test_a_service_that_nobody_holds_ends(demo: Predictor) -> None:
     for thread in found:
         thread.join(SECONDS)
     assert not any(thread.is_alive() for thread in found)
+
+
+@pytest.mark.parametrize(("threads_of", "expected"), [(1, 8), (2, 4), (3, 2), (8, 1), (16, 1)])
+def test_as_many_batches_as_the_networks_leave_cores_for(
+    demo: Predictor, monkeypatch: pytest.MonkeyPatch, threads_of: int, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads_of)
+    with PoseService(demo) as service:
+        assert len(service._threads) == expected
+    with PoseService(demo, workers=3) as service:
+        assert len(service._threads) == 3
 
 
 def test_several_workers_give_everybody_an_answer(demo: Predictor) -> None:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import re
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -474,16 +475,16 @@ def test_two_processes_download_once(server: HubServer, tmp_path: Path, route: s
         "POSEKIT_HUB_NAMESPACE": "mirror",
     }
     program = (
-        "import sys; from posekit.weights.hub import resolve_weights; "
-        "open(sys.argv[1], 'w').write('asking'); "
+        "import socket, sys; from posekit.weights.hub import resolve_weights; "
+        "socket.create_connection(('127.0.0.1', int(sys.argv[1]))).close(); "
         f"print(resolve_weights({MODEL!r}, {url if route == 'url' else None!r}))"
     )
-    pipes = [tmp_path / name for name in ("one", "other")]
-    for pipe in pipes:
-        os.mkfifo(pipe)
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(run_python, "-c", program, pipe, env=environment) for pipe in pipes]
-        assert [pipe.read_text() for pipe in pipes] == ["asking"] * 2
+    with ThreadPoolExecutor(2) as pool, socket.create_server(("127.0.0.1", 0)) as ready:
+        port = str(ready.getsockname()[1])
+        ready.settimeout(300)
+        runs = [pool.submit(run_python, "-c", program, port, env=environment) for _ in range(2)]
+        for _ in runs:
+            ready.accept()[0].close()
         assert server.asked.wait(300)
         held.set()
         results = [run.result() for run in runs]

@@ -18,7 +18,7 @@ from posekit.backends.graphs import OPSET, example_images, for_export, to_onnx
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
 from posekit.errors import InputError, WeightsError
 
-__all__ = ["ENGINE", "OnnxRuntimeBackend", "missing_provider"]
+__all__ = ["ENGINE", "OnnxRuntimeBackend", "library", "missing_provider"]
 
 
 class OnnxRuntimeBackend:
@@ -102,9 +102,16 @@ class OnnxRuntimeBackend:
         return _check_provider(session, providers)
 
 
-def _start(path: Path, providers: list[Any]) -> Any:
+def library() -> Any:
+    """ONNX Runtime, which is kept from reporting what it does: some builds would."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def _start(path: Path, providers: list[Any]) -> Any:
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -126,9 +133,7 @@ def _check_provider(session: Any, providers: list[Any]) -> Any:
 
 
 def _alone(path: Path) -> Callable[[Tensor], object]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda images: session.run(None, {"input": images.numpy()})
 
 
@@ -142,9 +147,7 @@ def missing_provider(name: str) -> str | None:
     """Why ONNX Runtime lacks a provider, and what to do; None where it has it."""
     if reason := _missing_packages():
         return reason
-    import onnxruntime
-
-    if name in onnxruntime.get_available_providers():
+    if name in library().get_available_providers():
         return None
     return f"the installed onnxruntime has no {name}; pip install onnxruntime-gpu in its place"
 

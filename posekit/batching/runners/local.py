@@ -23,7 +23,8 @@ from typing import Any
 
 from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
-from posekit.batching.work import ClipWorker, Job, Outcome, Task, died, threads_as_before
+from posekit.batching.tasks import Job, Outcome, Task
+from posekit.batching.work import ClipWorker, died, threads_as_before
 from posekit.errors import PosekitError
 
 __all__ = ["cores", "default_threads", "end_with_parent", "inheriting_no_ctrl_c", "run"]

@@ -23,7 +23,8 @@ from typing import Any
 from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
 from posekit.batching.runners.local import cores, end_with_parent, inheriting_no_ctrl_c
-from posekit.batching.work import ClipWorker, Job, Outcome, Task, died
+from posekit.batching.tasks import Job, Outcome, Task
+from posekit.batching.work import ClipWorker, died
 from posekit.errors import InputError, PosekitError, first_line
 from posekit.packages import need
 

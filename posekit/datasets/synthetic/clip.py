@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,7 +78,8 @@ def demo_clip() -> Iterator[tuple[Array, Array]]:
     rng = np.random.default_rng(SEED)
     backdrop = np.empty((SIZE[1], SIZE[0], 3), np.uint8)
     outdoors(backdrop, rng)
-    backdrop = cv2.GaussianBlur(backdrop, (7, 7), 0)  # grass takes most of the file's bytes
+    # Sharp grass would take most of the file's bytes.
+    backdrop = np.asarray(cv2.GaussianBlur(backdrop, (7, 7), 0), np.uint8)
     camera = turn_x(6.0)
     step = (SIZE[0] + 160) / FRAMES
     walker = Actor(
@@ -128,7 +130,7 @@ def walking(steps: float, phase: float = 0.0, runs: bool = False) -> Callable[[i
 
 def between(first: Pose, second: Pose, share: float) -> Pose:
     """A pose on the way from one (share 0) to another (share 1)."""
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(Pose):
         a, b = getattr(first, field.name), getattr(second, field.name)
         if isinstance(a, bool):

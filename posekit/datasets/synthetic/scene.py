@@ -135,7 +135,7 @@ def demo_scene(size_wh: tuple[int, int] = (960, 640)) -> Scene:
 
 def scene_seed(seed: int, index: int) -> int:
     """The seed of scene `index` of data set `seed`: data sets of different seeds share none."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def check_pair(name: str, values: object) -> tuple[Any, Any]:

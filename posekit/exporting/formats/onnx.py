@@ -15,8 +15,8 @@ __all__ = ["FORMAT"]
 
 def write(subject: Subject, path: Path) -> Runner:
     import onnx
-    import onnxruntime
 
+    from posekit.backends.engines.onnxruntime import library
     from posekit.backends.graphs import quantize_onnx, to_onnx
 
     graph, opset = subject.graph, subject.options.opset
@@ -30,7 +30,7 @@ def write(subject: Subject, path: Path) -> Runner:
     )
     with path.open("ab") as file:
         file.write(metadata.SerializeToString())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda inputs: list(session.run(None, {"input": inputs.numpy()}))
 
 

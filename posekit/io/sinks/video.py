@@ -38,10 +38,11 @@ class _Video(Sink):
             return
         if self._video is None:
             # Its size is the first drawing's: 3D plots and heat maps widen the picture.
-            size = (drawing.shape[1], drawing.shape[0])
-            self._video = VideoWriter(self._path, fps=self._clip.fps, size=size)
-        # Streams and recordings may change their size as they go.
-        self._video.write(_pad_to(drawing, self._video.size), packet.time)
+            self._video = VideoWriter(self._path, fps=self._clip.fps)
+        if self._video.size is not None:
+            # Streams and recordings may change their size as they go.
+            drawing = _pad_to(drawing, self._video.size)
+        self._video.write(drawing, packet.time)
 
     def close(self, complete: bool) -> None:
         if self._video is not None:
