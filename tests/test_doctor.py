@@ -125,8 +125,7 @@ def test_threads_and_missing_packages_are_those_of_the_process(cache: Path) -> N
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        check=True,
-    )
+    )  # fails where OpenVINO is a dependency
     text = " ".join(done.stdout.split())
     assert "threads 1 of" in text
     assert 'pip install "posekit[openvino]"' in text

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -87,12 +88,15 @@ AS_NOBODY = "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)"
 
 @pytest.mark.skipif(os.name == "nt", reason="about permissions of Unix")
 @pytest.mark.parametrize("models", [False, True])
-def test_a_cache_that_cannot_be_written(tmp_path: Path, models: bool) -> None:
-    cache = tmp_path / "cache"
+def test_a_cache_that_cannot_be_written(models: bool, request: pytest.FixtureRequest) -> None:
+    # Not `tmp_path`, whose parents only their owner may look into.
+    own = tempfile.TemporaryDirectory()
+    request.addfinalizer(own.cleanup)
+    cache = Path(own.name) / "cache"
     (cache / "models").mkdir(parents=True)
     if models:
         (cache / "models" / "human.safetensors").touch()
-    for folder in tmp_path.parents[1], tmp_path.parents[0], tmp_path, cache, cache / "models":
+    for folder in Path(own.name), cache, cache / "models":
         folder.chmod(0o755)
     cache.chmod(0o555)
     found = found_by("_folders", first=AS_NOBODY, POSEKIT_CACHE=str(cache), HF_HOME="/tmp")

@@ -370,7 +370,8 @@ def _folders() -> Findings:
 
 
 def _folder(name: str, folder: Path, variable: str) -> Findings:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # Not `Path.exists`, to which a folder that may not be looked into is an error.
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))  # noqa: PTH110
     reason = _why_not_written(there)
     if reason is not None:
         # A folder of `posekit download --to` may well be read only.
