@@ -38,9 +38,7 @@ BOB, RESIZE = 0.005, 0.04
 # log width swings so much, and a log height grows so much.
 FASTEST, SWING, GROWTH = 0.04, 0.04, 0.01
 # So many standard deviations from there, it is as unlikely as farther away: people do leap.
-FAR = 6.0
-# The same of a size: people turn round faster than was seen of them so far.
-UNLIKE = 3.0
+FAR = 5.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
 # The speed of a track is known from so many sightings on.
@@ -75,8 +73,7 @@ class _Expected:
         jitter = motion.place_variance(covariance, height, missed + 1) + tracks.noise[:, :2]
         self.center_variance = jitter + (BOB * height) ** 2
         self.size_variance = tracks.noise[:, 2:] + RESIZE**2 + (missed * (SWING, GROWTH)) ** 2
-        # Of somebody who is out of sight and whose speed is not known, it may be any.
-        reach = np.where((n >= KNOWN) | (missed > 0), REACH * np.sqrt(jitter), 0)
+        reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
         odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)
@@ -181,7 +178,7 @@ def _by_place(expected: _Expected, boxes: Floats, grown: Floats) -> list[tuple[F
     size_variance = expected.size_variance[:, None]
     scale = np.log(variance[..., 0] * variance[..., 1])
     scale += np.log(size_variance[..., 0] * size_variance[..., 1])
-    resized = _sum_of_two(np.minimum(grown**2 / size_variance, UNLIKE**2))
+    resized = _sum_of_two(grown**2 / size_variance)
     found = []
     for place in expected.places:
         offset = box_centers(boxes)[None] - place[:, None]

@@ -145,27 +145,6 @@ def test_one_who_walks_out_and_comes_back_at_the_same_edge_keeps_the_id() -> Non
 
 
 @BOTH
-def test_one_who_was_seen_once_before_a_gap_keeps_the_id(similarity: Similarity) -> None:
-    tracker = Tracker(similarity=similarity, sigmas=SIGMAS)
-    assert ids_of(tracker, (100, 300), (600, 300)) == [0, 1]
-    for _ in range(10):
-        assert ids_of(tracker, (600, 300)) == [1]
-    # More than a width away: the boxes do not overlap.
-    assert ids_of(tracker, (170, 300), (600, 300)) == [0, 1]
-
-
-def test_one_who_turns_round_beside_somebody_hidden_stays_the_same() -> None:
-    tracker = Tracker()
-    for _ in range(20):
-        assert ids_of(tracker, (300, 300), (318, 304)) == [0, 1]
-    for _ in range(3):
-        assert ids_of(tracker, (300, 300)) == [0]
-    boxes, *rest = people((300, 300))
-    boxes[:, [0, 2]] = (282, 318)  # three fifths as wide, seen from the side
-    assert tracker.update(boxes, *rest).tolist() == [0]
-
-
-@BOTH
 def test_one_who_walks_out_and_turns_back_stays_one(similarity: Similarity) -> None:
     tracker = Tracker(similarity=similarity, sigmas=SIGMAS)
     for x in range(200, 20, -8):
