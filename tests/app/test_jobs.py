@@ -84,7 +84,7 @@ def test_formats_that_do_not_fit_say_why(visits: Visits, networks: Networks) -> 
     job = done(sent(visits, PACKAGED / "demo.jpg"), networks, {})
     assert job.outcome is not None
     refusals = {offer.name: offer.refusal for offer in offers(job.outcome)}
-    assert "clips" in refusals["trc"] and refusals["csv"] == ""
+    assert "videos" in refusals["trc"] and refusals["csv"] == ""
     for name in ("../../secret", "trc"):
         with pytest.raises(InputError):
             made(job.outcome, name)

@@ -83,7 +83,7 @@ def test_a_graph_gives_the_networks_outputs_for_any_batch(
 
 @pytest.mark.parametrize("kind", ["torch", "compile"])
 def test_an_engine_that_cannot_read_it_is_an_error(kind: str, graph: Path) -> None:
-    with pytest.raises(InputError, match=rf"backend={kind} cannot run .*: take openvino"):
+    with pytest.raises(InputError, match=rf"backend={kind} cannot run .*: use openvino"):
         posekit.load(DRAWN, weights=graph, detector="whole_image", device="cpu", backend=kind)
 
 

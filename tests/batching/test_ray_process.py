@@ -47,7 +47,11 @@ def does_all(job: Any, tasks: Any, options: Any, connection: Connection) -> None
     ("target", "names", "error"),
     [
         (ends_at_once, [], (PosekitError, "call posekit.batch below")),
-        (is_ended, ["a.mp4"], (PosekitError, "^Ray: the cluster is gone, .* does the rest$")),
+        (
+            is_ended,
+            ["a.mp4"],
+            (PosekitError, "^Ray: the cluster is gone, .* run the same command again to resume$"),
+        ),
         (is_refused, [], (InputError, "address=nowhere")),
         (does_all, ["a.mp4", "b.mp4"], None),
     ],

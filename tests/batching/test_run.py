@@ -127,7 +127,7 @@ def test_other_settings_are_refused_with_the_difference(
 def test_another_root_is_refused(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     batch(two, out)
-    with pytest.raises(InputError, match=rf"named from {two}, .* from {tmp_path}: set base={two}"):
+    with pytest.raises(InputError, match=rf"relative to {two}, .* to {tmp_path}: set base={two}"):
         batch([two, write_clip(tmp_path / "more" / "a.mp4")], out)
     assert batch([two / "0.mp4"], out, base=two).now == 0
 

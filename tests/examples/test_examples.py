@@ -342,7 +342,11 @@ def test_what_cannot_be_used_is_a_line(name: str, folder: Path, run: Run) -> Non
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file"), ("{", "export.json cannot be read"), ("[]", "none of the formats")],
+    [
+        (None, "No such file"),
+        ("{", "export.json cannot be read"),
+        ("[]", "not in a supported format"),
+    ],
 )
 def test_an_export_that_is_none_is_a_line(
     content: str | None, said: str, folder: Path, run: Run

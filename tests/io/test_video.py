@@ -200,8 +200,10 @@ class TestReader:
         self, tmp_path: Path, container: str, codec: str
     ) -> None:
         path = record_as(tmp_path / "a", container, codec, 90)
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) * 6 // 10])
+        with av.open(str(path)) as whole:
+            starts = sorted(p.pos for p in whole.demux(video=0) if p.pos is not None)
+        # In the middle of a frame: nothing tells a stream that ends after one from a whole one.
+        path.write_bytes(path.read_bytes()[: (starts[54] + starts[55]) // 2])
         count, message = read_until_error(path)
         assert 40 < count < 60
         assert f"{count} " in message and "frames could be read" in message and str(path) in message

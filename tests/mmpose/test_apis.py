@@ -1018,7 +1018,7 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
         (lambda: VISUALIZERS.build({"type": "UniversalVisualizer"}), "UniversalVisualizer"),
         (lambda: VISUALIZERS.build(None), "configuration is a dict, found NoneType"),
         (lambda: VISUALIZERS.build({"line_with": 2}), "unknown argument 'line_with'"),
-        (lambda: PoseLocalVisualizer().get_image(), "nothing was drawn"),
+        (lambda: PoseLocalVisualizer().get_image(), "nothing has been drawn"),
         (lambda: imread("a.jpg", channel_order="gbr"), "'bgr' or 'rgb'"),
         (lambda: imread(None), "path, a URL or an array"),
     ],

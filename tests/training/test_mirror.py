@@ -102,7 +102,7 @@ def test_a_run_replaces_no_other(tmp_path: Path, store: Any) -> None:
     options = [*runs.workshop(tmp_path), "epochs=1", "mirror_to=memory://run"]
     runs.train(tmp_path, *options, f"out_dir={tmp_path / 'one'}")
     before = dict(store.store)
-    with pytest.raises(InputError, match="mirror_to: memory://run holds a run already"):
+    with pytest.raises(InputError, match="mirror_to: memory://run already holds a run"):
         runs.train(tmp_path, *options, f"out_dir={tmp_path / 'two'}")
     assert not (tmp_path / "two").exists()
     runs.train(tmp_path, *options[:-1], f"out_dir={tmp_path / 'two'}")

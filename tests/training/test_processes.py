@@ -40,7 +40,7 @@ def test_a_launch_that_starts_its_run_again_goes_on_with_it(
         runs.train(tmp_path, *options)
     cut = runs.train(tmp_path, *options)
     warnings = [entry.message for entry in caplog.records if entry.levelno >= logging.WARNING]
-    assert warnings == [f"restarted by torchrun: resuming the run in {cut} goes on"]
+    assert warnings == [f"restarted by torchrun: resuming the run in {cut}"]
     assert_same_state(weights(cut), weights(whole))
     assert losses(cut) == losses(whole)
 
@@ -51,13 +51,13 @@ def test_another_launch_does_not_go_on_by_itself(
     options = [*runs.workshop(tmp_path), "epochs=1", f"out_dir={tmp_path / 'run'}"]
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
     runs.train(tmp_path, *options)
-    with pytest.raises(InputError, match="holds a run already"):  # other values
+    with pytest.raises(InputError, match="already holds a run"):  # other values
         runs.train(tmp_path, *options, "lr=1e-3")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-8")
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already holds a run"):
         runs.train(tmp_path, *options)
     (tmp_path / "run" / "run.json").write_text("[")
-    with pytest.raises(InputError, match="holds a run already"):
+    with pytest.raises(InputError, match="already holds a run"):
         runs.train(tmp_path, *options)
 
 
