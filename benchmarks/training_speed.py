@@ -84,7 +84,8 @@ def main() -> None:
     )
     rows = []
     plain = statistics.median(times[0])
-    for name, found, made in zip(("plain", "compiled"), times, makes, strict=False):
+    names = ("plain", "compiled")[: len(nets)]
+    for name, found, made in zip(names, times, makes, strict=True):
         median = statistics.median(found)
         rate = arguments.batch / median
         rows.append(

@@ -385,9 +385,7 @@ def _fetch(address: Address, file: _File, revision: str | None) -> Path:
     try:
         path = fetch_file(address.repository, file.name, revision, cache=_cache())
     except DownloadError as error:
-        raise DownloadError(
-            f"{address}: {file.name}: {error}; fix that and run this again"
-        ) from None
+        raise DownloadError(f"{address}: {file.name}: {error}; run this again") from None
     fault = ""
     if (size := path.stat().st_size) != file.size:
         fault = f"expected {file.size:,} bytes, found {size:,}"

@@ -25,6 +25,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
+import pytest
+from huggingface_hub import constants, file_download
+
+
+def keep_client_in(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The Hub's client has its cache in a folder."""
+    # It reads its environment when it is imported; old versions copy the value once more.
+    patch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    patch.setattr(file_download, "HF_HUB_CACHE", str(folder), raising=False)
+
+
 COMMIT = "5" * 40  # of what `publish` puts into any repository
 
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import constants, file_download
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
 
@@ -35,7 +35,7 @@ from posekit.spec import DetectorSpec, LifterSpec, load_spec
 from posekit.stages.detect import Detector
 from posekit.weights import download
 from tests.conftest import ROOT
-from tests.hub_server import HubServer
+from tests.hub_server import HubServer, keep_client_in
 from tests.pages import Block
 
 __all__ = ["MIRROR", "at_home", "networks_of", "write_folder", "write_weights"]
@@ -199,11 +199,8 @@ def at_home(home: Path, cache: Path) -> Iterator[HubServer]:
         }
         for key, value in here.items():
             patch.setenv(key, value)
-        # The client reads these when it is imported; old versions copy one once more.
-        hub = str(home / "hf" / "hub")
-        patch.setattr(constants, "HF_HUB_CACHE", hub)
+        keep_client_in(patch, home / "hf" / "hub")
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        patch.setattr(file_download, "HF_HUB_CACHE", hub, raising=False)
         patch.setattr(download, "PAUSES", ())
         yield server
 

@@ -16,7 +16,8 @@ import packaging
 import pytest
 
 from posekit.commands import faults
-from posekit.commands.faults import Fault, Seen, free_memory, processor_quota, usable_processors
+from posekit.commands.faults import Fault, Seen, free_memory, processor_quota
+from posekit.cores import usable_cores
 from posekit.opencv import gui
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -304,14 +305,14 @@ def test_a_gpu_that_pytorch_cannot_use(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_forgotten_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    if usable_processors() == 1:
+    if len(usable_cores()) == 1:
         pytest.skip("one processor has one thread")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (fault,) = faults._threads()
     assert isinstance(fault, Fault)
-    assert fault.what == f"OMP_NUM_THREADS=1: networks use 1 of {usable_processors()} processors"
+    assert fault.what == f"OMP_NUM_THREADS=1: networks use 1 of {len(usable_cores())} processors"
     assert (fault.cure, fault.broken) == ("unset OMP_NUM_THREADS", False)
-    monkeypatch.setenv("OMP_NUM_THREADS", str(usable_processors()))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(len(usable_cores())))
     assert not list(faults._threads())
 
 

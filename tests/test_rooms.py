@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 # From the lowest up: a module or a package imports from lines above its own, and from its own.
 ROOMS = (
     (
+        "posekit.cores",
         "posekit.errors",
         "posekit.version",
         "posekit.files",

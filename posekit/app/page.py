@@ -241,8 +241,8 @@ def _computed(server: Server) -> Any:
     def computed(request: gr.Request, model: str, *values: Any) -> Iterator[list[Any]]:
         nothing = [gr.skip()] * 7
         try:
-            job = _start(server, server.visit(request), model, values)
             visit = server.visit(request)
+            job = _start(server, visit, model, values)
         except PosekitError as error:
             yield [parts.failed(without_paths(str(error))), *nothing]
             return
@@ -313,7 +313,7 @@ def _rendered(visit: Visit, outcome: Outcome, address: str) -> list[Any]:
 
 _INSTALL = (
     "<code>pip install posekit</code> first. It writes the drawing and JSON to <code>out/</code>; "
-    "<code>formats=[csv,parquet]</code> and the other names of “Files” write those."
+    "<code>'formats=[csv,parquet]'</code> and the other names of “Files” write those."
 )
 _API = 'Fields and responses: <a href="openapi.json">openapi.json</a>'
 

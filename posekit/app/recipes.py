@@ -8,28 +8,20 @@ from typing import Any
 
 import yaml
 
-from posekit.options import PredictOptions
-
 __all__ = ["command", "python"]
-
-
-def said(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that differ from what is done where nothing is said."""
-    declared = PredictOptions.declared()
-    return {k: value for k, value in settings.items() if value != declared[k].default}
 
 
 def command(model: str, name: str, settings: Mapping[str, Any]) -> str:
     """A line for a shell, which writes drawing and results to `out/`."""
     words = [f"model={model}", f"inputs={name}", "out_dir=out"]
-    words += [f"{key}={_as_word(value)}" for key, value in said(settings).items()]
+    words += [f"{key}={_as_word(value)}" for key, value in settings.items()]
     return shlex.join(["posekit", "predict", *words])
 
 
 def python(model: str, name: str, settings: Mapping[str, Any]) -> str:
     """A program that does the same."""
     keywords = [repr(name), 'out_dir="out"']
-    keywords += [f"{key}={value!r}" for key, value in said(settings).items()]
+    keywords += [f"{key}={value!r}" for key, value in settings.items()]
     inside = ", ".join(keywords)
     call = f"for result in predictor.stream({inside}):"
     if len(call) > 88:

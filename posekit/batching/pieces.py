@@ -12,11 +12,13 @@ import io
 import json
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -224,7 +226,7 @@ def load_piece(task: Task, job: Job) -> Piece | None:
         if about.pop("of") != _identity(task, job):
             return None
         return Piece(**about)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error):
         return None
 
 

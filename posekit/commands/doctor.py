@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posekit import opencv
-from posekit.commands.faults import Fault, Seen, find_faults, usable_processors, version_of
+from posekit.commands.faults import Fault, Seen, find_faults, version_of
+from posekit.cores import usable_cores
 from posekit.errors import PosekitError, first_line
 from posekit.files import cache_dir
 from posekit.opencv import HEADLESS, WITH_WINDOWS
@@ -96,7 +97,7 @@ def _tell_engines(device: str | None, measure: bool) -> None:
             ("cpu", f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"),
             ("cuda", _cuda()),
             ("mps", "available" if torch.backends.mps.is_available() else "no"),
-            ("threads", f"{torch.get_num_threads()} of {usable_processors()} processors"),
+            ("threads", f"{torch.get_num_threads()} of {len(usable_cores())} processors"),
             ("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set")),
         ],
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from posekit import opencv
 from posekit.commands.network import NO_NETWORK, ask_hosts
+from posekit.cores import usable_cores
 from posekit.errors import first_line
 from posekit.files import cache_dir
 from posekit.version import __version__
@@ -24,7 +25,7 @@ from posekit.version import __version__
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["Fault", "Seen", "find_faults", "usable_processors", "version_of"]
+__all__ = ["Fault", "Seen", "find_faults", "version_of"]
 
 ROOM = 0.5  # GB that the weights of a model and their download may need
 MEMORY = 2.0  # GB that `human` needs, PyTorch and an engine included
@@ -281,7 +282,7 @@ def _nvidia_cards() -> str:
 
 def _threads() -> Findings:
     """Whether OpenMP was told of fewer or more threads than this process may use."""
-    usable, told = usable_processors(), os.environ.get("OMP_NUM_THREADS", "")
+    usable, told = len(usable_cores()), os.environ.get("OMP_NUM_THREADS", "")
     quota = processor_quota()
     if told.isdecimal():
         if int(told) < min(usable, quota or usable):
@@ -296,13 +297,6 @@ def _threads() -> Findings:
             f"export OMP_NUM_THREADS={max(1, int(quota))}",
             broken=False,
         )
-
-
-def usable_processors() -> int:
-    """Those that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:

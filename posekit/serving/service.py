@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 
+from posekit.cores import usable_cores
 from posekit.declared import document, takes
 from posekit.errors import BusyError, InputError, PosekitError, first_line
 from posekit.io.single import read_single
@@ -252,8 +253,7 @@ def _batches_at_once(options: ServiceOptions, *, on_gpu: bool) -> int:
     """A network of one thread leaves the second core to another batch."""
     if options.workers != "auto":
         return options.workers
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 1 if on_gpu else max(1, (there or 1) // torch.get_num_threads())
+    return 1 if on_gpu else max(1, len(usable_cores()) // torch.get_num_threads())
 
 
 def _boxes_of(bboxes: Any) -> np.ndarray:

@@ -117,8 +117,11 @@ def test_who_leaves_stops_the_work_and_takes_the_files_along(
 
 
 def test_idle_visitors_are_forgotten() -> None:
-    visits = Visits(0)
+    visits = Visits(3600)
     visit = visits.open("one", "somebody")
+    visits.drop_idle()
+    assert not visit.closed
+    visit.used -= 3601
     visits.drop_idle()
     assert visit.closed and not visit.folder.exists()
     root = visits.root
@@ -157,6 +160,6 @@ def test_the_command_and_the_program_do_the_same(
 
 
 def test_messages_lose_paths_and_keep_addresses() -> None:
-    said = "cannot read /tmp/x/12/clip.mp4: see https://a.example/b/c.html, C:\\Users\\me\\a.txt"
+    said = "cannot read /of/visitor/12/clip.mp4: see https://a.example/b/c.html, D:\\clips\\a.txt"
     kept = "cannot read clip.mp4: see https://a.example/b/c.html, a.txt"
     assert without_paths(said) == kept

@@ -232,7 +232,7 @@ def test_a_piece_that_is_no_piece(tmp_path: Path, clip: Path, computed: list[Any
     (table,) = tables(tmp_path).values()
     (folder,) = {pieces.folder_of(tmp_path, task) for task in _tasks(clip)}
     folder.mkdir()
-    (folder / "0-16.npz").write_bytes(b"PK no archive")
+    (folder / "0-16.npz").write_bytes(b"PK\x03\x04 no archive")
     computed.clear()
     (tmp_path / "a.mp4.parquet").unlink()
     assert batch(clip, tmp_path, split=SPLIT).ok and computed == THREE

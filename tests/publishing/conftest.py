@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from posekit.weights import download
-from tests.hub_server import HubServer
+from tests.hub_server import HubServer, keep_client_in
 from tests.publishing import models
 
 
@@ -27,11 +27,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
         here = models.environment(running, tmp_path, HF_TOKEN=running.token)
         for key, value in here.items():
             monkeypatch.setenv(key, value)
-        # The client reads these when it is imported; old versions copy one once more.
-        cache = str(tmp_path / "hf" / "hub")
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+        keep_client_in(monkeypatch, tmp_path / "hf" / "hub")
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(file_download, "HF_HUB_CACHE", cache, raising=False)
         monkeypatch.setattr(download, "PAUSES", ())
         monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
         yield running

@@ -20,7 +20,7 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
-from huggingface_hub import constants, file_download
+from huggingface_hub import file_download
 from safetensors.torch import load, load_file, safe_open, save
 
 from posekit import checkpoints, hub_client
@@ -33,7 +33,7 @@ from posekit.spec import load_spec
 from posekit.weights import download, hub
 from posekit.weights.load import load_network
 from posekit.weights.tensors import load_weights
-from tests.hub_server import COMMIT, HubServer
+from tests.hub_server import COMMIT, HubServer, keep_client_in
 from tests.networks import reference_state
 from tests.processes import run_python
 
@@ -56,9 +56,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
-    # The client reads its environment when it is imported; old versions copy the value once more.
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setattr(file_download, "HF_HUB_CACHE", str(tmp_path / "hf"), raising=False)
+    keep_client_in(monkeypatch, tmp_path / "hf")
     monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
     return tmp_path / "cache"
 

@@ -25,9 +25,10 @@ from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
 from posekit.batching.tasks import Job, Outcome, Task
 from posekit.batching.work import ClipWorker, died, threads_as_before
+from posekit.cores import usable_cores
 from posekit.errors import PosekitError
 
-__all__ = ["cores", "default_threads", "end_with_parent", "inheriting_no_ctrl_c", "run"]
+__all__ = ["default_threads", "end_with_parent", "inheriting_no_ctrl_c", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +38,11 @@ STARTS = 3  # workers in a row that may end before they are ready
 REPORT = 0.25  # seconds between two reports of frames
 
 
-def cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def default_threads(options: RunOptions) -> int:
     """Of each worker."""
     if options.threads is not None:
         return options.threads
-    there = len(cores())
+    there = len(usable_cores())
     if isinstance(options.workers, int) and options.workers:
         return max(1, min(THREADS, there // options.workers))
     return min(THREADS, there)
@@ -104,7 +98,7 @@ def _places(job: Job, options: RunOptions) -> list[_Place]:
     from posekit.build import select_device
 
     device = select_device(job.loading.get("device"))
-    there = cores()
+    there = usable_cores()
     if (device.type == "cuda" and device.index is None) or job.loading.get("device") is None:
         import torch
 

@@ -22,9 +22,10 @@ from typing import Any
 
 from posekit.batching.options import RunOptions
 from posekit.batching.progress import Stop
-from posekit.batching.runners.local import cores, end_with_parent, inheriting_no_ctrl_c
+from posekit.batching.runners.local import end_with_parent, inheriting_no_ctrl_c
 from posekit.batching.tasks import Job, Outcome, Task
 from posekit.batching.work import ClipWorker, died
+from posekit.cores import usable_cores
 from posekit.errors import InputError, PosekitError, first_line
 from posekit.packages import need
 
@@ -94,7 +95,7 @@ def _from_process(
                 reason = GONE
             else:
                 yield said
-    except EOFError:
+    except (EOFError, ConnectionError):
         raise PosekitError(reason) from None
     finally:
         ours.close()  # which it takes for the end
@@ -170,7 +171,7 @@ def _connect(ray: Any, job: Job, options: RunOptions) -> None:
     if options.address is None:
         workers = options.workers if options.workers != "auto" else 0
         most = max(workers, options.max_workers or 0)
-        given |= {"num_cpus": max(len(cores()), most * _cpus(job, options)),
+        given |= {"num_cpus": max(len(usable_cores()), most * _cpus(job, options)),
                   "include_dashboard": False}  # fmt: skip
     try:
         ray.init(address=options.address, **given)
