@@ -131,7 +131,7 @@ def test_ctrl_c_ends_what_is_under_way(
 def test_cores_are_divided(
     monkeypatch: pytest.MonkeyPatch, cores: int, workers: Any, threads: Any, expected: Any
 ) -> None:
-    monkeypatch.setattr(local, "cores", lambda: list(range(cores)))
+    monkeypatch.setattr(local, "usable_cores", lambda: list(range(cores)))
     options = RunOptions(workers=workers, threads=threads)
 
     class _Job:
