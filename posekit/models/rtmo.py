@@ -311,8 +311,10 @@ class CoordinateClassifier(nn.Module):
         # it, and keypoints that are elsewhere hardly learn.
         for proj in (self.x_proj, self.y_proj):
             nn.init.normal_(proj.weight, std=NEAR_UNIFORM)
-        # Of the error that training expects of each keypoint.
+        # Of the error that training expects of each keypoint: at first the same for all.
         self.sigma_proj = nn.Linear(in_channels, num_keypoints)
+        nn.init.zeros_(self.sigma_proj.weight)
+        nn.init.zeros_(self.sigma_proj.bias)
         self.sigma_scale = nn.Parameter(torch.tensor(0.1))
         self.register_buffer("x_bins", torch.linspace(-0.5, 0.5, BINS[0]))
         self.register_buffer("y_bins", torch.linspace(-0.5, 0.5, BINS[1]))
