@@ -50,7 +50,9 @@ def nms(
         return found
 
     kept: list[int] = []
-    while order.size > ALL_PAIRS and (max_kept is None or len(kept) < max_kept):
+    while order.size > ALL_PAIRS:
+        if max_kept is not None and len(kept) >= max_kept:
+            return np.array(kept, dtype=np.intp)
         best, rest = order[0], order[1:]
         kept.append(best)
         order = rest[apart(best, rest)]

@@ -154,3 +154,11 @@ def test_a_limit_keeps_the_best() -> None:
     assert len(everything) > 20
     np.testing.assert_array_equal(nms(boxes, scores, 0.5, max_kept=7), everything[:7])
     assert len(nms(boxes, scores, 0.5, max_kept=0)) == 0
+
+
+def test_many_boxes_are_left_when_enough_are_kept() -> None:
+    corners = np.stack(np.meshgrid(np.arange(400), np.arange(500)), axis=-1).reshape(-1, 2) * 10.0
+    boxes = np.concatenate([corners, corners + 5], axis=1).astype(np.float32)
+    scores = np.linspace(0, 1, len(boxes), dtype=np.float32)
+    kept = nms(boxes, scores, 0.5, max_kept=3)  # all pairs would be 4e10
+    assert kept.tolist() == [len(boxes) - 1, len(boxes) - 2, len(boxes) - 3]
