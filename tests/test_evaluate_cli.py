@@ -265,7 +265,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["detector_weights=x.pth"], "no detector to load them into"),
         (["out=nowhere/x.json"], "cannot write to the folder nowhere"),
         (["out={folder}"], "found a folder"),
-        (["sequences=x.npz"], "applies to lifters alone"),
+        (["sequences=x.npz"], "applies to lifters only"),
         (["model=motionbert_h36m"], "name the NPZ files of a lifter"),
         (["model=motionbert_h36m", "sequences=x.npz"], "no such file: x.npz"),
         (["model=hand"], "the model finds the 21 keypoints"),
