@@ -1,4 +1,4 @@
-"""What `posekit bench` can be told. Light: no torch."""
+"""The options of `posekit bench`. Light: no torch."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ BENCH_KEYS = (NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, Report
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, ReportOptions):
-    """The keys of `posekit bench`, without its groups of configurations."""
+    """The keys of `posekit bench`, without its configuration groups."""
 
     def check(self) -> None:
         if self.floating_type not in ("float32", "float16", "bfloat16"):
@@ -144,7 +144,7 @@ class BenchOptions(NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, R
 
 @dataclass(frozen=True, kw_only=True)
 class BenchChoices(Options):
-    """What stands for the groups of configurations in Python."""
+    """What Python has in place of the configuration groups."""
 
     detector: str | os.PathLike[str] | None = option(
         None, "as in `posekit.load`; if unset, the model's own", python=True

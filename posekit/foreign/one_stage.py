@@ -29,8 +29,8 @@ def describe_one_stage(config: Mapping[str, Any], path: Path | None) -> Descript
     head, test = take(model, "head"), model.get("test_cfg") or {}
     if (kind := short(head.get("type"))) != "RTMOHead":
         raise ConfigError(
-            f"head {kind}: expected RTMOHead, since RTMO (rtmo-m) is posekit's only one-stage model; or "
-            "use rtmpose-m_body8-256x192 with its detector"
+            f"head {kind}: expected RTMOHead, since RTMO (rtmo-m) is posekit's only one-stage "
+            "model; or use rtmpose-m_body8-256x192 with its detector"
         )
     resize = steps.get("BottomupResize") or {}
     size = resize.get("input_size") or test.get("input_size")

@@ -1,4 +1,4 @@
-"""What a training run can be told. Light: no torch.
+"""The options of a training run. Light: no torch.
 
 The defaults are those of `conf/train.yaml`; a recipe in `conf/recipe/` replaces some of them.
 """
@@ -222,11 +222,11 @@ TRAIN_KEYS = (RunOptions, StartOptions, ScheduleOptions, MachineOptions, Interva
 class TrainOptions(
     RunOptions, StartOptions, ScheduleOptions, MachineOptions, IntervalOptions, SequenceOptions
 ):
-    """The keys of `posekit train`, without its groups of configurations."""
+    """The keys of `posekit train`, without its configuration groups."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainOptions:
-        """Those of a composed configuration of `posekit train`.
+        """The options in a composed configuration of `posekit train`.
 
         Raises:
             InputError: a wrong value.
@@ -238,7 +238,7 @@ class TrainOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
-    """What stands for the groups of configurations in Python."""
+    """What Python has in place of the configuration groups."""
 
     train: Any = option(
         None,

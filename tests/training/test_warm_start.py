@@ -153,8 +153,8 @@ def test_what_is_known_by_name_is_said_in_a_line() -> None:
     known = ["nose", "left_eye", "right_eye"]
     names = ["Nose", "Left Eye", "l-eye", "tail"]
     assert origin_line(["head.bias"], ["Nose"], names, known) == (
-        "head.bias: as they were for Nose; the mean of all for Left Eye, l-eye, tail "
-        "(1 of 4 keypoints keep what the model knows); not clear which of the model's they are: "
+        "head.bias: unchanged for Nose; the mean of all for Left Eye, l-eye, tail "
+        "(1 of 4 keypoints keep what the model knows); ambiguous, so taken as unknown: "
         "Left Eye, l-eye"
     )
     assert origin_line([], [], ["Nose"], ["nose"]) == (
