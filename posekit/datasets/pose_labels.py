@@ -58,7 +58,7 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
 
 
 class _Instance(NamedTuple):
-    """An annotation that can be used: x, y, visibility, ... of the source's keypoints; its box."""
+    """A usable annotation: x, y, visibility, ... of the source's keypoints, and its box."""
 
     values: list[float]
     box_xyxy: tuple[float, float, float, float]
