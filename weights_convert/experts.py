@@ -112,7 +112,7 @@ def note_on_expert(state: Mapping[str, Tensor], net: nn.Module) -> str:
     if named is None:
         return (
             f"has several data sets' experts or heads: those of {expert} are taken; `net.expert` "
-            f"of a model's YAML names another: {', '.join(EXPERTS)}"
+            f"in a model's YAML names another: {', '.join(EXPERTS)}"
         )
     if expert != DEFAULT and any(key.startswith("head.") for key in state):
         return (
