@@ -269,7 +269,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["model=motionbert_h36m"], "name the NPZ files of a lifter"),
         (["model=motionbert_h36m", "sequences=x.npz"], "no such file: x.npz"),
         (["model=hand"], "the model finds the 21 keypoints"),
-        (["model=hand3d"], "no evaluation of these"),
+        (["model=hand3d"], "posekit cannot evaluate"),
         (["model=rtmdet-m_coco-640", "metrics=[ap]"], "metrics applies to pose models"),
         (["bbox_thr=2"], "bbox_thr must be a number from 0 to 1"),
         (["flip_test=no"], "flip_test must be true or false, or left out, found 'no'"),

@@ -200,7 +200,7 @@ class PoseMetrics:
             InputError: AP is not measured, or on several files whose ids may be the same.
         """
         if self._ap is None or self._several:
-            raise InputError("results need 'ap' among the metrics, and a single annotation file")
+            raise InputError("results need 'ap' among the metrics, and only one annotation file")
         return self._ap.results()
 
     def _average_precision(self, dataset: PoseDataset | PeopleDataset) -> KeypointAP:

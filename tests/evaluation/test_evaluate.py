@@ -193,7 +193,7 @@ def test_mistakes_are_one_line(
         ("rtmdet-m_coco-640", {"detector": "human"}, "detector gives boxes to pose models"),
         ("rtmdet-m_coco-640", {"metrics": "ap"}, "metrics applies to pose models"),
         ("rtmdet-m_coco-640", {"detector_weights": "x.pth"}, "is a detector; use weights"),
-        ("hand3d", {"val": "x.json"}, "no evaluation of these"),
+        ("hand3d", {"val": "x.json"}, "posekit cannot evaluate"),
     ],
 )
 def test_what_has_no_effect_is_refused(model: str, keywords: dict[str, Any], message: str) -> None:
