@@ -20,7 +20,8 @@ class NetworkOptions(Options):
 
     weights: str | os.PathLike[str] | None = option(
         None,
-        "a file or URL; if unset, random weights, which take as long; their engines are not cached",
+        "a file or URL; if unset, random weights, which take the same time; their engines are not "
+        "cached",
     )
     trust: bool = option(
         False, "allow a model's folder to name classes from outside posekit, which run code"

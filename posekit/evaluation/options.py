@@ -26,7 +26,7 @@ class LabelOptions(Options):
     dataset: str | os.PathLike[str] | dict[str, Any] | None = option(
         None,
         "a name from `conf/dataset/`, a YAML file like those, or its content; if unset, "
-        "`coco`, or `coco_boxes` for a detector; with `val`, only that",
+        "`coco`, or `coco_boxes` for a detector; if `val` is given, only that is used",
         python=True,
     )
     root: str | os.PathLike[str] | None = option(

@@ -94,7 +94,7 @@ class ScheduleOptions(Options):
     lr_batch_size: int | None = option(
         512,
         "samples per step that `lr` is for; with fewer, `lr` is reduced by the square root "
-        "(sgd: in proportion); none: `lr` is used as it is",
+        "of the ratio (sgd: in proportion); none: `lr` is used as it is",
         least=1,
     )
     optimizer: str = option("adamw", "any optimizer of timm")
@@ -159,7 +159,9 @@ class MachineOptions(Options):
     num_workers: int | None = option(
         None, "processes that load samples; if unset, one per processor, at most eight", least=0
     )
-    cache_mb: float = option(256, "memory for decoded images in each of them", unit="MiB", least=0)
+    cache_mb: float = option(
+        256, "memory for decoded images in each loading process", unit="MiB", least=0
+    )
 
     def check(self) -> None:
         if self.device not in (None, "cpu", "cuda", "mps"):
