@@ -178,7 +178,7 @@ def convert_state_dict(
 def apply_rules(
     state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
-    """As `convert_state_dict`, with the rules given."""
+    """As `convert_state_dict`, with the given rules."""
     match = _matched(state, rules, net)
     if match.problems:
         raise match.error(net)

@@ -177,7 +177,7 @@ def _direct(
 def _by_turns(
     engines: Mapping[str, _Engine], images: Tensor, speed: Speed
 ) -> dict[str, list[float]]:
-    """In turns, so that other work of the machine slows all of them alike.
+    """Measures engines in turns, so that other work of the machine slows all of them alike.
 
     Each runs once more just before it is timed: for some milliseconds after their work, the threads
     of an engine still spin and would delay the next engine.

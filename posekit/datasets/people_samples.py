@@ -287,7 +287,7 @@ class PeopleDataset(Dataset[dict[str, Any]]):
 
 
 def _moved(people: _People, matrix: np.ndarray, window: tuple[int, int, int, int]) -> _People:
-    """Through a map (2, 3), and cut at a window; keypoints outside are not visible."""
+    """People moved by a map (2, 3), and cut at a window; keypoints outside are not visible."""
     points = people.points.copy()
     points[..., :2] = moved(matrix, points[..., :2])
     low, high = np.array(window, np.float32).reshape(2, 2)
@@ -314,7 +314,7 @@ def _joined(several: Sequence[_People]) -> _People:
 def _draw(
     image: np.ndarray, matrix: np.ndarray, window: tuple[int, int, int, int], out: np.ndarray
 ) -> None:
-    """Through a map (2, 3) into the window (xyxy) of `out`."""
+    """Draws an image through a map (2, 3) into the window (xyxy) of `out`."""
     left, top, right, bottom = window
     if left >= right or top >= bottom:
         return

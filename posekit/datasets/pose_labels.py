@@ -69,7 +69,7 @@ class _Instance(NamedTuple):
 def _instances(
     source: Source, coco: Coco, images: UsableImages, count: int, found: Findings
 ) -> list[_Instance]:
-    """Those of `count` numbers and a box, with at least one labelled keypoint."""
+    """Annotations with `count` numbers and a box, with at least one labelled keypoint."""
     instances = []
     for annotation, place in usable_annotations(source, coco, images):
         if annotation["iscrowd"]:

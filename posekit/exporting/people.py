@@ -50,7 +50,7 @@ def suppressed_people(
 
 
 def _rows(values: Tensor, places: Tensor) -> Tensor:
-    """Of (n, A, C) those at the places (n, m) of each image, (n, m, C)."""
+    """The rows (n, m, C) of values (n, A, C) at each image's places (n, m)."""
     return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
 
 

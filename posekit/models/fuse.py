@@ -113,7 +113,7 @@ def _empty_like(conv: Convolution) -> Convolution:
 
 
 def _exact(values: Tensor) -> Tensor:
-    """In double precision, on the CPU, since not every device has it."""
+    """The values in double precision, on the CPU, since not every device has it."""
     return values.cpu().double()
 
 

@@ -376,7 +376,7 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _file_name(path: Any) -> str:
-    """Without its folders, which are nobody's concern; other values as they are."""
+    """A path without its folders, which are nobody's concern; other values as they are."""
     return Path(path).name if isinstance(path, str) else str(path)
 
 

@@ -94,7 +94,7 @@ def _metrics(export: Path, config: Mapping[str, Any]) -> dict[str, float | None]
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What a data set leaves out was said when it was checked; and one of many processes speaks."""
+    """Hides what was logged when the data were checked, or is logged by the first process."""
     levels = {"posekit.datasets.problems": logging.WARNING}
     if not is_first_process():
         levels["posekit"] = logging.ERROR

@@ -163,7 +163,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def _config_text(config: Mapping[str, Any]) -> str:
-    """As it stands in config.yaml: how a run was resumed is nothing that it computes."""
+    """The text of config.yaml, without how the run was resumed, which changes no result."""
     kept = {key: value for key, value in config.items() if key != "resume"}
     return yaml.safe_dump(kept, sort_keys=False)
 
