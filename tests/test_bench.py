@@ -356,7 +356,10 @@ def test_a_detector_is_measured_alone(capsys: pytest.CaptureFixture[str]) -> Non
         (["direct=no thanks"], "direct must be true or false"),
         (["out=[a.json]"], r"out: expected one file or folder, found a list: [a.json]"),
         (["dtype=int8"], "dtype must be float32"),
-        (["dtype=bfloat16", "backends=[onnxruntime]"], "it runs in float32, found torch.bfloat16"),
+        (
+            ["dtype=bfloat16", "backends=[onnxruntime]"],
+            "it computes in float32, found torch.bfloat16",
+        ),
         # Before anything is measured, which would find the weights missing.
         (["out=/nonexistent/x/b.json", "weights=missing.pth"], "out=/nonexistent/x/b.json: "),
         (["out=/", "weights=missing.pth"], "out=/: expected a file"),

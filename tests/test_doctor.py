@@ -138,7 +138,7 @@ def test_the_default_is_said_with_its_reason(
     printed = " ".join(capsys.readouterr().out.split())
     _, _, section = printed.partition("default on cpu, where no backend= is given ")
     assert section.startswith("type float32 at first the networks as they are")
-    assert "measured networks what was the fastest, see below chosen by auto" in section
+    assert "measured networks the fastest engine, see below chosen by auto" in section
     assert "posekit doctor measure=true measures the engines" in section
 
 

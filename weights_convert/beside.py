@@ -1,4 +1,4 @@
-"""A file that another one names as lying beside it."""
+"""A file that another file names, beside that file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["located_beside"]
 
 
 def located_beside(path: Path, location: str) -> Path:
-    """The file that another one names by a relative path, which has to lie in the same folder.
+    """The file that another file names by a relative path, which must be in the same folder.
 
     A link may lead out of the folder only to where `path` itself is a link to, as in the cache of
     the Hugging Face Hub.

@@ -1,4 +1,4 @@
-"""The files that belong to a file of weights, and the file that a folder of weights means."""
+"""The files that belong to a file of weights, and the file of weights in a folder."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def file_in_folder(folder: Path) -> Path:
     """The file of weights of a model's folder, such as a snapshot from the Hugging Face Hub.
 
     Args:
-        folder: of transformers' layout (`model.safetensors`, also in shards, or
-            `pytorch_model.bin`), of posekit's, or with a single file of weights; the cache's folder
-            of a repository stands for its only snapshot.
+        folder: folder in transformers' layout (`model.safetensors`, also in shards, or
+            `pytorch_model.bin`), in posekit's, or with a single file of weights; a repository's
+            folder in the cache stands for its only snapshot.
 
     Raises:
-        ConversionError: no file of weights, or several that nothing tells apart.
+        ConversionError: no file of weights, or several possible ones.
     """
     snapshots = [path for path in folder.glob("snapshots/*") if path.is_dir()]
     if len(snapshots) == 1:
@@ -61,12 +61,12 @@ def file_in_folder(folder: Path) -> Path:
 
 
 def companions(path: Path) -> list[Path]:
-    """The other files that hold weights of this one.
+    """The other files that hold part of a file's weights.
 
-    These are shards, an ONNX graph's external data, and what lies beside OpenVINO's XML.
+    These are shards, an ONNX graph's external data, and the `.bin` beside OpenVINO's XML.
 
     Raises:
-        ConversionError: one that is missing, or that lies elsewhere than beside the file.
+        ConversionError: one that is missing, or not beside the file.
     """
     with path.open("rb") as file:
         head = file.read(9)
@@ -97,13 +97,13 @@ def is_index(head: bytes) -> bool:
 
 
 def read_index(path: Path) -> dict[str, Path]:
-    """The file of each entry, of an index of shards as transformers and diffusers write it.
+    """The file of each entry in an index of shards, as transformers and diffusers write it.
 
     Raises:
         ConversionError: another kind of JSON, or a shard that is missing or elsewhere.
     """
     if path.stat().st_size > _MAX_INDEX:
-        raise ConversionError(f"{path}: expected an index of shards, found a file that large")
+        raise ConversionError(f"{path}: expected an index of shards, found too large a file")
     try:
         weight_map = json.loads(path.read_bytes())["weight_map"]
         names = {str(key): str(name) for key, name in weight_map.items()}

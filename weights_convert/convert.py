@@ -56,14 +56,13 @@ PREPARE: dict[str, Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tens
 def convert_file(source: Path, model: str, output: Path, *, net: nn.Module | None = None) -> None:
     """Writes a checkpoint as posekit safetensors.
 
-    Where the file holds several versions of the weights, the moving average is taken, and a
-    warning says so.
+    If the file holds several versions of the weights, the moving average is used, with a warning.
 
     Args:
         source: a `.pth`, `.pt`, `.bin` or `.safetensors` file with the network's own state dict or
-            in any layout known, an index of shards, or an ONNX export; its content decides what it
-            is. Or a folder that holds one, see `weights_convert.companions.file_in_folder`.
-        model: the name of the model that the weights are for, without `net` any of its names.
+            in any known layout, an index of shards, or an ONNX export; its content decides which.
+            Or a folder that holds one, see `weights_convert.companions.file_in_folder`.
+        model: the name of the model that the weights are for; without `net`, any of its names.
         output: the file to write. It appears whole or not at all.
         net: the model's network, of which only keys and shapes are read, so it may be on `meta`;
             None takes that of the packaged configuration.
@@ -104,7 +103,7 @@ def _read(source: Path, net: nn.Module) -> tuple[dict[str, Tensor], DatasetMeta 
 
 
 def _fit(source: Path, found: Checkpoint, net: nn.Module) -> dict[str, Tensor]:
-    """The network's entries, wherever they are in a file and whatever was put around them."""
+    """The network's entries, wherever they are in a file and whatever wraps them."""
     closest: _Match | None = None
     for place, entries in found.states.items():
         for view in views(entries):
@@ -129,7 +128,7 @@ def _matches(entries: Mapping[str, Tensor], net: nn.Module) -> Iterator[_Match]:
 
 
 def _tell_choice(source: Path, place: str, places: list[str], view: View) -> None:
-    """Says what was taken where there was a choice, and what was left out."""
+    """Warns about what was taken if there was a choice, and what was left out."""
     others = [other for other in places if other != place]
     if others:
         average = ", the moving average as mmengine saves it," if place == "state_dict" else ""
@@ -161,8 +160,8 @@ def convert_state_dict(
         The entries under `net`'s keys, in `net`'s order.
 
     Raises:
-        ConversionError: a source key that no rule maps, a target that nothing fills or that two
-            entries fill, a shape that differs. The message names them.
+        ConversionError: a source key without a rule, a target that no entry or more than one fills,
+            or a shape that differs. The message names them.
     """
     rules = _rules(layout, net)
     if not rules:
@@ -179,7 +178,7 @@ def convert_state_dict(
 def apply_rules(
     state: Mapping[str, Tensor], rules: tuple[Rule, ...], net: nn.Module
 ) -> dict[str, Tensor]:
-    """As `convert_state_dict`, with the rules given."""
+    """As `convert_state_dict`, with the given rules."""
     match = _matched(state, rules, net)
     if match.problems:
         raise match.error(net)
@@ -188,10 +187,10 @@ def apply_rules(
 
 @dataclass(frozen=True)
 class _Match:
-    """What a network gets of a file's entries.
+    """The entries of a file that a network gets.
 
     Attributes:
-        found: by the network's names.
+        found: the entries, by the network's names.
         problems: what does not fit, in words.
         misses: how many entries that is.
     """
@@ -267,7 +266,7 @@ def _layouts_of(net: nn.Module) -> list[str]:
 
 
 def _rules(layout: str, net: nn.Module) -> tuple[Rule, ...]:
-    """Empty where there are none."""
+    """The rules of a layout; empty if there are none."""
     if layout == "openmmlab":
         return openmmlab.rules_of(type(net))
     return LAYOUTS.get(layout, {}).get(type(net).__name__, ())

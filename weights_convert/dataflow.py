@@ -30,7 +30,7 @@ READERS = ("Conv", "MatMul", "Gemm", "Mul", "Add", "Sub", "Div", "BatchNormaliza
 
 
 class Signature(NamedTuple):
-    """What an operation of the network and one of the graph must agree in."""
+    """What must be the same in an operation of the network and one of the graph."""
 
     kind: str
     shape: tuple[int, ...]
@@ -43,7 +43,7 @@ class Signature(NamedTuple):
 
 @dataclass(frozen=True)
 class Operation:
-    """A weighted operation: with keys of the entries in the network, with values in the graph."""
+    """A weighted operation: in a network with its entries' keys, in a graph with the values."""
 
     signature: Signature
     source: Source
@@ -59,6 +59,7 @@ Reduced = tuple[list[Operation], list[Source]]
 
 
 def reduce_network(net: nn.Module) -> Reduced:
+    """The weighted operations of a network, traced by torch.fx."""
     modules: dict[Any, nn.Module] = dict(net.named_modules())
     layers: list[Operation] = []
     sources: dict[fx.Node, Source] = {}
@@ -109,7 +110,7 @@ def _elementwise(kind: str, shape: Iterable[int]) -> Signature:
 
 
 class _GraphReduction:
-    """Goes through the nodes of a graph in order, and keeps what each name is computed from."""
+    """Goes through a graph's nodes in order, and records what each name is computed from."""
 
     def __init__(self, graph: Any, to_array: Callable[[Any], Any], external: ExternalData) -> None:
         self.to_array, self.external = to_array, external
@@ -124,7 +125,7 @@ class _GraphReduction:
         self.steps: list[Operation] = []
 
     def constant(self, name: str) -> Tensor | None:
-        """A constant as float32; None where it holds integers or is computed."""
+        """A constant as float32; None if it holds integers or is computed."""
         if name not in self.constants and name in self.tensors:
             array = self.to_array(self.external.fill(self.tensors[name]))
             if array.dtype.name in ("float16", "bfloat16", "float32", "float64"):
@@ -157,14 +158,14 @@ class _GraphReduction:
     def _read(
         self, node: Any, active: list[str], fixed: list[str], source: Source, attributes: Any
     ) -> Source:
-        """What an operation that may have weights is for those behind it.
+        """The source that an operation, which may have weights, is for later ones.
 
         Args:
             node: the operation.
             active: names of its inputs that are computed from the images.
             fixed: names of the others.
             source: what `active` are computed from.
-            attributes: of the node.
+            attributes: attributes of the node.
         """
         values = [value for name in fixed if (value := self.constant(name)) is not None]
         stored = len(active) == 1 and bool(values) and len(values) == len(fixed)
@@ -173,7 +174,7 @@ class _GraphReduction:
             raise ConversionError(f"expected stored weights, {node.name} computes them")
         if node.op_type == "BatchNormalization":
             if behind.op_type != "Conv":
-                raise ConversionError(f"expected {node.name} behind a convolution")
+                raise ConversionError(f"expected {node.name} after a convolution")
             self._amend(source, norm=(*values, attributes.get("epsilon", 1e-5)))
             return source
         if not stored:

@@ -1,4 +1,4 @@
-"""Which keypoints or classes a checkpoint is for, as its training program wrote it down."""
+"""The keypoints or classes that a checkpoint is for, as its training program stored them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class DatasetMeta:
     """Names in the order of the network's outputs.
 
     Attributes:
-        keypoints: K names; empty where the file has none.
+        keypoints: K names; empty if the file has none.
         flip_indices: a permutation of the K: `keypoints[flip_indices]` is what a mirrored image
-            shows; empty where the file has none, or none that is clear.
-        classes: of a detector; empty where the file has none.
+            shows; empty if the file has none, or an unclear one.
+        classes: a detector's classes; empty if the file has none.
     """
 
     keypoints: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class DatasetMeta:
 
     @classmethod
     def from_checkpoint(cls, contents: Mapping[Any, Any]) -> DatasetMeta | None:
-        """That of a `.pth` of OpenMMLab; None where there is nothing, or nothing that is clear."""
+        """The names in a `.pth` of OpenMMLab; None if there are none, or no clear ones."""
         meta = contents.get("meta")
         if not isinstance(meta, dict):
             return None
@@ -43,7 +43,7 @@ class DatasetMeta:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> DatasetMeta | None:
-        """That which `to_metadata` made; None where there is none."""
+        """The inverse of `to_metadata`; None if the metadata hold no names."""
         try:
             found = json.loads(metadata[METADATA_KEY])
             keypoints, flips = _names(found["keypoints"]), found["flip_indices"]
@@ -53,7 +53,7 @@ class DatasetMeta:
         return cls(keypoints, _permutation(flips, len(keypoints)), classes)
 
     def to_metadata(self) -> dict[str, str]:
-        """As a safetensors file keeps it."""
+        """The names as metadata of a safetensors file."""
         return {METADATA_KEY: json.dumps(asdict(self))}
 
 

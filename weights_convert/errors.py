@@ -1,4 +1,4 @@
-"""What goes wrong when a foreign checkpoint is read or converted."""
+"""Errors in reading and converting foreign checkpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["ConversionError", "UnsafeCheckpointError", "safetensors_fault"]
 
 
 def safetensors_fault(error: Exception) -> str:
-    """What is said of a safetensors file that its library refuses, without control characters."""
+    """What an error says about a safetensors file, without control characters."""
     return f"damaged or cut short, as a safetensors file: {ascii(str(error)[:200])[1:-1]}"
 
 

@@ -1,9 +1,9 @@
 """ViTPose+: six experts in one checkpoint, of which one becomes a plain ViTPose.
 
-Each block's second linear layer has rows that all data sets share, in `fc2`, and behind them rows
-of the data set's own, in `experts.<index>`. So an expert folds into `fc2` without loss. The
-authors' file has a head for each data set as well: `keypoint_head` is COCO's, the others follow
-in `associate_keypoint_heads`. That of transformers has COCO's alone.
+Each block's second linear layer has rows that all data sets share, in `fc2`, and after them the
+data set's own rows, in `experts.<index>`. So an expert folds into `fc2` without loss. The authors'
+file has a head for each data set as well: `keypoint_head` is COCO's, the others follow in
+`associate_keypoint_heads`. transformers' file has only COCO's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def expert_of(net: nn.Module) -> str:
     """The data set that a network is for: `expert` of its configuration, or COCO.
 
     Raises:
-        ConversionError: no data set that has an expert.
+        ConversionError: a data set without an expert.
     """
     name = getattr(net, "expert", None) or DEFAULT
     if name not in EXPERTS:
@@ -40,7 +40,7 @@ def expert_of(net: nn.Module) -> str:
 
 
 def fold_expert(state: Mapping[str, Tensor], expert: str) -> dict[str, Tensor]:
-    """The entries of one data set's network; others than ViTPose+'s stay as they are.
+    """The entries of one data set's network; those of networks without experts stay as they are.
 
     Args:
         state: the source's entries, in any layout that has `mlp.fc2` and `mlp.experts`.
@@ -93,7 +93,7 @@ def _with_head(state: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
 
 
 def _has_choice(state: Mapping[str, Tensor]) -> bool:
-    """Whether one of several experts or heads was there to be chosen, and not chosen already."""
+    """Whether there is a choice between experts or heads that has not been made yet."""
     if any(map(_OTHER_HEAD.fullmatch, state)):
         return True
     blocks = {match[1] for match in map(_EXPERT.fullmatch, state) if match}
@@ -105,14 +105,14 @@ def _has_choice(state: Mapping[str, Tensor]) -> bool:
 
 
 def note_on_expert(state: Mapping[str, Tensor], net: nn.Module) -> str:
-    """What a user should know of the choice; "" where it was told or there was none."""
+    """What a user should know about the choice; "" if it was explicit or there was none."""
     if not _has_choice(state):
         return ""
     named, expert = getattr(net, "expert", None), expert_of(net)
     if named is None:
         return (
             f"has several data sets' experts or heads: those of {expert} are taken; `net.expert` "
-            f"of a model's YAML names another: {', '.join(EXPERTS)}"
+            f"in a model's YAML names another: {', '.join(EXPERTS)}"
         )
     if expert != DEFAULT and any(key.startswith("head.") for key in state):
         return (

@@ -17,9 +17,9 @@ EXTERNAL = 1  # TensorProto.EXTERNAL
 
 
 class ExternalData:
-    """Gives tensors the bytes that lie outside the graph.
+    """Gives tensors the bytes that are outside of the graph.
 
-    No more is read in all than the files hold, however often a graph refers to them.
+    In all, no more is read than the files hold, however often a graph refers to them.
 
     Args:
         path: the graph, or the zip that holds it.
@@ -79,7 +79,7 @@ class ExternalData:
 
 
 def _decode_string(value: str | bytes) -> str:
-    """A string of a graph, which some versions of protobuf give as bytes where it is damaged."""
+    """A string of a graph, which some versions of protobuf return as bytes if it is damaged."""
     return value if isinstance(value, str) else value.decode("latin1")
 
 
@@ -109,7 +109,7 @@ def external_files(path: Path) -> list[Path]:
     """The files beside a graph that hold weights of it, sorted.
 
     Raises:
-        ConversionError: one is missing, or lies elsewhere than in the graph's folder.
+        ConversionError: one is missing, or not in the graph's folder.
     """
     data = path.read_bytes()
     if b"location" not in data:  # the name of the field that has the path
@@ -137,7 +137,7 @@ def external_files(path: Path) -> list[Path]:
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """All of a graph, also those of the graphs within it."""
+    """All tensors of a graph, also those of the graphs within it."""
     waiting = [graph]
     while waiting:
         part = waiting.pop()

@@ -1,18 +1,18 @@
 """ONNX exports of RTMDet, RTMPose, RTMW and YOLOX: their weights under posekit's keys.
 
-An export has batch norms folded into convolutions and most weights without a name, so a weight
-is known by its place in the data flow. The network (traced by torch.fx, which needs no memory)
-and the graph are both reduced to their weighted operations and the source of each: the weighted
-operations that its input is computed from, in order where they are concatenated. Everything
-between, such as activations, pooling and reshapes, is left out: each exporter writes it its own
-way. The network's operations are then placed in the graph one after another. Where several of
-one shape read the same source, as the two branches of a cross-stage layer do, every placement is
-followed until what comes behind leaves one; if several reach the end, the file is refused. The
-order of nodes in the file decides nothing, and a name that contradicts the result is refused.
+An export has batch norms folded into convolutions and most weights without a name, so a weight is
+known by its place in the data flow. The network (traced by torch.fx, which needs no memory) and the
+graph are both reduced to their weighted operations and the source of each: the weighted operations
+that its input is computed from, in order where they are concatenated. Everything between, such as
+activations, pooling and reshapes, is left out: each exporter writes it its own way. The network's
+operations are then placed in the graph one after another. If several of the same shape read the
+same source, as the two branches of a cross-stage layer do, every placement is followed until later
+operations leave only one; if several reach the end, the file is refused. The order of nodes in the
+file decides nothing, and a name that contradicts the result is refused.
 
 A folded norm becomes a batch norm that only adds the folded bias. Inference is the same and every
 parameter can be trained, but the statistics of the activations are lost: fine-tuning should keep
-the norms in eval mode, or estimate them anew first.
+the norms in eval mode, or estimate them again first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
         Entries under `net`'s keys, in `net`'s order, float32.
 
     Raises:
-        ConversionError: no ONNX graph, or one of another network (the message has the first
+        ConversionError: no ONNX graph, or one of another network (the message names the first
             difference).
         InputError: the package `onnx` is missing.
     """
@@ -61,8 +61,8 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
     name, data = type(net).__name__, open_onnx(path)
     if not family_of(type(net)).onnx:
         raise ConversionError(
-            f"{path}: weights of {name} are not read from an ONNX export: take its checkpoint, a "
-            ".pth, or name no file for those that are published"
+            f"{path}: weights of {name} are not read from an ONNX export: use its checkpoint "
+            "(.pth), or no file, which takes the published weights"
         )
     network = reduce_network(net)
     try:
@@ -78,7 +78,7 @@ def read_onnx(path: Path, net: nn.Module) -> dict[str, Tensor]:
 
 
 def _place(network: Reduced, graph: Reduced) -> list[Operation]:
-    """For each of the network's operations, the graph's one that it is."""
+    """For each of the network's operations, the one of the graph that it matches."""
     (layers, outputs), (steps, found_outputs) = network, graph
     readers: dict[Source, list[int]] = defaultdict(list)
     for number, step in enumerate(steps):
@@ -95,7 +95,7 @@ def _place(network: Reduced, graph: Reduced) -> list[Operation]:
             there = set(readers[_translated(layer.source, placements[0])]) - set(placements[0])
             found = [f"{steps[n].signature} named {steps[n].names[0]}" for n in sorted(there)[:3]]
             raise ConversionError(
-                f"behind {len(placements[0])} weights that match, expected {layer.signature} as "
+                f"after {len(placements[0])} weights that match, expected {layer.signature} as "
                 f"{layer.weight}, found {' and '.join(found) or 'no weight'}. Is it the export of "
                 "another model, size or number of keypoints?"
             )
@@ -124,7 +124,7 @@ def _translated(source: Source, placed: tuple[int, ...]) -> Source:
 
 
 def _collect(net: nn.Module, pairs: list[tuple[Operation, Operation]]) -> dict[str, Tensor]:
-    """The network's entries, from each of its operations and the one of the graph that it is."""
+    """The network's entries, from each of its operations and the one of the graph it matches."""
     calls: dict[str, list[tuple[Operation, Operation]]] = defaultdict(list)
     for pair in pairs:
         calls[pair[0].weight].append(pair)
@@ -155,7 +155,7 @@ def _collect(net: nn.Module, pairs: list[tuple[Operation, Operation]]) -> dict[s
                 state[f"{layer.norm}.running_var"] = var + (eps - own_eps)
                 state[f"{layer.norm}.num_batches_tracked"] = torch.tensor(0)
             elif step.norm is not None or not gain.equal(one):
-                raise ConversionError(f"expected no norm behind {key}, found one at {node}")
+                raise ConversionError(f"expected no norm after {key}, found one at {node}")
             elif layer.bias is not None:
                 state[layer.bias] = bias
             elif bias.any():
@@ -188,7 +188,7 @@ def _common_weight(key: str, weights: list[Tensor]) -> tuple[Tensor, list[Tensor
 
 
 def _key_by_name(name: str, rules: Sequence[Rule], keys: Collection[str]) -> str | None:
-    """The network's key for a posekit or OpenMMLab name behind any prefix; None if unknown."""
+    """The network's key for a posekit or OpenMMLab name after any prefix; None if unknown."""
     while name:
         for pattern, target in rules:
             if match := re.fullmatch(pattern, name):

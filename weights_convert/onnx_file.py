@@ -1,4 +1,4 @@
-"""ONNX files: recognised, and opened from the file or a zip, with what lies beside the graph."""
+"""ONNX files: recognised, and opened from the file or a zip, with the files beside the graph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def starts_onnx(head: bytes) -> bool:
 
 
 def holds_weights(path: Path) -> bool:
-    """Whether a graph's weights are numbers that a network can have: no quantised ones."""
+    """Whether a graph's weights can be those of a network, so are not quantised."""
     return b"DequantizeLinear" not in open_onnx(path)
 
 
@@ -65,7 +65,7 @@ def open_onnx(path: Path) -> bytes:
 
 
 def _from_zip(path: Path, beside: str | None = None) -> bytes:
-    """The graph in a zip, or the file beside it that it names."""
+    """The graph in a zip, or the file `beside` it."""
     try:
         with zipfile.ZipFile(path) as archive:
             graphs, inside = _graphs_in(archive), ", ".join(archive.namelist()[:5]) or "nothing"
@@ -90,6 +90,7 @@ def _from_zip(path: Path, beside: str | None = None) -> bytes:
 
 
 def external_data(path: Path) -> ExternalData:
+    """The reader of a graph's external data, beside the graph or in its zip."""
     with path.open("rb") as file:
         in_zip = file.read(2) == b"PK"
     return ExternalData(path, functools.partial(_from_zip, path) if in_zip else None)

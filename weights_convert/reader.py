@@ -1,9 +1,9 @@
 """Reads foreign checkpoint files without running anything that they contain.
 
 Official `.pth` files name objects of their training framework beside the weights: PyTorch's safe
-loading refuses them, and its other one would run whatever they ask for. So their pickles are read
-as data, see `weights_convert.unpickler`. Tensors are made afterwards, from the entries of the state
-dict alone, mapped from the file.
+loading refuses them, and its unsafe loading would run whatever they ask for. So their pickles are
+read as data, see `weights_convert.unpickler`. Tensors are made afterwards, from the entries of the
+state dict alone, mapped from the file.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Checkpoint(NamedTuple):
     """What a file of weights holds.
 
     Attributes:
-        states: tensors on the CPU by name, in the file's order, under the place where they lie in
-            the file; where it holds several versions, the likeliest one first.
-        dataset_meta: which keypoints or classes they are for, where the file says so.
-        config: the text of the configuration that the model was trained with, where the file has
-            it; it is Python, to be read and never run.
+        states: tensors on the CPU by name, in the file's order, under their place in the file; if
+            it holds several versions, the likeliest one comes first.
+        dataset_meta: which keypoints or classes they are for, if the file says so.
+        config: the text of the configuration that the model was trained with, if the file has it;
+            it is Python, to be read and never run.
     """
 
     states: dict[str, dict[str, Tensor]]
@@ -53,9 +53,9 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """What a `.pth`, `.pt`, `.bin` or `.safetensors` file holds, or an index of such shards.
+    """Reads a `.pth`, `.pt`, `.bin` or `.safetensors` file, or an index of such shards.
 
-    The entries of a `.pth` are mapped from the file, which has to stay until they are freed. They
+    The entries of a `.pth` are mapped from the file, which must stay until they are freed. They
     may be changed; the file is not. Entries that share memory in the file share it here.
 
     Args:
@@ -101,7 +101,7 @@ def _read_shards(path: Path) -> dict[str, Tensor]:
 
 
 def _reader(start: bytes, path: Path) -> Callable[[IO[bytes]], Checkpoint]:
-    """How to read a file that begins like this."""
+    """The function that reads a file with this beginning."""
     if start.startswith(b"PK\x03\x04"):
         return _read_zip
     if start[8:9] == b"{":  # the length of a header, then the header, in JSON

@@ -40,7 +40,7 @@ DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value
 
 
 def _ignore(*args: object, **kwargs: object) -> None:
-    """What every change that a pickle makes to an object comes down to."""
+    """What any change that a pickle makes to an object does: nothing."""
 
 
 class StandIn:
@@ -72,9 +72,9 @@ class _Dict(dict[Any, Any]):
 
 
 class _Unknown(_Dict):
-    """Takes the place of a class of somebody's program: at most a dict, as an OrderedDict's heir.
+    """Takes the place of a class of another program: at most a dict, such as a kind of OrderedDict.
 
-    Made with arguments it may be any function, and the file is refused.
+    Called with arguments it could be any function, so the file is refused.
     """
 
     __slots__ = ()
@@ -117,7 +117,7 @@ class Storage(NamedTuple):
 
 
 class Entry:
-    """A tensor still to be made; called as `_rebuild_tensor_v2` would be."""
+    """A tensor yet to be made; called as `_rebuild_tensor_v2` would be."""
 
     __slots__ = ("dtype", "offset", "shape", "storage", "stride")
     __setstate__ = _ignore
@@ -131,7 +131,7 @@ class Entry:
 
 
 class _TypedEntry(Entry):
-    """Called as `_rebuild_tensor_v3` would be: the type is told apart from the memory."""
+    """Called as `_rebuild_tensor_v3` would be, with the type separate from the memory."""
 
     __slots__ = ()
 
@@ -152,7 +152,7 @@ class _Parameter:
 
 
 class _Size:
-    """Called as `torch.Size` would be; gives the tuple that it is made of."""
+    """Called as `torch.Size` would be; gives the tuple that it is made from."""
 
     __slots__ = ()
     __setstate__ = _ignore
@@ -257,7 +257,7 @@ class Unpickler(pickle._Unpickler):
     """Knows no names but those above.
 
     Attributes:
-        storages: those that were asked for, by key.
+        storages: the storages that tensors use, by key.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -284,7 +284,7 @@ class Unpickler(pickle._Unpickler):
         """The next object of the file, in which each tensor is an `Entry`.
 
         Raises:
-            UnsafeCheckpointError: it asks for anything else than data.
+            UnsafeCheckpointError: it asks for anything other than data.
             ConversionError: tensors that are not plain.
         """
         # Names that the program registered for opcodes EXT1 to EXT4 must come by find_class too.

@@ -1,8 +1,8 @@
 """What training programs put around a network's entries: containers, prefixes, second copies.
 
 A file may hold the weights more than once: as they were trained, and their moving average, which is
-what one evaluates. Both where copies lie beside each other (`places`) and where prefixes tell them
-apart (`views`), the average comes first.
+the one to evaluate. Whether the copies are in different places (`places`) or have different
+prefixes (`views`), the average comes first.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _DEEPEST = 6  # of prefixes, such as `module._orig_mod.model.`
 
 
 def places(contents: dict[Any, Any]) -> dict[str, dict[Any, Any]]:
-    """Where tensors may be the network's: the keys that lead there, and what is there.
+    """The places that may hold the network's tensors: the keys that lead there, and the content.
 
-    The first is the likeliest; with none of the known keys it is all there is.
+    The first is the likeliest; without any of the known keys it is the whole file.
     """
     state = {key: value for key, value in contents.items() if key not in NOT_ENTRIES}
     found = dict(_containers(contents, (), 3))
@@ -78,13 +78,13 @@ def _by_preference(contents: dict[Any, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class View:
-    """Entries without what was put around them.
+    """Entries without what was put around their names.
 
     Attributes:
         entries: under names that may be a network's.
-        prefix: what was taken off these names.
+        prefix: what was removed from these names.
         copies: prefixes of other copies, which are left out.
-        dropped: names of entries that are left out and no part of a copy.
+        dropped: names of entries that are left out and are not part of a copy.
     """
 
     entries: Mapping[str, Any]
@@ -94,7 +94,7 @@ class View:
 
 
 def views(entries: Mapping[str, Any]) -> Iterator[View]:
-    """The ways to read a state dict's names, as they are first."""
+    """The ways to read a state dict's names; as they are comes first."""
     yield from _views(View(entries), _DEEPEST)
     # A part of the network was wrapped for itself.
     if any(".module." in key for key in entries):
@@ -153,7 +153,7 @@ def _prefixes(entries: Mapping[str, Any]) -> tuple[str, ...]:
 def _averages_as_buffers(entries: Mapping[str, Any]) -> set[str]:
     """mmcv 0.x: `backbone.conv1.weight` has a second version `ema_backbone_conv1_weight`.
 
-    The one that its own loader takes is the first.
+    Its own loader takes the first one.
     """
     second = {f"ema_{key.replace('.', '_')}" for key in entries}
     return second.intersection(entries)

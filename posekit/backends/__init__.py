@@ -1,6 +1,6 @@
 """Engines that run a network: the same call and the same raw outputs, at different speeds.
 
-Each file of `engines/` is one, and says of itself what the rest of posekit has to know.
+Each file of `engines/` is one engine, and describes it to the rest of posekit.
 """
 
 from __future__ import annotations

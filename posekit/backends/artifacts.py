@@ -1,4 +1,4 @@
-"""What backends make of a network, such as compiled code, kept on disk between runs."""
+"""What backends make from a network, such as compiled code, kept on disk between runs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ NO_DAMAGE = (MemoryError, torch.cuda.OutOfMemoryError)  # what fails to load may
 
 
 def fingerprint(net: nn.Module, *details: object) -> str:
-    """Letters and digits that change with the network and with anything else named.
+    """A hash of a network and of further details.
 
     Args:
-        net: the classes of its modules, their attributes and their source files count, and keys,
-            shapes, types and values of the parameters and buffers.
-        details: whatever else an artifact depends on: sizes, versions, types.
+        net: its modules' classes, attributes and source files are hashed, and the keys, shapes,
+            types and values of its parameters and buffers.
+        details: what else an artifact depends on: sizes, versions, types.
     """
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((__version__, torch.__version__, details)).encode())
@@ -106,13 +106,13 @@ def load_artifact(
     """Loads an artifact, made by the first of all processes that ask for it.
 
     Args:
-        folder: of all artifacts.
-        name: of this one, a folder within.
+        folder: the folder of all artifacts.
+        name: name of this artifact, and of its folder in that one.
         make: writes its files into an empty folder.
-        load: reads them. Where that fails the artifact is made again, once.
+        load: reads them. If that fails, the artifact is made again, once.
 
     Raises:
-        InputError: it is not there whole, and the folder cannot be written.
+        InputError: the artifact has to be made, and the folder cannot be written.
     """
     path = folder / name
     try:

@@ -37,13 +37,13 @@ ROUNDS_BUDGET = 10.0  # seconds of timing, warming up included
 class AutoBackend:
     """Measures the engines at the first batch of one image and at the first larger one.
 
-    What was measured is kept in `auto.json`, for each network, input size, device, type, number
-    of threads and versions. The time it may take is bounded: `BUDGET` seconds and what the engine
-    then being prepared takes, and `ROUNDS_BUDGET` for timing.
+    Measurements are kept in `auto.json`, for each network, input size, device, type, number of
+    threads and versions. Their time is bounded: `BUDGET` seconds, plus what the engine in
+    preparation at that moment still needs, and `ROUNDS_BUDGET` for timing.
 
     Args: as `make_backend`, and
-        folder: of `auto.json`.
-        cache_dir: of what the engines keep; None for the cache that the folder is part of.
+        folder: the folder of `auto.json`.
+        cache_dir: the cache of the engines; None for the cache that contains the folder.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class AutoBackend:
 
     @property
     def computes_images_apart(self) -> bool:
-        """Whether the engines chosen so far do: False until one image has been computed."""
+        """Whether the chosen engines do; False until the engine for single images is chosen."""
         return "one" in self._chosen and all(
             getattr(backend, "computes_images_apart", False)
             for backend in list(self._chosen.values())
@@ -103,7 +103,7 @@ class AutoBackend:
     def settle(self) -> None:
         """Measures now what has not been measured, so that no image waits for it.
 
-        Of several processes one measures, and the others take what it found.
+        If there are several processes, one measures, and the others use its results.
         """
         width, height = self.target.input_size
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,10 +189,10 @@ class AutoBackend:
 
 
 def remembered_kind(net: nn.Module, batch: str, target: Target) -> str | None:
-    """The engine that was measured to be the fastest for such a network here; None for none.
+    """The engine that was measured to be the fastest for such a network here; None if unmeasured.
 
     Args:
-        net: whatever its weights.
+        net: the network; its weights do not matter.
         batch: "one" or "many", the images that are computed at once.
         target: its folder has `auto.json`.
     """
@@ -204,7 +204,7 @@ def remembered_kind(net: nn.Module, batch: str, target: Target) -> str | None:
 
 
 def read_choices(path: Path) -> dict[str, dict[str, Any]]:
-    """What was measured before: per key the `kind` chosen, and what led to it.
+    """Earlier measurements: for each key the chosen `kind`, and the figures behind the choice.
 
     A file that cannot be read counts as none, with a warning.
     """

@@ -24,14 +24,14 @@ def run_in_batches(
     *,
     fill: bool = False,
 ) -> list[Tensor]:
-    """The outputs of a batch that is cut into batches of the sizes that a graph takes.
+    """The outputs for a batch, which is run in pieces of the sizes that a graph takes.
 
     Args:
         run: images of one of the sizes -> outputs.
         images: (n, 3, h, w), n >= 1.
         sizes: in falling order, ending in 1.
-        fill: up to the next size with the last image, repeated, where that adds no more than a
-            quarter of it.
+        fill: fill up to the next size with copies of the last image, if that adds at most a quarter
+            of that size.
     """
     parts = []
     while count := len(images):

@@ -1,4 +1,4 @@
-"""What runs a network, by the name that a user gives or does not give."""
+"""What runs a network, with or without an engine's name from the user."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def make_backend(
     dtype: torch.dtype | None = None,
     cache_dir: Path | None = None,
 ) -> Backend:
-    """What runs a network in place of calling it; batches of any size, also of none.
+    """Makes a callable that runs a network by an engine, for batches of any size, also empty ones.
 
     Args:
         net: in eval mode; it is left as it is, and what is returned may share its parameters: do
-            not move it afterwards. A `GraphFile` is run as the file has it.
+            not move it afterwards. A `GraphFile` is run as it is in the file.
         kind: one of `KINDS`, which docs/predict.md describes: an engine, or "auto" for the fastest
             of those that need no long preparation, measured once per machine and kind of network.
         input_size: (w, h) in pixels.
         device: where to run it; None for where it is.
-        dtype: of the outputs, and of the arithmetic where the engine has it; None for the net's.
+        dtype: type of the outputs, and of the arithmetic if the engine supports it; None for the
+            network's.
         cache_dir: what was compiled or measured is kept in its folder `backends`; None for
             posekit's cache.
 
@@ -59,7 +60,7 @@ def _target(
     dtype: torch.dtype | None = None,
     cache_dir: Path | None = None,
 ) -> Target:
-    """What a network is made ready for, where left out as it is now."""
+    """What a network is made ready for; arguments left out are as the network is now."""
     parameter = next(net.parameters())
     device = parameter.device if device is None else device
     if device.type == "cuda" and device.index is None:
@@ -75,10 +76,10 @@ def _target(
 def choose_backend(
     net: nn.Module, input_size: tuple[int, int], backend: Backend | str | None = None
 ) -> Backend:
-    """What runs a network: an engine, the one of a name, or where none is named the network itself.
+    """What runs a network: the given or named engine, or without one the network itself.
 
-    With `DEFAULT` it is a `DefaultBackend`. A graph, which PyTorch cannot run, is run by the
-    fastest engine that can, unless one is named.
+    `DEFAULT` gives a `DefaultBackend`. A graph, which PyTorch cannot run, is run by the fastest
+    engine that can, unless one is named.
     """
     if isinstance(net, GraphFile) and backend in (None, DEFAULT):
         backend = "auto"

@@ -1,4 +1,4 @@
-"""A network on a GPU without Python in its way."""
+"""A network on a GPU without Python's overhead."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CudaGraphs:
         except RuntimeError as error:
             reason = first_line(error)
             log.warning(
-                "%s cannot be recorded as a CUDA graph for %d images, so it runs without: %s",
+                "%s cannot be recorded as a CUDA graph for %d images, so it runs without one: %s",
                 type(self.net).__name__, len(images), reason,
             )  # fmt: skip
             return None

@@ -1,4 +1,4 @@
-"""What runs a network where no backend is named: fast, without a measurement or a wait at first."""
+"""What runs a network if no backend is named: fast, without measuring or waiting at first."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ NOT_THE_ENGINES = (MemoryError, torch.cuda.OutOfMemoryError)  # another one woul
 
 
 def default_dtype(device_type: str, capability: tuple[int, int] | None = None) -> torch.dtype:
-    """The type of networks where none is named.
+    """The type of networks if none is named.
 
     Args:
         device_type: "cpu", "cuda", ...
-        capability: of a CUDA device; from 7.0 on it has units for products in float16, in which
-            keypoints move by hundredths of a pixel.
+        capability: a CUDA device's compute capability; from 7.0 on there are units for float16
+            products, which move keypoints by hundredths of a pixel.
     """
     if device_type == "cuda" and capability is not None and capability >= (7, 0):
         return torch.float16
@@ -55,7 +55,7 @@ def default_dtype(device_type: str, capability: tuple[int, int] | None = None) -
 def network_dtype(
     dtype: str | torch.dtype | None, device: torch.device, backend: str | None
 ) -> torch.dtype:
-    """The type of the networks that see images; who names a backend has float32 by default.
+    """The type of the networks that see images; float32 by default if a backend is named.
 
     Raises:
         InputError: as `floating_type`.
@@ -71,9 +71,9 @@ def default_order(
     """Engines that may run a network, the best first; the first that is installed does.
 
     Args:
-        device_type: "cpu", "cuda", ...; on others than these two the network runs as it is, since
-            nobody has tried.
-        dtype: of the network; on a CPU, engines are for float32.
+        device_type: "cpu", "cuda", ...; on any other device the network runs as it is, since
+            engines are untested there.
+        dtype: type of the network; on a CPU, engines are used for float32 only.
         processor: as `processor_kind` names it.
         network: the name of its class.
     """
@@ -85,15 +85,15 @@ def default_order(
 
 
 class DefaultBackend:
-    """The network itself for the first batches, then the engine that is the fastest as a rule.
+    """The network itself for the first batches, then the engine that is usually the fastest.
 
-    What `auto` has measured for such a network on this machine comes before any rule. An engine
-    that fails is replaced by PyTorch, with a warning. What computes a batch depends on how many
-    came before, never on time. In a process that was forked, which an engine's threads do not
-    survive, it is the network itself.
+    What `auto` has measured for such a network on this machine takes precedence. An engine that
+    fails is replaced by PyTorch, with a warning. The switch depends on the number of batches
+    before, never on time. In a forked process, which an engine's threads do not survive, the
+    network itself runs.
 
     Args: as `make_backend`, and
-        folder: of what was measured and of what engines keep.
+        folder: the folder of measurements and of the engines' files.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class DefaultBackend:
 
     @property
     def computes_images_apart(self) -> bool:
-        """Whether the engines chosen so far do: False until there is one."""
+        """Whether the chosen engines do; False until there is one."""
         chosen = list(self._chosen.values())
         return bool(chosen) and all(
             kind is not None and getattr(self._made.get(kind), "computes_images_apart", False)
@@ -146,7 +146,7 @@ class DefaultBackend:
                     self._chosen[batch] = self._choose(batch)
 
     def _engine(self, count: int) -> tuple[str, Backend | None]:
-        """What computes a batch of that size, and its name; None for the network itself."""
+        """The name and engine for a batch of that size; None for the network itself."""
         if os.getpid() != self._process:
             return "", None
         with self._lock:
@@ -218,7 +218,7 @@ class DefaultBackend:
 
 
 def describe_default(device: torch.device) -> list[tuple[str, str]]:
-    """What runs networks on a device of this machine where no backend is named, and why."""
+    """What runs networks on a device of this machine if no backend is named, and why."""
     dtype, processor = network_dtype(None, device, None), processor_kind()
     rows = [
         ("type", str(dtype).removeprefix("torch.")),
@@ -228,9 +228,9 @@ def describe_default(device: torch.device) -> list[tuple[str, str]]:
     for network in (*named, "other networks") if device.type == "cpu" else ("networks",):
         order = default_order(device.type, dtype, processor=processor, network=network)
         there = [kind for kind in order if why_unavailable(kind, device, dtype) is None]
-        among = f", the first there is of {', '.join(order)} on {processor}" if order[1:] else ""
+        among = f", the first available of {', '.join(order)} on {processor}" if order[1:] else ""
         rows.append((network, (there[0] if there else "as they are") + among))
-    rows.append(("measured networks", "what was the fastest, see below"))
+    rows.append(("measured networks", "the fastest engine, see below"))
     return rows
 
 

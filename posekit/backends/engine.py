@@ -1,4 +1,4 @@
-"""What an engine says of itself, and what it is given to run a network."""
+"""How an engine describes itself, and what it is given to run a network."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Target:
 
     Attributes:
         input_size: (w, h) in pixels.
-        device: where it runs; one of CUDA has its number.
-        dtype: of the outputs, and of the arithmetic where the engine has it.
+        device: where it runs; a CUDA device has its index.
+        dtype: type of the outputs, and of the arithmetic if the engine supports it.
         folder: where the engine may keep what it makes, see `load_artifact`.
     """
 
@@ -53,20 +53,20 @@ class Engine:
     Attributes:
         title: the name of what runs the network.
         summary: a line of Markdown for the table in docs/predict.md.
-        make: what runs a network in place of calling it, for batches of any size, also of none.
-            The network is in eval mode; it is left as it is. Of a `GraphFile`, which comes to those
-            with `reads` only, the file is run.
+        make: makes the callable that runs a network, for batches of any size, also empty ones. The
+            network is in eval mode and is left as it is. For a `GraphFile`, given only to engines
+            with `reads`, the file is run.
         packages: distributions whose versions it depends on, as `posekit doctor` lists them.
         missing: why it cannot run on a device of this machine, and what to do, in a few words;
             None where it can.
         dtypes: names of the types that it computes in; None for all.
-        lacks: why it would not compute in one of these on this machine, in a few words; None where
-            it does. It is asked after `missing`.
+        lacks: why it would not compute in one of these types on this machine, in a few words; None
+            where it does. It is called after `missing`.
         reads: formats of the graph files that it runs as they are: "onnx", "openvino".
-        auto_turn: when `auto` tries it, from 0, the earlier ones first; None where a network takes
-            too long to prepare for being tried unasked.
-        alone: takes an ONNX file and calls the engine on it without posekit and with the settings
-            that it has by itself, on the CPU, which `posekit bench` compares with.
+        auto_turn: when `auto` tries it, from 0, the earlier ones first; None if preparing a network
+            takes too long to try it unasked.
+        alone: makes a call of the engine for an ONNX file, on the CPU, without posekit and with the
+            engine's default settings, for `posekit bench` to compare with.
     """
 
     title: str
@@ -85,7 +85,7 @@ class Engine:
         known, name = self.dtypes, str(dtype).removeprefix("torch.")
         if dtype is None or known is None or name in known:
             return self.missing(device) or (None if dtype is None else self.lacks(dtype))
-        return f"it runs in {' or '.join(known)}, found {dtype}; use another backend"
+        return f"it computes in {' or '.join(known)}, found {dtype}; use another backend"
 
 
 def missing_package(module: str, extra: str) -> str | None:
@@ -98,12 +98,12 @@ def missing_package(module: str, extra: str) -> str | None:
 
 
 def check_process(process: int, kind: str) -> None:
-    """Whether this is the process that loaded an engine.
+    """Checks that this is the process that loaded an engine.
 
-    An engine's threads do not come along into a forked process, where it would wait for them.
+    An engine's threads do not exist in a forked process, where it would wait for them forever.
 
     Raises:
-        InputError: it is another one.
+        InputError: it is another process.
     """
     if os.getpid() != process:
         raise InputError(

@@ -33,11 +33,11 @@ def is_graph(path: Path) -> bool:
 class GraphFile(nn.Module):
     """A graph in a file, ONNX or OpenVINO, in the place of a network.
 
-    Only an engine runs it, see `make_backend`, in the precision that it was written in.
+    Only engines run it (see `make_backend`), in the precision of the file.
 
     Args:
         path: `.onnx`, or `.xml` with its `.bin` beside it.
-        net: the network that it is an export of, on `meta`; it tells the shapes of the outputs.
+        net: the network that was exported, on `meta`; it gives the shapes of the outputs.
     """
 
     def __init__(self, path: Path, net: nn.Module) -> None:
@@ -50,13 +50,13 @@ class GraphFile(nn.Module):
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Names of those that read it, the ones that `auto` tries first."""
+        """Names of the engines that read it; those that `auto` tries come first."""
         kind = "openvino" if self.path.suffix == ".xml" else "onnx"
         in_order = dict.fromkeys((*auto_candidates(), *ENGINES))
         return tuple(name for name in in_order if kind in find_engine(name).reads)
 
     def digest(self) -> str:
-        """Letters and digits that change with the graph, and with its weights beside it."""
+        """A hash of the graph and of its weights beside it."""
         return content_digest(self.path)[:24]
 
     def forward(self, images: Tensor) -> Any:
@@ -70,10 +70,10 @@ class GraphFile(nn.Module):
 
 
 def read_graph(path: Path, read: Callable[[Path], T]) -> T:
-    """What an engine's library reads of a graph that a user named.
+    """Reads a user's graph by an engine's library.
 
     Raises:
-        WeightsError: it cannot.
+        WeightsError: the library cannot read it.
     """
     try:
         return read(path)
@@ -90,17 +90,17 @@ def check_graph(
     input_size: tuple[int, int],
     template: Any,
 ) -> None:
-    """Whether a graph takes and gives what the model's network does.
+    """Checks that a graph has the inputs and outputs of the model's network.
 
     Args:
-        path: its file.
-        inputs: the shape of each input; what is no whole number is free.
-        outputs: likewise.
+        path: the graph's file.
+        inputs: the shape of each input; entries that are not integers are free.
+        outputs: the shape of each output, likewise.
         input_size: (w, h) in pixels, of the model.
         template: the network's outputs, as `describe_outputs` gives them.
 
     Raises:
-        WeightsError: it does not.
+        WeightsError: it does not have them.
     """
     width, height = input_size
     for what, found, expected in (
@@ -118,8 +118,8 @@ def check_graph(
         if not fits:
             raise WeightsError(
                 f"{path} does not fit the model: expected {what}s (n, ..) of {_joined(expected)}, "
-                f"found {_joined(found)}. Is it of another model, or exported with preprocess=true "
-                "or decode=true, which posekit does itself?"
+                f"found {_joined(found)}. Was it exported from another model, or with "
+                "preprocess=true or decode=true, which posekit does itself?"
             )
 
 

@@ -41,7 +41,7 @@ def for_export(net: nn.Module) -> nn.Module:
 
 
 def example_images(input_size: tuple[int, int]) -> Tensor:
-    """Two images (2, 3, h, w) for tracing; of one the batch would be taken for constant."""
+    """Two images (2, 3, h, w) for tracing; with one, the batch size would become a constant."""
     width, height = input_size
     return torch.zeros(2, 3, height, width)
 
@@ -54,9 +54,9 @@ def to_onnx(
     Args:
         net: takes one tensor and returns nested tuples of tensors; in eval mode.
         example: an input, two images.
-        path: of the file.
-        names: of the outputs.
-        opset: version of the operators.
+        path: the file to write.
+        names: names of the outputs.
+        opset: version of the operator set.
     """
     axes = {name: {0: "batch"} for name in ("input", *names)}
     # The exporter by tracing needs no further package and keeps the data flow as it is written.
@@ -119,8 +119,8 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
     they are: their rounding costs most accuracy.
 
     Args:
-        path: of the graph; it is changed.
-        images: batches of inputs; ranges of activations are the means of theirs.
+        path: the graph's file, which is changed.
+        images: batches of inputs; the ranges of activations are averaged over these.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -190,7 +190,7 @@ def _kept_in_float(graph: Any) -> list[str]:
 
 @contextlib.contextmanager
 def _root_logger_as_it_was() -> Iterator[None]:
-    """Puts back the level, handlers and filters that are there now."""
+    """Restores the level, handlers and filters of now at the end."""
     logger = logging.getLogger()
     level, handlers, filters = logger.level, list(logger.handlers), list(logger.filters)
     try:
@@ -206,7 +206,7 @@ def _has_two_exporters() -> bool:
 
 @contextlib.contextmanager
 def quiet_tracing() -> Iterator[None]:
-    """Without gradients, in no inference mode that is on outside, and without tracing's remarks."""
+    """Traces without gradients, outside of inference mode, and without tracing's warnings."""
     # Tracing warns of every shape that it takes for constant, and of its own age.
     logger = logging.getLogger("torch.onnx")
     # Filters are the process's: two threads at once would put back each other's.

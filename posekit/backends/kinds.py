@@ -1,4 +1,4 @@
-"""The engines that there are: each file of `engines/` is one. Light: no torch for their names."""
+"""The engines: each file of `engines/` is one. Light: their names need no torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("auto", *ENGINES)
 
 
 def find_engine(kind: str) -> Engine:
-    """What the engine of a name says of itself."""
+    """The description of the engine of this name."""
     engine: Engine = importlib.import_module(f"{engines.__name__}.{kind}").ENGINE
     return engine
 
@@ -36,7 +36,7 @@ def auto_candidates() -> tuple[str, ...]:
 
 
 def check_backend(kind: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
-    """Whether an engine can run on a device of this machine.
+    """Checks that an engine can run on a device of this machine.
 
     Raises:
         InputError: it cannot; the message says what is missing.

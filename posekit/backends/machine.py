@@ -18,12 +18,13 @@ _FLAGS = {
 
 
 def processor_name() -> str:
-    """The processor's model where the system tells it."""
+    """The processor's model, if the system tells it."""
     return _told("model name") or platform.processor() or platform.machine()
 
 
 def computes_in(dtype: str) -> bool | None:
-    """Whether the processor has instructions for a type's products; None where nobody tells.
+    """Whether the processor has instructions for a type's products; None if the system does not
+    tell.
 
     Args:
         dtype: "float32", "float16" or "bfloat16".
@@ -35,7 +36,7 @@ def computes_in(dtype: str) -> bool | None:
 
 
 def _told(key: str) -> str:
-    """What Linux says of the first core; empty where it says nothing, or is another system."""
+    """What Linux says about the first core; empty if it says nothing, or on another system."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
@@ -51,7 +52,7 @@ def processor_kind() -> str:
 
 
 def package_version(package: str) -> str | None:
-    """Of an installed distribution; None where it is not installed."""
+    """The version of a distribution; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""A network made ready for the engine of a name."""
+"""A network made ready for a named engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["make_engine"]
 
 
 def make_engine(net: nn.Module, kind: str, target: Target) -> Backend:
-    """What runs a network in place of calling it.
+    """Makes the callable that runs a network by an engine.
 
     Args:
         net: as `make_backend` takes it.
@@ -21,7 +21,7 @@ def make_engine(net: nn.Module, kind: str, target: Target) -> Backend:
         target: what it is made ready for.
 
     Raises:
-        InputError: the engine cannot run here, or not this network; the message says why.
+        InputError: the engine cannot run here, or cannot run this network; the message says why.
     """
     check_backend(kind, target.device, target.dtype)
     if isinstance(net, GraphFile) and kind not in net.engines:

@@ -1,4 +1,4 @@
-"""The package `openvino`, which alone would report its use to its makers."""
+"""The package `openvino`, without its telemetry."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def import_openvino() -> Any:
 
 
 def import_package(name: str) -> Any:
-    """An optional package; `openvino` without its reporter.
+    """An optional package; `openvino` without its telemetry.
 
-    It would send a message to Google Analytics for each import and each conversion, unasked, from
-    forked processes, and without a network wait for them. Without its reporter, which it can do
-    without, it sends none; a program that has imported that before keeps it.
+    It would send a message to Google Analytics at each import and each conversion, in forked
+    processes too, and without a network wait for it. Without its package for telemetry, which is
+    optional, it sends none; a program that has imported that package before keeps it.
     """
     if name == "openvino" and REPORTER not in sys.modules:
         sys.modules[REPORTER] = None  # type: ignore[assignment]  # "cannot be imported"

@@ -1,4 +1,4 @@
-"""A network's raw outputs, which nest tuples of tensors, as a flat list and back."""
+"""A network's raw outputs, nested tuples of tensors, as a flat list and back."""
 
 from __future__ import annotations
 

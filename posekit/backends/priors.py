@@ -1,4 +1,4 @@
-"""Which engine is the fastest as a rule, for machines on which nobody has measured."""
+"""Which engine is usually the fastest, for machines on which nobody has measured."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PRIORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 
 def prior_order(processor: str, network: str) -> tuple[str, ...]:
-    """The engines for a network on a CPU, the fastest first; the last is always there.
+    """The engines for a network on a CPU, the fastest first; the last is always available.
 
     Args:
-        processor: as `processor_kind` names it; of an unknown kind nothing but the floor is tried.
+        processor: as `processor_kind` names it; for an unknown kind only `FLOOR` is tried.
         network: the name of its class.
     """
     of_kind = PRIORS.get(processor, {})

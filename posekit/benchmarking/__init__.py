@@ -1,1 +1,1 @@
-"""What engines and stages take on this machine: `posekit bench` and `posekit.bench`."""
+"""The time of engines and stages on this machine: `posekit bench` and `posekit.bench`."""

@@ -64,7 +64,7 @@ class Speed:
         self.bytes = COPIED / min(copy)  # copied per millisecond
 
     def milliseconds(self, function: Callable[[], object]) -> float:
-        """What one call takes."""
+        """The time of one call."""
         wait_for(self.device)
         start = time.perf_counter()
         function()
@@ -86,7 +86,7 @@ def _as_convolutions_compute() -> Iterator[None]:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until it has done all that it was told to."""
+    """Waits until the device has done all its work."""
     import torch
 
     if device.type == "cuda":

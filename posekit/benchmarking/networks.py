@@ -1,4 +1,4 @@
-"""What each engine takes for a network, beside what the network cannot go below."""
+"""The time of each engine for a network, beside a lower bound of that time."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class MeasuredPart(NamedTuple):
 
     Attributes:
         spec: its description.
-        net: in eval mode, on its device.
-        batch_sizes: images at once.
+        net: the network, in eval mode, on its device.
+        batch_sizes: numbers of images at once.
         cache_dir: where its engines are kept; None for posekit's cache.
     """
 
@@ -60,7 +60,7 @@ class MeasuredPart(NamedTuple):
         return self.spec.input_size
 
     def engine(self, kind: str) -> Backend:
-        """What runs it in place of calling it."""
+        """The engine of a kind that runs it."""
         if kind != "auto" or self.cache_dir is None:
             return make_backend(
                 self.net, kind, input_size=self.input_size, cache_dir=self.cache_dir
@@ -113,7 +113,7 @@ def measure_network(
 def _engines(
     part: MeasuredPart, options: BenchOptions, speed: Speed, folder: Path, failed: dict[str, str]
 ) -> dict[str, _Engine]:
-    """All that can be made, by name; why others cannot goes to `failed`."""
+    """All engines that can be made, by name; `failed` gets why others cannot."""
     net = part.net
     engines: dict[str, _Engine] = {} if isinstance(net, GraphFile) else {"plain PyTorch": net}
     for kind in options.backends or _all_that_run_here(net, speed):
@@ -177,10 +177,10 @@ def _direct(
 def _by_turns(
     engines: Mapping[str, _Engine], images: Tensor, speed: Speed
 ) -> dict[str, list[float]]:
-    """In turns, so that other work of the machine slows all of them alike.
+    """Measures engines in turns, so that other work of the machine slows all of them alike.
 
-    Each runs once more just before it is timed: for some milliseconds after their work the threads
-    of an engine still spin, and would hold up the next engine.
+    Each runs once more just before it is timed: for some milliseconds after their work, the threads
+    of an engine still spin and would delay the next engine.
     """
     times: dict[str, list[float]] = {name: [] for name in engines}
     with torch.inference_mode():
@@ -192,9 +192,9 @@ def _by_turns(
 
 
 def _floor(net: nn.Module, images: Tensor, speed: Speed) -> tuple[int, float]:
-    """Its operations, and what it cannot go below, in ms: these, and reading its weights once.
+    """Its operations, and a lower bound of its time in ms: for these, or for reading its weights.
 
-    Of a graph it is what the network that it was made of cannot go below; 8-bit integers can.
+    For a graph it is the bound of the network that it was made from; 8-bit integers can go below.
     """
     if isinstance(net, GraphFile):
         images = images.to("meta")

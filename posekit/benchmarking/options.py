@@ -1,4 +1,4 @@
-"""What `posekit bench` can be told. Light: no torch."""
+"""The options of `posekit bench`. Light: no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class NetworkOptions(Options):
 
     weights: str | os.PathLike[str] | None = option(
         None,
-        "a file or URL; if unset, random weights, which take as long; their engines are not cached",
+        "a file or URL; if unset, random weights, which take the same time; their engines are not "
+        "cached",
     )
     trust: bool = option(
         False, "allow a model's folder to name classes from outside posekit, which run code"
@@ -130,7 +131,7 @@ BENCH_KEYS = (NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, Report
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, ReportOptions):
-    """The keys of `posekit bench`, without its groups of configurations."""
+    """The keys of `posekit bench`, without its configuration groups."""
 
     def check(self) -> None:
         if self.floating_type not in ("float32", "float16", "bfloat16"):
@@ -144,7 +145,7 @@ class BenchOptions(NetworkOptions, EngineOptions, FrameOptions, DeviceOptions, R
 
 @dataclass(frozen=True, kw_only=True)
 class BenchChoices(Options):
-    """What stands for the groups of configurations in Python."""
+    """What Python has in place of the configuration groups."""
 
     detector: str | os.PathLike[str] | None = option(
         None, "as in `posekit.load`; if unset, the model's own", python=True

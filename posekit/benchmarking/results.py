@@ -16,16 +16,16 @@ __all__ = ["BenchResult", "NetworkTimes", "StageTimes"]
 
 @dataclass(frozen=True)
 class NetworkTimes:
-    """A network with each engine.
+    """Times of a network with each engine.
 
     Attributes:
         model: its name.
         batch: images at once.
         gflop: its operations, in 1e9.
-        gflop_per_second: those of a large matrix product here, in 1e9.
-        copied_gb_per_second: memory that is copied here, in 1e9 bytes.
-        floor_ms: what the network cannot go below.
-        milliseconds: by engine, of each round.
+        gflop_per_second: operations of a large matrix product here, in 1e9 per second.
+        copied_gb_per_second: memory copied here, in 1e9 bytes per second.
+        floor_ms: a lower bound of the network's time.
+        milliseconds: the time of each round, by engine.
         failed: why an engine could not be measured, by its name.
     """
 
@@ -40,15 +40,15 @@ class NetworkTimes:
 
     @property
     def medians(self) -> dict[str, float]:
-        """Milliseconds by engine."""
+        """Median milliseconds by engine."""
         return {name: statistics.median(taken) for name, taken in self.milliseconds.items()}
 
     @property
     def noise(self) -> dict[str, tuple[float, float]]:
-        """By engine, the quartiles of its times over the best engine's of the same rounds.
+        """By engine, the quartiles of its times divided by the best engine's of the same rounds.
 
-        Of an engine whose quartiles lie on both sides of 1, the rounds do not tell whether it is
-        slower than the best.
+        If 1 is between an engine's quartiles, the rounds do not show whether it is slower than the
+        best.
         """
         medians = self.medians
         if not medians:
@@ -86,8 +86,8 @@ class StageTimes:
     Attributes:
         backend: the engine.
         milliseconds: by stage.
-        cpu_milliseconds: by stage, those that the thread computed; work of an engine's or FFmpeg's
-            own threads counts in `decode` alone.
+        cpu_milliseconds: by stage, the thread's processor time; the threads of engines and of
+            FFmpeg count only in `decode`.
     """
 
     backend: str

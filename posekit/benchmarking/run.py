@@ -47,10 +47,10 @@ def bench(model: str | os.PathLike[str], options: BenchKeywords) -> BenchResult:
 
 
 def bench_composed(config: Mapping[str, Any], report: Report = lambda found: None) -> BenchResult:
-    """As `bench`, of a composed configuration."""
+    """As `bench`, for a composed configuration."""
     if config["names"]["lifter"] is not None:
         raise InputError(
-            "lifters are not measured, they take milliseconds: name the 2D model, or a detector"
+            "lifters are not measured, as they take milliseconds: name the 2D model or a detector"
         )
     options = BenchOptions.from_config(config)
     from posekit.parts import composed_parts
@@ -103,7 +103,7 @@ def _load(
     dtype: torch.dtype,
     temporary: Path,
 ) -> dict[str, MeasuredPart]:
-    """The detector and the pose model, of which one may not be there.
+    """The detector and the pose model, one of which may be missing.
 
     Engines of random weights go to the temporary folder, since nobody can use them again.
     """

@@ -1,4 +1,4 @@
-"""Where the time of a frame goes, from its file to the drawing's."""
+"""Where the time of a frame goes, from its file to that of the drawing."""
 
 from __future__ import annotations
 
@@ -64,16 +64,15 @@ def measure_stages(
     images: Sequence[np.ndarray],
     decoding: np.ndarray | None,
 ) -> Iterator[StageTimes]:
-    """Milliseconds of each stage of a frame, with each of the engines that were named.
+    """Milliseconds of each stage of a frame, with each engine that was named.
 
     Args:
-        parts: the model, and the detector where there is one.
+        parts: the model, and the detector if there is one.
         search: folders of configurations to look into first.
         options: what is measured.
-        failed: engines that cannot be, as the tables of networks name them.
+        failed: engines that cannot be measured, as the tables of networks name them.
         images: frames (H, W, 3), all of one size.
-        decoding: (2,), what decoding one takes, on the clock and of the processor; None where
-            nothing is decoded.
+        decoding: (2,), elapsed and processor time of decoding one; None if nothing is decoded.
     """
     for kind in engines_of_stages(options, failed):
         stages = {} if decoding is None else {"decode": decoding}
@@ -88,7 +87,7 @@ def measure_stages(
 
 
 def engines_of_stages(options: BenchOptions, failed: Collection[str]) -> list[str]:
-    """Those that were named and run; where none was named, `auto`, which takes the fastest."""
+    """The engines that were named and run; if none was named, `auto`, which takes the fastest."""
     named = dict.fromkeys(options.backends or ["auto"])
     return [kind for kind in named if f"backend={kind}" not in failed]
 
@@ -100,7 +99,7 @@ def _stage_times(
     kind: str,
     images: Sequence[np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Medians (2,) of all stages after decoding, on the clock and of the thread's own work."""
+    """Medians (2,) of all stages after decoding: elapsed and the thread's processor time."""
     estimator, detector = prediction_stages(parts, search, kind)
     size = (images[0].shape[1], images[0].shape[0])
     boxes = made_up_boxes(size, options.people)
@@ -134,16 +133,16 @@ def _poses(
     boxes: np.ndarray,
     options: BenchOptions,
 ) -> Poses:
-    """Those of one image."""
+    """The poses of one image."""
     if isinstance(estimator, OneStageEstimator):
         return estimator(placed)[0].poses
     return estimator(placed, [boxes], flip_test=options.flip_test)[0]
 
 
 def make_up_people(estimator: OneStageEstimator, count: int) -> None:
-    """Takes the cells of the best scores for people, after suppression among ten times as many.
+    """Takes the cells with the best scores as people, after suppression among ten times as many.
 
-    How many there are does not depend on the weights then, which may be random.
+    So their number does not depend on the weights, which may be random.
     """
     choose = estimator._choose
 
@@ -156,7 +155,7 @@ def make_up_people(estimator: OneStageEstimator, count: int) -> None:
 
 
 def _medians(timeline: Timeline) -> dict[str, np.ndarray]:
-    """Of each stage, in the order of a frame."""
+    """Medians of each stage, in the order of a frame."""
     frames: list[dict[str, np.ndarray]] = []
     stages: dict[str, np.ndarray] = {}
     for name, _, start, end, cpu, _ in timeline.spans:
@@ -209,7 +208,7 @@ def frame_conditions(options: BenchOptions) -> dict[str, Any]:
 
 
 def read_some_frames(inputs: Any) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """Images (H, W, 3) of one size for the stages, and what decoding one takes.
+    """Images (H, W, 3) of one size for the stages, and the time of decoding one.
 
     They are decoded one after the other with nothing in between: FFmpeg's own threads work ahead
     while other stages run, which would hide most of it.

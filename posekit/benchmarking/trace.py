@@ -42,15 +42,15 @@ def trace_prediction(
 ) -> Timeline:
     """The spans of all threads; see the option `trace`.
 
-    The detector finds what it finds, and the pose network gets people that are made up, as in the
-    stages of a frame. The first engine that was named runs both; on a GPU a span ends when the work
-    was given to it.
+    The detector runs as usual, and the pose network gets made-up people, as in the stages of a
+    frame. The first engine that was named runs both; on a GPU a span ends when the work has been
+    submitted.
 
     Args:
         parts, search, options, failed, images: as in `measure_stages`.
 
     Raises:
-        InputError: there is no engine that runs.
+        InputError: no engine runs here.
     """
     engines = engines_of_stages(options, failed)
     if not engines:

@@ -12,7 +12,7 @@ __all__ = ["SSDBoxes", "YOLOXBoxes", "cell_corners", "flat_cells", "offsets_to_b
 
 
 class YOLOXBoxes:
-    """Boxes as a centre and a logarithmic size in each cell's strides (arXiv 2107.08430).
+    """Boxes as an offset of the centre and a logarithmic size, in strides (arXiv 2107.08430).
 
     Args:
         strides: pixels per cell, level by level.
@@ -26,7 +26,7 @@ class YOLOXBoxes:
     def decode(
         self, outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]
     ) -> tuple[Tensor, Tensor]:
-        """All cells of all levels as boxes.
+        """All A cells of all levels as boxes.
 
         Args:
             outputs: class logits (N, C, h, w), offsets (N, 4, h, w) and objectness logits
@@ -56,9 +56,9 @@ class SSDBoxes:
 
     Args:
         strides: pixels per cell, level by level.
-        min_sizes: side of each level's small square, in pixels.
-        max_sizes: the other size of each level.
-        ratios: aspect ratios; each one gives a lying and a standing rectangle.
+        min_sizes: minimal size of each level, in pixels.
+        max_sizes: maximal size of each level, in pixels.
+        ratios: aspect ratios; each one gives a wide and a tall rectangle.
         stds: scale of the deltas of (x, y, w, h).
     """
 
@@ -91,8 +91,8 @@ class SSDBoxes:
         """All anchors of all levels as boxes.
 
         Args:
-            outputs: class logits (N, A * (C + 1), h, w), background last, and deltas
-                (N, A * 4, h, w), each per level.
+            outputs: class logits (N, A * (C + 1), h, w) for A anchors per cell, background last,
+                and deltas (N, A * 4, h, w), each per level.
 
         Returns:
             Boxes (N, all anchors, 4), xyxy in pixels of the input, and probabilities
@@ -120,7 +120,8 @@ def offsets_to_boxes(offsets: Tensor, points: Tensor, stride: int) -> Tensor:
     """Boxes (N, h * w, 4), xyxy, of a level.
 
     Args:
-        offsets: (N, 4, h, w): of centres from the cells' points, and logarithmic sizes, in strides.
+        offsets: (N, 4, h, w), from the cells' points to the boxes' centres, and logarithms of the
+            sizes, in strides.
         points: (h * w, 2), in pixels.
         stride: pixels per cell.
     """

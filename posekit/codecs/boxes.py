@@ -25,7 +25,7 @@ class DistanceBoxes:
     def decode(
         self, outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
     ) -> tuple[Tensor, Tensor]:
-        """All cells of all levels as boxes.
+        """All A cells of all levels as boxes.
 
         Args:
             outputs: class logits per level (N, C, h, w), distances per level (N, 4, h, w) to the

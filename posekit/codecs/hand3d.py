@@ -40,7 +40,7 @@ class Hand3DHeatmap:
         heatmap_size: (w, h, d), in cells.
         depth_bound: depth that the heat maps cover, in mm.
         root_cells: cells of the 1D heat map of the relative depth.
-        root_depth_bound: depth that it covers, in mm.
+        root_depth_bound: depth that this 1D map covers, in mm.
     """
 
     reads = ("heatmap", "root_depth", "hand_type")
@@ -61,14 +61,17 @@ class Hand3DHeatmap:
         self.root_depth_bound = root_depth_bound
 
     def decode(self, outputs: tuple[Tensor, Tensor, Tensor]) -> Hands3D:
-        """The cell of each map's maximum.
+        """Keypoints at the maps' maxima, the relative depth, and which hands there are.
 
         Args:
             outputs: heat maps (N, 2K, d, h, w), relative depth (N, 1) in cells, logits of a right
                 and a left hand (N, 2).
 
         Returns:
-            The hands. A map without a positive value has its keypoint at (-1, -1, -1) cells.
+            The hands. Where a map has no positive value, the keypoint is at cell (-1, -1, -1).
+
+        Raises:
+            ValueError: heat maps of another size.
         """
         heatmaps, root_depth, hand_type = outputs
         depth, height, width = heatmaps.shape[2:]
@@ -108,18 +111,18 @@ class Hand3DHeatmap:
     def flip(
         self, outputs: tuple[Tensor, Tensor, Tensor], flip_indices: Sequence[int] | Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The outputs of a mirrored input as those of the input itself: hands change places."""
+        """Turns the outputs of a mirrored input into those of the input: hands change places."""
         heatmaps, root_depth, hand_type = outputs
         order = torch.as_tensor(flip_indices, device=heatmaps.device)
         return heatmaps[:, order].flip(-1), self.root_cells - root_depth, hand_type.flip(1)
 
 
 def join_hands(hands: Hands3D, *, max_bound: float = 255.0) -> tuple[np.ndarray, np.ndarray]:
-    """Both hands in one frame, and no scores for a hand that is not there.
+    """Puts both hands into one coordinate frame, and sets the scores of an absent hand to 0.
 
     Args:
-        hands: what `Hand3DHeatmap.decode` gave; x and y may have been moved to the image.
-        max_bound: value of a heat map at a keypoint, as the network was trained.
+        hands: the result of `Hand3DHeatmap.decode`; x and y may have been moved to the image.
+        max_bound: value of a heat map at a keypoint in the network's training.
 
     Returns:
         Keypoints (N, 2K, 3), depths in mm relative to the right wrist, and scores (N, 2K), 0 to 1.
@@ -135,7 +138,7 @@ def join_hands(hands: Hands3D, *, max_bound: float = 255.0) -> tuple[np.ndarray,
 def stand_hands_up(
     keypoints: np.ndarray, scores: np.ndarray, *, on_ground: bool = True
 ) -> np.ndarray:
-    """Camera axes (x right, y down, z away) -> axes with z up, as they are shown.
+    """Camera axes (x right, y down, z away) -> axes with z up, for display.
 
     Args:
         keypoints: (N, 2K, 3).

@@ -28,11 +28,11 @@ class MSRAHeatmap:
         dark: refine by a Taylor step on the blurred map's logarithm (DARK), and centre targets on
             the keypoint itself; otherwise refine by a quarter of a cell towards the larger
             neighbour, and centre targets on the nearest cell.
-        blur_kernel_size: of the Gaussian before that step, in cells, odd.
+        blur_kernel_size: size of the Gaussian before that step, in cells, odd.
         shift_heatmap: in the flip test, move mirrored maps right by one cell: a cell's place in
-            the input is not symmetric, so that mirroring misses by about that much.
-        sigma: of the Gaussian targets, in cells; None follows the published configurations: a 32nd
-            of the longer side.
+            the input is not symmetric, so mirroring is off by about that much.
+        sigma: standard deviation of the Gaussian targets, in cells; None follows the published
+            configurations: a 32nd of the map's longer side.
     """
 
     reads = ("heatmap",)
@@ -89,7 +89,10 @@ class MSRAHeatmap:
 
         Returns:
             Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
-            not positive the keypoint is (-1, -1) cells, as in the reference.
+            not positive, the keypoint is at cell (-1, -1), as in MMPose.
+
+        Raises:
+            InputError: maps of another size.
         """
         maps = _check_size(outputs, self.heatmap_size)
         cells, scores = _maxima(maps)
@@ -106,7 +109,7 @@ class MSRAHeatmap:
         return (peaks * scale).astype(np.float32), scores.cpu().numpy()
 
     def flip(self, outputs: Tensor, flip_indices: Sequence[int] | Tensor) -> Tensor:
-        """The maps of a mirrored input as those of the input itself."""
+        """Turns the maps of a mirrored input into those of the input itself."""
         order = torch.as_tensor(flip_indices, device=outputs.device)
         return _mirror(outputs[:, order], shift=self.shift_heatmap)
 
@@ -117,7 +120,7 @@ class UDPHeatmap:
     Args:
         input_size: (w, h) of the network's input, in pixels.
         heatmap_size: (w, h) of a map, in cells.
-        blur_kernel_size: of the Gaussian before the refinement, in cells, odd.
+        blur_kernel_size: size of the Gaussian before the refinement, in cells, odd.
         combined: each keypoint has three maps, one of where it is and two of the offsets to it in
             x and y, which then refine it.
         radius_factor: the offsets' unit, in multiples of a map's longer side.
@@ -187,7 +190,10 @@ class UDPHeatmap:
 
         Returns:
             Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the maxima. Where one is
-            not positive the keypoint is near (-1, -1) cells, as in the reference.
+            not positive, the keypoint is near cell (-1, -1), as in MMPose.
+
+        Raises:
+            InputError: maps of another size.
         """
         maps = _check_size(outputs, self.heatmap_size)
         if self.combined:
@@ -208,7 +214,7 @@ class UDPHeatmap:
         return (peaks * scale).astype(np.float32), scores.cpu().numpy()
 
     def flip(self, outputs: Tensor, flip_indices: Sequence[int] | Tensor) -> Tensor:
-        """The maps of a mirrored input as those of the input itself."""
+        """Turns the maps of a mirrored input into those of the input itself."""
         order = torch.as_tensor(flip_indices, device=outputs.device)
         if not self.combined:
             return _mirror(outputs[:, order], shift=self.shift_heatmap)
@@ -304,8 +310,8 @@ def _maxima(maps: Tensor) -> tuple[Tensor, Tensor]:
 def _around(maps: Tensor, cells: Tensor, *, radius: int) -> np.ndarray:
     """The values around a cell of each map, [y, x].
 
-    Beyond a border the outermost cell counts. Around the cell (-1, -1), which is outside, the
-    reference reads on where the previous keypoint's map ends; so does this.
+    Beyond a border the outermost cell counts. Around cell (-1, -1), which is outside, MMPose reads
+    the end of the previous keypoint's map; so does this.
 
     Args:
         maps: (N, K, h, w).
@@ -368,7 +374,7 @@ def _udp_offsets(log: np.ndarray) -> np.ndarray:
 def _newton_step(
     dx: np.ndarray, dy: np.ndarray, dxx: np.ndarray, dyy: np.ndarray, dxy: np.ndarray
 ) -> np.ndarray:
-    """To where the quadratic of these derivatives is stationary; zero where that is nowhere."""
+    """The step to where the quadratic with these derivatives is stationary; zero if nowhere."""
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)
         step = step / (dxx * dyy - dxy * dxy)[..., None]

@@ -37,10 +37,10 @@ COCO_HIPS, COCO_SHOULDERS, COCO_EYES = (11, 12), (5, 6), (1, 2)
 
 
 class _Lift:
-    """What normalises 2D keypoints by the image.
+    """Normalises 2D keypoints by the image's size.
 
     Attributes:
-        metric: whether the network gives metres; otherwise pixels, in halves of the image's width.
+        metric: whether the network's output is in metres; otherwise in halves of the image's width.
     """
 
     reads = ("keypoints_3d",)
@@ -62,11 +62,11 @@ class _Lift:
 
 
 class MotionBERTLift(_Lift):
-    """Normalises 2D keypoints by the image, and decodes what MotionBERT makes of them.
+    """Normalises 2D keypoints by the image's size, and decodes MotionBERT's output.
 
     Args:
-        root_relative: the network was trained with the root joint (index 0) at the origin, so that
-            what it predicts for it means nothing; otherwise only the root's depth means nothing.
+        root_relative: the network was trained with the root joint (index 0) at the origin, so its
+            prediction for that joint means nothing; otherwise only the root's depth means nothing.
     """
 
     def __init__(self, *, root_relative: bool = True) -> None:
@@ -102,9 +102,9 @@ class MotionBERTLift(_Lift):
 
         Args:
             outputs: (N, T, K, 3).
-            image_size: (w, h), in pixels, as for `encode`: the result is in metres then, a pixel
-                being taken for 4 mm, since nothing tells a person's size in one camera's image.
-                None leaves the network's units, half the image's width.
+            image_size: (w, h), in pixels, as for `encode`; the result is then in metres, at 4 mm
+                per pixel, since one camera's image does not show how large a person is. None keeps
+                the network's unit, half the image's width.
 
         Returns:
             Keypoints (N, T, K, 3), float32, and scores (N, T, K), all 1: the network gives none.
@@ -121,7 +121,7 @@ class MotionBERTLift(_Lift):
 
 
 class VideoPoseLift(_Lift):
-    """Normalises 2D keypoints by the image; the outputs are metres from the root joint."""
+    """Normalises 2D keypoints by the image's size; outputs are in metres from the root joint."""
 
     metric = True
 
@@ -154,15 +154,19 @@ class VideoPoseLift(_Lift):
 
 
 class ImagePoseLift:
-    """Normalises each joint by the training data's, in pixels; the outputs are normalised metres.
+    """Normalises each joint, in input and output, by its mean and deviation in the training data.
 
     Args:
-        keypoints_mean: (K, 2), of the 2D joints, in pixels.
-        keypoints_std: (K, 2), as large, positive.
-        target_mean: (K, 3) or, without the root joint, (K - 1, 3): of the 3D joints, relative to
-            the root, in metres.
-        target_std: as large, positive.
-        root: index of the root joint, which a network without it has at the origin.
+        keypoints_mean: (K, 2), means of the 2D joints, in pixels.
+        keypoints_std: (K, 2), their standard deviations, positive.
+        target_mean: (K, 3) or, without the root joint, (K - 1, 3): means of the 3D joints, relative
+            to the root, in metres.
+        target_std: their standard deviations, of the same shape, positive.
+        root: index of the root joint; `decode` puts it at the origin if the network's output lacks
+            it.
+
+    Raises:
+        ValueError: statistics whose shapes or values do not fit.
     """
 
     reads = ("keypoints_3d",)
@@ -202,10 +206,10 @@ class ImagePoseLift:
         Args:
             keypoints: (N, T, K, 2), in pixels of the image.
             scores: not used.
-            image_size: not used: the training data's people say where things are.
+            image_size: not used; the training data's means take its place.
 
         Returns:
-            (N, T, K, 2), float32, in deviations from each joint's mean.
+            (N, T, K, 2), float32, in standard deviations from each joint's mean.
         """
         mean, std = self._inputs
         return torch.from_numpy((keypoints.astype(np.float32) - mean) / std)
@@ -213,7 +217,7 @@ class ImagePoseLift:
     def decode(
         self, outputs: Tensor, *, image_size: Sequence[float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The network's output (N, T, K or K - 1, 3) as metres, and scores (N, T, K), all 1."""
+        """The network's output (N, T, K or K - 1, 3) in metres, and scores (N, T, K), all 1."""
         mean, std = self._outputs
         keypoints = outputs.detach().float().cpu().numpy() * std + mean
         if self.adds_root:
@@ -245,11 +249,13 @@ def _statistics(
     for key, found in ((f"{name}_mean", means), (f"{name}_std", stds)):
         if found.ndim != 2 or found.shape != (len(means), axes):
             raise ValueError(
-                f"{key}: expected {axes} numbers for each of {len(means)} joints, found the shape "
+                f"{key}: expected {axes} numbers for each of {len(means)} joints, found shape "
                 f"{found.shape}"
             )
     if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds > 0).all()):
-        raise ValueError(f"{name}_mean and {name}_std: expected numbers, and positive deviations")
+        raise ValueError(
+            f"{name}_mean, {name}_std: expected finite means and positive standard deviations"
+        )
     return means, stds
 
 
@@ -305,7 +311,7 @@ def center_in_frame(
 
 
 def stand_up(keypoints: np.ndarray, *, on_ground: bool = True) -> np.ndarray:
-    """Camera axes (x right, y down, z away) -> axes with z up, as they are shown.
+    """Camera axes (x right, y down, z away) -> axes with z up, for display.
 
     Args:
         keypoints: (..., K, 3).

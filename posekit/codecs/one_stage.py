@@ -1,4 +1,4 @@
-"""Cells that each may hold a person (RTMO) -> boxes, scores and what keypoints are made of."""
+"""RTMO's cells, each of which may hold a person -> boxes, scores and pose vectors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
 
 
 class PersonCells:
-    """People as a box, a score and a pose vector of a cell (RTMO, arXiv 2312.07526).
+    """People as a box, a score and a pose vector per cell (RTMO, arXiv 2312.07526).
 
     Args:
         strides: pixels per cell, level by level.

@@ -17,13 +17,13 @@ __all__ = ["SimCC"]
 
 
 class SimCC:
-    """Decodes x and y logits, and makes the targets to learn them from.
+    """Decodes x and y logits, and makes their training targets.
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
         split_ratio: bins per pixel.
-        sigma: (x, y) of the Gaussian targets, in bins; None follows the published configurations,
-            where its square is a sixteenth of the bins.
+        sigma: standard deviations (x, y) of the Gaussian targets, in bins; None follows the
+            published configurations: the root of a sixteenth of the number of bins.
     """
 
     reads = ("simcc_x", "simcc_y")
@@ -76,8 +76,8 @@ class SimCC:
 
         Returns:
             Keypoints (N, K, 2) in pixels of the input, and scores (N, K): the smaller of the two
-            largest logits. Where that is not positive the keypoint is (-1, -1) bins, as in the
-            reference.
+            largest logits. Where that is not positive, the keypoint is at bin (-1, -1), as in
+            MMPose.
         """
         x_scores, x_bins = outputs[0].max(dim=-1)
         y_scores, y_bins = outputs[1].max(dim=-1)
@@ -91,7 +91,7 @@ class SimCC:
     def flip(
         self, outputs: tuple[Tensor, Tensor], flip_indices: Sequence[int] | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The outputs of a mirrored input as those of the input itself."""
+        """Turns the outputs of a mirrored input into those of the input itself."""
         x, y = outputs
         order = torch.as_tensor(flip_indices, device=x.device)
         return x[:, order].flip(-1), y[:, order]

@@ -26,7 +26,7 @@ class SimCC3D:
 
     Args:
         input_size: (w, h) of the network's input, in pixels.
-        depth: of the box that the bins along z divide, in pixels of the input.
+        depth: depth of the box that the bins along z divide, in pixels of the input.
         split_ratio: bins per pixel.
         z_range: metres from the middle of that box to either end.
         root_depth: metres from the camera to that middle.
@@ -59,7 +59,7 @@ class SimCC3D:
         Returns:
             Keypoints (N, K, 3), float32: x and y in pixels of the input, z in metres behind the
             middle of the hips; and scores (N, K), the smaller of the largest logits along x and
-            y. Where that is not positive the keypoint is at bin -1, as in the reference.
+            y. Where that is not positive, the keypoint is at bin -1, as in MMPose.
         """
         maxima = [logits.max(dim=-1) for logits in outputs]
         scores = torch.minimum(maxima[0].values, maxima[1].values).float()
@@ -73,7 +73,7 @@ class SimCC3D:
     def flip(
         self, outputs: tuple[Tensor, Tensor, Tensor], flip_indices: Sequence[int] | Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The outputs of a mirrored input as those of the input itself."""
+        """Turns the outputs of a mirrored input into those of the input itself."""
         x, y, z = outputs
         order = torch.as_tensor(flip_indices, device=x.device)
         return x[:, order].flip(-1), y[:, order], z[:, order]
@@ -85,12 +85,12 @@ def to_camera(
     center: Sequence[float],
     focal_length: Sequence[float] = FOCAL_LENGTH,
 ) -> np.ndarray:
-    """Where keypoints of an image are before the camera.
+    """Places an image's keypoints in front of the camera.
 
     Args:
         keypoints: (..., 2), in pixels of the image.
-        depths: (...), from the camera, in metres.
-        center: (x, y) of the camera's axis in the image, in pixels.
+        depths: (...), along the camera's axis, in metres.
+        center: (x, y) where the camera's axis meets the image, in pixels.
         focal_length: along x and y, in pixels.
 
     Returns:

@@ -34,10 +34,10 @@ def keypoint_tensors(
 def drawn_and_weights(
     centers: Tensor, visible: Tensor, size: Sequence[int], reach: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
-    """Which keypoints get a target, and what each one's loss weighs.
+    """Which keypoints get a target, and the weight of each one's loss.
 
     Args:
-        centers: (N, K, 2), of the Gaussians, in cells.
+        centers: (N, K, 2), centres of the Gaussians, in cells.
         visible: (N, K).
         size: (w, h) of the targets, in cells.
         reach: (x, y), how far a Gaussian extends from its centre, in cells.
@@ -59,10 +59,10 @@ def gaussians(
 
     Args:
         centers: (N, K), in cells.
-        length: cells.
-        sigma: in cells.
-        window: (N, K); they are 0 more than `reach` cells from there. None does not cut them.
-        reach: half the width of the window.
+        length: number of cells.
+        sigma: standard deviation, in cells.
+        window: (N, K), in cells: values more than `reach` from here are 0; None does not cut.
+        reach: half the width of the window, in cells.
     """
     cells = torch.arange(length, device=centers.device, dtype=centers.dtype)
     values = torch.exp(-((cells - centers[..., None]) ** 2) / (2 * sigma**2))

@@ -70,15 +70,16 @@ PAGE = """\
 # Models
 
 Generated from the table in `conf/checkpoints/` by `posekit models --markdown`.
-Inputs are height x width, parameters in millions, figures as their authors publish them. Behind the
-name of a skeleton, as `posekit models --keypoints` takes it, is the number of its keypoints.
+Inputs are height x width, parameters are in millions, and figures are those that the authors
+publish. The number after the name of a skeleton, which `posekit models --keypoints` takes, is that
+of its keypoints.
 """
 
 NOT_HERE = """\
 ## Not here
 
-What OpenMMLab publishes beside these, from `conf/not_here.ini`: families that need a network which
-posekit does not have, and the nearest model that it has. Loading one by name says so.
+What else OpenMMLab publishes, from `conf/not_here.ini`: families that need a network which posekit
+does not have, and the nearest model that it has. Loading one by name raises an error that says so.
 """
 
 

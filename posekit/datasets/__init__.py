@@ -1,1 +1,1 @@
-"""Labelled images: annotation files, their checks, and the samples made of them."""
+"""Labelled images: annotation files, their checks, and the samples made from them."""

@@ -1,10 +1,10 @@
 """Images in tar and ZIP files, read where they lie.
 
-An archive is a folder, and its members are the files in it: `train2017.zip/train2017/9.jpg`.
-Shards are one folder together: `shards/{000..015}.tar/9.jpg`. Members are found by an index of
-their places, so that any of them can be read at any time: samples come in the same order as from a
-folder, and a run that resumes needs nothing more. Shards of a server or a store are fetched once,
-into the cache.
+An archive is a folder, and its members are the files in it: `train2017.zip/train2017/9.jpg`. Shards
+are one folder together: `shards/{000..015}.tar/9.jpg`. Members are found by an index of their
+places, so that any of them can be read at any time: samples come in the same order as from a
+folder, and a run that resumes needs nothing more. Shards on a server or in a store are fetched
+once, into the cache.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ FETCHERS = 4  # shards that are fetched at once
 
 
 class Member(NamedTuple):
-    """Where a file lies in an archive.
+    """Where a file is in an archive.
 
     Attributes:
         archive: its path.
-        changed: when the archive was, in nanoseconds.
-        offset: of the first byte; in ZIPs of the header before it.
-        size: of the file, in bytes.
-        packed: of what is stored; the same for a tar.
-        method: of a ZIP; None for a tar.
-        checksum: of a ZIP.
+        changed: modification time of the archive, in nanoseconds.
+        offset: position of the first byte; in ZIPs, of the header before it.
+        size: size of the file, in bytes.
+        packed: size as stored, in bytes; the same for a tar.
+        method: compression method of a ZIP; None for a tar.
+        checksum: CRC-32 of a ZIP; 0 for a tar.
     """
 
     archive: str
@@ -82,7 +82,7 @@ def read_file(path: str | os.PathLike[str]) -> np.ndarray:
 
     Raises:
         OSError: it cannot be read.
-        InputError: an archive on its way is damaged.
+        InputError: an archive on the path is damaged.
     """
     try:
         return np.fromfile(path, np.uint8)
@@ -97,7 +97,7 @@ def file_size(path: str | os.PathLike[str]) -> int:
     """Bytes of a file or of a member of an archive; -1 where there is none.
 
     Raises:
-        InputError: an archive on its way is damaged.
+        InputError: an archive on the path is damaged.
     """
     try:
         status = Path(path).stat()
@@ -126,7 +126,7 @@ def names_in(folder: str | os.PathLike[str]) -> frozenset[str]:
 
 
 def names_below(folder: str | os.PathLike[str]) -> list[str] | None:
-    """The paths of all files in an archive's folder, from there; None of another folder."""
+    """The relative paths of all files in an archive's folder; None for another folder."""
     if Path(folder).is_dir():
         return None
     shards, inside = _split(folder)
@@ -145,7 +145,7 @@ def _split(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
 
 
 def _plain(path: str | os.PathLike[str]) -> str:
-    """With slashes; of a URL both of those that a path of it loses."""
+    """A path with slashes; a URL has both slashes that a path would lose."""
     return URL.sub(r"\1://", os.fspath(path).replace(os.sep, "/"), count=1)
 
 
@@ -156,7 +156,7 @@ def is_archive(path: str | os.PathLike[str]) -> bool:
 
 
 def read_members(pattern: str, suffix: str) -> Iterator[tuple[str, bytes]]:
-    """The paths and contents of an archive's files of a suffix, shard by shard.
+    """The paths and contents of an archive's files with a suffix, shard by shard.
 
     Raises:
         InputError: an archive is missing, damaged or cannot be fetched.
@@ -176,7 +176,7 @@ def expanded(pattern: str) -> list[str]:
     """The names that `{000..015}` stands for; the pattern itself where it has none.
 
     Raises:
-        InputError: a range that is none.
+        InputError: an invalid range.
     """
     names = [pattern]
     while found := RANGE.search(names[0]):
@@ -221,7 +221,7 @@ def _fetched(url: str) -> str:
             fetch(url, part)
             if about.size is not None and part.stat().st_size != about.size:
                 raise InputError(
-                    f"{hide_password(url)}: {part.stat().st_size} of {about.size} bytes came"
+                    f"{hide_password(url)}: received {part.stat().st_size} of {about.size} bytes"
                 )
             part.replace(path)
     return str(path)
@@ -296,7 +296,7 @@ def _folders(shards: tuple[str, ...]) -> dict[str, frozenset[str]]:
 
 
 def _content(member: Member) -> bytes:
-    """Opened for each: nothing is shared by threads and by processes that load."""
+    """A member's bytes; the archive is opened each time, so threads and processes share nothing."""
     with Path(member.archive).open("rb") as file:
         if os.fstat(file.fileno()).st_mtime_ns != member.changed:
             raise OSError(errno.ESTALE, f"{member.archive} has changed since it was listed")
@@ -312,8 +312,8 @@ def _content(member: Member) -> bytes:
         except zlib.error:
             content = b""
     elif member.method not in (None, zipfile.ZIP_STORED):
-        raise OSError(errno.ENOTSUP, f"{member.archive} is packed by method {member.method}")
+        raise OSError(errno.ENOTSUP, f"{member.archive} has compression method {member.method}")
     damaged = member.method is not None and zlib.crc32(content) != member.checksum
     if damaged or len(content) != member.size:
-        raise OSError(errno.EIO, f"{member.archive} is damaged there")
+        raise OSError(errno.EIO, f"{member.archive} is damaged at this file")
     return content

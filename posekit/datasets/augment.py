@@ -57,8 +57,8 @@ class PoseAugment:
         flip: probability of mirroring.
         half_body: probability of cropping to the upper or the lower body.
         half_body_min_keypoints: fewest visible keypoints for it; the recipes ask for more than 8.
-        half_body_padding: of the half body's box.
-        upper_body: probability of the upper body where both halves would do.
+        half_body_padding: padding of the half body's box.
+        upper_body: probability of the upper body if both halves are possible.
         shift: largest shift, as a fraction of the padded box.
         shift_prob: probability of a shift.
         scale: smallest and largest factor on the box.
@@ -73,7 +73,7 @@ class PoseAugment:
         dropout_size: shortest and longest sides of it, as fractions of the crop.
 
     Raises:
-        InputError: a value out of its range; names it.
+        InputError: a value out of its range; the message names it.
     """
 
     flip: float = 0.5
@@ -130,7 +130,7 @@ class PoseAugment:
             keypoints: (K, 2), in pixels of the image.
             visible: (K,), 0 for keypoints without a label.
             skeleton: its body halves; without them there is no half-body crop.
-            padding: that the crop will add; a shift is a fraction of the padded box.
+            padding: padding that the crop will add; a shift is a fraction of the padded box.
         """
         box = box.astype(np.float32)
         flip = bool(rng.random() < self.flip)
@@ -155,7 +155,7 @@ class PoseAugment:
         skeleton: Skeleton,
         padding: float,
     ) -> np.ndarray:
-        """The box around one half, or the box as it was where too little is visible."""
+        """The box around one half, or the box as it was if too little is visible."""
         if visible.sum() < self.half_body_min_keypoints:
             return box
         upper = [i for i in skeleton.upper_body_ids if visible[i]]
@@ -232,14 +232,14 @@ class DetectionAugment:
     Attributes:
         mosaic: four images on a canvas of twice the input's size.
         mixup: probability of blending in a second sample, made in the same way.
-        pool: mosaic and mixup take the others from as many samples before this one in the
-            epoch's order; they are still in the cache then.
+        pool: mosaic and mixup take the other images from this many samples before this one in the
+            epoch's order, which are still in the cache.
         resize: smallest and largest factor on the image, drawn before the input's size is cut out.
         flip: probability of mirroring.
         hsv: largest change of hue (0..180), saturation and value (0..255).
 
     Raises:
-        InputError: a value out of its range; names it.
+        InputError: a value out of its range; the message names it.
     """
 
     mosaic: bool = True

@@ -14,7 +14,7 @@ def expect(condition: bool, name: str, expected: str, found: object) -> None:
     """Refuses what does not meet a condition.
 
     Raises:
-        InputError: names the value, what was expected and what was found.
+        InputError: otherwise; the message names the value, and what was expected and found.
     """
     if not condition:
         raise InputError(f"{name}: expected {expected}, found {found}")

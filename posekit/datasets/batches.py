@@ -19,7 +19,7 @@ VARYING = ("boxes", "labels", "people", "areas", "ignored")
 
 
 def batches(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A loader's batches; an error keeps its own words through a worker process.
+    """A loader's batches; an error in a worker process keeps its message.
 
     Raises:
         InputError: a sample cannot be read.
@@ -49,5 +49,5 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def init_worker(worker: int) -> None:
-    """For a loader's `worker_init_fn`: as many threads as workers would be too many."""
+    """For a loader's `worker_init_fn`: OpenCV starts no threads beside the worker processes."""
     cv2.setNumThreads(0)

@@ -22,7 +22,7 @@ _REDUCED = {
 
 
 class ImageCache:
-    """Decoded images, the ones used last, up to a number of bytes."""
+    """The most recently used decoded images, up to a number of bytes."""
 
     def __init__(self, megabytes: float) -> None:
         self.budget = int(megabytes * 2**20)
@@ -30,7 +30,7 @@ class ImageCache:
         self.images: OrderedDict[tuple[str, int], tuple[np.ndarray, float]] = OrderedDict()
 
     def get(self, path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
-        """The image, read-only, and the factor from the original to it."""
+        """The image (h, w, 3), BGR, uint8, read-only, and the factor from the original to it."""
         key = (str(path), shrink)
         found = self.images.get(key)
         if found is not None:
@@ -52,7 +52,7 @@ class ImageCache:
 
 
 def reduction(factor: float) -> int:
-    """The reduction of decoding that leaves at least one pixel of the image per pixel needed."""
+    """The reduction in decoding that leaves at least one pixel of the image per pixel needed."""
     return next((step for step in (8, 4, 2) if factor >= step), 1)
 
 

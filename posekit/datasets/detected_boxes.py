@@ -25,7 +25,7 @@ def read_detected_boxes(
     """A detector's boxes as instances without keypoints, whatever is labelled.
 
     Raises:
-        InputError: the file cannot be read, an entry lacks what a COCO result has or is of another
+        InputError: the file cannot be read, an entry lacks a key of a COCO result or is for another
             image, or no box is left.
     """
     assert source.boxes is not None

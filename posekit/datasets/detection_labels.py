@@ -19,7 +19,7 @@ __all__ = ["read_detection_labels"]
 def read_detection_labels(
     source: Source, classes: Sequence[str], *, keep_empty: bool = False
 ) -> tuple[DetectionLabels, list[Problem]]:
-    """The boxes of a source; crowds are left out, and boxes of less than a pixel.
+    """The boxes of a source, without crowds and boxes of less than a pixel.
 
     Args:
         source: the file.

@@ -34,7 +34,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
         augment: random views; None letterboxes each image as the detector does.
         final_augment: replaces `augment` from epoch `final_epoch` on.
         final_epoch: start of the second stage; None for none.
-        seed: of every random draw; give the sampler the same, or mosaics miss the cache.
+        seed: seed of every random draw; give the sampler the same, or mosaics miss the cache.
         cache_mb: decoded images that each process keeps, in MiB. Mosaics read several images per
             sample, from among the samples just before: they need it.
 
@@ -86,7 +86,7 @@ class DetectionDataset(Dataset[dict[str, Any]]):
             image_id: int64.
 
         Raises:
-            InputError: an image cannot be read; names it.
+            InputError: an image cannot be read; the message names it.
         """
         epoch, index = epoch_and_index(key, len(self))
         second = self.final_epoch is not None and epoch >= self.final_epoch

@@ -1,4 +1,4 @@
-"""Where the images of a label file lie, whatever the machine was that wrote its paths."""
+"""Where the images of a label file are, whichever machine wrote its paths."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 def find_images(
     source: Source, images: Sequence[Mapping[str, Any]], found: Findings
 ) -> list[str | None]:
-    """The path of each image; None where there is no name for it, or one that says too little.
+    """The path of each image; None if it has no name, or an ambiguous one.
 
-    A name is taken as it is where that file exists: absolute, or in the folder of images. Else its
-    end is looked for there, from the whole path down to the base name (Windows' and other
-    machines' paths, web addresses), then the base name anywhere in `source.images`. Spellings of
-    one name (upper case, Unicode's forms) are one where that is unambiguous. A path that leads
-    nowhere is the plain one.
+    A name is used as it is if that file exists: absolute, or in the folder of images. Otherwise its
+    end is looked for there, from the whole path down to the base name (Windows' and other machines'
+    paths, web addresses), then the base name anywhere in `source.images`. Spellings of one name
+    (upper case, Unicode's forms) are one where that is unambiguous. If no file is found, the path
+    is the name as it is.
 
     Args:
         source: the label file; without `images`, its folder, `images/` in it or beside it, or the
             folder above is taken, the first in which one of the names is found.
         images: plain COCO's.
-        found: takes what was replaced, and names that are missing or ambiguous.
+        found: collects what was replaced, and names that are missing or ambiguous.
 
     Raises:
         InputError: no image has a name, or none is found.
@@ -89,7 +89,7 @@ def find_images(
 
 
 def upright_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """(w, h) by the file's header, as the image is shown; None where it is no image."""
+    """(w, h) from the file's header, as the image is displayed; None if it is no image."""
     from PIL import Image
 
     try:
@@ -141,7 +141,7 @@ class _Finder:
     """Finds images in one folder; each folder in it is listed once.
 
     Args:
-        folder: of the images.
+        folder: the folder of the images.
         deep: look for base names in the folders within, too.
     """
 
@@ -154,11 +154,11 @@ class _Finder:
         self._below: dict[str, list[str]] | None = None
 
     def plain(self, names: Sequence[str]) -> str | None:
-        """Where the image should be."""
+        """Where the image would be by its name as it is."""
         return str(self.folder / names[0]) if names else None
 
     def find(self, names: Sequence[str], image: Mapping[str, Any]) -> tuple[str | None, str | None]:
-        """The path of an image, and how it was found where that needs to be said."""
+        """The path of an image, and how it was found if that needs a warning."""
         for i, name in enumerate(names):
             how = (
                 None
@@ -173,7 +173,7 @@ class _Finder:
             if path is not None:
                 return path, how
         if not names:
-            return self._by_id(image), "named by their ids alone"
+            return self._by_id(image), "named only by their ids"
         return None, None
 
     def _exact(self, name: str) -> str | None:
@@ -192,7 +192,7 @@ class _Finder:
             if path is not None and parts[start:] == name.split("/"):
                 return path, "spelled in another way (upper case, Unicode's form)"
             if path is not None:
-                return path, "found by the end of their path alone"
+                return path, "found only by the end of their path"
         path = self._exact(_UPLOAD.sub("", parts[-1]))
         if path is not None:
             return path, "found without the prefix that Label Studio gives"
@@ -252,7 +252,7 @@ def _files_below(folder: Path) -> dict[str, list[str]]:
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether there is such a file; False of what is no path, such as one that is too long."""
+    """Whether there is such a file; False for what is no path, such as one that is too long."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -264,7 +264,7 @@ def _folded(name: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    """A path with slashes: of a web address what names the file, percent signs decoded."""
+    """A path with slashes; of a web address, the part that names the file, percent-decoded."""
     name = name.strip()
     if re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]+://", name):
         try:

@@ -18,10 +18,10 @@ __all__ = ["find_mapping", "mapped"]
 def find_mapping(source: Source, skeleton: Skeleton, target: Skeleton) -> list[list[int]]:
     """For each keypoint of the target, the source's keypoints to average; none, one or several.
 
-    They go by name, in any spelling, where `source.mapping` does not say otherwise.
+    They are matched by name, in any spelling, unless `source.mapping` says otherwise.
 
     Raises:
-        InputError: a mapping of keypoints that there are not, or no keypoint in common.
+        InputError: a mapping of unknown keypoints, or no keypoint in common.
     """
     matched = match_names(target.names, skeleton.names).indices
     chosen: dict[str, list[int]] = {

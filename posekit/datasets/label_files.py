@@ -1,4 +1,4 @@
-"""Label files from disk: JSON in any Unicode encoding, and names for what is no COCO JSON."""
+"""Label files from disk: JSON in any Unicode encoding; other formats are recognised."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Foreign(NamedTuple):
     """A format that is not COCO's.
 
     Attributes:
-        what: what it is called.
-        hint: what to do; empty where `posekit labels` reads it.
-        reader: the module of `posekit/labelling/readers` that does; empty where none does.
+        what: its name in messages.
+        hint: what to do; empty if `posekit labels` reads it.
+        reader: the module of `posekit/labelling/readers` that reads it; empty if none does.
     """
 
     what: str
@@ -58,12 +58,12 @@ _MAGIC = (
 
 
 def read_json(path: str) -> Any:
-    """What a JSON file holds: UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+    """The content of a JSON file: UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
 
-    Of shards it is what their JSONs hold together.
+    For shards it is the content of all their JSONs together.
 
     Raises:
-        InputError: it cannot be read or is no JSON; a format that is known is named, with the
+        InputError: it cannot be read or is no JSON; the message names a known format, and the
             program that converts it.
     """
     if are_shards(path):
@@ -90,10 +90,10 @@ def read_json(path: str) -> Any:
 
 
 def find_foreign(path: Path) -> Foreign | None:
-    """What a file or folder is by its content, where it is not COCO's JSON but another known one.
+    """The known format of a file or folder, by its content; None for COCO's JSON and unknown ones.
 
     Raises:
-        InputError: it cannot be read, or begins as JSON and is none.
+        InputError: it cannot be read, or begins like JSON and is none.
     """
     if path.is_dir():
         return _of_folder(path)
@@ -125,7 +125,7 @@ def refuse_foreign(path: str, foreign: Foreign) -> NoReturn:
 
 
 def foreign_json(data: Any) -> Foreign | None:
-    """What a JSON that is not COCO's labels is, and what to do; None where nobody knows."""
+    """What a JSON other than COCO's labels is, and what to do; None if that is unknown."""
     if isinstance(data, list):
         first = next((entry for entry in data if isinstance(entry, Mapping)), {})
         return _of_list(first)
@@ -145,10 +145,10 @@ def _of_bytes(data: bytes) -> Foreign | None:
 
 
 def parse_json(path: str, text: str) -> Any:
-    """What a JSON's text holds.
+    """The content of a JSON's text.
 
     Raises:
-        InputError: it is none; names the line.
+        InputError: it is not JSON; the message names the line.
     """
     try:
         return json.loads(text)
@@ -170,7 +170,7 @@ def parse_json(path: str, text: str) -> Any:
 
 
 def _refuse_text(path: str, text: str) -> None:
-    """Raises InputError for text that is some other format by its looks."""
+    """Raises InputError for text that looks like another format."""
     start = text[:100_000].lstrip("\ufeff \t\r\n")
     if not start or start[0] in "{[":
         return
@@ -240,7 +240,7 @@ def _is_table(lines: list[str]) -> bool:
 
 
 def _of_folder(folder: Path) -> Foreign | None:
-    """What a folder holds, by its files' names, and where these say little, by one's content."""
+    """What a folder holds, by its files' names or, if these say little, by a file's content."""
     names = sorted(path.relative_to(folder) for path in _some_files(folder))
     plain = ("data.yaml", "data.yml")
     if any(name.name in plain or _holds(folder / name, "kpt_shape") for name in names):

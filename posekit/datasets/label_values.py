@@ -32,7 +32,7 @@ def number(value: Any) -> float:
     """A number, also as text or a truth value; NaN for null and an empty text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number.
     """
     if value is None:
         return math.nan
@@ -49,7 +49,7 @@ def number(value: Any) -> float:
 
 
 def whole_number(value: Any) -> int | None:
-    """5 of 5, 5.0, "5", " 5" and "5.0"; None of what is no whole number of 64 bits."""
+    """5 for 5, 5.0, "5", " 5" and "5.0"; None for what is no whole number of 64 bits."""
     if type(value) is int:  # nearly all
         return value if -(2**63) < value < 2**63 else None
     if isinstance(value, str):
@@ -64,7 +64,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def flag(value: Any) -> bool | None:
-    """Of 0, 1, true, "0", "false" and null; None of what means neither."""
+    """The truth value of 0, 1, true, "0", "false" or null; None for what means neither."""
     try:
         found = number(value)
     except ValueError:
@@ -95,7 +95,7 @@ class Ids:
                 self.texts[text] = self.new()
 
     def get(self, value: Any) -> int | None:
-        """The number of an id; None of what is no id, or a text that is not one of them."""
+        """The number of an id; None for what is no id, or an unknown text."""
         found = whole_number(value)
         if found is not None:
             return found
@@ -119,17 +119,17 @@ def _text_id(value: Any) -> str | None:
 
 
 def flat_keypoints(part: Any, count: int | None) -> tuple[list[float], bool]:
-    """Keypoints as x, y, v, ... of lists, lists of lists, or text.
+    """Keypoints as x, y, v, ... from lists, lists of lists, or text.
 
     Coordinates that are null or NaN are 0 where v is 0. Without visibility, all but those at 0, 0
     and null are labelled.
 
     Args:
         part: the annotation's value.
-        count: of the keypoints; None where it is not known.
+        count: number of keypoints; None if it is not known.
 
     Returns:
-        The numbers; NaN stays where v says that it is labelled. And whether v was absent.
+        The numbers, with NaN where v says that it is labelled; and whether v was absent.
 
     Raises:
         ValueError: it holds something else than numbers.
@@ -185,10 +185,10 @@ def has_odd_visibility(values: Sequence[float]) -> bool:
 
 
 def box_values(value: Any) -> list[float] | None:
-    """x, y, width, height of a list, a text or an object; None where there is no box.
+    """x, y, width, height from a list, a text or an object; None if there is no box.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is anything else.
     """
     if isinstance(value, str):
         value = [word for word in re.split(r"[\s,;\[\]()]+", value) if word]
@@ -211,10 +211,10 @@ _BOX_KEYS = ("x", "y", "width", "height")
 
 
 def box_around(values: Sequence[float], size_wh: tuple[float, float]) -> list[float] | None:
-    """x, y, width, height around the labelled ones of x, y, v, ..., with a margin.
+    """x, y, width, height around the labelled keypoints of x, y, v, ..., with a margin.
 
-    A single point has no extent: its box is the whole image. None where there is no labelled
-    keypoint, or the size is not known.
+    A single point has no extent: its box is the whole image. None if there is no labelled keypoint,
+    or the size is not known.
     """
     points = np.array(values, np.float64).reshape(-1, 3)
     points = points[points[:, 2] > 0, :2]
@@ -228,7 +228,7 @@ def box_around(values: Sequence[float], size_wh: tuple[float, float]) -> list[fl
 
 
 def is_area(value: Any, box: Sequence[float] | None, size_wh: tuple[float, float]) -> bool:
-    """Whether an instance may have this area: tools write 0 or 1 where they know none."""
+    """Whether an instance may have this area: tools write 0 or 1 if they know none."""
     try:
         area = number(value)
     except ValueError:
@@ -246,7 +246,7 @@ def usable_links(
     """Links of a category's `skeleton`, which only serves drawing, as indices from 0.
 
     Numbers count from 1; where a 0 is among them and none is too large, from 0. Names will do.
-    Links of a keypoint with itself, repeated ones and those to nowhere are left out.
+    Links of a keypoint to itself, repeated links and links to nothing are left out.
 
     Returns:
         The links; and what was changed, None for nothing.

@@ -22,8 +22,8 @@ class PoseLabels:
         visible: (n, K), float32: 1 for labelled keypoints.
         boxes_xyxy: (n, 4), float32, clipped to the image as MMPose does.
         areas: (n,), float32, of the segment or else of the box.
-        scores: (n,), float32: of the detector; 1 for labelled boxes.
-        annotation_ids: (n,), int64; of detections the row in their file.
+        scores: (n,), float32: the detector's; 1 for labelled boxes.
+        annotation_ids: (n,), int64; for detections the row in their file.
         category_ids: (n,), int64.
     """
 

@@ -31,16 +31,17 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 
     Args:
         paths: NPZ files.
-        skeleton: K and what mirrors what.
+        skeleton: the K joints and their mirrored pairs.
         window: frames per sample; shorter sequences repeat their last frame.
         stride: frames between the starts of two windows.
         flip: probability of mirroring.
-        seed: of every random draw.
+        seed: seed of every random draw.
         scaled: bring 3D keypoints of files with a `factor` to halves of the image's width, the
-            units that the network learns; others are taken to be in them. False leaves all.
+            units that the network learns; others are taken to be in these units. False changes
+            none.
 
     Raises:
-        InputError: a file that is not as described; names it and what it has.
+        InputError: a file that is not as described; the message names it and what it has.
     """
 
     def __init__(

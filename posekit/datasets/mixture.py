@@ -1,4 +1,4 @@
-"""Several sources as one data set, each as often as it says."""
+"""Several sources as one data set, each with its own number of repeats."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class Mixture:
         return int(self.ends[-1])
 
     def row(self, epoch: int, index: int) -> tuple[int, int]:
+        """The number of the source, and the row in it, of an epoch's sample."""
         part = int(np.searchsorted(self.ends, index, side="right"))
         place = index - int(self.ends[part]) + self.lengths[part]
         order = self.orders[part]

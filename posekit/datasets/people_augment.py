@@ -38,8 +38,8 @@ class PeopleAugment:
         mosaic: four images on a canvas of twice the input's size, of which the input shows a part.
         mixup: probability of blending in another image.
         mixup_resize: smallest and largest factor on that image.
-        pool: mosaic and mixup take the others from as many samples before this one in the epoch's
-            order; they are still in the cache then.
+        pool: mosaic and mixup take the other images from this many samples before this one in the
+            epoch's order, which are still in the cache.
         resize: smallest and largest factor on what is seen.
         rotation: largest angle, in degrees.
         shear: largest shear along x and along y, in degrees.
@@ -49,7 +49,7 @@ class PeopleAugment:
         input_resize: smallest and largest factor on the size of a batch's images.
 
     Raises:
-        InputError: a value out of its range; names it.
+        InputError: a value out of its range; the message names it.
     """
 
     mosaic: bool = True
@@ -107,7 +107,7 @@ class PeopleAugment:
         return tiles
 
     def view(self, rng: np.random.Generator, input_size: Sequence[int]) -> np.ndarray:
-        """The map (2, 3) from a canvas, of whose top left part it shows most, to the input."""
+        """The map (2, 3) from a canvas to the input, which mostly shows the top left part."""
         middle = np.array(input_size) / 2
         offset = rng.uniform(-self.shift, self.shift, 2) * input_size
         factor = rng.uniform(self.resize[0], self.resize[1])
@@ -120,7 +120,7 @@ class PeopleAugment:
     def blended(
         self, rng: np.random.Generator, size_wh: tuple[int, int], input_size: Sequence[int]
     ) -> Placed:
-        """Where the image that is blended in lies in the input."""
+        """Where the blended-in image lies in the input."""
         factor = min(s / w for s, w in zip(input_size, size_wh, strict=True))
         change = float(rng.uniform(self.mixup_resize[0], self.mixup_resize[1]))
         sheet = [round(side * change) for side in input_size]

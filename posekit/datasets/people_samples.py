@@ -30,8 +30,9 @@ __all__ = ["PeopleDataset"]
 
 
 class _People(NamedTuple):
-    """Those of an image or of several: boxes (n, 4), x, y, visibility (n, K, 3), areas (n,); and
-    boxes (m, 4) of others, who have no labels."""
+    """The people of one or several images: boxes (n, 4), x, y, visibility (n, K, 3), areas (n,);
+    and boxes (m, 4) of others, who have no labels.
+    """
 
     boxes: np.ndarray
     points: np.ndarray
@@ -44,18 +45,18 @@ class PeopleDataset(Dataset[dict[str, Any]]):
 
     Args:
         sources: annotation files; see `Source` for mapping and mixing.
-        skeleton: what is trained; keypoints that a source lacks are not visible.
+        skeleton: the trained skeleton; keypoints that a source lacks are not visible.
         input_size: (w, h) of the network's input.
         pad_value: grey level of the border.
         augment: random views; None letterboxes each image as prediction does.
         final_augment: replaces `augment` from epoch `final_epoch` on.
         final_epoch: start of the second stage; None for none.
-        seed: of every random draw; give the sampler the same, or mosaics miss the cache.
+        seed: seed of every random draw; give the sampler the same, or mosaics miss the cache.
         cache_mb: decoded images that each process keeps, in MiB.
 
     Attributes:
-        labels: of each source: all its images, and the people whose keypoints are labelled.
-        ignored: of each source, per image: boxes (m, 4), xyxy in pixels, of crowds and of people
+        labels: for each source, all its images, and the people whose keypoints are labelled.
+        ignored: for each source and image, boxes (m, 4), xyxy in pixels, of crowds and of people
             without labels.
 
     Raises:
@@ -111,7 +112,7 @@ class PeopleDataset(Dataset[dict[str, Any]]):
         return self.final_augment if self.is_final(epoch) else self.augment
 
     def is_final(self, epoch: int) -> bool:
-        """Whether an epoch is of the second stage."""
+        """Whether an epoch belongs to the second stage."""
         return self.final_epoch is not None and epoch >= self.final_epoch
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class PeopleDataset(Dataset[dict[str, Any]]):
             image_id, epoch: int64.
 
         Raises:
-            InputError: an image cannot be read; names it.
+            InputError: an image cannot be read; the message names it.
         """
         epoch, index = epoch_and_index(key, len(self))
         augment = self.stage(epoch)
@@ -239,11 +240,11 @@ class PeopleDataset(Dataset[dict[str, Any]]):
         return np.asarray(mixed, np.uint8), _joined([people, others])
 
     def _flipped(self, people: _People) -> _People:
-        """After the picture was mirrored: left is right."""
+        """Left and right changed, after the picture was mirrored."""
         return people._replace(points=people.points[:, list(self.skeleton.flip_indices)])
 
     def _seen(self, people: _People) -> _People:
-        """People who show nothing have gone; of whom no keypoint shows, there is the box alone."""
+        """Leaves out unseen people; those without a visible keypoint keep only their box."""
         boxes = people.boxes
         there = (boxes[:, 2:] - boxes[:, :2] > 1).all(axis=1)
         labelled = people.points[..., 2].any(axis=1)
@@ -286,7 +287,7 @@ class PeopleDataset(Dataset[dict[str, Any]]):
 
 
 def _moved(people: _People, matrix: np.ndarray, window: tuple[int, int, int, int]) -> _People:
-    """Through a map (2, 3), and cut at a window; keypoints outside are not visible."""
+    """People moved by a map (2, 3), and cut at a window; keypoints outside are not visible."""
     points = people.points.copy()
     points[..., :2] = moved(matrix, points[..., :2])
     low, high = np.array(window, np.float32).reshape(2, 2)
@@ -313,7 +314,7 @@ def _joined(several: Sequence[_People]) -> _People:
 def _draw(
     image: np.ndarray, matrix: np.ndarray, window: tuple[int, int, int, int], out: np.ndarray
 ) -> None:
-    """Through a map (2, 3) into the window (xyxy) of `out`."""
+    """Draws an image through a map (2, 3) into the window (xyxy) of `out`."""
     left, top, right, bottom = window
     if left >= right or top >= bottom:
         return

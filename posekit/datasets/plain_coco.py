@@ -1,4 +1,4 @@
-"""Annotation files as tools write them -> COCO as it is specified, saying what was changed.
+"""Annotation files as tools write them -> COCO as it is specified, with notes on changes.
 
 Training and evaluation both start from this, so that they read a file in the same way.
 """
@@ -38,12 +38,12 @@ class Coco:
 
     Attributes:
         images: `id` int, `width` and `height` where they are known; other keys as they were.
-        annotations: `id`, `image_id` and `category_id` int, of images and categories that there
-            are; `iscrowd` 0 or 1; keypoints as x, y, v, ...; `bbox` four numbers where there are
-            four, else absent or as it was; `area` only where it can be one.
+        annotations: `id`, `image_id` and `category_id` int, of existing images and categories;
+            `iscrowd` 0 or 1; keypoints as x, y, v, ...; `bbox` four numbers where there are four,
+            else absent or as it was; `area` only if it is plausible.
         categories: `id` int, `keypoints` a list of names where there are any.
-        places: what each annotation is called in messages.
-        image_ids, category_ids: lead from the file's ids to the numbers.
+        places: the name of each annotation in messages.
+        image_ids, category_ids: map the file's ids to the numbers.
     """
 
     images: list[Row]
@@ -66,8 +66,8 @@ def plain_coco(source: Source, found: Findings | None = None) -> Coco:
     """Reads the annotation file of a source.
 
     Args:
-        source: names it; its `fields` are what keypoints are read of.
-        found: takes what is wrong with it, and what was changed.
+        source: names the file, and in `fields` the keys that keypoints are read from.
+        found: collects what is wrong with it, and what was changed.
 
     Raises:
         InputError: it cannot be read, is no COCO-style JSON, or its categories are wrong.
@@ -275,7 +275,7 @@ class _Annotations:
                     yield row, place
 
     def _imply_categories(self, entries: list[Any]) -> None:
-        """One per id that annotations name, where the file lists none."""
+        """Adds a category for each id that annotations name, if the file lists none."""
         values = [e.get("category_id", 1) for e in entries if isinstance(e, Mapping)]
         self.category_ids = Ids(values)
         for value in values:

@@ -58,7 +58,7 @@ def read_pose_labels(source: Source, target: Skeleton) -> tuple[PoseLabels, list
 
 
 class _Instance(NamedTuple):
-    """An annotation that can be used: x, y, visibility, ... of the source's keypoints; its box."""
+    """A usable annotation: x, y, visibility, ... of the source's keypoints, and its box."""
 
     values: list[float]
     box_xyxy: tuple[float, float, float, float]
@@ -69,7 +69,7 @@ class _Instance(NamedTuple):
 def _instances(
     source: Source, coco: Coco, images: UsableImages, count: int, found: Findings
 ) -> list[_Instance]:
-    """Those of `count` numbers and a box, with at least one labelled keypoint."""
+    """Annotations with `count` numbers and a box, with at least one labelled keypoint."""
     instances = []
     for annotation, place in usable_annotations(source, coco, images):
         if annotation["iscrowd"]:

@@ -28,14 +28,14 @@ class PoseDataset(Dataset[dict[str, Any]]):
 
     Args:
         sources: annotation files; see `Source` for mapping and mixing.
-        skeleton: what is trained; keypoints that a source lacks are not visible.
+        skeleton: the trained skeleton; keypoints that a source lacks are not visible.
         input_size: (w, h) of a crop.
         padding: enlarges the boxes.
         udp: align crops as UDP does; as the model's `preprocess.udp`.
         augment: random views; None gives evaluation samples, cropped as predictions are.
         final_augment: replaces `augment` from epoch `final_epoch` on.
         final_epoch: start of the second stage; None for none.
-        seed: of every random draw.
+        seed: seed of every random draw.
         cache_mb: decoded images that each process keeps, in MiB; 0 for none.
 
     Raises:
@@ -95,7 +95,7 @@ class PoseDataset(Dataset[dict[str, Any]]):
             image_id, annotation_id, category_id, source: int64.
 
         Raises:
-            InputError: the image cannot be read; names it.
+            InputError: the image cannot be read; the message names it.
         """
         epoch, index = epoch_and_index(key, len(self))
         part, row = self._mixture.row(epoch, index)

@@ -22,7 +22,7 @@ class Problem:
     Attributes:
         file: the JSON.
         what: the problem, for one or more places.
-        places: each place, such as "annotation 12 (image 5)"; empty where it is the whole file.
+        places: each place, such as "annotation 12 (image 5)"; empty if it is the whole file.
         fatal: an error; else a warning.
     """
 
@@ -48,19 +48,19 @@ class Findings:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, what: str, place: str, fatal: bool = True) -> None:
-        """A problem of one place; with `skip_bad` never fatal."""
+        """Adds a problem in one place; with `skip_bad` it is never fatal."""
         self.places.setdefault((what, fatal and not self.source.skip_bad), []).append(place)
 
     def whole(self, what: str, fatal: bool = True) -> None:
-        """A problem of the whole file."""
+        """Adds a problem of the whole file."""
         self.places.setdefault((what, fatal), [])
 
     def leave_out(self, what: str) -> None:
-        """Counts what is left out as it should be."""
+        """Counts what is rightly left out."""
         self.left_out[what] += 1
 
     def problems(self) -> list[Problem]:
-        """All of them."""
+        """All problems."""
         return [
             Problem(self.source.annotations, what, tuple(places), fatal)
             for (what, fatal), places in self.places.items()
@@ -77,7 +77,7 @@ class Findings:
         return "its list 'annotations' is empty"
 
     def explained(self, error: InputError) -> InputError:
-        """The error with what was found before it."""
+        """The error, with the problems found before it."""
         counts = [f"{len(places)} x {what}" for (what, _), places in self.places.items() if places]
         return InputError(f"{error} ({', '.join(counts)})") if counts else error
 

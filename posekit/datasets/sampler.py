@@ -1,7 +1,8 @@
 """The order of an epoch, for any number of processes and from any position on.
 
 A sample is a function of (seed, epoch, index): data sets keep no random state, and the epoch comes
-with the index from `ResumableSampler`. So a run that resumes sees what it would have seen.
+with the index from `ResumableSampler`. So a resumed run sees the same samples as an uninterrupted
+one.
 
     dataset = PoseDataset(sources, skeleton, input_size=(192, 256), augment=PoseAugment())
     sampler = ResumableSampler(len(dataset), seed=0)
@@ -27,19 +28,20 @@ Key = int | tuple[int, int]
 
 
 class ResumableSampler:
-    """The order of an epoch, shared out to ranks, from any position on.
+    """The order of an epoch, divided among ranks, from any position on.
 
     It yields (epoch, index). Position counts the samples that all ranks together have taken, so a
-    run may resume on another number of ranks. A loader reads ahead; so the position moves only
+    run may resume on another number of ranks. Since a loader reads ahead, the position moves only
     with `advance`, when a step is done.
 
     Args:
         length: samples per epoch.
-        seed: of the order.
+        seed: seed of the order.
         shuffle: a new order per epoch; False keeps the data set's.
-        rank: of this process.
+        rank: number of this process.
         ranks: number of processes.
-        even: leave out the last samples so that each rank has as many; False leaves none out.
+        even: leave out the last samples so that all ranks have the same number; False leaves none
+            out.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ResumableSampler:
             yield epoch, place if order is None else int(order[place])
 
     def __len__(self) -> int:
-        """What this rank has left of the epoch."""
+        """The number of samples that this rank has left in the epoch."""
         return len(range(self.position + self.rank, self._end(), self.ranks))
 
     def _end(self) -> int:
@@ -89,7 +91,7 @@ class ResumableSampler:
         self.epoch, self.position = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
-        """What `load_state_dict` needs to go on from here."""
+        """What `load_state_dict` needs to continue from here."""
         return {
             "epoch": self.epoch,
             "position": self.position,
@@ -98,7 +100,7 @@ class ResumableSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Goes on where another sampler stopped.
+        """Continues where another sampler stopped.
 
         Raises:
             InputError: it had another seed or another number of samples.
@@ -118,8 +120,13 @@ def epoch_order(length: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def epoch_and_index(key: Key, length: int) -> tuple[int, int]:
+    """The epoch (0 if `key` is only an index) and the index of a sample.
+
+    Raises:
+        IndexError: the index is not below `length`.
+    """
     epoch, index = key if isinstance(key, tuple) else (0, key)
     epoch, index = int(epoch), int(index)
     if not 0 <= index < length:
-        raise IndexError(f"sample {index} of {length}")
+        raise IndexError(f"expected an index from 0 to {length - 1}, found {index}")
     return epoch, index

@@ -18,7 +18,7 @@ def read_sequences(
     """Inputs (N, T, K, 3), targets (N, T, K, 3), image sizes (N, 2), lengths (N,).
 
     Raises:
-        InputError: the file is not as described; names it and what it has.
+        InputError: the file is not as described; the message names it and what it has.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -52,7 +52,7 @@ def read_sequences(
         sizes = np.broadcast_to(np.asarray(arrays["image_size"], np.float32), (len(points), 2))
     except ValueError:
         raise InputError(
-            f"{path}: image_size: expected (w, h) or {len(points)} of them, found the shape "
+            f"{path}: image_size: expected (w, h) or {len(points)} of them, found shape "
             f"{arrays['image_size'].shape}"
         ) from None
     bad = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)).all(axis=1))

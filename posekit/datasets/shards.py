@@ -1,8 +1,8 @@
 """Labels in tar shards, as WebDataset has them: beside each image a JSON of its own.
 
-`00000042.jpg` has `00000042.json`, which is a COCO file of that image alone: its entry in
-`images`, its annotations, the categories. Beyond COCO, `places` says where the image and its
-annotations stood in the file that the shards were made of, whose order is so kept.
+`00000042.jpg` has `00000042.json`, which is a COCO file of that image alone: its entry in `images`,
+its annotations, the categories. Beyond COCO, `places` says where the image and its annotations
+stood in the file that the shards were made from, so that its order is kept.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LISTS = ("images", "annotations", "categories")
 
 
 def are_shards(annotations: str) -> bool:
-    """Whether labels are named that lie in shards: a tar, or a pattern of several."""
+    """Whether this names labels in shards: a tar, or a pattern of several."""
     return is_archive(annotations) and annotations.lower().endswith(".tar")
 
 
 def label_name(annotations: str) -> str:
-    """What labels are called: their file's name, of shards without the numbers."""
+    """The name of labels: their file's name, for shards without the numbers."""
     path = Path(annotations)
     if not are_shards(annotations):
         return path.stem
@@ -38,10 +38,10 @@ def label_name(annotations: str) -> str:
 
 
 def read_shards(pattern: str) -> dict[str, list[Any]]:
-    """COCO's three lists of all images in shards, in the order of the file they were made of.
+    """COCO's three lists of all images in shards, in the order of the file they were made from.
 
     Raises:
-        InputError: a shard cannot be read, or a JSON in it is no COCO file; names it.
+        InputError: a shard cannot be read, or a JSON in it is no COCO file; the message names it.
     """
     lists: dict[str, list[Any]] = {key: [] for key in LISTS}
     places: dict[str, list[Any]] = {key: [] for key in LISTS}
@@ -82,12 +82,12 @@ def _content(name: str, data: bytes) -> dict[str, Any]:
 
 
 def write_shards(pattern: str, content: Mapping[str, Any], paths: Sequence[str]) -> list[Path]:
-    """Writes labels and their images as shards, each whole or not at all; about as many in each.
+    """Writes labels and images as shards of about equal size, each whole or not at all.
 
     Args:
         pattern: `shards/{000..012}.tar`, or a single tar.
         content: COCO's three lists.
-        paths: of each of `images`.
+        paths: the path of each image of `images`.
 
     Raises:
         InputError: an image cannot be read, or there are fewer images than shards.

@@ -1,4 +1,4 @@
-"""What the keypoints of a file of labels are called."""
+"""The names of the keypoints in a file of labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dataset_skeleton(dataset: Dataset) -> Skeleton:
     """The skeleton that a data set trains.
 
     Raises:
-        InputError: neither it nor its first source says what the keypoints are called.
+        InputError: neither it nor its first source names the keypoints.
     """
     if dataset.skeleton is not None:
         return named_skeleton(dataset.skeleton)
@@ -36,17 +36,17 @@ def source_skeleton(
     unnamed: Skeleton | None = None,
     found: Findings | None = None,
 ) -> Skeleton:
-    """What the keypoints of a source are called: as `source.skeleton` says, or its categories.
+    """The skeleton of a source: as `source.skeleton` says, or from its categories.
 
-    Left and right are told by names, as `posekit.names` describes, or by pairs of names in the
-    category's `flip_pairs`, which `posekit labels` writes. Links are COCO's, from 1; those that
-    lead nowhere are left out.
+    Left and right are determined by names, as `posekit.names` describes, or by pairs of names in
+    the category's `flip_pairs`, which `posekit labels` writes. Links are COCO's, from 1; invalid
+    ones are left out.
 
     Args:
         source: the file.
         coco: its content.
-        unnamed: what they are where the categories name none; None makes that an error.
-        found: takes what was changed.
+        unnamed: the skeleton if the categories name no keypoints; None makes that an error.
+        found: collects what was changed.
 
     Raises:
         InputError: the categories name no keypoints, or differ.
@@ -88,7 +88,7 @@ def source_skeleton(
 
 
 def _flips(source: Source, category: Mapping[str, Any], names: Sequence[str]) -> tuple[int, ...]:
-    """For each keypoint the index of its mirror image."""
+    """For each keypoint, the index of its mirror image."""
     pairs = category.get("flip_pairs")
     if pairs is None:
         return flip_indices(names)
@@ -109,7 +109,7 @@ def _flips(source: Source, category: Mapping[str, Any], names: Sequence[str]) ->
 def _check_agreement(
     source: Source, named: Sequence[Mapping[str, Any]], found: Findings | None
 ) -> None:
-    """Raises InputError where two categories have different keypoints."""
+    """Raises InputError if two categories have different keypoints."""
     names = named[0]["keypoints"]
     for category in named[1:]:
         others = category["keypoints"]
@@ -125,7 +125,7 @@ def _check_agreement(
 
 
 def _unnamed(source: Source, coco: Mapping[str, Any]) -> str:
-    """Why nothing says what the keypoints are called, and what to do."""
+    """Why the keypoints have no names, and what to do."""
     said = f"{source.annotations}: its categories name no keypoints"
     names = [category["name"] for category in coco["categories"] if "name" in category]
     if not names:

@@ -29,11 +29,11 @@ class Source:
         images: the folder that its file names start from, or an archive or shards, see
             `posekit.datasets.archives`; None looks beside the JSON, in `images/` there, and one
             level up.
-        skeleton: name or YAML of what its keypoints are called; None reads the `categories`.
+        skeleton: the skeleton of its keypoints, by name or YAML; None reads the `categories`.
         fields: the keys of an annotation whose keypoints are joined, in order; COCO-WholeBody has
             `[keypoints, foot_kpts, face_kpts, lefthand_kpts, righthand_kpts]`.
         mapping: keypoint of the trained skeleton -> keypoint of the source (name or index), a list
-            of several to average, or null for none; those not mentioned go by name.
+            of several to average, or null for none; those not mentioned are matched by name.
         boxes: a COCO result file of a detector, whose boxes replace the labelled ones; such
             samples have no keypoints and serve for evaluation only.
         box_threshold: detections below this score are dropped.
@@ -106,7 +106,7 @@ def parse_sources(
     """One source or several: a JSON's path, a mapping of `Source`'s fields, or a list of these.
 
     Raises:
-        InputError: something else; names the place.
+        InputError: anything else; the message names the place.
     """
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(
@@ -150,7 +150,7 @@ def is_used(source: Source, category: Mapping[str, Any]) -> bool:
 
 
 def named_skeleton(name: str) -> Skeleton:
-    """By name, or the path of a YAML."""
+    """A skeleton by its name, or by the path of a YAML."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         return load_skeleton(name)

@@ -1,4 +1,4 @@
-"""What of a file's lists can be used: images that are there, annotations on them, boxes."""
+"""What can be used of a file's lists: images that are there, annotations on them, boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["UsableImages", "clipped_box", "usable_annotations"]
 
 
 class UsableImages:
-    """The images of a file: `rows` leads from an id to the row of the arrays.
+    """The images of a file; `rows` maps an id to the row of the arrays.
 
     Raises:
         InputError: none can be used.
@@ -53,6 +53,7 @@ class UsableImages:
                 self.rows[image] = -1
 
     def report_unused(self, used: np.ndarray, found: Findings) -> None:
+        """Adds a warning for the images whose rows are not in `used`."""
         unused = np.setdiff1d(np.arange(len(self.ids)), used)
         for image in self.ids[unused]:
             found.add("images without a usable annotation", f"image {image}", fatal=False)
@@ -61,7 +62,7 @@ class UsableImages:
 def usable_annotations(
     source: Source, coco: Coco, images: UsableImages
 ) -> Iterable[tuple[Mapping[str, Any], str]]:
-    """Those of a category and an image that are used, each with its name in messages."""
+    """Annotations of used categories and images, each with its name in messages."""
     used = {category["id"] for category in coco.categories if is_used(source, category)}
     for annotation, place in zip(coco.annotations, coco.places, strict=True):
         row = images.rows.get(annotation["image_id"], -1)
@@ -76,7 +77,7 @@ def clipped_box(
     found: Findings,
     fatal: bool = True,
 ) -> tuple[float, float, float, float] | None:
-    """xyxy, clipped to the image; None where there is nothing of it."""
+    """The box as xyxy, clipped to the image; None if nothing of it is left."""
     bbox = annotation.get("bbox")
     try:
         x, y, w, h = (float(value) for value in bbox or ())

@@ -74,7 +74,7 @@ def validate(
     Args:
         config: what `posekit.datasets.sources.parse_dataset` takes, or its result.
         skeleton: the one to train; None takes the data set's.
-        classes: of a detector; given, boxes are checked instead of keypoints.
+        classes: a detector's classes; if given, boxes are checked instead of keypoints.
 
     Raises:
         InputError: the configuration itself is wrong. Problems of files are in the report.
@@ -123,7 +123,7 @@ def _read(
 
 
 def _of_error(source: Source, error: InputError) -> Problem:
-    """Messages of the reader begin with the file already."""
+    """The problem of an error, whose message already begins with the file."""
     file, colon, what = str(error).partition(": ")
     return Problem(file, what) if colon else Problem(source.annotations, str(error))
 
@@ -137,7 +137,7 @@ def _distinct(sources: Iterable[Source]) -> list[Source]:
 
 
 def _check_sides(dataset: Dataset, skeleton: Skeleton) -> list[Problem]:
-    """Names of the data set's own whose left and right are not told; a YAML may mean it so."""
+    """Warns if the data set's own names have no left and right; a YAML may intend that."""
     source, same = dataset.train[0], tuple(range(skeleton.num_keypoints))
     own = dataset.skeleton is None and source.skeleton is None
     if not own or skeleton.num_keypoints < 2:
@@ -145,8 +145,8 @@ def _check_sides(dataset: Dataset, skeleton: Skeleton) -> list[Problem]:
     what = side_note(skeleton.names)
     if what is None and skeleton.flip_indices == same:
         what = (
-            f"the names of the keypoints ({', '.join(skeleton.names[:3])}, ...) tell no left and "
-            "right, so mirrored images keep each where it is; right for a hand, else write "
+            f"the names of the keypoints ({', '.join(skeleton.names[:3])}, ...) have no left and "
+            "right, so mirroring an image swaps none; that is right for a hand, otherwise write "
             "'flip_pairs' into a skeleton's YAML and name it with dataset.skeleton=FILE, or set "
             "augment.flip=0"
         )

@@ -1,1 +1,1 @@
-"""How good predictions are: metrics that take one batch after the other."""
+"""Metrics of predictions, which take one batch after the other."""

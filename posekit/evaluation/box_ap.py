@@ -21,15 +21,15 @@ __all__ = ["BoxAP"]
 class BoxAP:
     """mAP and AR of boxes; it keeps the predictions.
 
-    Annotations without a usable area have that of their box in AP(S), AP(M) and AP(L).
+    For AP(S), AP(M) and AP(L), an annotation without a usable area has the area of its box.
 
     Args:
         annotations: COCO-style, a file or its content.
-        category_ids: evaluate these alone; None takes all that the annotations have.
+        category_ids: evaluate only these; None takes all that the annotations have.
 
     Raises:
-        InputError: not COCO-style annotations, ids that are not whole numbers, each once, an
-            annotation without a box, or categories that they lack.
+        InputError: annotations that are not COCO-style, ids that are not unique whole numbers, an
+            annotation without a box, or unknown categories.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class BoxAP:
         """Takes boxes, of one image or of several.
 
         Args:
-            image_ids: (n,), of the annotations.
+            image_ids: (n,), as in the annotations.
             boxes_xyxy: (n, 4), in pixels of the image.
             scores: (n,).
-            category_ids: (n,), of the annotations.
+            category_ids: (n,), as in the annotations.
 
         Raises:
             InputError: shapes that do not fit each other, or ids that the annotations lack.
@@ -95,7 +95,7 @@ class BoxAP:
             )
 
     def compute(self) -> dict[str, float]:
-        """AP, AP50, AP75, AP(S), AP(M), AP(L) and the same of AR, 0 to 1; NaN: nothing counts."""
+        """AP, AP50, AP75, AP(S), AP(M), AP(L) and AR likewise, 0 to 1; NaN where nothing counts."""
         evaluation = cocoeval(self._truth, self._found, "bbox", category_ids=self.category_ids)
         return summary(evaluation, ("S", "M", "L"))
 
@@ -106,7 +106,7 @@ class BoxAP:
 
 
 def _with_box(annotation: Mapping[str, Any], images: Mapping[int, Any]) -> dict[str, Any]:
-    """With the box as numbers, and its area where there is no other."""
+    """The annotation with its box as numbers, and with the box's area if it has none."""
     box = box_of(annotation)
     if box is None:
         raise InputError(

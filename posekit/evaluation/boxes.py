@@ -1,4 +1,4 @@
-"""The boxes that a pose model is measured on: labelled, of a file, or of a detector."""
+"""The boxes that a pose model is measured on: labelled, from a file, or from a detector."""
 
 from __future__ import annotations
 
@@ -41,21 +41,23 @@ def choose_boxes(
     options: EvaluateOptions,
     folder: Path,
 ) -> Boxes:
-    """The boxes that were asked for; a detector finds its own here and now.
+    """The boxes that the options ask for; a detector is run here to find its own.
 
     Args:
-        parts: the model, and the detector where there is one.
+        parts: the model, and the detector if there is one.
         sources: files of labels.
-        skeleton: of their keypoints.
-        options: `detections`, `bbox_thr`, `nms_thr`, and what a network runs on.
-        folder: for what a detector finds; it must be there as long as the sources are read.
+        skeleton: the skeleton of their keypoints.
+        options: `detections`, `bbox_thr`, `nms_thr`, and the detector's device and engine.
+        folder: where a detector's boxes are written; it must exist as long as the sources are read.
 
     Raises:
-        InputError: a file of boxes for several of labels, missing images, or nobody was found.
+        InputError: one file of boxes for several files of labels, missing images, or nobody found.
     """
     if options.detections is not None:
         if len(sources) > 1:
-            raise InputError("detections: expected one annotation file in dataset.val")
+            raise InputError(
+                f"detections: expected one annotation file in dataset.val, found {len(sources)}"
+            )
         sources = [dataclasses.replace(sources[0], boxes=os.fspath(options.detections))]
     if parts.detector is not None:
         return _detected(parts, parts.detector, sources, skeleton, options, folder)
@@ -88,7 +90,8 @@ def _detected(
         found = _detect(detector, source, skeleton, classes, least, options)
         if not found:
             raise InputError(
-                f"{part.spec.name} found nobody of score {least:g} or more on the images"
+                f"{part.spec.name} found nobody with a score of {least:g} or more in the images: "
+                "lower bbox_thr, or choose another detector"
             )
         path = folder / f"{number}.json"
         path.write_text(json.dumps(found), encoding="utf-8")

@@ -31,8 +31,8 @@ def cocoeval(
         truth: COCO's lists `images`, `annotations` and `categories`.
         found: detections, with `area`.
         kind: "bbox" or "keypoints".
-        sigmas: (K,), of the keypoints.
-        image_ids, category_ids: evaluate these alone; None takes all.
+        sigmas: (K,), the keypoints' sigmas.
+        image_ids, category_ids: evaluate only these; None takes all.
     """
     coco, evaluate = pycocotools()
     detections = [{**detection, "iscrowd": 0} for detection in found]
@@ -58,7 +58,7 @@ def cocoeval(
 
 
 def summary(evaluation: Any, ranges: Sequence[str]) -> dict[str, float]:
-    """AP and AR for the most detections: over all, at two thresholds, and in ranges of areas."""
+    """AP and AR at the most detections: overall, at two thresholds, and by range of areas."""
     precision = evaluation.eval["precision"][..., -1]  # (threshold, recall, category, area)
     recall = evaluation.eval["recall"][..., -1]  # (threshold, category, area)
     labels = [label[0].upper() for label in evaluation.params.areaRngLbl]
@@ -73,7 +73,7 @@ def summary(evaluation: Any, ranges: Sequence[str]) -> dict[str, float]:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Of those that are defined: pycocotools has -1 where there is no truth."""
+    """The mean of defined values: pycocotools has -1 where there is no truth."""
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else float("nan")
 
@@ -82,7 +82,7 @@ def check_ids(ids: np.ndarray, known: set[int], what: str) -> None:
     """Refuses ids that the annotations do not have.
 
     Raises:
-        InputError: names some of them.
+        InputError: there are such ids; it names some of them.
     """
     unknown = sorted(set(ids.tolist()) - known)
     if unknown:
@@ -93,7 +93,7 @@ def check_ids(ids: np.ndarray, known: set[int], what: str) -> None:
 
 
 def pycocotools() -> tuple[ModuleType, ModuleType]:
-    """Its modules `coco` and `cocoeval`, imported late: predicting needs none of it.
+    """The modules `coco` and `cocoeval`, imported late, since prediction does not need them.
 
     Raises:
         InputError: it is not installed.

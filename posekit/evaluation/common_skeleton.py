@@ -12,12 +12,12 @@ __all__ = ["common_skeleton"]
 
 
 def common_skeleton(model: Skeleton, labelled: Skeleton) -> Skeleton:
-    """The keypoints that are evaluated: those of the skeleton whose the other one has too.
+    """The keypoints that are evaluated: all those of one skeleton, which the other has too.
 
-    They are told by name, in any spelling: "Left Eye" is `left_eye`.
+    They are matched by name, in any spelling: "Left Eye" is `left_eye`.
 
     Raises:
-        InputError: neither has all of the other's, by name.
+        InputError: neither skeleton has all keypoints of the other.
     """
     found = match_names(labelled.names, model.names).indices
     if min(found) >= 0:
@@ -32,7 +32,7 @@ def common_skeleton(model: Skeleton, labelled: Skeleton) -> Skeleton:
             f"the model finds the {model.num_keypoints} keypoints of '{model.name}', the data set "
             f"has the {labelled.num_keypoints} of '{labelled.name}', and neither has all of the "
             f"other's: the model does not find {', '.join(only[:4])}. Choose a model for this data "
-            "set; if the names alone differ, say what the data set's are, in its order: "
+            "set; if only the names differ, name the data set's keypoints, in its order: "
             f"'dataset.val={{annotations: FILE, skeleton: {model.name}}}', or with a mapping: "
             f"dataset.skeleton={model.name} 'dataset.val={{annotations: FILE, mapping: "
             f"{{{model.names[0]}: {labelled.names[0]}, ...}}}}'"

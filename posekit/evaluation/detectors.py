@@ -1,4 +1,4 @@
-"""What a detector finds on the images of a data set, and how well that fits."""
+"""A detector's boxes on the images of a data set, and their metrics."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def detect_boxes(
 
     Args:
         detector: its network is in eval mode meanwhile.
-        source: the annotations; of one category, which the boxes get.
-        skeleton: of its keypoints.
-        classes: those of the detector to take.
-        score_threshold: lower ones are left out.
-        nms_threshold: of two boxes with a larger IoU the worse is left out; None leaves it at the
-            detector's own suppression.
+        source: the annotations, of one category, which the boxes get.
+        skeleton: the skeleton of its keypoints.
+        classes: the detector's classes to take.
+        score_threshold: boxes of a lower score are left out.
+        nms_threshold: of two boxes with an IoU above this, the one with the lower score is left
+            out; None: only the detector's own suppression applies.
         on_image: called after each image.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`posekit.evaluate`, and the evaluations of networks that are there already."""
+"""`posekit.evaluate`, and evaluations of networks that are already loaded."""
 
 from __future__ import annotations
 
@@ -55,13 +55,12 @@ def evaluate(model: str | os.PathLike[str], options: EvaluateOptions) -> Evaluat
 def evaluate_parts(
     parts: Parts, data: LabelledSet | None, options: EvaluateOptions
 ) -> EvaluateResult:
-    """As `evaluate`, of parts that have been found already.
+    """As `evaluate`, for parts that have already been found.
 
     Args:
-        parts: a model, with a detector where its boxes are to be taken; or one network of another
-            kind alone.
+        parts: a model, with a detector if its boxes are to be used; or one network of another kind.
         data: the labels; None for a lifter, whose sequences the options name.
-        options: all else; `check_applies` has taken them.
+        options: all else; `check_applies` has accepted them.
     """
     if data is None:
         result = measure_lifting(parts, options)
@@ -76,7 +75,7 @@ def evaluate_parts(
 
 
 def _find_parts(name: str, options: EvaluateOptions, config_dir: Path | None) -> tuple[Parts, Kind]:
-    """What is evaluated and a detector where one was named, and what kind the former is of."""
+    """The network to evaluate, with a detector if one was named; and the network's kind."""
     detector, weights, detector_weights = (
         None if given is None else os.fspath(given)
         for given in (options.detector_name, options.weights, options.detector_weights)

@@ -36,11 +36,11 @@ AREA_OF_BOX = 0.53
 
 
 class Part(NamedTuple):
-    """Keypoints that are evaluated by themselves.
+    """Keypoints that are evaluated by themselves, such as those of a body part.
 
     Attributes:
-        name: it precedes the metrics' names.
-        fields: of an annotation, whose keypoints follow each other.
+        name: prefix of the metrics' names.
+        fields: an annotation's fields with these keypoints, in order.
         start: the first of them among a person's keypoints.
         stop: one past the last.
     """
@@ -71,18 +71,19 @@ class KeypointAP:
     Args:
         annotations: COCO-style, a file or its content.
         sigmas: (K,), the keypoints' sigmas as COCO defines them.
-        protocol: "coco"; "crowdpose", which takes areas from boxes, has no area ranges but the
-            images' crowd index, and trusts the annotations' `num_keypoints`; or "wholebody", which
-            evaluates `WHOLEBODY_PARTS`.
-        box_area: take 0.53 of the box's area for every person's, as published for AIC, whose
-            annotations have none. Else that is done for those without a usable area (tools write
-            0 or 1 where they know none), with a warning.
-        nms_threshold: people of an image that resemble a better one by more go; None keeps all.
+        protocol: "coco"; "crowdpose", which takes areas from boxes, reports by the images' crowd
+            index instead of by area, and trusts the annotations' `num_keypoints`; or "wholebody",
+            which evaluates `WHOLEBODY_PARTS`.
+        box_area: take 0.53 of the box's area for every person, as published for AIC, whose
+            annotations have no areas. Otherwise only people without a usable area (some tools write
+            0 or 1) get it, with a warning.
+        nms_threshold: of two people in an image with an OKS above this, the one with the lower
+            score is dropped; None keeps all.
         keypoint_threshold: as in `rescored`; None takes the boxes' scores.
 
     Raises:
-        InputError: annotations that lack what the protocol needs, or whose ids are not whole
-            numbers, each once.
+        InputError: annotations that lack what the protocol needs, or whose ids are not unique whole
+            numbers.
     """
 
     def __init__(
@@ -135,13 +136,13 @@ class KeypointAP:
         """Takes people, of one image or of several, each once.
 
         Args:
-            image_ids: (n,), of the annotations.
+            image_ids: (n,), as in the annotations.
             keypoints: (n, K, 2), in pixels of the image.
             keypoint_scores: (n, K).
             box_scores: (n,).
             areas: (n,), in pixels squared, for the NMS; published tables take those of the
                 crops, which are larger than the boxes.
-            category_ids: (n,), of the annotations; None where they have one category alone.
+            category_ids: (n,), as in the annotations; None if they have only one category.
 
         Raises:
             InputError: shapes that do not fit each other, or ids that the annotations lack.
@@ -169,11 +170,11 @@ class KeypointAP:
         self._batches.append(tuple(np.array(values) for values in batch))
 
     def compute(self) -> dict[str, float]:
-        """AP, AP50, AP75, AP(M), AP(L) and the same of AR, 0 to 1, NaN where nothing counts.
+        """AP, AP50, AP75, AP(M), AP(L) and AR likewise, 0 to 1, NaN where nothing counts.
 
         "crowdpose" has AP(E), AP(M), AP(H) for easy, medium and hard images instead of the ranges
-        of areas; "wholebody" has all of these for all keypoints, and after "body/", "foot/",
-        "face/", "lefthand/" and "righthand/".
+        of areas; "wholebody" has all of these for all keypoints, and for each part with the prefix
+        "body/", "foot/", "face/", "lefthand/" or "righthand/".
         """
         people = self._people()
         metrics = {}
@@ -194,7 +195,7 @@ class KeypointAP:
         return metrics
 
     def results(self) -> list[dict[str, Any]]:
-        """All people left by NMS as COCO results, with the fields of each part's keypoints."""
+        """All people that NMS keeps, as COCO results with the fields of each part's keypoints."""
         found = []
         for image_id, keypoints, keypoint_scores, score, category_id in self._people():
             rows = np.column_stack([keypoints, keypoint_scores])
@@ -249,10 +250,10 @@ class KeypointAP:
             if measured is None and not self._box_area:
                 without_area.append(source["id"])
         _say(without_box, "bbox", "the extent of the keypoints")
-        _say(without_area, "area", f"{AREA_OF_BOX} of the box's")
+        _say(without_area, "area", f"{AREA_OF_BOX} of the box's area")
 
     def _people(self) -> list[tuple[Any, ...]]:
-        """(image id, keypoints, keypoint scores, score, category id) of those that NMS leaves."""
+        """(image id, keypoints, keypoint scores, score, category id) of those that NMS keeps."""
         if not self._batches:
             return []
         columns = [np.concatenate(column) for column in zip(*self._batches, strict=True)]
@@ -315,6 +316,6 @@ def _say(ids: Sequence[int], field: str, instead: str) -> None:
     if ids:
         shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
         log.warning(
-            "%d annotations without a usable '%s' (%s): AP takes %s",
+            "%d annotations without a usable '%s' (%s): AP uses %s",
             *(len(ids), field, shown, instead),
         )

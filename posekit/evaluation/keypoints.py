@@ -3,7 +3,7 @@
 Source: PCK (Yang and Ramanan, PAMI 2013), PCKh (MPII, CVPR 2014), AUC and EPE as hand benchmarks
 use them (arXiv 1705.01389), NME as facial landmark benchmarks use it (300W, ICCV-W 2013).
 
-Each metric has `update`, for one batch, and `compute`, for all so far. They keep sums alone.
+Each metric has `update`, for one batch, and `compute`, for all so far. They keep only sums.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ FAR = 1e30
 
 
 class PCK:
-    """Percentage of correct keypoints: those nearer to the truth than a part of a length.
+    """Percentage of correct keypoints: those closer to the truth than a fraction of a length.
 
     The length is the caller's: `box_norms` (PCK), `head_norms` (PCKh), `keypoint_norms` of a
     shoulder and a hip (torso) ...
 
     Args:
-        threshold: part of the length.
-        at_threshold: whether a keypoint exactly that far off is correct, as MPII has it.
+        threshold: fraction of the length.
+        at_threshold: whether a keypoint exactly that far off is correct, as in MPII.
         average: "joints" gives each joint the same weight, "keypoints" each labelled keypoint, as
-            MPII has it.
-        joints: those that the average is over; None takes all.
+            in MPII.
+        joints: indices of the joints to average over; None takes all.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class PCK:
         return {"PCK": float(np.average(per_joint[labelled], weights=weights))}
 
     def per_joint(self) -> np.ndarray:
-        """(K,); NaN for a joint that was never labelled."""
+        """PCK of each joint, (K,); NaN for a joint that was never labelled."""
         if self.hits is None or self.counts is None:
             return np.zeros(0)
         return _quotient(self.hits, self.counts)
@@ -134,10 +134,10 @@ class AUC:
 
 
 class NME:
-    """Normalised mean error: the distance in multiples of a length, its mean over keypoints.
+    """Normalised mean error: the mean distance of keypoints, in multiples of a length.
 
-    The length is the caller's: `keypoint_norms` of the pair in `INTEROCULAR`, `box_norms`, or what
-    the annotations have.
+    The length is the caller's: `keypoint_norms` of the pair in `INTEROCULAR`, `box_norms`, or a
+    length from the annotations.
     """
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ def joint_distances(
 
     Returns:
         (n, K), infinite where a keypoint does not count. A keypoint that was predicted at NaN
-        counts, as far off as can be.
+        counts as very far off.
 
     Raises:
         InputError: shapes that do not fit each other.

@@ -1,4 +1,4 @@
-"""The data set that a model is measured on: of `conf/dataset/`, or of one's own."""
+"""The data set that a model is measured on: one of `conf/dataset/`, or the user's own."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class LabelledSet:
     """Labels to measure on.
 
     Attributes:
-        name: as it was chosen.
-        config: what it says; each instance of its `val` comes once.
-        is_published: it is a published one as `conf/dataset/` has it, not labels of one's own.
+        name: the name by which it was chosen.
+        config: its configuration; each instance of its `val` comes once.
+        is_published: whether it is a published one of `conf/dataset/`, not the user's own labels.
     """
 
     name: str
@@ -43,7 +43,7 @@ def named_set(options: EvaluateOptions, kind: Kind, search: Sequence[Path]) -> L
 
     Args:
         options: `dataset`, `root` and `val`, and `config_dir`, which is looked into first.
-        kind: of what is evaluated.
+        kind: kind of the network that is evaluated.
         search: folders of skeletons that come before the packaged ones.
 
     Raises:
@@ -87,7 +87,7 @@ def read_set(
 
 
 def _content(name: str, config_dir: str | os.PathLike[str] | None) -> Mapping[str, Any]:
-    """What the YAML of a name, or the YAML itself, says."""
+    """The content of a YAML, given by name or by path."""
     folders = [Path(root, "dataset") for root in (config_dir, CONF_DIR) if root is not None]
     paths = [folder / f"{name}.yaml" for folder in folders]
     if name.endswith((".yaml", ".yml")):
@@ -104,7 +104,7 @@ def _content(name: str, config_dir: str | os.PathLike[str] | None) -> Mapping[st
         raise InputError(f"{path}: expected a mapping with 'val', found {content!r}")
     if "defaults" in content or any("${" in text for text in _texts(content)):
         raise InputError(
-            f"{path}: 'defaults' and ${{...}} are for the command line, which composes: write out "
+            f"{path}: 'defaults' and ${{...}} are for the command line only: write out "
             "the values, or give the content as dataset={...}"
         )
     return content

@@ -94,18 +94,18 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
 
 def _check_poses(spec: PoseSpec, data: LabelledSet, options: EvaluateOptions) -> None:
     if spec.keypoints_3d:
-        raise InputError(
-            f"{spec.name} gives 3D poses from images: there is no evaluation of these here"
-        )
+        raise InputError(f"{spec.name} gives 3D poses from images, which posekit cannot evaluate")
     if options.wants_predictions and len(data.sources) > 1:
         key = "with_predictions" if options.out_predictions is None else "out_predictions"
-        raise InputError(f"{key}: expected one annotation file in dataset.val")
+        raise InputError(
+            f"{key}: expected one annotation file in dataset.val, found {len(data.sources)}"
+        )
 
 
 def _predict(
     estimator: PoseEstimator, samples: PoseDataset, found: PoseMetrics, options: EvaluateOptions
 ) -> list[dict[str, Any]]:
-    """Tells the metrics what the model finds; gives it as COCO results where that is asked for."""
+    """Adds the model's predictions to the metrics; returns COCO results if these are asked for."""
     workers = options.workers
     if workers is None:
         workers = 2 if len(samples) >= FEW_PEOPLE else 0

@@ -40,7 +40,9 @@ def measure_people(parts: Parts, data: LabelledSet, options: EvaluateOptions) ->
     options.check_one_stage(spec.name)
     if options.wants_predictions and len(data.sources) > 1:
         key = "with_predictions" if options.out_predictions is None else "out_predictions"
-        raise InputError(f"{key}: expected one annotation file in dataset.val")
+        raise InputError(
+            f"{key}: expected one annotation file in dataset.val, found {len(data.sources)}"
+        )
     skeleton = load_skeleton(spec.keypoints, search=parts.search)
     samples = PeopleDataset(data.sources, dataset_skeleton(data.config), input_size=spec.input_size)
     found = PoseMetrics(

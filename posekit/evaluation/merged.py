@@ -19,18 +19,19 @@ KEPT = ("bbox", "area", "iscrowd", "num_keypoints")
 
 
 class Merged:
-    """Contents of several files as one: ids are moved apart, those of a single file stay.
+    """Contents of several files as one: ids are shifted apart, those of a single file stay.
 
-    Categories of one name are one. Annotations of categories that are not used, and without four
-    numbers as their box, are left out.
+    Categories of the same name become one. Annotations of unused categories are left out, and so
+    are those whose box is not four numbers.
 
     Args:
-        contents: of each file.
+        contents: the content of each file.
         sources: the files.
 
     Attributes:
         content: COCO's images, annotations and categories.
-        annotations: of each file, by their own ids; what is written there is in `content` too.
+        annotations: for each file, its annotations by their ids in the file; changes to these are
+            changes to `content` too.
     """
 
     def __init__(self, contents: Sequence[Coco], sources: Sequence[Source]) -> None:
@@ -75,11 +76,11 @@ class Merged:
         }
 
     def image_ids(self, parts: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """(n,), given the numbers of the files (n,) and the ids there (n,)."""
+        """Merged ids (n,), given the numbers of the files (n,) and the ids in them (n,)."""
         return parts.astype(np.int64) * self._step + ids
 
     def category_ids(self, parts: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """(n,), given the numbers of the files (n,) and the ids there (n,)."""
+        """Merged ids (n,), given the numbers of the files (n,) and the ids in them (n,)."""
         pairs = zip(parts.tolist(), ids.tolist(), strict=True)
         return np.array([self._categories[pair] for pair in pairs], np.int64)
 

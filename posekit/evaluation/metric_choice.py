@@ -34,7 +34,7 @@ _MPII_JOINTS = [i for i in range(16) if i not in (6, 7)]
 
 
 def default_metrics(skeleton: Skeleton) -> tuple[str, ...]:
-    """What is published for a data set of these keypoints; AP where they have sigmas."""
+    """The metrics usually published for such keypoints; AP if they have sigmas."""
     if skeleton.name in _PUBLISHED_METRICS:
         return _PUBLISHED_METRICS[skeleton.name]
     return ("ap",) if skeleton.sigmas else ("pck", "epe")
@@ -58,7 +58,7 @@ def checked_metrics(metrics: Sequence[str]) -> list[str]:
 
 
 def distance_metrics(names: Sequence[str], skeleton: Skeleton) -> dict[str, PCK | AUC | EPE | NME]:
-    """New metrics for some of `POSE_METRICS` but "ap", by the names of their values."""
+    """New metrics for names of `POSE_METRICS` other than "ap", by the names of their values."""
     metrics: dict[str, PCK | AUC | EPE | NME] = {}
     for name in names:
         if name == "pck":

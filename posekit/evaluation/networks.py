@@ -17,7 +17,7 @@ __all__ = ["in_eval_mode", "read_image"]
 
 @contextlib.contextmanager
 def in_eval_mode(net: nn.Module) -> Iterator[None]:
-    """Batch normalisation neither learns from the data set nor depends on the batch."""
+    """In eval mode, batch norms neither learn from the data set nor depend on the batch."""
     training = net.training
     net.eval()
     try:
@@ -27,10 +27,10 @@ def in_eval_mode(net: nn.Module) -> Iterator[None]:
 
 
 def read_image(path: str, number: int) -> np.ndarray:
-    """The image (H, W, 3), BGR, uint8, of an id of a data set.
+    """Reads an image of a data set: (H, W, 3), BGR, uint8.
 
     Raises:
-        InputError: it cannot be read; names it.
+        InputError: it cannot be read; the message names path and id.
     """
     name = f"image {path} (id {number})"
     try:

@@ -1,4 +1,4 @@
-"""What an evaluation can be told. Imports no torch."""
+"""The options of an evaluation. Imports no torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LabelOptions(Options):
     dataset: str | os.PathLike[str] | dict[str, Any] | None = option(
         None,
         "a name from `conf/dataset/`, a YAML file like those, or its content; if unset, "
-        "`coco`, or `coco_boxes` for a detector; with `val`, only that",
+        "`coco`, or `coco_boxes` for a detector; if `val` is given, only that is used",
         python=True,
     )
     root: str | os.PathLike[str] | None = option(
@@ -106,7 +106,7 @@ class MetricOptions(Options):
     )
 
     def check(self) -> None:
-        """Refuses thresholds that are none."""
+        """Refuses thresholds that are not numbers from 0 to 1."""
         for key in ("oks_nms", "rescore"):
             value = getattr(self, key)
             if value not in ("auto", None) and not (is_number(value) and 0 <= value <= 1):
@@ -115,12 +115,12 @@ class MetricOptions(Options):
                 )
 
     def suppression(self, *, one_stage: bool = False) -> float | None:
-        """`oks_nms` of a kind of model."""
+        """The value of `oks_nms` for a kind of model; None for no suppression."""
         published = None if one_stage else 0.9
         return published if self.oks_nms == "auto" else self.oks_nms
 
     def rescoring(self, *, one_stage: bool = False) -> float | None:
-        """`rescore` of a kind of model."""
+        """The value of `rescore` for a kind of model; None for no rescoring."""
         published = None if one_stage else 0.2
         return published if self.rescore == "auto" else self.rescore
 
@@ -167,10 +167,10 @@ class EvaluateOptions(
     DeviceOptions,
     EngineOptions,
 ):
-    """The keys of `posekit evaluate`, and what takes the place of its groups in Python."""
+    """The keys of `posekit evaluate`, and what Python has instead of its configuration groups."""
 
     def check(self) -> None:
-        """Refuses a type that networks do not have, and files that cannot be written."""
+        """Refuses an unsupported dtype, and files that cannot be written."""
         if self.dtype_name not in ("float32", "float16", "bfloat16"):
             raise InputError(f"dtype must be float32, float16 or bfloat16, found {self.dtype!r}")
         for key in ("out", "out_predictions"):
@@ -183,15 +183,15 @@ class EvaluateOptions(
                 raise InputError(f"{key}: cannot write to the folder {Path(path).parent}")
 
     def check_applies(self, kind: Kind, name: str, *, has_detector: bool) -> None:
-        """Refuses what has no effect on what is evaluated.
+        """Refuses options that have no effect on the evaluated network.
 
         Args:
-            kind: of the network.
+            kind: kind of the network.
             name: its name.
-            has_detector: another network gives it boxes.
+            has_detector: whether another network gives it boxes.
 
         Raises:
-            InputError: names the option.
+            InputError: there is such an option; the message names it.
         """
         if kind == "model":
             self._check_boxes(has_detector=has_detector)
@@ -202,11 +202,11 @@ class EvaluateOptions(
             of_poses = ("detections", "detector_weights", "metrics")
             self._refuse(of_poses, f"applies to pose models; {name} is a {kind}", hints)
         if kind != "lifter" and self.sequences is not None:
-            raise InputError("sequences: applies to lifters alone, sequences=FILE")
+            raise InputError("sequences applies to lifters only: leave it out")
         if kind == "lifter":
             if not self.sequence_files:
                 raise InputError("sequences: name the NPZ files of a lifter, sequences=FILE")
-            self._refuse(("dataset", "root", "val"), f"is of images; {name} is a lifter")
+            self._refuse(("dataset", "root", "val"), f"does not apply: {name} is a lifter")
             if self.backend is not None:
                 raise InputError("backend: lifters run in PyTorch; leave it out")
             for key in ("out_predictions", "with_predictions"):
@@ -214,10 +214,10 @@ class EvaluateOptions(
                     raise InputError(f"{key}: lifters have no COCO results; leave it out")
 
     def check_one_stage(self, name: str) -> None:
-        """Refuses what has no effect on a model that finds people itself.
+        """Refuses options that have no effect on a model that finds people itself.
 
         Raises:
-            InputError: names the option.
+            InputError: there is such an option; the message names it.
         """
         why = f"does not apply: {name} finds the people itself"
         self._refuse(("detections", "detector_weights"), why)
@@ -245,7 +245,7 @@ class EvaluateOptions(
 
     @property
     def detector_name(self) -> str | None:
-        """Of the detector whose boxes are taken; None for none."""
+        """The name of the detector whose boxes are used; None for none."""
         return None if self.detector in NO_DETECTOR else self.detector
 
     @property
@@ -255,7 +255,7 @@ class EvaluateOptions(
 
     @property
     def sequence_files(self) -> list[str]:
-        """Those of a lifter, as texts."""
+        """The NPZ files of a lifter, as texts."""
         files = self.sequences if isinstance(self.sequences, list | tuple) else [self.sequences]
         return [os.fspath(file) for file in files if file is not None]
 

@@ -1,4 +1,4 @@
-"""What a one-stage model finds on the images of a data set, and how well that fits."""
+"""The people that a one-stage model finds in the images of a data set, and their AP."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class FoundPeople(NamedTuple):
     """The people of one image of a data set.
 
     Attributes:
-        source: the number of its file.
-        image_id: there.
-        category_id: there, of everybody.
-        people: in pixels of the image.
+        source: number of the file of labels.
+        image_id: the image's id in that file.
+        category_id: id in that file of everybody's category.
+        people: the people, in pixels of the image.
     """
 
     source: int
@@ -34,7 +34,7 @@ class FoundPeople(NamedTuple):
     people: People
 
     def add_to(self, metrics: PoseMetrics) -> None:
-        """Tells AP of them."""
+        """Adds them to AP."""
         poses = self.people.poses
         count = len(self.people.scores)
         sizes = self.people.boxes_xyxy[:, 2:] - self.people.boxes_xyxy[:, :2]
@@ -56,7 +56,7 @@ def evaluate_people(
     metrics: PoseMetrics,
     batch_size: int = 8,
 ) -> dict[str, float]:
-    """AP and its kin of all people that a model finds on the images of a data set.
+    """AP and its variants for all people that a model finds in the images of a data set.
 
     Args:
         estimator: the model; its network is in eval mode meanwhile.

@@ -16,7 +16,7 @@ NAMES = {"none": "MPJPE", "scale": "N-MPJPE", "procrustes": "P-MPJPE"}
 
 
 class MPJPE:
-    """Mean distance of joints, as published, in the poses' unit; it keeps sums alone.
+    """Mean distance of joints, as published, in the poses' unit; it keeps only sums.
 
     Args:
         alignments: any of "none" (MPJPE), "scale" (N-MPJPE) and "procrustes" (P-MPJPE).
@@ -42,8 +42,8 @@ class MPJPE:
         Args:
             poses: (n, K, 3).
             truth: (n, K, 3).
-            visible: (n, K); where it is 0 a joint does not count. It helps to align all the same,
-                as in the reference, where it is at a place at all. None counts all.
+            visible: (n, K); a joint with 0 does not count, but takes part in the alignment if it is
+                finite, as in MMPose. None counts all.
 
         Raises:
             InputError: shapes that do not fit each other.
@@ -78,7 +78,7 @@ def scale_aligned(
 ) -> np.ndarray:
     """Poses (n, K, 3), each times the factor that brings it closest to the truth (n, K, 3).
 
-    The joints that are `used` (n, K) tell the factor; None takes all.
+    The joints that are `used` (n, K) determine the factor; None takes all.
     """
     among = True if used is None else used[..., None]
     power = (poses**2).sum(axis=(1, 2), keepdims=True, where=among)
@@ -89,7 +89,7 @@ def scale_aligned(
 def procrustes_aligned(
     poses: np.ndarray, truth: np.ndarray, used: np.ndarray | None = None
 ) -> np.ndarray:
-    """Poses, each turned, scaled and moved to where it is closest to the truth.
+    """Poses, each rotated, scaled and moved to be closest to the truth.
 
     Args:
         poses: (n, K, 3).

@@ -36,10 +36,10 @@ __all__ = ["PoseBatch", "PoseMetrics"]
 
 @dataclass(frozen=True, eq=False)
 class PoseBatch:
-    """n people of a data set and what the model says of them.
+    """n people of a data set, and the keypoints that the model predicts for them.
 
     Attributes:
-        samples: those of `PoseDataset`, without the crops, stacked: (n, ...) each.
+        samples: samples of `PoseDataset` without the crops, stacked: (n, ...) each.
         keypoints: (n, K, 2), float32, in pixels of the images.
         scores: (n, K), float32.
     """
@@ -52,8 +52,8 @@ class PoseBatch:
 class PoseMetrics:
     """The metrics of a data set, one batch after the other.
 
-    Where the model's keypoints contain the data set's, or the other way round, those that both have
-    are evaluated, by name.
+    If the model's keypoints contain the data set's, or the other way round, the common ones are
+    evaluated, matched by name.
 
     Args:
         dataset: evaluation samples.
@@ -71,9 +71,9 @@ class PoseMetrics:
 
     Attributes:
         skeleton: the keypoints that are evaluated.
-        protocol: of AP: "coco", "crowdpose" or "wholebody"; None where it is not measured.
-        people: how many came.
-        labelled: how many of its keypoints have a label anywhere.
+        protocol: protocol of AP: "coco", "crowdpose" or "wholebody"; None if AP is not measured.
+        people: number of people so far.
+        labelled: number of its keypoints that are labelled in at least one person.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class PoseMetrics:
         box_scores: np.ndarray,
         areas: np.ndarray,
     ) -> None:
-        """Tells AP alone of n people, who need not be labelled ones.
+        """Adds n people to AP only; they need not be labelled ones.
 
         Args:
             parts: (n,), the numbers of their files.
@@ -184,9 +184,9 @@ class PoseMetrics:
         )
 
     def compute(self) -> dict[str, float]:
-        """AP and its kin as in `KeypointAP.compute`, PCK@0.2, PCKh@0.5, PCKh@0.1, AUC, EPE, NME.
+        """AP and its variants (`KeypointAP.compute`), PCK@0.2, PCKh@0.5, PCKh@0.1, AUC, EPE, NME.
 
-        All are 0 to 1 but EPE, in pixels; NaN where nothing counts.
+        All are 0 to 1, except EPE in pixels; NaN where nothing counts.
         """
         computed = {} if self._ap is None else self._ap.compute()
         for name, found in self._metrics.items():
@@ -200,7 +200,7 @@ class PoseMetrics:
             InputError: AP is not measured, or on several files whose ids may be the same.
         """
         if self._ap is None or self._several:
-            raise InputError("results come from 'ap', for one annotation file at a time")
+            raise InputError("results need 'ap' among the metrics, and only one annotation file")
         return self._ap.results()
 
     def _average_precision(self, dataset: PoseDataset | PeopleDataset) -> KeypointAP:
@@ -236,7 +236,7 @@ class PoseMetrics:
         self._has_label |= labels.visible[:, self._truth_columns].any(axis=0)
 
     def _write_keypoints(self, part: int, labels: PoseLabels) -> None:
-        """Into each annotation of a file, as they were read; none where they cannot be used."""
+        """Writes keypoints as read into each annotation of a file; none where they are unusable."""
         k = self.skeleton.num_keypoints
         rows = {int(number): row for row, number in enumerate(labels.annotation_ids)}
         for number, annotation in self._merged.annotations[part].items():

@@ -1,6 +1,6 @@
-"""What a pose model says of the people of a data set, and how well that fits.
+"""A pose model's keypoints for the people of a data set, and their metrics.
 
-The network sees one batch after the other; what is kept are predictions and sums. Crops, networks
+The network sees one batch after the other; only predictions and sums are kept. Crops, networks
 and decoding are those of prediction.
 """
 
@@ -42,12 +42,12 @@ def evaluate_pose(
         dataset: evaluation samples (no augmentation) in the model's input size.
         batch_size: most crops that go through the network at once.
         flip_test: average with the mirrored crop; None does as the model's configuration says.
-        metrics: any of `POSE_METRICS`; or those of this data set and model, which have read it
-            before, and forget what they measured then.
-        nms_threshold: of AP: people of an image that resemble a better one by more go; None keeps
-            all.
-        keypoint_threshold: of AP: a person's score is the box's times the mean of the keypoints'
-            scores above it; None takes the box's.
+        metrics: any of `POSE_METRICS`; or the `PoseMetrics` of this data set and model, whose
+            earlier measurements are forgotten.
+        nms_threshold: for AP: of two people in an image with an OKS above this, the one with the
+            lower score is dropped; None keeps all.
+        keypoint_threshold: for AP: a person's score is the box score times the mean of the keypoint
+            scores above this; None takes the box score.
         workers: processes that read images; 0 reads them in this one.
 
     Returns:
@@ -82,7 +82,7 @@ def predict_dataset(
     flip_test: bool | None = None,
     workers: int = 0,
 ) -> Iterator[PoseBatch]:
-    """What the model says of every box of a data set, image by image; see `evaluate_pose`."""
+    """The model's keypoints for every box of a data set, image by image; see `evaluate_pose`."""
     _check_fits(estimator, dataset)
     # An image's people follow each other, so that it is decoded once.
     sizes = [len(labels) for labels in dataset.labels]

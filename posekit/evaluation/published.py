@@ -47,13 +47,13 @@ _METRICS = {
 def published_figures(
     name: str, kind: Kind, weights: str | Path | None, dataset: str | None
 ) -> dict[str, float]:
-    """The table's figures, by the metrics' names here; none where other weights stand in.
+    """The table's figures, by posekit's names of metrics; none if other weights stand in.
 
     Args:
-        name: of the model.
-        kind: of the model.
+        name: name of the model.
+        kind: kind of the model.
         weights: as they were asked for.
-        dataset: of conf/dataset; None for a lifter.
+        dataset: name of a data set in conf/dataset; None for a lifter.
     """
     checkpoint = find_checkpoint(name)
     if checkpoint is None or stand_in(name, weights) is not None:
@@ -69,7 +69,7 @@ def published_figures(
 
 
 def published_boxes(dataset: str) -> str:
-    """What boxes the table's figures of a data set of conf/dataset were measured on."""
+    """The boxes that the table's figures for a data set of conf/dataset were measured on."""
     return _DATASETS[dataset][1]
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation gives: a table for people, JSON for programs. Imports no torch."""
+"""An evaluation's result: a table for people, JSON for programs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class EvaluateResult:
         """Writes files, each whole or not at all.
 
         Args:
-            out: for `to_json`; None for none.
-            predictions: for the predictions; None for none.
+            out: file for `to_json`; None for none.
+            predictions: file for the predictions; None for none.
 
         Raises:
             OutputError: a file cannot be written.

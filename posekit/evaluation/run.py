@@ -28,10 +28,10 @@ __all__ = ["check_images", "device_settings", "load_part", "progress", "restore_
 
 
 def load_part(part: Part, search: Sequence[Path], options: EvaluateOptions) -> nn.Module:
-    """The network of a part, where and in the type that was asked for.
+    """The network of a part, on the device and in the type that the options ask for.
 
     Raises:
-        PosekitError: the weights cannot be had or do not fit, or the device or the engine cannot
+        PosekitError: the weights cannot be loaded or do not fit, or the device or the engine cannot
             be used here.
     """
     device, dtype = select_device(options.device), getattr(torch, options.dtype_name)
@@ -43,7 +43,7 @@ def load_part(part: Part, search: Sequence[Path], options: EvaluateOptions) -> n
 
 
 def check_images(paths: Iterable[str]) -> None:
-    """Before hours of work, not in the middle of it.
+    """Checks that all images are there before hours of work, not in the middle of it.
 
     Raises:
         InputError: images are missing.
@@ -57,7 +57,7 @@ def check_images(paths: Iterable[str]) -> None:
 
 
 def progress(total: int, unit: str, options: EvaluateOptions) -> tqdm[Any]:
-    """A bar where it was asked for and somebody sees it."""
+    """A progress bar, if it was asked for and there is a terminal."""
     return tqdm(
         total=total, unit=unit, file=sys.stderr, disable=None if options.show_progress else True
     )

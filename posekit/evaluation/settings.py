@@ -31,7 +31,7 @@ def of_poses(found: PoseMetrics, people: int) -> dict[str, Any]:
 
 
 def of_protocol(found: PoseMetrics) -> dict[str, Any]:
-    """How AP counts; empty where it is not measured."""
+    """How AP is measured; empty if it is not."""
     if found.protocol is None:
         return {}
     return {

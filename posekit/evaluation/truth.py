@@ -19,13 +19,13 @@ Row = Mapping[str, Any]
 
 
 def read_truth(annotations: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """COCO's three lists; ids are whole numbers, of their kind each once, and `iscrowd` is 0 or 1.
+    """COCO's three lists; ids are unique whole numbers, and `iscrowd` is 0 or 1.
 
     Args:
         annotations: COCO-style, a file or its content, which stays as it is.
 
     Raises:
-        InputError: something else; names the file and the id.
+        InputError: anything else; the message names the file and the id.
     """
     where, content = "the annotations", annotations
     if isinstance(annotations, (str, Path)):
@@ -58,7 +58,7 @@ def points_of(annotation: Row, fields: Sequence[str], count: int) -> np.ndarray:
     """(count, 3): x, y and visibility of all fields together; zeros where nothing is labelled.
 
     Raises:
-        InputError: another number of keypoints, or a labelled one that is nowhere.
+        InputError: another number of keypoints, or a labelled one without coordinates.
     """
     values: list[Any] = []
     for field in fields:
@@ -81,7 +81,7 @@ def points_of(annotation: Row, fields: Sequence[str], count: int) -> np.ndarray:
 
 
 def box_of(annotation: Row) -> list[float] | None:
-    """x, y, width, height; None where it has no four numbers."""
+    """x, y, width, height; None if these are not four numbers."""
     value = annotation.get("bbox")
     if isinstance(value, Sequence) and len(value) == 4:
         box = [_number(side) for side in value]
@@ -102,7 +102,7 @@ def extent_of(points: np.ndarray) -> list[float]:
 
 
 def area_of(annotation: Row, box: Sequence[float], image: Row | None) -> float | None:
-    """None where there is none that an instance with this box on this image can have."""
+    """The area; None if there is none, or an instance with this box cannot have it."""
     area = annotation.get("area")
     sides = [_number((image or {}).get(side)) for side in ("width", "height")]
     size = (sides[0], sides[1]) if all(0 < side < math.inf for side in sides) else (0.0, 0.0)
@@ -110,10 +110,10 @@ def area_of(annotation: Row, box: Sequence[float], image: Row | None) -> float |
 
 
 def whole_numbers(values: Any, what: str) -> np.ndarray:
-    """(n,), int64.
+    """Ids as whole numbers (n,), int64.
 
     Raises:
-        InputError: something else.
+        InputError: values that are not whole numbers.
     """
     found = np.asarray(values).reshape(-1)
     if found.dtype.kind == "i":

@@ -70,7 +70,7 @@ def refuse_differences(subject: Subject, found: Difference) -> float | None:
         The tolerance in pixels; None where there is none.
 
     Raises:
-        InputError: with the difference.
+        InputError: the file differs by more.
     """
     precision = subject.options.precision
     tolerance = TOLERANCES.get(precision)
@@ -84,7 +84,7 @@ def refuse_differences(subject: Subject, found: Difference) -> float | None:
         raise InputError(
             f"{subject.output} is not written: its {what} differ by {in_pixels(away)} from the "
             f"network's, expected at most {tolerance:g} px"
-            + ("" if precision == "float32" else "; take dtype=float32")
+            + ("" if precision == "float32" else "; use dtype=float32")
         )
     return tolerance
 
@@ -92,7 +92,7 @@ def refuse_differences(subject: Subject, found: Difference) -> float | None:
 def _keypoint_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of all keypoints (n, K), and how much their scores differ."""
+    """Distances of all keypoints (n, K), and differences of their scores."""
     network = graph.network
     eager = _eager(network, crops)
     expected, scores = network.codec.decode(eager)[:2]
@@ -105,7 +105,7 @@ def _keypoint_distances(
 def _people_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the keypoints of a one-stage model's best cells, or of the people that it finds."""
+    """Distances of keypoints in a one-stage model's best cells, or of the people that it finds."""
     network = graph.network
     assert isinstance(network, OneStageEstimator)
     if graph.decode:
@@ -123,7 +123,7 @@ def _people_distances(
 def _cell_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the corners of each image's best boxes, (n, 100, 2), and how much their scores differ."""
+    """Distances of the corners of each image's best boxes, (n, 100, 2), and of their scores."""
     eager = _eager(graph.network, crops)
     (expected, scores), (found, found_scores) = (
         (boxes.numpy(), scores.amax(dim=-1).numpy())
@@ -138,7 +138,7 @@ def _cell_distances(
 def _detection_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From the corners of each box to those of the nearest one of the other side, (m, 2)."""
+    """Distances (m, 2) from each box's corners to those of the other side's nearest box."""
     distances, differences = [np.zeros((0, 2))], [np.zeros(0)]
     assert isinstance(graph.network, Detector)
     detections = graph.network(list(crops), score_threshold=SCORE_THRESHOLD)
@@ -166,7 +166,7 @@ def _eager(network: PoseEstimator | OneStageEstimator | Detector, crops: np.ndar
 
 
 def _nested(outputs: list[np.ndarray], eager: Any) -> Any:
-    """A file's outputs as the network's own are."""
+    """A file's outputs, nested as the network's own."""
     return nest([torch.from_numpy(np.array(output)) for output in outputs], eager)
 
 

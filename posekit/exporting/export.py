@@ -81,11 +81,11 @@ def _find_parts(name: str, options: ExportOptions) -> Parts:
 
 
 def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
-    """As `export`, of parts that were found already.
+    """As `export`, for parts that have already been found.
 
     Args:
         parts: a model, and a detector that finds people for it; or a detector alone.
-        options: of these, those that choose parts have been followed.
+        options: those of `export`; the ones that choose parts have already been applied.
 
     Returns, Raises: as `export`.
     """
@@ -127,7 +127,7 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
 def _part_to_export(
     parts: Parts, options: ExportOptions
 ) -> tuple[Part, PoseSpec | OneStageSpec | DetectorSpec]:
-    """What of the parts is exported, checked against the options."""
+    """The part to export, checked against the options."""
     if parts.lifter is not None:
         name = parts.lifter.spec.name
         raise InputError(f"export supports 2D models and detectors only; {name} is a lifter")
@@ -137,7 +137,7 @@ def _part_to_export(
     if isinstance(spec, DetectorSpec):
         if options.detector_weights is not None:
             raise InputError(
-                f"detector_weights: the detector {spec.name} is exported itself; use weights"
+                f"detector_weights does not apply: {spec.name} itself is exported; use weights"
             )
         return part, spec
     if not isinstance(spec, PoseSpec | OneStageSpec):

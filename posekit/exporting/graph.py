@@ -1,4 +1,4 @@
-"""A network with as much of its processing around it as is to lie inside the exported graph."""
+"""A network, with the part of its processing that the exported graph includes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SCORE_THRESHOLD = 0.05  # boxes below it are no candidates
 
 
 class ExportGraph(nn.Module):
-    """One tensor in, a flat tuple of tensors out, float32 but for a detector's labels.
+    """One tensor in, a flat tuple of tensors out, float32 except for a detector's labels.
 
     Args:
         network: the network and its processing.
-        preprocess: take images (n, h, w, 3), BGR, uint8, in place of normalised ones.
-        decode: give keypoints (n, K, 2), in pixels of the input, and scores (n, K); of a detector
+        preprocess: take images (n, h, w, 3), BGR, uint8, instead of normalised ones.
+        decode: give keypoints (n, K, 2), in pixels of the input, and scores (n, K); for a detector
             boxes (n, m, 4), scores (n, m), best first, 0 where there are fewer, and labels (n, m),
-            after suppression; of a one-stage model boxes (n, m, 4), scores (n, m), keypoints
+            after suppression; for a one-stage model boxes (n, m, 4), scores (n, m), keypoints
             (n, m, K, 2) and their scores (n, m, K), after suppression.
-        dtype: of the network's arithmetic.
+        dtype: type of the network's arithmetic.
     """
 
     def __init__(

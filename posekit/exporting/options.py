@@ -1,4 +1,4 @@
-"""What an export can be told, checked in one place. Light: no torch."""
+"""The options of an export, checked in one place. Light: no torch."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ class ExportOptions(FileOptions, FormatOptions, GraphOptions, CompareOptions, Mo
 
     @property
     def precision(self) -> Literal["float32", "float16", "int8"]:
-        """Of the file's arithmetic."""
+        """The precision of the file's arithmetic."""
         return self.quantize or self.dtype or "float32"
 
     def path_for(self, name: str) -> Path:
-        """The file of a model's name."""
+        """The file to write for a model of this name."""
         suffix = load_format(self.format).suffix
         return Path(f"{name}{suffix}" if self.output is None else self.output).expanduser()

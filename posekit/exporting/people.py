@@ -1,4 +1,4 @@
-"""A one-stage model's decoding in operations of a graph, and how far people are apart."""
+"""A one-stage model's decoding in operations of a graph, and distances between people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCORE_MARGIN = 0.01  # above the threshold, where rounding neither makes a perso
 def suppressed_people(
     estimator: OneStageEstimator, outputs: Sequence[Sequence[Tensor]]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As `OneStageEstimator` does, in operations of a graph, for the best 100 of n images.
+    """As `OneStageEstimator`, in operations of a graph: the best 100 people of each of n images.
 
     Returns:
         Boxes (n, m, 4), scores (n, m), best first, 0 where there are fewer, keypoints
@@ -50,18 +50,18 @@ def suppressed_people(
 
 
 def _rows(values: Tensor, places: Tensor) -> Tensor:
-    """Of (n, A, C) those at the places (n, m) of each image, (n, m, C)."""
+    """The rows (n, m, C) of values (n, A, C) at each image's places (n, m)."""
     return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
 
 
 @torch.no_grad()
 def best_people(estimator: OneStageEstimator, outputs: Any, cells_of: Any) -> tuple[Tensor, Tensor]:
-    """Keypoints (n, 100, K, 2) and scores (n, 100) of the cells best in other outputs.
+    """Keypoints (n, 100, K, 2) and scores (n, 100) in the cells that are best in other outputs.
 
     Args:
-        estimator: what they are of.
-        outputs: raw ones.
-        cells_of: those whose best cells are looked at.
+        estimator: the model that both outputs are of.
+        outputs: raw outputs, which are decoded.
+        cells_of: raw outputs that determine the best cells.
     """
     places = estimator.cells(cells_of).scores.topk(MAX_PEOPLE).indices
     cells = estimator.cells(outputs)
@@ -76,12 +76,12 @@ def best_people(estimator: OneStageEstimator, outputs: Any, cells_of: Any) -> tu
 def people_distances(
     estimator: OneStageEstimator, crops: np.ndarray, outputs: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Between keypoints of each person and those of the one whose box is nearest, (m, K).
+    """Distances (m, K) from each person's keypoints to those of the person with the nearest box.
 
     Args:
         estimator: what finds people in the crops.
         crops: (n, h, w, 3), BGR, uint8, of the input's size.
-        outputs: as `suppressed_people` gives them, of a file.
+        outputs: a file's, in the form that `suppressed_people` returns.
     """
     away: list[np.ndarray] = [np.zeros((0, estimator.skeleton.num_keypoints))]
     differences: list[np.ndarray] = [np.zeros(0)]

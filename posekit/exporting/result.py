@@ -19,12 +19,12 @@ class Difference:
     rounded to three digits; None is infinity: a box in an image where the other side has none.
 
     Attributes:
-        crops: how many were compared; whole images of a detector.
+        crops: how many were compared; for a detector, whole images.
         points: how many there were in them.
         maximum_px: the largest distance.
-        mean_px: the mean of all.
-        percentile_99_px: what 99 of 100 keep to.
-        maximum_score_difference: of the points' scores.
+        mean_px: the mean distance.
+        percentile_99_px: the 99th percentile of the distances.
+        maximum_score_difference: the largest difference of the points' scores.
     """
 
     crops: int

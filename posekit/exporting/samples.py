@@ -33,9 +33,9 @@ class Samples(NamedTuple):
 
     Attributes:
         compared: (n, h, w, 3), BGR, uint8, up to 16.
-        calibrating: others, up to 64; the same where there is only one.
-        inputs: what they are of.
-        boxes: where the crops' boxes are from; None of a detector and a one-stage model.
+        calibrating: others, up to 64; the same one if there is only one.
+        inputs: what they show, in words.
+        boxes: where the crops' boxes are from; None for a detector or a one-stage model.
     """
 
     compared: np.ndarray
@@ -48,7 +48,7 @@ def read_images(inputs: Any) -> list[np.ndarray]:
     """The images to take samples of, (H, W, 3), BGR, uint8; empty where `inputs` is None.
 
     Args:
-        inputs: see `posekit.io.read_frames`.
+        inputs: as `posekit.io.read_frames` takes them.
 
     Raises:
         InputError: an input that cannot be read, or none.
@@ -76,8 +76,8 @@ def take_samples(
         network: what is exported.
         images: (H, W, 3) each, BGR, uint8.
         find: makes the detector that finds people; None where the whole image is the box.
-        categories: the detector's classes that count as such.
-        calibrate: whether some are to be kept for that.
+        categories: the detector's classes that count as people.
+        calibrate: whether to keep some crops for calibration.
     """
     inputs, source = f"{len(images)} images", None
     if images:

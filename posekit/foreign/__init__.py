@@ -1,1 +1,1 @@
-"""Models of MMPose and MMDetection as they are: their configurations, read and never run."""
+"""Models of MMPose and MMDetection, used as they are: configurations are read, never run."""

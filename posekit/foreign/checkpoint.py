@@ -14,11 +14,11 @@ __all__ = ["describe_checkpoint"]
 
 
 def describe_checkpoint(path: Path) -> Description:
-    """What `meta` of a `.pth` says of its model.
+    """The model that the `meta` of a `.pth` describes.
 
     Raises:
-        ConfigError: there is no configuration in it, or it has no counterpart here.
-        ConversionError: no checkpoint, or a damaged one.
+        ConfigError: there is no configuration in it, or posekit has no counterpart.
+        ConversionError: the file is no checkpoint, or a damaged one.
     """
     found = read_checkpoint(path)
     if found.config is None:

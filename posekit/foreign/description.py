@@ -1,4 +1,4 @@
-"""What a foreign configuration says of a model, in the terms of posekit's YAMLs."""
+"""What a foreign configuration says about a model, in the terms of posekit's YAMLs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Description:
 
     Attributes:
         group: "model", "detector" or "lifter", the folder of its YAML.
-        values: the YAML's.
-        skeleton: the YAML of a skeleton of its own; None where posekit has it.
+        values: the YAML's values.
+        skeleton: the YAML of the model's own skeleton; None if posekit has the skeleton.
         notes: what was left out or replaced, in words.
     """
 
@@ -29,10 +29,10 @@ class Description:
 
 
 def take(values: Any, path: str) -> Any:
-    """What stands at a dotted path.
+    """The value at a dotted path.
 
     Raises:
-        ConfigError: nothing does; it names the path.
+        ConfigError: there is none; the message names the path.
     """
     found = values
     for key in path.split("."):
@@ -48,13 +48,13 @@ def short(kind: Any) -> str:
 
 
 def expect(pairs: Mapping[str, tuple[Any, Any]]) -> None:
-    """Refuses what posekit's networks do not have.
+    """Refuses settings that posekit's networks do not have.
 
     Args:
         pairs: key of the configuration -> (what posekit has, what was found).
 
     Raises:
-        ConfigError: names the first key that differs.
+        ConfigError: a setting differs; the message names the first one.
     """
     for key, (expected, found) in pairs.items():
         if _plain(expected) != _plain(found):
@@ -70,7 +70,7 @@ def normalisation(model: Mapping[str, Any]) -> dict[str, Any]:
     found = model.get("data_preprocessor") or {}
     rgb = found.get("bgr_to_rgb", False)
     if found.get("rgb_to_bgr"):
-        raise ConfigError("data_preprocessor.rgb_to_bgr: images are read as BGR here")
+        raise ConfigError("data_preprocessor.rgb_to_bgr: expected false, as images are read as BGR")
     return {
         "mean": [float(x) for x in found.get("mean") or [0, 0, 0]],
         "std": [float(x) for x in found.get("std") or [1, 1, 1]],

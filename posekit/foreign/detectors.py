@@ -22,7 +22,7 @@ def describe_detector(config: Mapping[str, Any]) -> Description:
     """The YAML of an RTMDet, a YOLOX or an SSDLite.
 
     Raises:
-        ConfigError: something that has no counterpart here; it names the key.
+        ConfigError: a setting has no counterpart in posekit; the message names its key.
     """
     model = take(config, "model")
     head, test, steps = take(model, "bbox_head"), model.get("test_cfg") or {}, steps_of(config)
@@ -65,13 +65,15 @@ def _classes(config: Mapping[str, Any], count: int, notes: list[str]) -> list[st
         return _as_many([names] if isinstance(names, str) else list(names), count)
     if count == COCO_CLASSES:
         return list(read_config("rtmdet-m_coco-640")["classes"])
-    notes.append("metainfo.classes: there are none, so that the classes have numbers for names")
+    notes.append("metainfo.classes: there are none, so the classes are named class_0, class_1, ...")
     return [f"class_{i}" for i in range(count)]
 
 
 def _as_many(names: list[Any], count: int) -> list[str]:
     if len(names) != count:
-        raise ConfigError(f"metainfo.classes has {len(names)} names and num_classes is {count}")
+        raise ConfigError(
+            f"metainfo.classes: expected {count} names (num_classes), found {len(names)}"
+        )
     return [str(name).replace(" ", "_") for name in names]
 
 

@@ -22,21 +22,21 @@ __all__ = ["describe_config", "describe_file", "model_name", "write_description"
 
 
 def describe_file(path: Path) -> Description:
-    """What a configuration file of MMPose or MMDetection says of its model; see `read_config`.
+    """The model that a configuration file of MMPose or MMDetection describes; see `read_config`.
 
     Raises:
-        ConfigError: it cannot be read, or has no counterpart here; one line with its path.
+        ConfigError: it cannot be read, or posekit has no counterpart; one line with its path.
     """
     return describe_config(read_config(path, known=known_base), path=path, where=str(path))
 
 
 def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str) -> Description:
-    """What the values of a configuration say of its model.
+    """The model that the values of a configuration describe.
 
     Args:
         config: the values.
-        path: the file, from which other files are looked for; None for none.
-        where: what errors call it.
+        path: the file, beside which other files are looked for; None for none.
+        where: name of the configuration in errors.
 
     Raises:
         ConfigError: see `describe_file`.
@@ -56,25 +56,25 @@ def describe_config(config: Mapping[str, Any], *, path: Path | None, where: str)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise ConfigError(f"{where}: a value of another kind than expected: {error!r}") from None
+        raise ConfigError(f"{where}: a value of an unexpected type: {error!r}") from None
 
 
 def _instead(kind: str) -> str:
     if "RCNN" in kind:
         return "; use the detector rtmdet-m_person-640 for people, rtmdet-m_coco-640 for others"
     return (
-        ": there are TopdownPoseEstimator, PoseLifter, RTMO, and the detectors RTMDet, YOLOX and "
+        "; posekit has TopdownPoseEstimator, PoseLifter, RTMO, and the detectors RTMDet, YOLOX and "
         "SSDLite"
     )
 
 
 def model_name(path: Path) -> str:
-    """What an imported model is called: the file's stem, with what a name may have."""
+    """An imported model's name: the file's stem, without characters that names may not have."""
     return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "own"
 
 
 def write_description(folder: Path, name: str, found: Description) -> None:
-    """Writes the YAML of a model, and that of its skeleton where it has one of its own.
+    """Writes the YAML of a model, and that of its skeleton if it has its own.
 
     Raises:
         OutputError: they cannot be written.

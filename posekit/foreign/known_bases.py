@@ -1,7 +1,7 @@
 """`_base_ = 'mmdet::rtmdet/rtmdet_m_8xb32-300e_coco.py'`: what such a file of MMDetection says.
 
-MMDetection is not here, but its detectors are: their YAMLs have all that a configuration upon them
-needs.
+MMDetection is not needed for it: the YAMLs of posekit's detectors have all that a configuration
+based on such a file needs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Values = dict[str, Any]
 def known_base(location: str) -> Values | None:
     """The values of a file `mmdet::<folder>/<name>.py` of a detector that posekit has.
 
-    Training is left out of them. None for any other file.
+    Values for training are left out. None for any other file.
     """
     package, _, path = location.rpartition("::")
     name = PurePosixPath(path).stem

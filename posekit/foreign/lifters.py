@@ -29,7 +29,7 @@ def describe_lifter(config: Mapping[str, Any], path: Path | None) -> Description
         path: its file, for the files that it names.
 
     Raises:
-        ConfigError: something that has no counterpart here; it names the key.
+        ConfigError: a setting has no counterpart in posekit; the message names its key.
     """
     backbone, head = take(config, "model.backbone"), take(config, "model.head")
     kind = short(backbone.get("type"))
@@ -58,7 +58,7 @@ def _say_joints(config: Mapping[str, Any], path: Path | None, found: Description
     try:
         name, skeleton = find_skeleton(config, path, expected.num_keypoints)
     except ConfigError as error:
-        found.notes.append(f"{error}: taken to be those of '{JOINTS}'")
+        found.notes.append(f"{error}; taken to be those of '{JOINTS}'")
         return
     names = tuple(row[0] for row in skeleton["keypoints"]) if skeleton else ()
     if names not in ((), expected.names) or (not names and name != JOINTS):
@@ -154,10 +154,10 @@ def _root(decoder: Mapping[str, Any]) -> Any:
 
 
 def _statistics(decoder: Mapping[str, Any], count: int, removed: bool) -> Values:
-    """Means and deviations of the training data; none of them change nothing."""
+    """Means and deviations of the training data; where there are none, numbers without effect."""
     root = _root(decoder)
     if not isinstance(root, int):
-        raise ConfigError(f"head.decoder.root_index: posekit has one joint, found {root!r}")
+        raise ConfigError(f"head.decoder.root_index: expected one joint, found {root!r}")
     values: Values = {"_target_": "posekit.codecs.lifting.ImagePoseLift"}
     for name, rows, axes in (("keypoints", count, 2), ("target", count - removed, 3)):
         for key, otherwise in ((f"{name}_mean", 0.0), (f"{name}_std", 1.0)):

@@ -23,14 +23,14 @@ def describe_one_stage(config: Mapping[str, Any], path: Path | None) -> Descript
         path: its file, for the files that it names.
 
     Raises:
-        ConfigError: something that has no counterpart here; it names the key.
+        ConfigError: a setting has no counterpart in posekit; the message names its key.
     """
     model, steps = take(config, "model"), steps_of(config)
     head, test = take(model, "head"), model.get("test_cfg") or {}
     if (kind := short(head.get("type"))) != "RTMOHead":
         raise ConfigError(
-            f"head {kind}: of the models that find all people at once posekit has RTMO (rtmo-m); "
-            "or use rtmpose-m_body8-256x192 with its detector"
+            f"head {kind}: expected RTMOHead, since RTMO (rtmo-m) is posekit's only one-stage "
+            "model; or use rtmpose-m_body8-256x192 with its detector"
         )
     resize = steps.get("BottomupResize") or {}
     size = resize.get("input_size") or test.get("input_size")
@@ -48,7 +48,7 @@ def describe_one_stage(config: Mapping[str, Any], path: Path | None) -> Descript
     pad = resize.get("pad_val", (0, 0, 0))
     pads = sorted(set(pad)) if isinstance(pad, list | tuple) else [pad]
     if len(pads) != 1:
-        raise ConfigError(f"BottomupResize.pad_val: expected the same thrice, found {pad}")
+        raise ConfigError(f"BottomupResize.pad_val: expected three equal numbers, found {pad}")
     values: Values = {
         "net": _network(model, head),
         "input_size": [int(side) for side in size],
@@ -107,7 +107,7 @@ def _network(model: Mapping[str, Any], head: Mapping[str, Any]) -> Values:
 def _expect_neck(
     backbone: Mapping[str, Any], neck: Mapping[str, Any], deepen: float, widen: float
 ) -> None:
-    """What RTMO's backbone and hybrid encoder have built in."""
+    """Refuses settings that RTMO's backbone and hybrid encoder do not have."""
     encoder = take(neck, "encoder_cfg")
     attention, mlp = take(encoder, "self_attn_cfg"), take(encoder, "ffn_cfg")
     expect(

@@ -52,7 +52,7 @@ def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
         path: its file, for the files that it names.
 
     Raises:
-        ConfigError: something that has no counterpart here; it names the key.
+        ConfigError: a setting has no counterpart in posekit; the message names its key.
     """
     model = config["model"]
     head, backbone = take(config, "model.head"), take(config, "model.backbone")
@@ -77,7 +77,7 @@ def describe_pose(config: Mapping[str, Any], path: Path | None) -> Description:
     }
     found = Description("model", values)
     if test.get("output_keypoint_indices"):
-        found.notes.append("test_cfg.output_keypoint_indices: all keypoints are given here")
+        found.notes.append("test_cfg.output_keypoint_indices: ignored, all keypoints are returned")
     values["keypoints"], found.skeleton = find_skeleton(config, path, count)
     if net["_target_"].startswith((MODELS + "rtmw3d.", MODELS + "internet.")):
         values["keypoints_3d"] = True
@@ -98,8 +98,8 @@ def _subject(found: Description) -> Values:
     if all(any(part in name for name in names) for part in BODY):
         return {"detector": PEOPLE[0]}
     found.notes.append(
-        f"what the keypoints of '{name}' belong to is not known: each image is taken as one box; "
-        "detector=NAME chooses what finds it"
+        f"the kind of object with keypoints '{name}' is unknown: each image is used as one box; "
+        "detector=NAME chooses a detector"
     )
     return {"detector": "whole_image"}
 
@@ -128,7 +128,7 @@ def _codec(codec: Mapping[str, Any], test: Mapping[str, Any], size: Sequence[int
         }
     if kind == "SimCCLabel":
         if codec.get("use_dark") or codec.get("smoothing_type", "gaussian") != "gaussian":
-            raise ConfigError("decoder: SimCC with DARK or with another smoothing is not here")
+            raise ConfigError("decoder: expected SimCC with Gaussian targets and without DARK")
         sigma = codec.get("sigma", 6.0)
         sigma = sigma if isinstance(sigma, list | tuple) else [sigma] * 2
         return {
@@ -172,7 +172,7 @@ def _hand_codec(codec: Mapping[str, Any], size: Sequence[int]) -> Values:
 
 
 def _loss(loss: Any, notes: list[str]) -> Values | None:
-    """Of training alone: what has no counterpart is left out, with a note."""
+    """The loss, for training only; one without a counterpart is left out, with a note."""
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         kind = short(loss.get("type"))
         if kind == "KLDiscretLoss":
@@ -185,7 +185,7 @@ def _loss(loss: Any, notes: list[str]) -> Values | None:
             numbers = {key: float(loss[key]) for key in names if key in loss}
             return {"_target_": "posekit.training.losses.AdaptiveWingLoss", **numbers}
         if kind not in ("KeypointMSELoss", "CombinedTargetMSELoss"):
-            notes.append(f"loss {kind}: training here takes the usual one of its codec")
+            notes.append(f"loss {kind}: training uses the usual loss of the codec instead")
     return None
 
 
@@ -225,7 +225,7 @@ def _cspnext(model: Mapping[str, Any], head: Mapping[str, Any]) -> tuple[Values,
 
 
 def _expect_attention(head: Mapping[str, Any]) -> None:
-    """What RTMPose's heads have built in."""
+    """Refuses settings that RTMPose's heads do not have."""
     gau = take(head, "gau_cfg")
     expect(
         {

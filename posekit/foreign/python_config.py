@@ -1,9 +1,9 @@
 """Reads the configuration files of MMEngine's older style without running them.
 
-Such a file is Python, but of a small kind: assignments of literals, `dict(...)`, names of before,
+Such a file is Python, but of a small kind: assignments of literals, `dict(...)`, earlier names,
 arithmetic, a few comprehensions, and `_base_`, a list of files that it changes. Its syntax tree is
-evaluated here, so that a file cannot import, call or open anything; what is of another kind is an
-error with its line, and sizes are bounded.
+evaluated here, so a file cannot import, call or open anything; anything else is an error with its
+line, and sizes are bounded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WITHOUT_MODEL = re.compile(r"(.*[/:])?(default_runtime|schedule_\w+|\w+_tta)\.py
 
 
 class ConfigError(InputError):
-    """A file that cannot be read, or is not of the kind that is understood here."""
+    """A file that cannot be read, or has content that is not understood."""
 
 
 Known = Callable[[str], dict[str, Any] | None]
@@ -43,11 +43,11 @@ def read_config(
 
     Args:
         path: the file.
-        packages: folders that `_base_ = 'name::file.py'` means, by name.
-        known: gives the values of a `name::file.py` of another package; None where it has none.
+        packages: folders by the names that `_base_ = 'name::file.py'` may have.
+        known: returns the values of a `name::file.py` of another package; None if it has none.
 
     Raises:
-        ConfigError: missing or too large, not Python of that kind, a base that leads in a circle.
+        ConfigError: a file is missing or too large, not Python of that kind, or its own base.
     """
     return _read(Path(path), packages or {}, known or (lambda location: None), ())
 
@@ -57,7 +57,7 @@ def parse_config(text: str, name: str) -> dict[str, Any]:
 
     Args:
         text: as `read_config` takes a file's, but without `_base_`.
-        name: what errors call it.
+        name: its name in errors.
 
     Raises:
         ConfigError: as `read_config`.
@@ -73,7 +73,7 @@ def _read(
 ) -> dict[str, Any]:
     path = path.resolve()
     if path in above or len(above) >= MAX_BASES:
-        raise ConfigError(f"{path}: _base_ leads in a circle, or too deep")
+        raise ConfigError(f"{path}: its _base_ files form a circle, or are nested too deeply")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")
@@ -88,7 +88,7 @@ def _read(
     for location in _bases(str(path), tree):
         values = _base_values(path, location, packages, known, above)
         if twice := base.keys() & values.keys():
-            raise ConfigError(f"{path}: two of its _base_ files have '{min(twice)}'")
+            raise ConfigError(f"{path}: two of its _base_ files define '{min(twice)}'")
         base |= values
     return _evaluated(tree, base, str(path))
 
@@ -100,7 +100,7 @@ def _base_values(
     known: Known,
     above: tuple[Path, ...],
 ) -> dict[str, Any]:
-    """Of one of a file's bases; none where it is not here and says nothing of a model."""
+    """The values of one of a file's bases; none if it is not here and describes no model."""
     package, _, _ = location.rpartition("::")
     if package not in (*packages, ""):
         if WITHOUT_MODEL.fullmatch(location):
@@ -158,10 +158,10 @@ def _locate(path: Path, location: str, packages: Mapping[str, Path]) -> Path:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes upon a base: dicts key by key unless one says `_delete_=True`; all else is replaced.
+    """A base with changes: dicts key by key, unless one has `_delete_=True`; all else is replaced.
 
     Raises:
-        ConfigError: a dict that changes something that is none.
+        ConfigError: a dict that would change a value that is not a dict.
     """
     merged = dict(base)
     for key, value in changes.items():
@@ -210,7 +210,7 @@ class _Evaluator:
     """Evaluates the statements of one file.
 
     Args:
-        base: what `_base_.name` means.
+        base: the values that `_base_.name` means.
     """
 
     def __init__(self, base: Mapping[str, Any]) -> None:
@@ -271,7 +271,7 @@ class _Evaluator:
                 raise _unknown(target)
 
     def value(self, node: ast.expr) -> Any:
-        """What an expression means."""
+        """The value of an expression."""
         value = self._bounded(self._evaluate(node), node)
         made = isinstance(value, str | list | tuple) and not isinstance(node, ast.Name)
         self._count(node, 1 + (len(value) if made else 0))
@@ -344,7 +344,7 @@ class _Evaluator:
         if name == "_base_":
             return self.base
         if name not in self.names:
-            raise ConfigError(f"line {node.lineno}: '{name}' has no value")
+            raise ConfigError(f"line {node.lineno}: '{name}' is not defined")
         return self.names[name]
 
     def _mapping(self, node: ast.expr) -> Mapping[str, Any]:

@@ -71,14 +71,14 @@ def find_skeleton(
 
     Args:
         config: a configuration of MMPose.
-        path: its file, from which the files that it names are looked for; None for none.
+        path: its file, beside which the files that it names are looked for; None for none.
         count: how many keypoints the network has.
 
     Returns:
-        Its name, and its YAML where posekit does not have it.
+        Its name, and its YAML if posekit does not have it.
 
     Raises:
-        ConfigError: it is nowhere, or of another number of keypoints.
+        ConfigError: it is not given, or has another number of keypoints.
     """
     missing: ConfigError | None = None
     for dataset in _datasets(config):
@@ -106,17 +106,17 @@ def find_skeleton(
             except FileNotFoundError as error:
                 raise ConfigError(str(error)) from None
     raise ConfigError(
-        "the names of the keypoints are nowhere: give a dataset's "
+        "the names of the keypoints are missing: give a dataset's "
         "metainfo=dict(from_file='my_dataset.py'), or dataset_info=dict(keypoint_info=...)"
     )
 
 
 def data_statistics(config: Mapping[str, Any], path: Path | None) -> dict[str, Any] | None:
-    """Where the training data of a lifter had people, as its YAML has it; None where not said.
+    """Where a lifter's training data had people, as in its YAML; None if that is not given.
 
     Args:
         config: a configuration of MMPose.
-        path: its file, from which the files that it names are looked for; None for none.
+        path: its file, beside which the files that it names are looked for; None for none.
     """
     infos = [dataset.get("metainfo") for dataset in _datasets(config)]
     for info in [*infos, config.get("dataset_info")]:
@@ -132,7 +132,7 @@ def data_statistics(config: Mapping[str, Any], path: Path | None) -> dict[str, A
 
 
 def _datasets(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Those of testing, then of training, the outer before the inner."""
+    """The data sets for testing, then those for training, the outer before the inner."""
     for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
         waiting = [(config.get(loader) or {}).get("dataset")]
         while waiting:
@@ -223,7 +223,7 @@ def _file_name(name: str) -> str:
 
 
 def skeleton_of_names(names: Sequence[str], flip_indices: Sequence[int]) -> dict[str, Any]:
-    """A skeleton of which names and mirrored pairs are known, and no more."""
+    """A skeleton of which only the names and mirrored pairs are known."""
     return {
         "keypoints": [[name, _color(None, name)] for name in names],
         "flip_pairs": [[names[i], names[j]] for i, j in enumerate(flip_indices) if i < j],
@@ -243,7 +243,7 @@ def _check_count(
 
 
 def is_packaged(name: str, values: dict[str, Any]) -> bool:
-    """Whether posekit's skeleton of that name is this one, but for what OpenPose draws instead."""
+    """Whether posekit's skeleton of that name is this one, apart from OpenPose's drawing of it."""
     if name not in skeleton_names():
         return False
     return parse_skeleton(name, values) == dataclasses.replace(load_skeleton(name), openpose=None)

@@ -138,7 +138,7 @@ def cspnext_pafpn(
     """The feature pyramid with CSPNeXt blocks.
 
     Args:
-        in_channels: of the features at strides 8, 16 and 32.
+        in_channels: channels of the features at strides 8, 16 and 32.
         num_blocks: CSPNeXt blocks in each layer.
         out_channels: every level's channels after a last 3x3 convolution; None leaves the levels
             as they are, with `in_channels`.

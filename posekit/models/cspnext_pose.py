@@ -1,4 +1,4 @@
-"""CSPNeXt with the head for heat maps, the forerunner of RTMPose.
+"""CSPNeXt with a head for heat maps, the forerunner of RTMPose.
 
 Architecture: CSPNeXt as in RTMDet (arXiv 2212.07784); the deconvolutions of Simple Baselines (arXiv
 1804.06208) read its last stage. Section 3.1 of RTMPose (arXiv 2303.07399) measures it.

@@ -1,4 +1,4 @@
-"""What holds for all models of a network: how it is fed, read, trained and translated."""
+"""What all models of a network share: inputs, outputs, training, and names of weights."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Rule = tuple[str, str | None]
 class Family:
     """The constant `FAMILY` of a network's module.
 
-    A model's YAML may say otherwise where it concerns the model: `codec`, `mean`, `std`, `color`,
+    A model's YAML may override some of these for that model: `codec`, `mean`, `std`, `color`,
     `pad_value`, `keep_ratio`, `clip_boxes`.
 
     Attributes:
         codec: the class that reads the network's outputs; None leaves it to the YAML.
-        outputs: what the network gives, in order, as the codecs that read it say in `reads`; empty
-            leaves unchecked which codec fits.
-        one_stage: whether it finds people and their keypoints at once, so that no detector is
-            needed; it has a `classifier` that turns pose vectors into keypoints then.
+        outputs: names of the network's outputs, in order, as in the codecs' `reads`; if empty, any
+            codec is accepted.
+        one_stage: whether it finds people and their keypoints at once, without a detector; it then
+            has a `classifier` that turns pose vectors into keypoints.
         stride: the sides of an input must be multiples of it, in pixels.
-        codec_defaults: arguments that published models give it.
-        mean: subtracted from each channel, 0 to 255, in the order of `color`.
-        std: divides each channel then.
-        color: the order of channels.
+        codec_defaults: the codec's arguments in published models.
+        mean: number subtracted from each channel, 0 to 255, in the order of `color`.
+        std: number that each channel is then divided by.
+        color: the order of channels, "rgb" or "bgr".
         pad_value: what fills a detector's input around the image.
         keep_ratio: whether an image keeps its shape in a detector's input.
         clip_boxes: whether a detector's boxes end at the border of its input.

@@ -1,7 +1,7 @@
 """Batch norms folded into the convolutions before them, for inference.
 
-In eval mode a batch norm is a number per channel to multiply by and one to add (arXiv 1502.03167,
-section 3.1), which the convolution's own weight and bias can take over.
+In eval mode a batch norm multiplies each channel by one number and adds another (arXiv 1502.03167,
+section 3.1), which the convolution's own weight and bias can do instead.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _empty_like(conv: Convolution) -> Convolution:
 
 
 def _exact(values: Tensor) -> Tensor:
-    """In double precision, on the CPU, since not every device has it."""
+    """The values in double precision, on the CPU, since not every device has it."""
     return values.cpu().double()
 
 

@@ -35,7 +35,7 @@ def _deconv_layers(in_channels: int, channels: Sequence[int], kernels: Sequence[
     for out_channels, kernel in zip(channels, kernels, strict=True):
         if kernel not in DECONV_PADDING:
             raise ValueError(
-                f"a deconvolution's kernel is one of {sorted(DECONV_PADDING)}, found {kernel}"
+                f"deconv_kernels: expected sizes among {sorted(DECONV_PADDING)}, found {kernel}"
             )
         padding, output_padding = DECONV_PADDING[kernel]
         layers += [
@@ -103,7 +103,7 @@ class HeatmapHead(nn.Module):
         self._init_weights()
 
     def _init_weights(self) -> None:
-        """Small weights: at the start of training the maps are nearly flat, as most of a target."""
+        """Small weights: at first the maps are nearly flat, as targets mostly are."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=0.001)

@@ -70,7 +70,7 @@ EXPANSION = 4
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut, (N, C, h, w) -> (N, C, h, w)."""
+    """Two 3x3 convolutions with a shortcut, (N, C, h, w) -> (N, C, h, w)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut.
+    """1x1, 3x3 and 1x1 convolutions with a shortcut.
 
     (N, in_channels, h, w) -> (N, 4 * channels, h, w).
     """
@@ -136,7 +136,7 @@ class ExchangeModule(nn.Module):
     Args:
         channels: per branch; branch i has 1 / 2^i of the highest resolution.
         num_blocks: residual blocks per branch.
-        num_outputs: branches to give back, from the highest resolution on.
+        num_outputs: number of branches to return, from the highest resolution on.
         upsample: interpolation from lower resolutions.
     """
 
@@ -181,7 +181,7 @@ class HRNet(nn.Module):
         width: channels of the highest resolution; each lower one has twice as many.
         num_modules: exchange modules of the stages with two, three and four branches.
         num_blocks: residual blocks per branch and module.
-        num_outputs: branches to give back, from the highest resolution on.
+        num_outputs: number of branches to return, from the highest resolution on.
         upsample: interpolation from lower resolutions.
     """
 
@@ -243,7 +243,7 @@ class HRNet(nn.Module):
 
 
 class HRNetPose(nn.Module):
-    """HRNet-w32, -w48 and HRNetV2-w18 with the head for heat maps.
+    """HRNet-w32, -w48 and HRNetV2-w18 with a head for heat maps.
 
     Args:
         width: channels of the highest resolution, 32 for w32.

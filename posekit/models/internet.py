@@ -4,8 +4,8 @@ Architecture: InterNet (InterHand2.6M, arXiv 2008.09309), section 4, with a deco
 hand.
 
 Images (N, 3, 256, 256), RGB, normalised -> 3D heat maps (N, 2K, D, 64, 64), right hand first; the
-left wrist's depth relative to the right one's, in cells of a 1D heat map (N, 1); logits of there
-being a right and a left hand (N, 2).
+left wrist's depth relative to the right one's, in cells of a 1D heat map (N, 1); logits for the
+presence of a right and a left hand (N, 2).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class InterNet(nn.Module):
     """InterNet with ResNet-50 or a deeper one.
 
     Args:
-        depth: of the backbone.
+        depth: number of layers of the backbone, 50 or more.
         num_keypoints: 2K, of both hands together.
         depth_size: D, cells of a heat map in depth.
         root_cells: cells of the 1D heat map of the relative depth.

@@ -111,11 +111,11 @@ class MotionBERT(nn.Module):
     """MotionBERT, full (512 channels, MLP ratio 2) and lite (256 channels, MLP ratio 4).
 
     Args:
-        channels: C, of a keypoint's token.
+        channels: C, size of a keypoint's token.
         depth: number of blocks in each stream.
         num_heads: attention heads.
         mlp_ratio: hidden channels of the perceptrons, in multiples of C.
-        representation_channels: of the motion representation before the regression.
+        representation_channels: size of the motion representation before the regression.
         num_keypoints: K.
         max_frames: longest sequence.
         adaptive_fusion: weigh the two streams per keypoint and frame; False averages them.

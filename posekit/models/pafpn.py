@@ -21,10 +21,10 @@ class CSPLayer(nn.Module):
     """Cross-stage partial layer: blocks on one half of the channels, the other half untouched.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        blocks: what one half, of `out_channels // 2` channels, goes through.
-        attention: what both halves together go through before the last convolution.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        blocks: module for one half of the channels, `out_channels // 2`.
+        attention: module for both halves together, before the last convolution.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class CSPLayer(nn.Module):
 
 
 class PAFPN(nn.Module):
-    """The pyramid; what it is built of is the caller's.
+    """The pyramid, built from the layers that the caller's functions make.
 
     Args:
-        in_channels: of the features at strides 8, 16 and 32.
-        csp: makes the layer behind a concatenation, given its input and output channels.
-        downsample: makes a convolution of stride 2 that keeps the channels, given these.
+        in_channels: channels of the features at strides 8, 16 and 32.
+        csp: makes the layer after a concatenation, given its input and output channels.
+        downsample: makes a convolution of stride 2 that keeps the channels, given their number.
         out_conv: makes the last convolution of a level, given its channels; None leaves the levels
             as they are.
     """

@@ -45,7 +45,7 @@ Kind = Literal["resnet", "resnext", "resnetv1d", "seresnet"]
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs each channel by what all channels are on average: (N, C, H, W) likewise."""
+    """Weighs each channel by a gate computed from the means of all: (N, C, H, W) likewise."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution beside a shortcut: (N, C, H, W) -> (N, 4 * width, ...)."""
+    """A 1x1, a 3x3 and a 1x1 convolution with a shortcut: (N, C, H, W) -> (N, 4 * width, ...)."""
 
     def __init__(self, in_channels: int, width: int, stride: int, kind: Kind = "resnet") -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class ResNet(nn.Module):
     def __init__(self, *, depth: int, kind: Kind = "resnet") -> None:
         super().__init__()
         if depth not in STAGE_BLOCKS:
-            raise ValueError(f"a ResNet's depth is one of {sorted(STAGE_BLOCKS)}, found {depth}")
+            raise ValueError(f"depth: expected one of {sorted(STAGE_BLOCKS)}, found {depth}")
         in_channels = STAGE_WIDTHS[0]
         self.relu = nn.ReLU(inplace=True)
         self.has_deep_stem = kind == "resnetv1d"
@@ -145,8 +145,8 @@ class ResNetPose(nn.Module):
     """Simple Baseline with ResNet-50, -101 or -152, or a variant of these.
 
     Args:
-        depth: of the backbone.
-        kind: of the backbone.
+        depth: number of layers of the backbone: 50, 101 or 152.
+        kind: variant of the backbone, as in `ResNet`.
         num_keypoints: K.
         num_deconvs: D, deconvolutions, each of which doubles the size of the maps.
     """

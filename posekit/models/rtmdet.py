@@ -47,7 +47,7 @@ PRIOR = 0.01
 
 
 class SharedTowers(nn.Module):
-    """3x3 convolutions that all levels share, with batch norms of each level's own."""
+    """3x3 convolutions that all levels share, with separate batch norms for each level."""
 
     def __init__(self, channels: int, num_levels: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class SharedTowers(nn.Module):
 
 
 class SeparateTowers(nn.Module):
-    """3x3 convolutions of each level's own."""
+    """Separate 3x3 convolutions for each level."""
 
     def __init__(self, channels: int, num_levels: int, *, depthwise: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class SeparateTowers(nn.Module):
 
 
 def _predict(channels: int, outputs: int, bias: float) -> nn.Conv2d:
-    """A 1x1 convolution that gives the bias nearly everywhere until it has learnt."""
+    """A 1x1 convolution whose output is nearly the bias everywhere, until it is trained."""
     conv = nn.Conv2d(channels, outputs, 1)
     nn.init.normal_(conv.weight, std=0.01)
     assert conv.bias is not None
@@ -141,7 +141,7 @@ class RTMDet(nn.Module):
     Args:
         deepen_factor: depth of the backbone.
         widen_factor: width of the backbone.
-        neck_channels: channels of every level behind the feature pyramid.
+        neck_channels: channels of every level after the feature pyramid.
         neck_blocks: CSPNeXt blocks in each layer of the feature pyramid.
         num_classes: number of classes.
         depthwise: depthwise-separable convolutions throughout (nano).

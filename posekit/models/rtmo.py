@@ -1,8 +1,8 @@
 """RTMO: one-stage pose estimation, the keypoints of all people of an image in one pass.
 
 Architecture: RTMO (arXiv 2312.07526), section 3: the backbone of YOLOX, the hybrid encoder of
-RT-DETR (arXiv 2304.08069), and per cell a class, a box and a pose vector, of which the dynamic
-coordinate classifier makes keypoints once a cell is known to hold a person.
+RT-DETR (arXiv 2304.08069), and per cell a class, a box and a pose vector, which the dynamic
+coordinate classifier turns into keypoints if the cell holds a person.
 
 Images (N, 3, H, W), BGR, 0 to 255 -> class logits (N, 1, h, w), box offsets (N, 4, h, w), logits of
 the keypoints' visibility (N, K, h, w) and pose vectors (N, C, h, w), each a tuple of two levels
@@ -113,8 +113,8 @@ class SineCode(nn.Module):
     """Numbers (...) -> codes (..., channels): cosines, then sines, at falling frequencies.
 
     Args:
-        channels: of a code.
-        temperature: the longest period in multiples of the shortest, nearly.
+        channels: size of a code.
+        temperature: nearly the ratio of the longest period to the shortest.
     """
 
     def __init__(self, channels: int, temperature: float) -> None:
@@ -197,8 +197,8 @@ class HybridEncoder(nn.Module):
     Features at strides 8, 16 and 32 -> two at strides 16 and 32.
 
     Args:
-        in_channels: of the features.
-        out_channels: of the two.
+        in_channels: channels of the three features.
+        out_channels: channels of each of the two.
         deepen_factor: multiplies the number of blocks.
         widen_factor: multiplies the channels within blocks.
     """
@@ -247,7 +247,7 @@ def _upsample(x: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """One level's head: half of the channels tell the class, the other half box and pose."""
+    """One level's head: half of the channels predict the class, the other half box and pose."""
 
     def __init__(self, *, widen_factor: float, num_keypoints: int) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ class Head(nn.Module):
 
 
 class TokenNorm(nn.BatchNorm1d):
-    """Batch normalisation that also learns from one person, who has no variance, or from nobody."""
+    """Batch normalisation that can also train on one person, without variance, or on nobody."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and len(x) < 2:
@@ -294,7 +294,7 @@ class CoordinateClassifier(nn.Module):
     """The dynamic coordinate classifier: bins that lie over a person's box, one token per keypoint.
 
     Args:
-        in_channels: C, of a pose vector.
+        in_channels: C, size of a pose vector.
         num_keypoints: K.
     """
 
@@ -327,10 +327,10 @@ class CoordinateClassifier(nn.Module):
         Args:
             vectors: (n, C), pose vectors of their cells.
             boxes_xyxy: (n, 4), in pixels of the network's input.
-            centers: (n, 2), the middles of the cells, likewise.
+            centers: (n, 2), the middles of the cells, in the same pixels.
 
         Returns:
-            (n, K, 2), in pixels of the input: the means of the bins, weighted.
+            (n, K, 2), in pixels of the input: the means of the bins, weighted by probability.
         """
         weights = self.weights(vectors, boxes_xyxy, centers)
         places = self.places(boxes_xyxy)
@@ -343,10 +343,10 @@ class CoordinateClassifier(nn.Module):
         )
 
     def in_float32(self) -> CoordinateClassifier:
-        """A copy that computes in float32, whatever the network does: places need it.
+        """A copy that computes in float32, whatever the network's type: positions need it.
 
-        The bins and periods are exact in it where half precision had only rounded those that all
-        published weights have.
+        Bins and periods that half precision has only rounded from the values in all published
+        weights are exact in the copy.
         """
         made = copy.deepcopy(self).float()
         for rounded, exact, place in (
@@ -364,7 +364,8 @@ class CoordinateClassifier(nn.Module):
 
         Args:
             boxes_xyxy: (n, 4), in pixels of the input.
-            origins: (n, 2), what they are measured from; None for the input's top left corner.
+            origins: (n, 2), points that they are measured from; None for the input's top left
+                corner.
         """
         low, high = boxes_xyxy[:, None].split(2, dim=-1)  # (n, 1, 2) each
         center, scale = (low + high) * 0.5, (high - low) * BOX_PADDING
@@ -392,7 +393,7 @@ class CoordinateClassifier(nn.Module):
         return logits.clamp(-MAX_LOGIT, MAX_LOGIT).softmax(dim=-1)
 
     def sigmas(self, vectors: Tensor) -> Tensor:
-        """(n, K), in multiples of a person's size; training needs them."""
+        """The keypoints' standard deviations (n, K), as parts of a person's size, for training."""
         return self.sigma_proj(vectors).sigmoid() * self.sigma_scale
 
 
@@ -429,7 +430,7 @@ class RTMO(nn.Module):
     def forward(self, images: Tensor) -> tuple[Levels, ...]:
         """(N, 3, H, W), sides multiples of 32 -> classes, boxes, visibility, vectors, per level.
 
-        In training mode, offsets (N, 2K, h, w) of the keypoints from the cells too, in strides.
+        In training mode also offsets (N, 2K, h, w) of the keypoints from the cells, in strides.
         """
         levels = self.neck(self.backbone(images))
         outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]

@@ -74,7 +74,7 @@ class GatedAttentionUnit(nn.Module):
         channels: C.
         key_channels: size of queries and keys.
         expansion: channels of gate and values, in multiples of C.
-        num_tokens: K, where each place has a learnt position; None for none.
+        num_tokens: K, to learn a position embedding for each token; None for no embeddings.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class GatedAttentionUnit(nn.Module):
 def start_near_uniform(head: nn.Module) -> None:
     """Initialises a SimCC head: logits near zero, since the loss multiplies them by ten.
 
-    With PyTorch's own numbers, training from random weights gets stuck at the mean pose.
+    With PyTorch's default initialisation, training from random weights gets stuck at the mean pose.
     """
     for module in head.modules():
         if isinstance(module, nn.Linear):
@@ -129,7 +129,7 @@ class SimCCHead(nn.Module):
     """Feature map -> one token per keypoint -> logits over x and y bins.
 
     Args:
-        in_channels: of the feature map.
+        in_channels: channels of the feature map.
         num_keypoints: K.
         input_size: (w, h) of the network's input, in pixels.
         split_ratio: bins per pixel.

@@ -56,7 +56,7 @@ class TwoScaleTokens(nn.Module):
     """A token per keypoint: half of it comes from stride 32, half from stride 16.
 
     Args:
-        in_channels: of the stride-32 feature; the stride-16 one has half of it.
+        in_channels: channels of the stride-32 feature; the stride-16 one has half as many.
         num_keypoints: K.
         input_size: (w, h) of the network's input, in pixels.
         token_channels: size of a keypoint's token.
@@ -102,10 +102,10 @@ class TwoScaleTokens(nn.Module):
 
 
 class TwoScaleSimCCHead(TwoScaleTokens):
-    """Bins along x and y of each token.
+    """Logits over the x and y bins of each token's keypoint.
 
     Args:
-        in_channels, num_keypoints, input_size: as of `TwoScaleTokens`.
+        in_channels, num_keypoints, input_size: as in `TwoScaleTokens`.
         split_ratio: bins per pixel.
     """
 

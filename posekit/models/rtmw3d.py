@@ -1,4 +1,4 @@
-"""RTMW3D: RTMW that also gives how far each keypoint is from the camera, beyond the hips.
+"""RTMW3D: RTMW that also predicts the depth of each keypoint relative to the hips.
 
 Architecture: RTMW (arXiv 2407.08634), section on RTMW3D.
 
@@ -28,11 +28,11 @@ FAMILY = Family(
 
 
 class TwoScaleSimCC3DHead(TwoScaleTokens):
-    """Bins along x, y and z of each token.
+    """Logits over the x, y and z bins of each token's keypoint.
 
     Args:
-        in_channels, num_keypoints, input_size: as of `TwoScaleTokens`.
-        depth: of the box that bins along z divide, in pixels of the input.
+        in_channels, num_keypoints, input_size: as in `TwoScaleTokens`.
+        depth: depth of the box that bins along z divide, in pixels of the input.
         split_ratio: bins per pixel.
     """
 
@@ -64,7 +64,7 @@ class RTMW3D(nn.Module):
         num_keypoints: K.
         neck_blocks: CSPNeXt blocks in each layer of the feature pyramid.
         input_size: (w, h), multiples of 32.
-        depth: of the box that bins along z divide, in pixels of the input.
+        depth: depth of the box that bins along z divide, in pixels of the input.
         split_ratio: SimCC bins per pixel.
     """
 

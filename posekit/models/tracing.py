@@ -13,10 +13,10 @@ _lock = threading.Lock()
 
 
 def trace(net: nn.Module) -> fx.Graph:
-    """What `forward` does, as `torch.fx.Tracer` sees it; any thread may do so at any time.
+    """The graph of `forward`, as `torch.fx.Tracer` records it; threads may call this at any time.
 
     Raises:
-        Exception: of whatever kind the network runs into where it cannot be traced.
+        Exception: of any kind, if the network cannot be traced.
     """
     # Tracing replaces methods of all modules: two at once put back what the other one put there.
     with _lock:
@@ -24,7 +24,7 @@ def trace(net: nn.Module) -> fx.Graph:
 
 
 class _Tracer(fx.Tracer):
-    """Leaves alone what other threads compute meanwhile, through the methods that it replaces."""
+    """Replaces PyTorch's methods for its own thread only: others compute as before meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()

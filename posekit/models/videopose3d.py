@@ -59,16 +59,16 @@ class TemporalBlock(nn.Module):
 
 
 class VideoPose3D(nn.Module):
-    """VideoPose3D that sees F frames, the product of its kernels, around each.
+    """VideoPose3D, which sees F frames around each frame; F is the product of its kernel sizes.
 
-    Before the first frame and after the last it sees these again.
+    Beyond the ends of a sequence it sees the first and the last frame repeated.
 
     Args:
         kernel_sizes: over time, odd; (3, 3, 3) sees 27 frames.
         num_keypoints: K.
-        channels: of the features.
+        channels: channels of the features.
         gives_root: whether the root joint is in the output, which has K - 1 joints otherwise.
-        max_frames: longest sequence at once.
+        max_frames: longest sequence in one call.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class VideoPose3D(nn.Module):
     ) -> None:
         super().__init__()
         if not kernel_sizes or not all(kernel % 2 for kernel in kernel_sizes):
-            raise ValueError(f"kernel_sizes are odd, found {list(kernel_sizes)}")
+            raise ValueError(f"kernel_sizes: expected odd sizes, found {list(kernel_sizes)}")
         self.max_frames = max_frames
         self.reach = math.prod(kernel_sizes) // 2  # frames on either side
         self.expand = ConvNorm(2 * num_keypoints, channels, kernel_sizes[0])

@@ -44,7 +44,7 @@ UPSAMPLING = 4
 
 
 class VisionTransformer(nn.Module):
-    """Patches -> tokens without a class token -> blocks -> a feature map of the last norm.
+    """Patches -> tokens, without a class token -> blocks -> last norm -> a feature map.
 
     Args:
         embed_dim: C, channels of a token.
@@ -123,8 +123,8 @@ class ViTPose(nn.Module):
         patch_padding: pixels of zeros around the image before it is cut into patches.
         mlp_ratio: channels between a block's two linear layers, in multiples of embed_dim.
         drop_path_rate: stochastic depth of the last block, for training.
-        expert: the data set whose part of a ViTPose+ checkpoint, which has six, is taken where one
-            is converted (`weights_convert.experts`). The network is the same for all of them.
+        expert: the data set whose expert, one of six, is taken when a ViTPose+ checkpoint is
+            converted (`weights_convert.experts`). The network is the same for all of them.
     """
 
     def __init__(

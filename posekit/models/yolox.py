@@ -52,9 +52,9 @@ BN_MOMENTUM = 0.03
 
 
 class Swish(nn.Module):
-    """`nn.SiLU` written out, as the weights were trained and their outputs measured with.
+    """`nn.SiLU` written out, as in the weights' training and in the reference outputs.
 
-    It rounds otherwise in the last bit, and the larger sizes amplify that ten-thousandfold.
+    The last bit is rounded differently, and the larger sizes amplify that ten-thousandfold.
     """
 
     def forward(self, x: Tensor) -> Tensor:

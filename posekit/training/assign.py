@@ -1,6 +1,6 @@
-"""Which cells answer for which box or person: dynamic soft label assignment, and SimOTA.
+"""Assigns cells to boxes or people: dynamic soft label assignment, and SimOTA.
 
-Source: RTMDet (arXiv 2212.07784), after SimOTA (YOLOX, arXiv 2107.08430); of people as in RTMO
+Source: RTMDet (arXiv 2212.07784), after SimOTA (YOLOX, arXiv 2107.08430); for people as in RTMO
 (arXiv 2312.07526), by COCO's object keypoint similarity, OKS.
 """
 
@@ -21,10 +21,10 @@ MOST_COST = 1e5  # of a cell that is not near the middle of a person
 
 
 class Assignment(NamedTuple):
-    """What each cell of an image answers for.
+    """What each cell of an image is assigned to.
 
     Attributes:
-        indices: (A,), int64, of the box or person; -1 is background.
+        indices: (A,), int64, number of the box or person; -1 is background.
         overlaps: (A,), IoU of the cell's prediction with that box, or its OKS with that person; 0
             for background.
     """
@@ -46,7 +46,7 @@ def assign_cells(
     iou_weight: float = 3.0,
     center_radius: float = 3.0,
 ) -> Assignment:
-    """Gives each box its cheapest cells.
+    """Assigns its cheapest cells to each box.
 
     A pair's cost is the focal cross entropy with the IoU as the class's target, plus -log(IoU),
     weighted, plus 10^(distance to the box's centre in cells - radius). A box takes as many cells
@@ -61,8 +61,8 @@ def assign_cells(
         boxes_xyxy: (G, 4), in pixels of the input; G may be 0.
         labels: (G,), classes from 0.
         top_cells: how many of a box's best IoUs are summed.
-        iou_weight: of the cost of the IoU.
-        center_radius: cells from the centre at which that cost is 1.
+        iou_weight: weight of the IoU's cost.
+        center_radius: distance from the centre, in cells, at which the centre's cost is 1.
 
     Raises:
         InputError: labels that do not fit the boxes or the logits.
@@ -102,7 +102,7 @@ def assign_people(
     oks_weight: float = 3.0,
     center_radius: float = 2.5,
 ) -> Assignment:
-    """Gives each person the cheapest of the cells in somebody's box or near somebody's middle.
+    """Assigns to each person the cheapest cells that are in somebody's box or near their middle.
 
     A pair's cost is -log(IoU) and -log(OKS), weighted, plus -log of the root of the cell's
     probability; cells that are not both in the person's box and near the mean of their visible
@@ -110,19 +110,19 @@ def assign_people(
     least one; a cell that several people take goes to the cheapest.
 
     Args:
-        logits: (A,), of a person in each cell of all levels.
+        logits: (A,), for a person in each cell of all levels.
         predicted_xyxy: (A, 4), in pixels of the input.
         predicted_keypoints: (A, K, 2), likewise.
         points: (A, 2), the cells' middles, likewise.
         strides: (A,), pixels per cell.
-        boxes_xyxy: (G, 4), of the people; G may be 0.
+        boxes_xyxy: (G, 4), boxes of the people; G may be 0.
         keypoints: (G, K, 2), in pixels of the input.
         visible: (G, K), 1 for keypoints that are labelled, else 0.
         areas: (G,), in pixels squared.
         sigmas: (K,), as COCO defines them.
         top_cells: how many of a person's best OKS are summed.
-        iou_weight, oks_weight: of these costs.
-        center_radius: how far from the middle is near, along x and along y, in strides.
+        iou_weight, oks_weight: weights of these costs.
+        center_radius: what is near the middle: at most this far along x and along y, in strides.
     """
     shown = visible.sum(dim=-1, keepdim=True)  # (G, 1)
     means = (keypoints * visible[..., None]).sum(dim=-2) / shown.clamp(min=1)
@@ -232,5 +232,5 @@ def _check_labels(boxes_xyxy: Tensor, labels: Tensor, num_classes: int) -> None:
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise InputError(
             f"expected labels from 0 to {num_classes - 1}, found {sorted(set(labels.tolist()))}: "
-            "labels are places in the list of classes, not category ids"
+            "labels are indices into the list of classes, not category ids"
         )

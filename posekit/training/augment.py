@@ -1,4 +1,4 @@
-"""The augmentations under the name that YAML files from before `posekit.datasets` give them."""
+"""The augmentations under their former name, which older YAML files use."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SAMPLER = ("epoch", "position", "seed", "length")
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place only when all of it is on the disk.
+    """A file to write, which replaces `path` only when all of it is on the disk.
 
     A process killed at any moment, or a machine without power, leaves the old file or the new one.
 
@@ -90,7 +90,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_state(state: dict[str, Any], path: Path) -> None:
-    """Whether a checkpoint has all that a run needs to go on.
+    """Checks that a checkpoint has all that a run needs to continue.
 
     Raises:
         InputError: it does not, or another version of posekit wrote it.
@@ -149,7 +149,7 @@ def _is_count(value: object) -> bool:
 def _check_archive(path: Path) -> None:
     """Raises ValueError for another kind of file than is written here, or for damage in it.
 
-    torch also reads formats of old, and does not look at checksums.
+    torch also reads older formats, and does not check checksums.
     """
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":

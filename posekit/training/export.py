@@ -1,4 +1,4 @@
-"""A trained model as a folder that stands by itself: weights, configuration, skeleton, card.
+"""A trained model as a self-contained folder: weights, configuration, skeleton, card.
 
 model.safetensors        weights, float32; metadata: the name, the names of keypoints or classes
 model/NAME.yaml          or detector/, lifter/
@@ -34,7 +34,7 @@ OWN_CARD = "The name below is the path of this folder."  # what no card of someb
 
 
 def model_name(config: Mapping[str, Any]) -> str:
-    """What a trained model is called: `config["name"]`, or the network, its data, its size.
+    """The name of a trained model: `config["name"]`, or made of the network, its data, its size.
 
     A name made so is never that of a packaged configuration.
 
@@ -70,13 +70,13 @@ def export_model(
     """Writes or replaces the folder's files, each whole or not at all.
 
     Args:
-        folder: is made where it is not there.
+        folder: made if it is not there.
         name: public name of the model.
         spec: its description.
         state: its weights.
-        skeleton: what it finds; None for a detector.
+        skeleton: the keypoints that it finds; None for a detector.
         metrics: on the validation set.
-        about: what the card tells: what was trained from what, on which data, for how long.
+        about: what the card says: what was trained from what, on which data, for how long.
 
     Raises:
         OutputError: a file cannot be written.

@@ -1,4 +1,4 @@
-"""What learns, and all of it that a checkpoint holds: network, average, optimiser, schedule."""
+"""What is trained, and its state in checkpoints: network, average, optimiser, schedule."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["Learner", "Plan"]
 
 
 class Plan:
-    """How an epoch is cut into steps; samples that fill no step wait for another epoch.
+    """How an epoch is divided into steps; samples that fill no step wait for another epoch.
 
     Args:
-        samples: of an epoch, all processes together.
-        batch_size: of each process.
-        ranks: processes.
-        accumulate: batches per step, fewer where an epoch does not have as many.
+        samples: samples of an epoch, over all processes.
+        batch_size: samples per batch of each process.
+        ranks: number of processes.
+        accumulate: batches per step; fewer if an epoch has fewer.
     """
 
     def __init__(self, samples: int, batch_size: int, ranks: int, accumulate: int) -> None:
@@ -44,10 +44,10 @@ class Plan:
         self.steps_per_epoch = max(samples // self.samples_per_step, 1)
 
     def check_same(self, saved: list[int]) -> None:
-        """Steps and epochs of a run are counted in the same samples throughout.
+        """Checks that a resumed run counts steps and epochs in the same samples as before.
 
         Raises:
-            InputError: a run that is to go on was cut in another way.
+            InputError: the run to resume was divided in another way.
         """
         now = [self.samples_per_step, self.steps_per_epoch]
         if saved != now:
@@ -59,14 +59,14 @@ class Plan:
 
 
 class Learner:
-    """The network that learns, its moving average, its optimiser and the schedule.
+    """The network in training, its moving average, its optimiser and the schedule.
 
     Args:
-        task: what is learnt.
-        config: of `train`; its `weights` are what the network starts from.
+        task: what is trained.
+        config: configuration of `train`; its `weights` are what the network starts from.
         options: the same, checked.
         plan: the steps of an epoch.
-        accelerator: places all of it.
+        accelerator: puts all of these on devices.
 
     Attributes:
         net: the network itself.
@@ -116,13 +116,13 @@ class Learner:
         return max(group["lr"] for group in self.optimizer.param_groups)
 
     def train(self) -> None:
-        """Goes into training mode, but for what is frozen."""
+        """Enters training mode, except for what is frozen."""
         self.model.train()
         for module in self._frozen_modules:
             module.eval()
 
     def stepped(self, step: int) -> None:
-        """Follows the optimiser, which has taken `step` steps by now."""
+        """Updates schedule and average after the optimiser's step number `step`."""
         self.scheduler.step_update(step)
         if self.ema is not None:
             self.ema.update(self.net, step)
@@ -141,11 +141,11 @@ class Learner:
         """Goes back to a state.
 
         Args:
-            state: of `state`, and the `step` that it was made at.
-            source: where it comes from, for an error.
+            state: the result of `state`, and the `step` at which it was made.
+            source: where it comes from, for errors.
 
         Raises:
-            InputError: it is of another network or optimiser.
+            InputError: it belongs to another network or optimiser.
         """
         scaler = self.accelerator.scaler
         try:
@@ -164,7 +164,7 @@ class Learner:
 
 
 def _compiled(net: nn.Module, device: torch.device) -> nn.Module:
-    """The network as code, which is made at its first step.
+    """The network as compiled code, which is made at its first step.
 
     Raises:
         InputError: none can be made here.

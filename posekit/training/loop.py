@@ -1,11 +1,12 @@
 """The training loop: data -> loss -> step, and what has to survive a crash.
 
-Read `train` and then `_Run` from the top. accelerate places, distributes and rounds; timm has the
-optimisers, the schedules and the moving average; `posekit.training.tasks` has what is pose.
+Read `train` and then `_Run` from the top. accelerate handles devices, processes and precision; timm
+has the optimisers, the schedules and the moving average; `posekit.training.tasks` has what is
+specific to poses.
 
 A run has no hidden state: samples are functions of (seed, epoch, index), random numbers of the
-network are functions of (seed, step, process), the learning rate is one of the step. So a run that
-resumes ends where it would have ended.
+network are functions of (seed, step, process), the learning rate is a function of the step. So a
+resumed run ends as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class _Run:
             log.info("%s", self._summary())
 
     def _folder(self) -> RunFolder:
-        """The folder, and whether what is in it goes on."""
+        """The folder, with the decision whether the run in it continues."""
         options, accelerator = self.options, self.accelerator
         path = Path(options.out_dir or f"runs/{self.name}")
         if options.mirror_to is not None and accelerator.is_main_process:
@@ -129,7 +130,7 @@ class _Run:
         return folder
 
     def open(self) -> None:
-        """Makes the folder, or goes on with the run in it."""
+        """Makes the folder, or continues the run in it."""
         if self.folder.resumes:
             self._resume()
         elif self.accelerator.is_main_process:
@@ -319,7 +320,7 @@ class _Run:
         )
 
     def _check_loss(self, loss: Tensor, batch: Mapping[str, Any]) -> None:
-        """All processes stop together where one of them has no finite loss."""
+        """All processes stop together if one of them has a loss that is not finite."""
         bad = self.accelerator.reduce((~loss.detach().isfinite()).float(), reduction="sum")
         if not bad:
             return
@@ -375,7 +376,7 @@ def _warn_of_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _file_name(path: Any) -> str:
-    """Without its folders, which are nobody's concern; other values as they are."""
+    """A path without its folders, which are nobody's concern; other values as they are."""
     return Path(path).name if isinstance(path, str) else str(path)
 
 
@@ -389,7 +390,7 @@ def _sources(given: Any) -> str:
 
 
 def _is_better(found: float, best: float, higher: bool) -> bool:
-    """Of weights that are as good as the best the newest have learnt longest."""
+    """Weights that are as good as the best replace them: they were trained longer."""
     if math.isnan(best):
         return True
     return found >= best if higher else found <= best

@@ -43,7 +43,7 @@ __all__ = [
 
 
 def pose_loss(spec: PoseSpec, codec: object) -> nn.Module:
-    """The loss that a model's YAML names under `loss`, or else the usual one of its codec."""
+    """The loss that a model's YAML names under `loss`, or else the usual loss of its codec."""
     if spec.loss is not None:
         named: nn.Module = spec.loss.make()
         return named
@@ -51,12 +51,12 @@ def pose_loss(spec: PoseSpec, codec: object) -> nn.Module:
 
 
 def keypoint_weights(patterns: Mapping[str, float], names: Sequence[str]) -> Tensor:
-    """What each keypoint counts in the loss, (K,): 1, or what a model's YAML says.
+    """The weight of each keypoint in the loss, (K,): 1, or as a model's YAML says.
 
-    The patterns are of names, such as `face-*`; the last that fits counts.
+    Patterns match names, such as `face-*`; the last one that matches counts.
 
     Raises:
-        InputError: a pattern that fits no name.
+        InputError: a pattern that matches no name.
     """
     weights = dict.fromkeys(names, 1.0)
     for pattern, weight in patterns.items():
@@ -105,9 +105,9 @@ class SimCCLoss(nn.Module):
 
 
 class HeatmapLoss(nn.Module):
-    """Mean squared error of heat maps, each weighted; of UDP's three maps half of it.
+    """Weighted mean squared error of heat maps; half of it for UDP's three maps per keypoint.
 
-    Offsets count inside the disc of their keypoint only (UDP, arXiv 1911.07524).
+    Offsets count only inside the disc of their keypoint (UDP, arXiv 1911.07524).
     """
 
     def forward(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -132,14 +132,14 @@ class HeatmapLoss(nn.Module):
 
 
 class AdaptiveWingLoss(nn.Module):
-    """Of heat maps: logarithmic for small errors, linear for large ones (arXiv 1904.07399, eq. 3).
+    """Heat map loss, logarithmic for small errors, linear for large (arXiv 1904.07399, eq. 3).
 
-    Errors near a keypoint, where the target is high, count more. As in the published configuration
-    the map of the weights that the paper has too is not used.
+    Errors near a keypoint, where the target is high, count more. As in the published configuration,
+    the paper's map of weights is not used.
 
     Args:
-        alpha: exponent of small errors, less the target; above 2.
-        omega: factor of the whole.
+        alpha: exponent of small errors, from which the target is subtracted; above 2.
+        omega: factor of the loss.
         epsilon: error at which the logarithm bends.
         theta: error from which the loss is linear.
     """
@@ -193,13 +193,13 @@ class DetectorLosses(NamedTuple):
 
 
 class RTMDetLoss(nn.Module):
-    """RTMDet's: soft class targets of the boxes' IoU, and GIoU of the cells assigned.
+    """RTMDet's loss: soft class targets from the boxes' IoU, and GIoU of the assigned cells.
 
     Args:
         strides: pixels per cell, level by level.
         top_cells: as in `assign_cells`.
         beta: exponent of the quality focal loss.
-        box_weight: of the boxes' loss.
+        box_weight: weight of the boxes' loss.
     """
 
     def __init__(
@@ -281,16 +281,16 @@ class RTMDetLoss(nn.Module):
 
 
 class MotionLoss(nn.Module):
-    """MotionBERT's for 3D poses: position, position up to scale, velocity, and limbs.
+    """MotionBERT's loss for 3D poses: position, position up to scale, velocity, and limbs.
 
     The published fine-tuning has the default weights.
 
     Args:
-        scale_weight: of `n_mpjpe`.
-        velocity_weight: of `velocity_error`.
-        limb_variation_weight: of `limb_length_variation`.
-        limb_length_weight: of `limb_length_error`.
-        limbs: (joint, joint) pairs; needed by the two losses of limbs alone.
+        scale_weight: weight of `n_mpjpe`.
+        velocity_weight: weight of `velocity_error`.
+        limb_variation_weight: weight of `limb_length_variation`.
+        limb_length_weight: weight of `limb_length_error`.
+        limbs: (joint, joint) pairs; needed only by the two losses of limbs.
 
     Raises:
         InputError: a weight for limbs without limbs.
@@ -307,7 +307,9 @@ class MotionLoss(nn.Module):
     ) -> None:
         super().__init__()
         if (limb_variation_weight or limb_length_weight) and not limbs:
-            raise InputError("the losses of limbs need the limbs as (joint, joint) pairs")
+            raise InputError(
+                "limbs: expected (joint, joint) pairs for the losses of limbs, found none"
+            )
         self.scale_weight = scale_weight
         self.velocity_weight = velocity_weight
         self.limb_variation_weight = limb_variation_weight
@@ -320,7 +322,7 @@ class MotionLoss(nn.Module):
         Args:
             outputs: (N, T, K, 3).
             targets: likewise.
-            weights: (N, T, K), of each joint's errors; None counts all.
+            weights: (N, T, K), factors of each joint's errors; None counts all.
         """
         loss = (
             mpjpe(outputs, targets, weights)
@@ -348,7 +350,7 @@ def mpjpe(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Te
 
 
 def n_mpjpe(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """As `mpjpe` after the scale per pose that brings it closest to the target."""
+    """As `mpjpe`, after scaling each pose so that it is closest to the target."""
     _check_like("poses", outputs, targets.shape)
     power = outputs.square().sum(dim=(-2, -1), keepdim=True)
     scale = (outputs * targets).sum(dim=(-2, -1), keepdim=True) / power.clamp(min=1e-12)
@@ -356,9 +358,9 @@ def n_mpjpe(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> 
 
 
 def velocity_error(outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """As `mpjpe` of the steps from frame to frame, (N, T, K, 3); 0 where T is 1.
+    """As `mpjpe`, for the steps from frame to frame of (N, T, K, 3); 0 where T is 1.
 
-    A step weighs as much as the less certain of its two frames.
+    A step has the smaller weight of its two frames.
     """
     if weights is not None:
         weights = torch.minimum(weights[..., 1:, :], weights[..., :-1, :])
@@ -366,7 +368,7 @@ def velocity_error(outputs: Tensor, targets: Tensor, weights: Tensor | None = No
 
 
 def limb_length_variation(outputs: Tensor, limbs: Sequence[tuple[int, int]]) -> Tensor:
-    """Variance over time of the limbs' lengths in (N, T, K, 3), its mean; 0 where T is 1."""
+    """Mean variance over time of the limbs' lengths in (N, T, K, 3); 0 where T is 1."""
     lengths = _limb_lengths(outputs, limbs)  # (N, T, L)
     if lengths.shape[-2] < 2:
         return lengths.sum() * 0
@@ -381,7 +383,7 @@ def limb_length_error(outputs: Tensor, targets: Tensor, limbs: Sequence[tuple[in
 def quality_focal_loss(
     logits: Tensor, labels: Tensor, qualities: Tensor, *, beta: float = 2.0
 ) -> Tensor:
-    """Cross entropy with a soft target, times how far the prediction is off to the power `beta`.
+    """Cross entropy with a soft target, times the prediction's error to the power `beta`.
 
     Args:
         logits: (A, C).

@@ -1,7 +1,7 @@
 """What a run measures, step by step: tables in its folder, and programs that show curves.
 
 The tables are always written. Programs are reached through accelerate's trackers: all of them get
-the same names (`train/loss`) and steps, and a run that resumes goes on under the same id.
+the same names (`train/loss`) and steps, and a resumed run keeps its id.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class MetricLog:
     """Measurements per step, as CSV and for programs that show them.
 
     Args:
-        folder: of the run.
-        step: rows of later steps are from before a crash, and go.
+        folder: the folder of the run.
+        step: rows of later steps, from before a crash, are removed.
         log_with: `tensorboard`, `wandb`, `mlflow` or `trackio`, any number of them.
-        run_id: what the run is called there besides its folder's name.
-        config: what they show of the run beside its measurements.
+        run_id: the run's id in these programs, beside its folder's name.
+        config: what they show about the run beside its measurements.
 
     Raises:
         InputError: one of them cannot be started.
@@ -116,7 +116,7 @@ class MetricLog:
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Whether the packages are there.
+    """Checks that the packages of the trackers are installed.
 
     Raises:
         InputError: one is missing.
@@ -200,7 +200,7 @@ STARTS: dict[str, Callable[[Path, int, str], dict[str, Any]]] = {
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """By dotted keys: numbers and texts as they are, other values as text."""
+    """Values by dotted keys: numbers and texts as they are, others as text."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -212,7 +212,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Leaves the rows up to a step; a last row that was cut short goes."""
+    """Keeps the rows up to a step; a last row that was cut short is removed."""
     # Bytes that are no text are in rows that go.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = lines[:1] if step else []

@@ -1,4 +1,4 @@
-"""A copy of a run's folder in a store that fsspec opens, from which a lost folder comes back."""
+"""A copy of a run's folder in a store that fsspec opens, to restore a lost folder from."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ STEP = "mirror.json"  # the step of the checkpoint there, so that none is fetche
 
 
 class Mirror:
-    """The copy of a run's folder; of several processes the first one has it.
+    """The copy of a run's folder; of several processes only the first one has it.
 
-    A store that fails stops no training: a warning says so, and the next checkpoint is tried again.
+    A store that fails does not stop training: a warning says so, and the next checkpoint tries
+    again.
 
     Args:
-        url: of a folder, such as `s3://bucket/run`.
+        url: URL of a folder, such as `s3://bucket/run`.
         path: the run's folder here.
     """
 
@@ -42,7 +43,7 @@ class Mirror:
         self._kept: int | None = None
 
     def is_same_run(self, launch: str, config: Mapping[str, Any]) -> bool:
-        """As `posekit.training.run_folder.is_same_run`, of the run that is there."""
+        """As `posekit.training.run_folder.is_same_run`, for the run in the store."""
         with tempfile.TemporaryDirectory() as name:
             try:
                 for file in ("run.json", "config.yaml"):
@@ -52,14 +53,14 @@ class Mirror:
             return is_same_run(Path(name), launch, config)
 
     def prepare(self, *, resume: bool, dry_run: bool) -> None:
-        """Looks whether the store can be used; where a run resumes, brings the folder up to date.
+        """Checks that the store can be used; if a run resumes, brings the folder up to date.
 
         Args:
-            resume: go on with the run that is there, if there is one.
+            resume: continue the run in the store, if there is one.
             dry_run: leave the folder alone.
 
         Raises:
-            InputError: the store cannot be asked, or holds a run that is not to go on.
+            InputError: the store cannot be reached, or holds a run that is not to be continued.
         """
         try:
             self._there = find_below(self.url)
@@ -122,7 +123,7 @@ class Mirror:
         """Copies what is new since the last time, the checkpoint last.
 
         Args:
-            step: of the checkpoint.
+            step: the checkpoint's step.
         """
         try:
             for name in self._names():
@@ -142,7 +143,7 @@ class Mirror:
             self._failed, self._kept = False, step
 
     def _names(self) -> list[str]:
-        """All but the checkpoint, and what is being written."""
+        """All files except the checkpoint and what is being written."""
         paths = (path.relative_to(self.path) for path in self.path.rglob("*") if path.is_file())
         hidden = (path for path in paths if not any(part.startswith(".") for part in path.parts))
         return sorted(path.as_posix() for path in hidden if path.name != CHECKPOINT)
@@ -155,7 +156,7 @@ class Mirror:
             self._sent[name] = now
 
     def _remove_old_exports(self) -> None:
-        """A model that was called otherwise before."""
+        """Removes a model that had another name before."""
         if not (self.path / "export" / "model.safetensors").is_file():
             return
         for name in [name for name in self._there if name.startswith("export/")]:
@@ -167,7 +168,9 @@ class Mirror:
         """Copies what came after the last checkpoint, and says what the copy lacks."""
         self.send(step)
         if self._failed:
-            kept = "nothing of this start" if self._kept is None else f"all up to step {self._kept}"
+            kept = (
+                "nothing from this launch" if self._kept is None else f"all up to step {self._kept}"
+            )
             log.warning(
                 "the copy in %s is not complete: it has %s; %s has all %d steps",
                 self.shown, kept, self.path, step,

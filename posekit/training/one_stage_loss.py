@@ -1,8 +1,8 @@
 """Losses of the one-stage pose network RTMO.
 
-Source: RTMO (arXiv 2312.07526), section 3.3 and its published configurations: varifocal loss
-(arXiv 2008.13367) of scores, the IoU's square of boxes, the likelihood of a Laplace distribution
-for the coordinate classifier, OKS of the keypoints that assignment goes by.
+Source: RTMO (arXiv 2312.07526), section 3.3 and its published configurations: varifocal loss (arXiv
+2008.13367) for scores, the squared IoU for boxes, the likelihood of a Laplace distribution for the
+coordinate classifier, OKS for the keypoints used in the assignment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class LabelledPeople(NamedTuple):
         keypoints: (G, K, 2).
         visible: (G, K), 1 for keypoints that are labelled, else 0.
         areas: (G,), in pixels squared.
-        ignored_xyxy: (I, 4), of people without labels: who is found there counts as neither.
+        ignored_xyxy: (I, 4), boxes of people without labels: cells that find them count neither
+            way.
     """
 
     boxes_xyxy: Tensor
@@ -52,7 +53,7 @@ class OneStageLosses(NamedTuple):
     Attributes:
         scores: varifocal loss of all cells.
         boxes: 1 - IoU^2.
-        offsets: absolute differences of the boxes' raw offsets; 0 but in the last stage.
+        offsets: absolute differences of the boxes' raw offsets; 0 except in the last stage.
         visibility: cross entropy.
         regression: 1 - OKS of the keypoints that the cells regress.
         classification: negative log likelihood of the classified keypoints; it may be below 0.
@@ -72,7 +73,7 @@ class OneStageLosses(NamedTuple):
 
 
 class _Positives(NamedTuple):
-    """The P cells of a batch that answer for a person, and whom for."""
+    """The P cells of a batch that are assigned to a person, and these people."""
 
     image: Tensor  # (P,)
     cell: Tensor  # (P,)
@@ -81,15 +82,15 @@ class _Positives(NamedTuple):
 
 
 class RTMOLoss(nn.Module):
-    """RTMO's, with the published weights.
+    """RTMO's loss, with the published weights.
 
-    Cells of no person learn the score 0; those of a person the root of the OKS of their keypoints.
-    At first that is the OKS of the regressed keypoints, and both the regressed and the classified
-    ones learn from the labels. Later the classified ones are better: then it is theirs, and
-    regression learns from them where they are nearer to the labels.
+    The target score of a cell without a person is 0, of a person's cell the root of the OKS of its
+    keypoints. At first that is the OKS of the regressed keypoints, and both the regressed and the
+    classified ones learn from the labels. Later the classified ones are better: then their OKS is
+    used, and regression learns from them where they are closer to the labels.
 
     Args:
-        sigmas: (K,), of the keypoints as COCO defines them.
+        sigmas: (K,), the keypoints' sigmas as COCO defines them.
         strides: pixels per cell, level by level.
     """
 
@@ -111,17 +112,17 @@ class RTMOLoss(nn.Module):
     ) -> OneStageLosses:
         """The losses of a batch.
 
-        Those of scores and boxes are sums over cells, divided by the number of cells that answer
-        for a person (at least 1; with several processes the processes' mean); the others are means
-        over these cells, and over their keypoints.
+        Those of scores and boxes are sums over cells, divided by the number of cells assigned to a
+        person (at least 1; with several processes the processes' mean); the others are means over
+        these cells, and over their keypoints.
 
         Args:
-            outputs: of `RTMO` in training mode: per level class logits, box offsets, logits of the
-                visibility, pose vectors and offsets of keypoints.
+            outputs: outputs of `RTMO` in training mode: per level class logits, box offsets, logits
+                of the visibility, pose vectors and offsets of keypoints.
             classifier: the network's.
-            people: of each image.
-            later: the classified keypoints tell how good a cell is, as in the second half of the
-                published training.
+            people: the labelled people of each image.
+            later: the classified keypoints determine the target scores, as in the second half of
+                the published training.
             last: raw offsets of boxes count too, as in its last epochs.
 
         Raises:
@@ -230,7 +231,7 @@ class RTMOLoss(nn.Module):
         return loss, torch.stack(keypoints, dim=-1)
 
     def _oks(self, keypoints: Tensor, labels: LabelledPeople) -> Tensor:
-        """(P,), of the visible keypoints."""
+        """OKS (P,) of the visible keypoints."""
         similar = keypoint_similarity(keypoints, labels.keypoints, labels.areas, self.sigmas)
         shown = labels.visible.sum(dim=-1).clamp(min=1)
         return (similar * labels.visible).sum(dim=-1) / shown
@@ -279,12 +280,12 @@ class RTMOLoss(nn.Module):
 def varifocal_loss(
     logits: Tensor, targets: Tensor, *, alpha: float = 0.75, gamma: float = 2.0
 ) -> Tensor:
-    """Cross entropy, times the target, or for a target of 0 how sure of the contrary it is.
+    """Cross entropy, weighted by the target, or for a target of 0 by the wrong confidence.
 
     Args:
-        logits: of any shape.
-        targets: likewise, 0 to 1.
-        alpha, gamma: factor and exponent of that sureness.
+        logits: any shape.
+        targets: the same shape, 0 to 1.
+        alpha, gamma: factor and exponent of that confidence.
     """
     background = (targets <= 1e-4).to(logits)
     weights = alpha * logits.sigmoid() ** gamma * background + targets

@@ -42,8 +42,8 @@ class OneStageTask:
     """RTMO: the people of whole images.
 
     Args:
-        config: of `train`.
-        spec: what is trained.
+        config: configuration of `train`.
+        spec: the model that is trained.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -143,7 +143,7 @@ class OneStageTask:
         return steps * STRIDE, max(round(steps * height / width), 1) * STRIDE
 
     def names(self, batch: Mapping[str, Any]) -> list[str]:
-        """What the samples of a batch are called."""
+        """The names of a batch's samples, for errors."""
         return [f"image {image}" for image in batch["image_id"].tolist()]
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:

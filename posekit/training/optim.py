@@ -1,4 +1,4 @@
-"""What learns, and how fast: freezing, timm's optimisers and schedules, layer-wise decay."""
+"""What is trained, and how fast: freezing, timm's optimisers and schedules, layer-wise decay."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ __all__ = ["freeze", "frozen_modules", "make_optimizer", "make_scheduler", "rest
 
 
 def freeze(net: nn.Module, prefixes: Sequence[str]) -> None:
-    """Stops the parameters below these names from learning.
+    """Freezes the parameters below these names.
 
     Args:
         net: the network.
         prefixes: names of modules or parameters, such as `backbone.stem`.
 
     Raises:
-        InputError: nothing has that name, with the nearest; or nothing is left to learn.
+        InputError: nothing has that name (the message suggests others), or nothing is left to
+            train.
     """
     for prefix in prefixes:
         chosen = [p for name, p in net.named_parameters() if _is_below(name, prefix)]
@@ -79,7 +80,7 @@ def make_optimizer(
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Loads an optimiser's state, which has to fit; weight decay and betas stay as asked now.
+    """Loads an optimiser's state, which must fit; weight decay and betas stay as they are now.
 
     Raises:
         ValueError, KeyError, TypeError ...: it does not fit.
@@ -106,10 +107,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Parameters that share a weight decay and a factor on the learning rate, `lr_scale`.
 
-    Biases, norms and positions have no weight decay. With `layer_decay` each block of a
-    transformer learns slower than the next by this factor (BEiT, arXiv 2106.08254), and the
-    embedding slowest; the head learns at full rate. `lr_factors` are more factors, by prefixes of
-    names; the longest that fits counts.
+    Biases, norms and positions have no weight decay. With `layer_decay` each block of a transformer
+    learns slower than the next by this factor (BEiT, arXiv 2106.08254), and the embedding slowest;
+    the head learns at full rate. `lr_factors` are more factors, by prefixes of names; the longest
+    that matches counts.
 
     Raises:
         InputError: a prefix that no name has, or layers that cannot be told apart.
@@ -146,7 +147,7 @@ def make_scheduler(
 ) -> Scheduler:
     """timm's schedule over `steps` optimiser steps; call `step_update(step)` after each.
 
-    Its value is a function of the step, so that there is nothing of it to save.
+    Its value is a function of the step, so it has no state to save.
 
     Raises:
         InputError: a schedule that timm does not have, or phases that do not fit.
@@ -196,7 +197,7 @@ def _block(name: str) -> int | None:
 
 
 def _layer(name: str, blocks: int) -> int:
-    """0 for the embedding, 1 to `blocks` for the blocks, one more for all behind them."""
+    """0 for the embedding, 1 to `blocks` for the blocks, one more for all after them."""
     if name.startswith(("backbone.patch_embed", "backbone.pos_embed")):
         return 0
     number = _block(name)

@@ -1,4 +1,4 @@
-"""What a training run can be told. Light: no torch.
+"""The options of a training run. Light: no torch.
 
 The defaults are those of `conf/train.yaml`; a recipe in `conf/recipe/` replaces some of them.
 """
@@ -94,7 +94,7 @@ class ScheduleOptions(Options):
     lr_batch_size: int | None = option(
         512,
         "samples per step that `lr` is for; with fewer, `lr` is reduced by the square root "
-        "(sgd: in proportion); none: `lr` is used as it is",
+        "of the ratio (sgd: in proportion); none: `lr` is used as it is",
         least=1,
     )
     optimizer: str = option("adamw", "any optimizer of timm")
@@ -159,7 +159,9 @@ class MachineOptions(Options):
     num_workers: int | None = option(
         None, "processes that load samples; if unset, one per processor, at most eight", least=0
     )
-    cache_mb: float = option(256, "memory for decoded images in each of them", unit="MiB", least=0)
+    cache_mb: float = option(
+        256, "memory for decoded images in each loading process", unit="MiB", least=0
+    )
 
     def check(self) -> None:
         if self.device not in (None, "cpu", "cuda", "mps"):
@@ -222,11 +224,11 @@ TRAIN_KEYS = (RunOptions, StartOptions, ScheduleOptions, MachineOptions, Interva
 class TrainOptions(
     RunOptions, StartOptions, ScheduleOptions, MachineOptions, IntervalOptions, SequenceOptions
 ):
-    """The keys of `posekit train`, without its groups of configurations."""
+    """The keys of `posekit train`, without its configuration groups."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainOptions:
-        """Those of a composed configuration of `posekit train`.
+        """The options in a composed configuration of `posekit train`.
 
         Raises:
             InputError: a wrong value.
@@ -238,7 +240,7 @@ class TrainOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
-    """What stands for the groups of configurations in Python."""
+    """What Python has in place of the configuration groups."""
 
     train: Any = option(
         None,

@@ -1,4 +1,4 @@
-"""The processes of a run: what places and joins them, and whether a launcher started them anew."""
+"""The processes of a run: joining them, and whether a launcher has restarted them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_accelerator(options: TrainOptions) -> Accelerator:
     device = options.device
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device or "", True):
-        raise InputError(f"device '{device}' is not there; leave it out to take the best one")
+        raise InputError(f"device '{device}' is not available; leave it out to use the best one")
     # Processes on a machine without a GPU find each other only where the CPU is asked for.
     on_cpu = device == "cpu" or (device is None and not any(available.values()))
     # A process may train several times, each with settings of its own.
@@ -49,7 +49,7 @@ def make_accelerator(options: TrainOptions) -> Accelerator:
 
 
 def loading_processes(options: TrainOptions, accelerator: Accelerator) -> int:
-    """How many processes read samples for each one that learns."""
+    """How many processes read samples for each one that trains."""
     if options.num_workers is not None:
         return options.num_workers
     here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
@@ -57,9 +57,9 @@ def loading_processes(options: TrainOptions, accelerator: Accelerator) -> int:
 
 
 def launch_id() -> str | None:
-    """What stays the same however often torchrun starts its processes; None without torchrun.
+    """An id that stays the same when torchrun restarts its processes; None without torchrun.
 
-    It is the name of the launch (`--rdzv-id`), or without one the process that starts the others.
+    It is the launch's name (`--rdzv-id`), or without one the process that starts the others.
     """
     named = os.environ.get("TORCHELASTIC_RUN_ID")
     if named != "none":  # torchrun's word for no name
@@ -71,15 +71,15 @@ def launch_id() -> str | None:
 def is_restart(
     path: Path, mirror: Mirror | None, config: Mapping[str, Any], accelerator: Accelerator
 ) -> bool:
-    """Whether this very launch began the run in a folder: then it goes on, asked or not.
+    """Whether this same launch began the run in a folder: then it resumes without being asked.
 
     The first process decides for all, since after a failure not every machine counts a restart.
 
     Args:
         path: the folder.
-        mirror: its copy, of the first process; None where there is none.
+        mirror: its copy, in the first process; None if there is none.
         config: what the run computes.
-        accelerator: of its processes.
+        accelerator: the accelerator of the run's processes.
     """
     launch = launch_id()
     if launch is None:
@@ -94,7 +94,7 @@ def is_restart(
 
 
 def check_folder(folder: RunFolder, accelerator: Accelerator) -> None:
-    """Processes that began at different steps would wait for each other for ever.
+    """Processes that start at different steps would wait for each other forever.
 
     Raises:
         InputError: not all of them see the same folder.

@@ -66,7 +66,7 @@ def train(model: str | os.PathLike[str] | None, options: TrainKeywords) -> Train
 
 
 def train_composed(config: Mapping[str, Any]) -> TrainResult:
-    """As `train`, of a composed configuration."""
+    """As `train`, for a composed configuration."""
     if not config["dataset"].get("train"):
         raise InputError("dataset.train is missing: name a file of labels, dataset.train=FILE")
     try:
@@ -80,7 +80,7 @@ def train_composed(config: Mapping[str, Any]) -> TrainResult:
 
 
 def is_first_process() -> bool:
-    """Whether this is the one of many processes that speaks."""
+    """Whether this is the first of the run's processes, the only one that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -94,7 +94,7 @@ def _metrics(export: Path, config: Mapping[str, Any]) -> dict[str, float | None]
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What a data set leaves out was said when it was checked; and one of many processes speaks."""
+    """Hides what was logged when the data were checked, or is logged by the first process."""
     levels = {"posekit.datasets.problems": logging.WARNING}
     if not is_first_process():
         levels["posekit"] = logging.ERROR

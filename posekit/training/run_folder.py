@@ -39,10 +39,10 @@ class RunFolder:
 
     Args:
         path: the folder.
-        resume: go on with the run in it.
+        resume: continue the run in it.
 
     Raises:
-        InputError: the folder has a run already, or is not one.
+        InputError: the folder already holds a run, or is not a folder.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
@@ -66,8 +66,8 @@ class RunFolder:
         """Makes the folder and writes down what is run.
 
         Args:
-            config: what it computes.
-            launch: of several processes, see `posekit.training.processes.launch_id`.
+            config: the run's configuration.
+            launch: the launch's id, see `posekit.training.processes.launch_id`.
 
         Raises:
             OutputError: it cannot be written.
@@ -81,13 +81,13 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """What the run is told by, wherever its folder lies."""
+        """The run's id, wherever its folder is."""
         known = facts(self.path).get("id")
         # Older ones have none.
         return known or hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
 
     def saved_config(self) -> dict[str, Any]:
-        """The configuration that the run was started with; empty where it is lost.
+        """The configuration that the run was started with; empty if it is lost.
 
         Raises:
             InputError: it is damaged.
@@ -154,7 +154,7 @@ def is_same_run(path: Path, launch: str, config: Mapping[str, Any]) -> bool:
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """What run.json says of the run in a folder; empty where it cannot be read."""
+    """What run.json says about the run in a folder; empty if it cannot be read."""
     try:
         found = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -163,7 +163,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def _config_text(config: Mapping[str, Any]) -> str:
-    """As it stands in config.yaml: how a run was resumed is nothing that it computes."""
+    """The text of config.yaml, without how the run was resumed, which changes no result."""
     kept = {key: value for key, value in config.items() if key != "resume"}
     return yaml.safe_dump(kept, sort_keys=False)
 
@@ -182,7 +182,7 @@ def _circumstances(launch: str | None) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the working folder; None where there is no repository or no git."""
+    """What git says about the working folder; None without a repository or git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

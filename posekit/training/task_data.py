@@ -38,22 +38,22 @@ UNKNOWN_SIGMA = 0.06
 
 
 def without_repeat(sources: Sequence[Source]) -> list[Source]:
-    """`repeat` is of training."""
+    """The sources without `repeat`, which is for training only."""
     return [dataclasses.replace(source, repeat=1.0) for source in sources]
 
 
 def normalizer(spec: PoseSpec | OneStageSpec | DetectorSpec, device: torch.device) -> Normalize:
-    """Images as the network takes them."""
+    """What normalises images as the network takes them."""
     return Normalize(**spec.normalization, device=device, dtype=torch.float32)
 
 
 def parsed_dataset(config: Mapping[str, Any], search: Sequence[Path]) -> Dataset:
-    """`dataset`; a skeleton may lie beside the user's own models, in `search`."""
+    """The configuration's `dataset`; a skeleton may be beside the user's models, in `search`."""
     return parse_dataset(config["dataset"], search)
 
 
 def trained_skeleton(dataset: Dataset, known: Skeleton) -> Skeleton:
-    """The data set's; with the model's sigmas, pairs and colours where the names agree.
+    """The data set's skeleton, with the model's sigmas, pairs and colours where names agree.
 
     AP needs sigmas: where there are none, all are `UNKNOWN_SIGMA`.
     """
@@ -78,7 +78,7 @@ def check_dataset(
     skeleton: Skeleton | None = None,
     classes: Sequence[str] | None = None,
 ) -> None:
-    """Says what is odd.
+    """Checks the data, with warnings about what is odd.
 
     Raises:
         InputError: data that cannot be trained on, with every problem.
@@ -90,7 +90,7 @@ def check_dataset(
 
 
 def make_augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
-    """What a group's YAML describes; None for an empty one."""
+    """The augmentation that a group's YAML describes; None for an empty one."""
     if not config.get(key):
         return None
     arguments = dict(config[key])
@@ -105,6 +105,6 @@ def make_augment(config: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
 
 
 def final_epoch(config: Mapping[str, Any]) -> int | None:
-    """The first one of the last stage; None where there is none."""
+    """The first epoch of the last stage; None if there is none."""
     last = round(config["final_part"] * config["epochs"])
     return config["epochs"] - last if last else None

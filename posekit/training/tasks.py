@@ -5,9 +5,9 @@ Each of the tasks has
     skeleton: the keypoints, None for a detector;
     known_names: the keypoints of the model that training starts from;
     train_set, val_set: samples of (epoch, index); `val_set` is None where there is none;
-    metric, higher_is_better: which metric tells the best weights, and how;
+    metric, higher_is_better: the metric that chooses the best weights, and its direction;
     loss(net, batch, device): the mean over the samples, so that it does not depend on their number;
-    names(batch): what the samples are called, for an error;
+    names(batch): the names of the samples, for errors;
     evaluate(net): metrics on `val_set` of a network in eval mode.
 A task knows nothing of optimisers and files; `posekit.training.loop` knows nothing of poses.
 """
@@ -95,8 +95,8 @@ class PoseTask:
     """Top-down pose estimation: SimCC or heat maps.
 
     Args:
-        config: of `train`.
-        spec: what is trained.
+        config: configuration of `train`.
+        spec: the model that is trained.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -171,7 +171,7 @@ class PoseTask:
         return loss / len(images) if isinstance(self.criterion, SimCCLoss) else loss
 
     def names(self, batch: Mapping[str, Any]) -> list[str]:
-        """What the samples of a batch are called."""
+        """The names of a batch's samples, for errors."""
         ids = zip(batch["annotation_id"].tolist(), batch["image_id"].tolist(), strict=True)
         return [f"annotation {annotation} (image {image})" for annotation, image in ids]
 
@@ -188,8 +188,8 @@ class DetectionTask:
     """RTMDet: boxes.
 
     Args:
-        config: of `train`.
-        spec: what is trained; its classes are the categories to learn.
+        config: configuration of `train`.
+        spec: the model that is trained; its classes are the categories to learn.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -231,7 +231,7 @@ class DetectionTask:
         return losses.total
 
     def names(self, batch: Mapping[str, Any]) -> list[str]:
-        """What the samples of a batch are called."""
+        """The names of a batch's samples, for errors."""
         return [f"image {image}" for image in batch["image_id"].tolist()]
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:
@@ -244,9 +244,9 @@ class LiftingTask:
     """MotionBERT: sequences of 2D keypoints to 3D ones.
 
     Args:
-        config: of `train`; `dataset.train` and `dataset.val` are NPZ files, see `LiftingDataset`,
-            whose 3D keypoints are in the network's units: half the image's width.
-        spec: what is trained.
+        config: configuration of `train`; `dataset.train` and `dataset.val` are NPZ files (see
+            `LiftingDataset`) whose 3D keypoints are in the network's units: half the image's width.
+        spec: the model that is trained.
 
     Raises:
         InputError: data that cannot be trained on.
@@ -284,7 +284,7 @@ class LiftingTask:
         return loss
 
     def names(self, batch: Mapping[str, Any]) -> list[str]:
-        """What the samples of a batch are called."""
+        """The names of a batch's samples, for errors."""
         places = zip(batch["sequence"].tolist(), batch["start"].tolist(), strict=True)
         return [f"sequence {sequence} from frame {start}" for sequence, start in places]
 
@@ -347,7 +347,7 @@ def _chosen_detector(detector: str, search: Sequence[Path]) -> str:
 
 
 def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
-    """The model's detector finds what the model was for; other things need another one."""
+    """The model's detector if it finds the data's objects; otherwise none, with a warning."""
     names = set(dataset.train[0].categories or ())
     if not names:
         categories = named_content(dataset.train[0])["categories"]
@@ -356,7 +356,7 @@ def _detector_of_unknown(dataset: DatasetConfig, detector: str) -> str:
         return detector
     log.warning(
         "%s may not find what these keypoints belong to: the trained model uses each image as "
-        "one box; model.detector=NAME chooses another",
+        "one box; model.detector=NAME sets a detector",
         detector,
     )
     return "whole_image"

@@ -1,4 +1,4 @@
-"""What a network to train starts from: which rows of its last layer are whose."""
+"""What training starts from: which weights of the last layer belong to which keypoint."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ log = logging.getLogger(__name__)
 def initial_network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.Module:
     """The network of a task, with the weights that the configuration starts from.
 
-    A file that names its keypoints is read by these; another one by the model's. Where it is the
-    user's own, and the model knows none of as many keypoints, it is taken to be for the labels'.
+    A file's keypoints are those that it names, or else the model's. If the user's own file names
+    none, and the model has as many keypoints as the labels but no name in common, they are the
+    labels'.
 
     Args:
         task: what is trained.
-        config: of `train`; its `weights` are "published", a file or an address, None for random.
-        say: warn of what was guessed, and say what of the last layer comes from the weights.
+        config: configuration of `train`; its `weights` are "published", a file or a URL, None for
+            random.
+        say: warn about what was guessed, and say which parts of the last layer come from the
+            weights.
 
     Raises:
         InputError: the network cannot be built.
-        WeightsError: weights that cannot be had, or do not fit.
+        WeightsError: weights that cannot be loaded, or do not fit.
     """
     described = task.spec.net.having(**config["train_net"])
     net = build_network(described, device="cpu")
@@ -65,23 +68,23 @@ def initial_network(task: Task, config: Mapping[str, Any], *, say: bool) -> nn.M
 
 
 def _are_others(names: Sequence[str], known: Sequence[str]) -> bool:
-    """As many keypoints as are known, none of which is one of those."""
+    """Whether these are as many keypoints as the known ones, with no name in common."""
     return len(names) == len(known) > 0 and max(match_names(names, known).indices) < 0
 
 
 def origin_line(
     fresh: Sequence[str], kept: Sequence[str], names: Sequence[str], known: Sequence[str]
 ) -> str:
-    """What of the layers that depend on the keypoints comes from the weights, in one line."""
+    """Which keypoints keep their weights in the layers that depend on them, in one line."""
     if not fresh:
         return f"weights: {len(names)} of {len(names)} keypoints keep what the model knows"
     origin = "each starts as the mean of those that the weights know"
     if kept:
         rest = [name for name in names if name not in kept]
-        origin = f"as they were for {', '.join(kept)}"
+        origin = f"unchanged for {', '.join(kept)}"
         origin += f"; the mean of all for {', '.join(rest)}" if rest else ""
     if names:
         origin += f" ({len(kept)} of {len(names)} keypoints keep what the model knows)"
         if unclear := match_names(names, known).unclear:
-            origin += f"; not clear which of the model's they are: {', '.join(unclear)}"
+            origin += f"; ambiguous, so taken as unknown: {', '.join(unclear)}"
     return f"{', '.join(fresh)}: {origin}"

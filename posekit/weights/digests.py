@@ -1,4 +1,4 @@
-"""What the files of weights hold, as SHA-256: computed when somebody asks, once."""
+"""SHA-256 of the files of weights, computed when first asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Stamp = tuple[int, int]
 
 
 class WeightDigests(Mapping[str, str]):
-    """The SHA-256 of each part's weights, in hexadecimal digits, of those that were loaded.
+    """The SHA-256 of each part's loaded weights, in hexadecimal digits.
 
     A file that changed since it was loaded is left out, with a warning.
     """
@@ -34,8 +34,8 @@ class WeightDigests(Mapping[str, str]):
 
         Args:
             kind: what the part is: "model", "detector", "lifter".
-            named: what the user named, which counts where it is a file.
-            loaded: the file that was loaded, in the cache perhaps.
+            named: what the user named; if that is a file, its SHA-256 counts.
+            loaded: the file that was loaded, perhaps from the cache.
         """
         path = loaded
         if (

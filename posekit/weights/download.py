@@ -1,6 +1,6 @@
 """A file from a URL to a local file.
 
-What breaks off goes on where it broke, now and at the next call.
+An interrupted download continues where it stopped, at once or at the next call.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def download(url: str, path: Path) -> None:
     """Fetches a URL to a file; what an earlier try left in `*.incomplete` is not fetched again.
 
     Raises:
-        DownloadError: the server does not give the file; the message is the reason alone.
+        DownloadError: the server does not give the file; the message is only the reason.
         OSError: the file cannot be written.
     """
     part = path.with_name(f"{path.name}.incomplete")
@@ -69,7 +69,7 @@ def download(url: str, path: Path) -> None:
 
 
 def is_resumable(folder: Path) -> bool:
-    """Whether a folder has a part of a file that the next call of `download` goes on with."""
+    """Whether a folder has a partial file that the next call of `download` would continue."""
     return any(_size(part) and _version(part) for part in folder.rglob("*.incomplete"))
 
 
@@ -83,13 +83,13 @@ def _pause(url: str, reason: str, usual: float, asked: float) -> None:
         limit = f" (it asks for {asked:.0f})" if asked > wait else ""
         log.warning("%s: %s; trying again in %.0f seconds%s", url, reason, wait, limit)
     else:
-        log.info("%s: %s; going on", url, reason)
+        log.info("%s: %s; continuing", url, reason)
     sleep(wait)
 
 
 def _status(error: urllib.error.HTTPError) -> str:
     if 300 <= error.code < 400:
-        return f"HTTP {error.code}: it redirects in a circle, or not to a web address"
+        return f"HTTP {error.code}: the server redirects in a circle, or not to a web address"
     return f"HTTP {error.code} {error.reason}"
 
 
@@ -154,7 +154,7 @@ def _ask(url: str, part: Path, have: int, version: str) -> http.client.HTTPRespo
         if error.code != 416:
             raise
         part.unlink()
-        raise ConnectionError("the part that was there is not of the server's file") from None
+        raise ConnectionError("the partial file is not part of the server's file") from None
     return response
 
 
@@ -163,6 +163,6 @@ def _version_file(part: Path) -> Path:
 
 
 def _version(part: Path) -> str:
-    """A partial file's ETag or date: it goes on while the server's is the same."""
+    """A partial file's ETag or date: it is continued if the server's is the same."""
     path = _version_file(part)
     return path.read_text() if path.exists() else ""

@@ -99,18 +99,18 @@ def resolve_weights(
 ) -> Path:
     """The local posekit safetensors file of a model.
 
-    A graph whose weights cannot be read, as a quantised one, is returned as it is: engines run it,
-    see `posekit.backends.files.GraphFile`.
+    A graph whose weights cannot be read, such as a quantised one, is returned as it is: engines run
+    it, see `posekit.backends.files.GraphFile`.
 
     Args:
         model: a public name.
-        weights: a file in any layout that `weights_convert` reads, the folder of a model that
-            holds one, `https://...`, or `hf://org/repo/file@revision`; what a URL gave is kept and
-            not asked for again. `#sha256=...` behind a URL refuses a file with another hash.
-            None or "published" takes the published weights, "int8" the published 8-bit file.
+        weights: a file in any layout that `weights_convert` reads, the folder of a model that holds
+            one, `https://...`, or `hf://org/repo/file@revision`; a downloaded file is kept and not
+            downloaded again. `#sha256=...` after a URL refuses a file with another hash. None or
+            "published" takes the published weights, "int8" the published 8-bit file.
         net: the network that the weights are for; None takes that of the packaged configuration,
-            which is also what published weights of a packaged model have to fit.
-        key: how the user gives these weights, as errors name it.
+            which the published weights of a packaged model must fit in any case.
+        key: the option that gives these weights, for errors.
 
     Raises:
         WeightsError: no such file, a damaged one, or one that does not fit the model.
@@ -140,10 +140,10 @@ _keys: ContextVar[Mapping[str, str] | None] = ContextVar("_keys", default=None)
 
 @contextmanager
 def naming_weights(keys: Mapping[str, str]) -> Iterator[None]:
-    """Errors name weights as the user of another interface gives them.
+    """Errors name weights by the options of another interface.
 
     Args:
-        keys: posekit's key -> that interface's, each up to the value, as
+        keys: posekit's key -> that interface's, each up to the value, such as
             `{"detector_weights=": "--det-weights "}`.
     """
     token = _keys.set(keys)
@@ -154,12 +154,12 @@ def naming_weights(keys: Mapping[str, str]) -> Iterator[None]:
 
 
 def named_here(key: str) -> str:
-    """What a key of weights is called in the interface that is used, see `naming_weights`."""
+    """The name of a key of weights in the current interface, see `naming_weights`."""
     return (_keys.get() or {}).get(key, key)
 
 
 def stand_in(model: str, weights: str | Path | None = None) -> str | None:
-    """What was loaded in place of a model's published weights; None where nothing stands in.
+    """What was loaded in place of a model's published weights; None if nothing stands in.
 
     Args:
         model: a public name.
@@ -190,7 +190,7 @@ def _published(wanted: _Wanted, key: str) -> Path:
     path = _cached(model, fetch, unfit)
     if other := metadata_of(path).get(STANDS_IN):
         log.warning(
-            "%s: the weights are a stand-in, %s; the published figures are not theirs. To ask for "
+            "%s: the weights are a stand-in, %s; the published figures are not theirs. To try "
             "the published ones again, remove %s",
             *(model, other, path),
         )
@@ -278,7 +278,7 @@ def _from_file(wanted: _Wanted, path: Path) -> Path:
 
 
 def _stem(wanted: _Wanted, key: str) -> str:
-    """The name in the cache of what becomes of a file for a model."""
+    """The name in the cache of a file that was converted for a model."""
     expert = wanted.net.arguments.get("expert")  # of several in the file, which fit alike
     return "-".join(filter(None, (wanted.model, expert, key)))
 
@@ -314,7 +314,7 @@ def _cache_errors() -> Iterator[None]:
 
 
 def cached_weights(model: str) -> Path | None:
-    """The published weights of a model where they are here, whole and of today's layout."""
+    """The published weights of a model in the cache, if whole and in the current layout."""
     if (packaged := PACKAGED / f"{model}.safetensors").is_file():
         return packaged
     path = _cache_path(model)
@@ -322,7 +322,7 @@ def cached_weights(model: str) -> Path | None:
 
 
 def _set_aside(model: str, superseded: Sequence[str]) -> None:
-    """Moves a cached file that was made of one that the model's row had before."""
+    """Moves a cached file aside that was made from a source which the model's row had before."""
     path = cache_dir() / "models" / f"{model}.safetensors"
     try:
         header = read_header(path) if superseded else None
@@ -417,7 +417,7 @@ def _fetch(source: Source, output: Path, downloads: Path, convert: Converter, un
 
 
 def _download(url: str, downloads: Path) -> Path:
-    """What a URL gave, now or before."""
+    """The file of a URL, downloaded now or before."""
     if is_offline():
         raise DownloadError("not tried, since HF_HUB_OFFLINE is set")
     name = re.sub(r"[^\w.-]", "_", urllib.parse.urlsplit(url).path.rpartition("/")[2])
@@ -430,7 +430,7 @@ def _download(url: str, downloads: Path) -> Path:
 
 
 def _take(source: Source, path: Path, output: Path, convert: Converter, unfit: Check) -> None:
-    """Makes the output of a file from a source, if it is what it should be."""
+    """Makes the output from a source's file, if that is what it should be."""
     with replacing(output, sole_writer=True) as draft:  # under the lock of `_cached`
         convert(path, draft)
         if reason := unfit(draft):
@@ -467,9 +467,9 @@ def _unfit(path: Path, wanted: _Wanted) -> str | None:
 
 
 def _outgrown(path: Path, wanted: _Wanted) -> str | None:
-    """Why a conversion of what the user named does not fit any more: the network has changed.
+    """Why a conversion of the user's file does not fit any more: the network has changed.
 
-    What was posekit's already is the user's own matter: it may be there to train another model.
+    A file that was already posekit's is not checked: it may be meant to train another model.
     """
     metadata = metadata_of(path)
     converted = "converter" in metadata and metadata.get("model") == wanted.model

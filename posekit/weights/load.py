@@ -95,7 +95,7 @@ def load_network(
         weights, key: as `posekit.weights.hub.resolve_weights`.
         search: folders of skeletons that come before the packaged ones.
         device, dtype: as `load_weights`.
-        opened: is told which file that is.
+        opened: called with the path of the weights' file.
 
     Raises:
         WeightsError, DownloadError, InputError: as these two.
@@ -134,21 +134,21 @@ def load_initial_weights(
 ) -> tuple[list[str], list[str]]:
     """Fills a network to train from a file that may be for other keypoints or classes.
 
-    A keypoint that the file knows by name, in any spelling, keeps what it has learnt. All else
-    whose shape depends on the number of keypoints or classes starts as the mean of what the file
-    knows, from which training gets to a good place much sooner than from random numbers.
+    A keypoint that the file knows by name, in any spelling, keeps its weights. All else whose shape
+    depends on the number of keypoints or classes starts as the mean of the file's, from which
+    training converges much sooner than from random numbers.
 
     Args:
         net: the network; it is changed.
-        described: what it was built from.
+        described: the description that it was built from.
         path: posekit weights.
-        names: of the network's keypoints; without them, those of a file are the same unless their
-            number differs.
-        names_in_file: of the keypoints that the file is thought to be for; what it says itself
-            comes first.
+        names: names of the network's keypoints; without them, the file's keypoints are taken to be
+            the same unless their number differs.
+        names_in_file: names of the keypoints that the file is assumed to be for; names in the file
+            itself take precedence.
 
     Returns:
-        The entries that are not the file's, and the keypoints whose part in them is.
+        The entries that do not come from the file, and the keypoints whose part of them does.
 
     Raises:
         WeightsError: damaged file, missing or unknown entries, other shapes or types that differ,

@@ -28,6 +28,7 @@ def model_in_file(path: Path) -> str | None:
 
 
 def metadata_of(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; empty for any other file."""
     header = read_header(path)
     return {} if header is None else header[0]
 
@@ -39,6 +40,7 @@ def is_posekit(path: Path) -> bool:
 
 
 def is_whole(path: Path) -> bool:
+    """Whether a file exists, is safetensors, and has the size that its header announces."""
     try:
         return read_header(path) is not None and fault_in(path) is None
     except (FileNotFoundError, NotADirectoryError):
@@ -55,7 +57,7 @@ def is_current(path: Path) -> bool:
 
 
 def fault_in(path: Path, digits: str | None = None) -> str | None:
-    """What is wrong with a file: the first digits of its SHA-256, or the size of safetensors."""
+    """How a file differs from the first digits of its SHA-256, or from the size in its header."""
     if digits and not (found := sha256_of(path)).startswith(digits.lower()):
         return f"expected a SHA-256 of {digits[:16]}..., found {found}"
     if (header := read_header(path)) and (size := path.stat().st_size) != header[1]:
@@ -64,7 +66,7 @@ def fault_in(path: Path, digits: str | None = None) -> str | None:
 
 
 def read_header(path: Path) -> tuple[dict[str, str], int] | None:
-    """Metadata and whole size that safetensors announce; None for another kind of file."""
+    """The metadata and size that a safetensors header announces; None for other files."""
     with path.open("rb") as file:
         start = file.read(9)
         length = int.from_bytes(start[:8], "little")

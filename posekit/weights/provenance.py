@@ -1,4 +1,4 @@
-"""What weights say that they are for, beside what the configuration makes of their outputs."""
+"""Names of keypoints or classes in weights, compared with those of the configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stored_meta(path: Path) -> DatasetMeta | None:
 
 
 def warn_of_other_names(spec: Spec, path: Path, *, search: Sequence[Path] = ()) -> None:
-    """Warns where a file's outputs mean something else than the configuration says.
+    """Warns if a file's outputs mean something else than the configuration says.
 
     Spelling does not count: "Left Shoulder" is `left_shoulder`.
 
@@ -46,7 +46,7 @@ def warn_of_other_names(spec: Spec, path: Path, *, search: Sequence[Path] = ()) 
                 "%s: the weights were trained for other keypoints than the skeleton '%s': %s. "
                 "Results are named and mirrored as the skeleton says; MMPose would go by the "
                 "weights. If these are right, set `keypoints` of the model's YAML to a skeleton "
-                "of their names",
+                "with their names",
                 *(spec.name, skeleton.name, difference),
             )
         return

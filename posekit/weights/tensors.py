@@ -27,14 +27,14 @@ def load_weights(
 ) -> nn.Module:
     """Fills a network that lies on `meta` from a posekit safetensors file.
 
-    The file is mapped, not read into a buffer, so that the peak stays near the file's size. For a
-    graph that engines run, what is returned is a `GraphFile` in the network's place.
+    The file is mapped, not read into a buffer, so the peak of memory stays near the file's size.
+    For a graph, which engines run, a `GraphFile` is returned in the network's place.
 
     Args:
         net: the network; it is changed and returned, in eval mode.
         path: the weights.
-        device: where they go.
-        dtype: of floating-point entries; None keeps the file's.
+        device: where they are put.
+        dtype: type of floating-point entries; None keeps the file's.
 
     Raises:
         WeightsError: damaged file, missing or unknown entries, shapes or types that differ, numbers
@@ -89,7 +89,7 @@ def _is_count(key: str) -> bool:
 
 
 def _kind(tensor: Tensor) -> tuple[bool, bool]:
-    """What another type of number must not change."""
+    """What a change of the number type must keep."""
     return tensor.is_floating_point(), tensor.is_complex()
 
 
@@ -100,7 +100,7 @@ def check_entries(
     *,
     resized: Collection[str] = (),
 ) -> None:
-    """Refuses entries that are not those of a network, but for the shapes of the resized ones."""
+    """Refuses entries that are not those of a network, except for the shapes of `resized`."""
     problems = []
     if missing := [key for key in expected if key not in found]:
         problems.append(f"{len(missing)} entries missing, such as {missing[0]}")
@@ -125,5 +125,5 @@ def check_entries(
     if problems:
         raise WeightsError(
             f"{path} does not fit the model: {'; '.join(problems)}. "
-            "Are they for another model, or for another number of keypoints?"
+            "Is it for another model, or for another number of keypoints?"
         )

@@ -326,7 +326,7 @@ def test_a_type_that_an_engine_has_not_is_a_reason(
     kind: str, dtype: torch.dtype, known: str
 ) -> None:
     reason = why_unavailable(kind, CPU, dtype)
-    assert reason == f"it runs in {known}, found {dtype}; use another backend"
+    assert reason == f"it computes in {known}, found {dtype}; use another backend"
     assert "found" not in (why_unavailable(kind, CPU, torch.float32) or "")
 
 
@@ -364,7 +364,7 @@ def test_openvino_refuses_a_type_that_the_processor_has_not() -> None:
     as_avx2 = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     done = run_python("-c", WHY_NOT, env=as_avx2, check=True)
     reason, none = done.stdout.splitlines()
-    assert "as this processor has no float16; take dtype=float32" in reason
+    assert "as this processor has no float16; use dtype=float32" in reason
     assert none == "None"
 
 

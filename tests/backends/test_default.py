@@ -399,8 +399,8 @@ def test_the_default_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = dict(describe_default(CPU))
     assert rows["type"] == "float32"
     assert rows["at first"].startswith("the networks as they are")
-    assert rows["other networks"].startswith("onnxruntime, the first there is of openvino, ")
-    assert rows["ViTPose"].startswith("torch, the first there is of openvino, torch on x86-64")
+    assert rows["other networks"].startswith("onnxruntime, the first available of openvino, ")
+    assert rows["ViTPose"].startswith("torch, the first available of openvino, torch on x86-64")
 
 
 def test_nothing_is_logged_above_info_in_a_usual_run(

@@ -149,7 +149,7 @@ def test_an_id_names_the_file(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name)
     paths, said = find(tmp_path, {"file_name": None})
     assert paths == [str(tmp_path / "images" / name)]
-    assert "1 images are named by their ids alone" in said
+    assert "1 images are named only by their ids" in said
 
 
 def test_no_name_at_all_is_an_error_that_says_what_was_tried(tmp_path: Path) -> None:

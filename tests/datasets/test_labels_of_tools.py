@@ -94,7 +94,7 @@ EXPECTED = {
     "sides_with_numbers.json": (2, None),
     "skeleton_by_names.json": (2, "'skeleton' names keypoints instead of counting them"),
     "skeleton_from_0.json": (2, "'skeleton' counts keypoints from 0"),
-    "windows_path.json": (2, "1 images are found by the end of their path alone"),
+    "windows_path.json": (2, "1 images are found only by the end of their path"),
     "with_bom.json": (2, None),
     "yolo_data.yaml": (0, "this is the data.yaml of a YOLO data set, not COCO JSON; convert it"),
 }

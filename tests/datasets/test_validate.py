@@ -236,7 +236,7 @@ def test_names_without_sides_are_a_warning(tmp_path: Path) -> None:
     data["categories"][0]["keypoints"] = ["a", "b", "c", "d", "e"]
     report = validate(save(tmp_path, data))
     assert report.errors == ()
-    assert "names of the keypoints (a, b, c, ...) tell no left and right" in warnings(report)
+    assert "names of the keypoints (a, b, c, ...) have no left and right" in warnings(report)
     assert validate(save(tmp_path, data), classes=["person"]).warnings == ()
 
 

@@ -323,7 +323,7 @@ def test_an_area_that_nobody_has_is_replaced_and_said(
     measured = KeypointAP(content, sigmas=SIGMAS, box_area=True)
     predict(measured, annotations, shift=1)
     assert metric.compute()["AP"] == measured.compute()["AP"] == PERFECT
-    said = "3 annotations without a usable 'area' (0, 1, 2): AP takes 0.53 of the box's"
+    said = "3 annotations without a usable 'area' (0, 1, 2): AP uses 0.53 of the box's area"
     assert caplog.text.count(said) == 1  # what was asked for is not said
 
 
@@ -353,7 +353,7 @@ def test_a_box_that_is_none_is_that_of_the_keypoints(
     metric = KeypointAP(dataset(*annotations), sigmas=SIGMAS)
     predict(metric, annotations, shift=1)
     assert metric.compute()["AP"] == PERFECT
-    assert "without a usable 'bbox' (1): AP takes the extent of the keypoints" in caplog.text
+    assert "without a usable 'bbox' (1): AP uses the extent of the keypoints" in caplog.text
     assert metric._truths[0]["annotations"][0]["area"] == pytest.approx(5300)
 
 

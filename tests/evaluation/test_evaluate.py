@@ -159,7 +159,7 @@ def test_a_type_may_be_pytorchs_own(own: dict[str, Any], tmp_path: Path) -> None
         ({"detector": "human", "detections": "a.json"}, "found both: leave one out"),
         ({"detector": MODEL}, "is not a detector"),
         ({"out": "nowhere/x.json"}, "out: cannot write to the folder nowhere"),
-        ({"sequences": "x.npz"}, "applies to lifters alone"),
+        ({"sequences": "x.npz"}, "applies to lifters only"),
         ({"val": ["{labels}", "{labels}"], "with_predictions": True}, "one annotation file"),
     ],
 )
@@ -187,13 +187,13 @@ def test_mistakes_are_one_line(
     [
         ("motionbert_h36m", {}, "sequences: name the NPZ files of a lifter"),
         ("motionbert_h36m", {"sequences": []}, "sequences: name the NPZ files of a lifter"),
-        ("motionbert_h36m", {"sequences": "x.npz", "dataset": "coco"}, "dataset is of images"),
+        ("motionbert_h36m", {"sequences": "x.npz", "dataset": "coco"}, "dataset does not apply"),
         ("motionbert_h36m", {"sequences": "x.npz", "with_predictions": True}, "no COCO results"),
         ("motionbert_h36m", {"sequences": "x.npz", "backend": "torch"}, "lifters run in PyTorch"),
         ("rtmdet-m_coco-640", {"detector": "human"}, "detector gives boxes to pose models"),
         ("rtmdet-m_coco-640", {"metrics": "ap"}, "metrics applies to pose models"),
         ("rtmdet-m_coco-640", {"detector_weights": "x.pth"}, "is a detector; use weights"),
-        ("hand3d", {"val": "x.json"}, "no evaluation of these"),
+        ("hand3d", {"val": "x.json"}, "posekit cannot evaluate"),
     ],
 )
 def test_what_has_no_effect_is_refused(model: str, keywords: dict[str, Any], message: str) -> None:

@@ -261,7 +261,7 @@ def test_a_base_of_mmdetection_is_what_posekit_knows_of_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "old", "new", "message"),
     [
-        (RTMO, "'RTMOHead'", "'DEKRHead'", "head DEKRHead: of the models that find all people"),
+        (RTMO, "'RTMOHead'", "'DEKRHead'", "head DEKRHead: expected RTMOHead, since RTMO"),
         (RTMO, "num_heads=8", "num_heads=4", "self_attn_cfg.num_heads: posekit has 8 only"),
         (RTMO, "num_bins=(192, 256)", "num_bins=(96, 96)", "num_bins: posekit has [192, 256] only"),
         (INTERNET, "max_bound=255", "max_bound=1", "decoder.max_bound: posekit has 255.0 only"),

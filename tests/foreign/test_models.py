@@ -167,8 +167,8 @@ def test_what_the_file_says_is_the_model(own: Path, caplog: pytest.LogCaptureFix
     assert (skeleton.links, skeleton.link_colors) == (((0, 2),), ((1, 2, 3),))
     assert skeleton.keypoint_colors[2] == (0, 0, 255)
     assert skeleton.upper_body_ids == (0, 1)
-    assert "loss MyLoss: training here takes the usual one" in caplog.text
-    assert "each image is taken as one box" in caplog.text
+    assert "loss MyLoss: training uses the usual loss" in caplog.text
+    assert "each image is used as one box" in caplog.text
 
 
 def own_weights(own: Path) -> Path:

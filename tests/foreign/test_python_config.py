@@ -133,7 +133,7 @@ def test_a_base_without_a_model_may_be_missing(tmp_path: Path) -> None:
 
 def test_a_text_is_read_as_a_file_is() -> None:
     assert parse_config("a = 2\nb = dict(c=a * 3)", "meta.cfg")["b"] == {"c": 6}
-    with pytest.raises(ConfigError, match=r"meta\.cfg: line 1: 'a' has no value"):
+    with pytest.raises(ConfigError, match=r"meta\.cfg: line 1: 'a' is not defined"):
         parse_config("b = a", "meta.cfg")
     with pytest.raises(ConfigError, match="without _base_"):
         parse_config("_base_ = 'a.py'", "meta.cfg")

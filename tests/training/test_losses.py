@@ -349,7 +349,7 @@ def test_motion_loss_weighs_its_parts() -> None:
         + 5 * limb_length_error(outputs, targets, LIMBS)
     )
     torch.testing.assert_close(loss(outputs, targets), parts)
-    with pytest.raises(InputError, match="need the limbs"):
+    with pytest.raises(InputError, match="pairs for the losses of limbs"):
         MotionLoss(limb_length_weight=1)
 
 

@@ -34,7 +34,7 @@ def test_other_keypoints_replace_the_last_layer_only(
         run = runs.train(tmp_path, *options)
     fresh = "head.final_layer.bias, head.final_layer.weight"
     kept = ", ".join(sets.NAMES)
-    assert f"{fresh}: as they were for {kept}" in caplog.text
+    assert f"{fresh}: unchanged for {kept}" in caplog.text
     assert "uses each image as one box" not in caplog.text  # discs of people: the detector stays
     original = load_file(rtmpose_t)
     for key, value in weights(run).items():
@@ -153,8 +153,8 @@ def test_what_is_known_by_name_is_said_in_a_line() -> None:
     known = ["nose", "left_eye", "right_eye"]
     names = ["Nose", "Left Eye", "l-eye", "tail"]
     assert origin_line(["head.bias"], ["Nose"], names, known) == (
-        "head.bias: as they were for Nose; the mean of all for Left Eye, l-eye, tail "
-        "(1 of 4 keypoints keep what the model knows); not clear which of the model's they are: "
+        "head.bias: unchanged for Nose; the mean of all for Left Eye, l-eye, tail "
+        "(1 of 4 keypoints keep what the model knows); ambiguous, so taken as unknown: "
         "Left Eye, l-eye"
     )
     assert origin_line([], [], ["Nose"], ["nose"]) == (

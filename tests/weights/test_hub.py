@@ -1146,7 +1146,7 @@ def test_a_web_page_in_the_place_of_the_hub_is_an_error_of_a_line(
 def test_a_server_that_redirects_in_a_circle(server: HubServer) -> None:
     url = server.add("/a.pth", b"", redirect=f"{server.url}/b.pth")
     server.add("/b.pth", b"", redirect=url)
-    with pytest.raises(DownloadError, match="HTTP 302: it redirects in a circle"):
+    with pytest.raises(DownloadError, match="HTTP 302: the server redirects in a circle"):
         hub.resolve_weights(MODEL, url)
 
 

@@ -28,14 +28,14 @@ _compiling = threading.Lock()  # torch exports one network at a time
 
 
 class CompiledBackend:
-    """Code that torch.export and AOTInductor make of the network, with its weights inside.
+    """Code that torch.export and AOTInductor make from the network, with its weights inside.
 
     Compiling takes about a minute per size of batch, at the first batch of that size; a later
     process loads what it left in the cache in less than a second.
 
     Args:
         net: in eval mode.
-        target: its type is that of parameters and inputs.
+        target: its dtype is that of parameters and inputs.
     """
 
     def __init__(self, net: nn.Module, target: Target) -> None:
@@ -93,7 +93,7 @@ class CompiledBackend:
 
 
 def _cpu() -> tuple[str, str, int]:
-    """What compiled code is made for: instructions, sizes of caches, and threads."""
+    """What compiled code is made for: instructions, cache sizes, and threads."""
     capability = torch.backends.cpu.get_cpu_capability()
     return capability, processor_name(), torch.get_num_threads()
 
@@ -113,7 +113,7 @@ def _missing(device: torch.device) -> str | None:
 
 ENGINE = Engine(
     title="AOTInductor",
-    summary="AOTInductor; needs a C++ compiler and a minute for every size of batch, once",
+    summary="AOTInductor; needs a C++ compiler, and a minute for each batch size, once",
     make=CompiledBackend,
     packages=("torch",),
     missing=_missing,

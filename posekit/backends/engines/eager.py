@@ -16,11 +16,11 @@ __all__ = ["ENGINE", "EagerBackend"]
 
 
 class EagerBackend:
-    """The network as it is, operation by operation: what every other engine is held to.
+    """The network as it is, operation by operation: the reference for every other engine.
 
     Args:
         net: in eval mode.
-        target: its type is that of parameters and inputs.
+        target: its dtype is that of parameters and inputs.
     """
 
     def __init__(self, net: nn.Module, target: Target) -> None:
@@ -41,7 +41,7 @@ class EagerBackend:
 
 ENGINE = Engine(
     title="PyTorch, unchanged",
-    summary="PyTorch, the network as it is, which every other one is held to",
+    summary="PyTorch, the network as it is: the reference for all others",
     make=EagerBackend,
     packages=("torch",),
 )

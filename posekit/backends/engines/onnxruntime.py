@@ -25,9 +25,9 @@ class OnnxRuntimeBackend:
     """ONNX Runtime on an ONNX export of the network.
 
     Args:
-        net: in eval mode; of a `GraphFile` the file itself is run.
-        target: inputs and outputs go through the host's memory, whatever the device; its type is
-            that of the outputs.
+        net: in eval mode; or a `GraphFile`, whose file is run.
+        target: its dtype is that of the outputs. Inputs and outputs go through the host's memory,
+            whatever the device.
     """
 
     def __init__(self, net: nn.Module, target: Target) -> None:
@@ -54,10 +54,10 @@ class OnnxRuntimeBackend:
         return [torch.from_numpy(out).to(self.target.device, self.target.dtype) for out in outputs]
 
     def providers(self, name: str) -> list[Any]:
-        """What runs the graph, as `InferenceSession` takes it; the first has to be there.
+        """The execution providers, as `InferenceSession` takes them; the first must be available.
 
         Args:
-            name: of the network, where what a provider makes of it is kept.
+            name: the network's name, under which a provider keeps what it makes of it.
         """
         if self.target.device.type != "cuda":
             return ["CPUExecutionProvider"]
@@ -103,7 +103,7 @@ class OnnxRuntimeBackend:
 
 
 def library() -> Any:
-    """ONNX Runtime, which is kept from reporting what it does: some builds would."""
+    """ONNX Runtime, with the telemetry of some builds turned off."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -122,7 +122,7 @@ def _start(path: Path, providers: list[Any]) -> Any:
 
 
 def _check_provider(session: Any, providers: list[Any]) -> Any:
-    """The session, which would fall back silently to another provider."""
+    """Checks the session, which would silently fall back to another provider."""
     wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if session.get_providers()[0] != wanted:
         raise InputError(

@@ -32,12 +32,12 @@ CAPABILITIES = {torch.float16: "FP16", torch.bfloat16: "BF16"}  # as OpenVINO na
 class OpenVinoBackend:
     """OpenVINO, converted from PyTorch without ONNX in between.
 
-    The images of a batch are computed side by side, each by its own part of the threads: they wait
-    for no other thread after each layer, and any number of images is as fast per image as eight.
+    The images of a batch are computed side by side, each by its own part of the threads: these do
+    not wait for others after each layer, and any number of images is as fast per image as eight.
 
     Args:
-        net: in eval mode; of a `GraphFile` the file itself is run.
-        target: its type is that of the arithmetic, which the processor has to have.
+        net: in eval mode; or a `GraphFile`, whose file is run.
+        target: its dtype is that of the arithmetic, which the processor must support.
     """
 
     computes_images_apart = True  # what an image gives does not depend on the others
@@ -124,7 +124,7 @@ class OpenVinoBackend:
 
     @cached_property
     def _queue(self) -> Any:
-        """Several images at a time, each by its own part of the threads, which never wait."""
+        """Several images at a time, each by its own part of the threads, without waits."""
         openvino = import_openvino()
 
         return openvino.AsyncInferQueue(self._compile(NUM_STREAMS=self._streams), self._streams)
@@ -137,9 +137,10 @@ class OpenVinoBackend:
 def openvino_core() -> Any:
     """OpenVINO's `Core`, one for the whole process, and never released.
 
-    Each takes over the stack on which the thread handles signals, and gives back the one before it.
-    Of two that are not released last first, a freed one stays, and the next signal, be it Ctrl-C or
-    the end of a child process, is a segmentation fault (OpenVINO 2026.4).
+    Each `Core` replaces the stack on which the thread handles signals, and restores the previous
+    one when released. If two are not released in reverse order, a freed stack stays in use, and the
+    next signal, be it Ctrl-C or the end of a child process, is a segmentation fault (OpenVINO
+    2026.4).
     """
     return import_openvino().Core()
 
@@ -164,7 +165,7 @@ def _missing(device: torch.device) -> str | None:
 
 
 def _lacks(dtype: torch.dtype) -> str | None:
-    """Without a word it would compute in another type: float32, or bfloat16 for float16."""
+    """OpenVINO would silently compute in another type: float32, or bfloat16 for float16."""
     if dtype not in CAPABILITIES:
         return None
     if CAPABILITIES[dtype] in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -172,14 +173,14 @@ def _lacks(dtype: torch.dtype) -> str | None:
     name = str(dtype).removeprefix("torch.")
     return (
         f"OpenVINO would compute in another type, as this processor has no {name}; "
-        "take dtype=float32"
+        "use dtype=float32"
     )
 
 
 ENGINE = Engine(
     title="OpenVINO",
     summary='on x86-64 installed with posekit, else with `pip install "posekit[openvino]"`; '
-    "several images side by side, on CPUs: frames too",
+    "computes several images, on CPUs also several frames, side by side",
     make=OpenVinoBackend,
     packages=("openvino",),
     missing=_missing,

@@ -23,11 +23,11 @@ class TensorRtBackend(OnnxRuntimeBackend):
 
 
 def engine_options(target: Target, folder: Path) -> dict[str, Any]:
-    """What the provider is told.
+    """The provider's options.
 
     Args:
         target: what the engine is for.
-        folder: of this network: an engine's name has nothing of the weights.
+        folder: the folder of this network, since an engine's name does not depend on the weights.
     """
     width, height = target.input_size
     shapes = {size: f"input:{size}x3x{height}x{width}" for size in (1, 16, GPU_SIZES[0])}

@@ -21,13 +21,13 @@ __all__ = ["ENGINE", "TorchBackend"]
 class TorchBackend:
     """PyTorch as it is, with batch norms folded and channels last.
 
-    Of a transformer that is only its embedding and its head, whose transposed convolutions take
-    half the time so. On a GPU it runs as CUDA graphs, one per size of batch (64, 32, .. 1), which
-    other sizes are cut or filled up to.
+    In a transformer this changes only the embedding and the head, whose transposed convolutions
+    then take half the time. On a GPU it runs as CUDA graphs, one per batch size (64, 32, .. 1);
+    other sizes are cut or filled up to these.
 
     Args:
         net: in eval mode.
-        target: its type is that of parameters and inputs.
+        target: its dtype is that of parameters and inputs.
     """
 
     def __init__(self, net: nn.Module, target: Target) -> None:

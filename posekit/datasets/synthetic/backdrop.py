@@ -1,4 +1,4 @@
-"""What is behind people, before them and on the picture: places, things, light and noise."""
+"""What is behind and in front of people, and on the picture: places, objects, light, noise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def outdoors(image: Array, rng: Rng) -> int:
-    """Sky, clouds and ground; gives the row of the horizon."""
+    """Draws sky, clouds and ground; returns the row of the horizon."""
     height, width = image.shape[:2]
     horizon = int(height * rng.uniform(0.35, 0.55))
     sky = any_color(rng, (95, 115), (60, 140), (210, 255))

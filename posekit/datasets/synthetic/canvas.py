@@ -1,4 +1,4 @@
-"""What figures are drawn on and of: an image with a map of parts, and convex polygons."""
+"""What figures are drawn on, and made of: an image with a map of parts, convex polygons."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PARTS = 32
 
 
 class Canvas:
-    """Draws convex polygons into the image and, without smoothing, what they are into a map."""
+    """Draws convex polygons into the image, and their parts into a map, without smoothing."""
 
     def __init__(self, image: Array) -> None:
         self.image = image
@@ -58,7 +58,7 @@ class Canvas:
 
 @dataclass
 class Shape:
-    """A convex polygon of one part, with how it is coloured."""
+    """A convex polygon of one part, and its colours."""
 
     polygon: Array
     color: Color

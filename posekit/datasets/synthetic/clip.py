@@ -45,10 +45,10 @@ class Actor:
     """Somebody in a clip.
 
     Attributes:
-        height: in pixels.
-        place: of a frame's number: the pelvis, x in pixels of the backdrop.
+        height: body height, in pixels.
+        place: from a frame's number to the pelvis's x, in pixels of the backdrop.
         ground: y of the lowest part of the body, in pixels.
-        pose: of a frame's number.
+        pose: from a frame's number to the pose.
         yaw: degrees; 0 looks at the camera, 90 to the right of the image.
     """
 
@@ -60,7 +60,7 @@ class Actor:
     yaw: float
 
     def figure(self, frame: int, camera: Array) -> Figure:
-        """As the camera (3, 3) sees the actor, standing on the ground."""
+        """The actor as the camera (3, 3) sees them, standing on the ground."""
         figure = make_figure(self.outfit, self.pose(frame), self.yaw, camera)
         figure.scale = self.height
         lowest = figure_bounds(figure)[3]
@@ -109,7 +109,7 @@ def demo_clip() -> Iterator[tuple[Array, Array]]:
 
 
 def walking(steps: float, phase: float = 0.0, runs: bool = False) -> Callable[[int], Pose]:
-    """Of a frame's number: somebody who makes `steps` steps a frame."""
+    """From a frame's number to the pose of somebody who makes `steps` steps per frame."""
 
     def at(frame: int) -> Pose:
         swing = (42 if runs else 26) * math.sin(math.pi * steps * frame + phase)

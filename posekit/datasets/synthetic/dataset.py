@@ -39,10 +39,11 @@ def write_dataset(
     """Writes `images/*.jpg` and `annotations.json` in COCO's layout; all of it or nothing.
 
     Args:
-        folder: is made; must be missing or empty, or hold an earlier data set with `overwrite`.
-        count: of scenes.
-        seed: of the data set.
-        size_wh: of the images in pixels.
+        folder: will be made; must be missing or empty, or hold an earlier data set with
+            `overwrite`.
+        count: number of scenes.
+        seed: seed of the data set.
+        size_wh: (w, h) of the images in pixels.
         people: the fewest and the most in an image.
         overwrite: whether to replace an earlier data set.
         progress: whether to show a progress bar on a terminal.
@@ -82,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write a data set of drawn people with COCO keypoints.",
     )
     parser.add_argument("folder", help="where to write images/ and annotations.json")
-    parser.add_argument("--scenes", type=int, default=2000, help="how many (default 2000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the data set (default 0)")
+    parser.add_argument("--scenes", type=int, default=2000, help="number of scenes (default 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default 0)")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier data set")

@@ -200,7 +200,7 @@ def turn_z(degrees: float) -> Array:
 
 
 def figure_bounds(figure: Figure) -> Array:
-    """About the box of a figure, not clipped."""
+    """The approximate box of a figure, not clipped."""
     points = figure.project(np.stack(list(figure.joints.values())))
     margin = 0.035 * figure.scale
     head = circle(figure, figure.joints["head"], 0.09 * figure.outfit.head)

@@ -71,7 +71,7 @@ class Scene:
         boxes_xyxy: (n, 4), float32, tight around the whole body, hidden parts too, clipped to
             the image.
         areas: (n,), float32, pixels of the body within the image, hidden ones too.
-        owners: (H, W), uint8, whom each pixel shows: 0 nobody, i + 1 person i.
+        owners: (H, W), uint8, who is visible in each pixel: 0 nobody, i + 1 person i.
     """
 
     image: Array
@@ -97,8 +97,8 @@ def generate_scene(
 
     Args:
         seed: at least 0.
-        size_wh: of the image in pixels, each side 64 to 8192.
-        people: the fewest and the most of them, 50 at most; fewer are drawn where there is no room.
+        size_wh: (w, h) of the image in pixels, each side 64 to 8192.
+        people: the fewest and the most people, 50 at most; fewer are drawn if there is no room.
         degrade: whether to add uneven light, blur, noise and JPEG artefacts.
 
     Raises:

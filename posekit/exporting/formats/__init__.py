@@ -1,4 +1,4 @@
-"""The formats of files: a module of this folder is one, by its name. Light: no torch.
+"""The file formats: each module of this folder is one, with its name. Light: no torch.
 
 Each has a `FORMAT`, and imports what it needs when it is asked to write.
 """
@@ -52,13 +52,13 @@ class Format:
     """A kind of file.
 
     Attributes:
-        suffix: of its name.
+        suffix: end of the file's name.
         write: writes it.
-        packages: what has to be installed.
-        extra: which of posekit's extras brings these.
-        is_graph: it holds the computation; weights alone, where not.
-        halves: it makes float16 of a float32 graph itself.
-        quantizes: it can be written in 8 bits.
+        packages: the packages that it needs.
+        extra: posekit's extra that installs these.
+        is_graph: whether it holds the computation; otherwise weights alone.
+        halves: whether it converts a float32 graph to float16 itself.
+        quantizes: whether it can be written in 8 bits.
     """
 
     suffix: str
@@ -84,6 +84,6 @@ class Format:
 
 @cache
 def load_format(name: str) -> Format:
-    """The format of a name among `FORMATS`."""
+    """The format called `name`, one of `FORMATS`."""
     found: Format = import_module(f"{__name__}.{name}").FORMAT
     return found
