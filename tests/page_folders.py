@@ -45,11 +45,11 @@ BOXES = re.compile(r"\b(reg|box)_preds?(\.\d+)?$")
 FRAMES = 3  # of a clip
 PLACES = 4  # that a detector takes for people in the packaged picture
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
-# What names a model in code: `model=human`, `load("human")`, `--pose2d human`.
+# What names a model in code: `model=human`, `load("human")`, `--pose2d human`, `model=tiny,small`.
 NAMED = re.compile(
     r"(?:\b(?:model|detector|pose2d)=|--(?:pose2d|pose3d|det-model) |"
     r"\b(?:load|export|train|evaluate|bench|batch|create_model|MMPoseInferencer)\(\s*)"
-    r"[\"']?([\w.-]+)|^posekit download (.*)$",
+    r"[\"']?([\w.,-]+)|^posekit download (.*)$",
     re.MULTILINE,
 )
 
@@ -61,7 +61,7 @@ def networks_of(blocks: Iterable[Block]) -> set[str]:
         if not block.runs:
             continue
         for name, names in NAMED.findall(block.code):
-            for word in [name] if name else shlex.split(names):
+            for word in name.split(",") if name else shlex.split(names):
                 if "=" in word or word not in known_names():
                     continue
                 located = locate(word)
