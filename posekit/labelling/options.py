@@ -1,4 +1,4 @@
-"""What a conversion of labels can be told. Light: no torch."""
+"""Options for the conversion of labels. Imports no torch."""
 
 from __future__ import annotations
 
