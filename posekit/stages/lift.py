@@ -114,8 +114,8 @@ class Lifter:
             skeleton=self.skeleton,
             unit=self._unit(normalize),
             axes=(
-                f"{X_LEFT}, y away from the camera, z up; x and y from the "
-                f"person's root joint, z from {'the lowest keypoint' if on_ground else 'the same joint'}, "
+                f"{X_LEFT}, y away from the camera, z up; x and y from the person's root joint, "
+                f"z from {'the lowest keypoint' if on_ground else 'the same joint'}, "
                 "so that people's places in the scene are not known"
             ),
         )
