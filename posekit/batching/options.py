@@ -196,7 +196,7 @@ BATCH_KEYS: tuple[type[Options], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
-    """What is the batch's own."""
+    """Options of a batch."""
 
     def check(self) -> None:
         if self.out_dir is None:
@@ -211,7 +211,7 @@ class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchChoices(Options):
-    """What stands for the groups of configurations in Python."""
+    """Arguments in Python that replace groups of configurations."""
 
     pose2d: str | None = option(None, "as in `posekit.load`", python=True)
     detector: str | os.PathLike[str] | None = option(None, "as in `posekit.load`", python=True)
