@@ -348,11 +348,11 @@ def test_a_network_without_end_is_refused_soon(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x80\x04\x95cposix\nsystem\n", "is no safetensors file, whatever it is called"),
-        (b"PK\x03\x04" + b"\0" * 100, "is no safetensors file, whatever it is called"),
-        (b"", "is no safetensors file"),
-        (b'{"weight_map": {}}', "is no safetensors file"),
-        ((10**15).to_bytes(8, "little") + b"{", "is no safetensors file"),
+        (b"\x80\x04\x95cposix\nsystem\n", "is not a safetensors file, whatever its name"),
+        (b"PK\x03\x04" + b"\0" * 100, "is not a safetensors file, whatever its name"),
+        (b"", "is not a safetensors file"),
+        (b'{"weight_map": {}}', "is not a safetensors file"),
+        ((10**15).to_bytes(8, "little") + b"{", "is not a safetensors file"),
         ((2).to_bytes(8, "little") + b"{" + b"}x", "is damaged"),
     ],
     ids=["pickle", "zip", "empty", "index", "header", "longer"],
