@@ -43,8 +43,8 @@ class BodyOptions(Options):
 
     angles: Any = option(
         "all",
-        "joint angles of the formats `angles` and `mot`: such as `[knee,hip]` for both sides, "
-        "`right_knee`, or `all` that the model's keypoints allow",
+        "joint angles in the formats `angles` and `mot`, such as `[knee,hip]` (both sides) or "
+        "`right_knee`; `all`: every angle that the model's keypoints allow",
     )
     facing: Facing = option(
         "auto",

@@ -262,7 +262,7 @@ def _refuse_ineffective(others: Sequence[str], chosen: Chosen, command: str) -> 
             raise InputError(f"cannot read '{override}': name a model as model=NAME, detector=NAME")
         if group in GROUPS and group not in chosen.parts:
             there = " and ".join(chosen.parts)
-            raise InputError(f"{key} does not apply: this command takes only {there} here")
+            raise InputError(f"{key} does not apply: this command takes only {there}")
         if command != "train" and key in ("model.detector", "lifter.pose2d"):
             raise InputError(f"{key} has no effect here: use {inside}=NAME")
         if group == "hydra":

@@ -422,8 +422,8 @@ def _what_else(address: Address, files: Sequence[_File]) -> str:
             return f'{expected}; it is VitPose of transformers: posekit.load("{model}", {weights})'
         what = "" if own else "a pickle, " if pickles else "a graph, "
         return (
-            f"{expected}; {file} is {what}not taken without a description: where it fits a model "
-            f'that posekit has, posekit.load("NAME", {weights})'
+            f"{expected}; {file} is {what}not loaded without a description: if it fits a model "
+            f'that posekit has, use posekit.load("NAME", {weights})'
         )
     return expected
 

@@ -57,7 +57,7 @@ class DetectOptions(Options):
     bboxes: Any = option(
         None,
         "boxes to use instead of the detector's: per image or frame (n, 4) or, with scores, "
-        "(n, 5), xyxy in pixels; for one image (n, 4) or (n, 5) itself",
+        "(n, 5), xyxy in pixels; for a single image just its array",
     )
     bbox_thr: float | None = option(
         None,

@@ -208,12 +208,12 @@ VITPOSE = {"model_type": "vitpose", "backbone_config": {"hidden_size": 768}}
         ({"last.pth": b"x"}, r"last\.pth is a pickle"),
         ({"end2end.onnx": b"x"}, r"end2end\.onnx is a graph, .*weights="),
         ({"rtmpose.zip": b"x"}, r"rtmpose\.zip is a graph"),
-        ({"model.safetensors": b"x"}, r"model\.safetensors is not taken without a description"),
+        ({"model.safetensors": b"x"}, r"model\.safetensors is not loaded without a description"),
         (
             {"model.safetensors": b"x", "config.json": json.dumps(VITPOSE).encode()},
             r'VitPose of transformers: posekit\.load\("vitpose-b-simple_coco-256x192", weights=',
         ),
-        ({"model.safetensors": b"x", "config.json": b"[1"}, "not taken without a description"),
+        ({"model.safetensors": b"x", "config.json": b"[1"}, "not loaded without a description"),
         (
             {"model.safetensors": b"x", "model/a.yaml": b"", "model/b.yaml": b""},
             "expected model.safetensors and one model/NAME.yaml",

@@ -261,7 +261,7 @@ def _boxes_of(bboxes: Any) -> np.ndarray:
     given = GivenBoxes(bboxes)
     if (count := len(given.per_image)) != 1:
         raise InputError(
-            f"bboxes must be (n, 4) or (n, 5), of the one image, found those of {count} images"
+            f"bboxes must be (n, 4) or (n, 5), for one image, found boxes for {count} images"
         )
     boxes = given.of(0)
     return np.column_stack([boxes.xyxy, boxes.scores])
