@@ -25,7 +25,7 @@ class Argument:
         only: the models that MMPose has it for; None for those that posekit's option is for.
         silence: the value that means "unset" in MMPose, if it is not the option's default.
         shown: its default in words, if the value does not say it.
-        own: whether it is handled by itself, so that its default is not dropped.
+        own: whether it is kept even if it has its default value.
     """
 
     note: str = "the same"
