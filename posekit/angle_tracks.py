@@ -1,4 +1,4 @@
-"""Angles of people who are followed over the frames of a clip: of one side, without jumps."""
+"""Angles of tracked people over the frames of a clip: seen from one side, without jumps."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class _Person:
 class TrackedAngles:
     """Measures the angles of one frame of a clip after another.
 
-    A person with a track id keeps the side that they face until feet or nose clearly show another,
-    and their angles go on without jumps of whole turns, for as long as they are not away for more
-    than a second: the first angle is in (-180, 180], later ones may leave it. Without ids every
-    frame is by itself.
+    A person with a track id keeps the side that they face until feet or nose clearly show another.
+    Their angles do not jump by whole turns, unless they are away for more than a second: the first
+    angle is in (-180, 180], later ones may be outside. Without ids every frame is measured by
+    itself.
 
     Args:
-        skeleton: of the keypoints, of those in 3D where there are some.
-        names: A angles.
-        threshold: keypoints of a lower score are not seen.
+        skeleton: skeleton of the keypoints, of the 3D ones if there are any.
+        names: names of the A angles.
+        threshold: keypoints below this score count as not seen.
         facing: see `measure_angles`.
     """
 

@@ -3,10 +3,10 @@
 What each angle is follows Sports2D (its README, "Angle conventions"), with `_` where its names have
 a space. In 2D an angle is seen from the side: the person faces right, x points right and y up; a
 person who faces left is mirrored first, as in Sports2D, so that flexion has one sign. A segment's
-angle is its direction, anticlockwise from the horizontal. In 3D a joint's angle is that between its
-segments, which has no side, and a segment's its elevation over the horizontal plane.
+angle is its direction, anticlockwise from the horizontal. In 3D a joint's angle is the one between
+its segments, which has no side, and a segment's is its elevation above the horizontal plane.
 
-Every angle is in degrees in (-180, 180], of `pelvis` and `shoulders`, whose ends are alike, in
+Every angle is in degrees in (-180, 180]; `pelvis` and `shoulders`, whose ends are alike, are in
 (-90, 90]; `unwrap_angles` makes those of a track continuous.
 """
 
@@ -48,11 +48,12 @@ class Angle(NamedTuple):
     Attributes:
         name: such as `right_knee`.
         kind: "joint", between two segments, or "segment", against the horizontal.
-        first: of a joint, the segment that is turned from, as its two ends; a segment's own.
-        second: of a joint, the segment that is turned to.
+        first: for a joint, the segment that the angle is measured from, as its two ends; for a
+            segment, the segment itself.
+        second: for a joint, the segment that the angle is measured to.
         sign: +1 where anticlockwise turning of a person who faces right counts as positive.
         offset: degrees that are added.
-        vertex: where it is.
+        vertex: the point that it is at.
         meaning: which zero it has and which way is positive, in words.
     """
 
@@ -67,7 +68,7 @@ class Angle(NamedTuple):
 
     @property
     def period(self) -> float:
-        """Degrees after which it is the same again."""
+        """The degrees after which the angle is the same again."""
         return 180.0 if self.name in ("pelvis", "shoulders") else 360.0
 
 
@@ -160,12 +161,12 @@ def _names_of(keypoints: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def choose_angles(wanted: Any, skeleton: Skeleton) -> tuple[str, ...]:
-    """The names of angles, of what a user says.
+    """The names of the angles that a user asks for.
 
     Args:
         wanted: a name of an angle or of what both sides have (`knee`), several of these, or `all`;
             a space counts as `_`.
-        skeleton: that they are measured on.
+        skeleton: the skeleton that they are measured on.
 
     Returns:
         Names, each once, in the order of `ANGLES`.
@@ -249,25 +250,25 @@ def facing_strength(
 ) -> Floats:
     """How clearly people look to the right of the picture (positive) or to the left (negative).
 
-    Feet tell it, by how far the big toes are from the heels; without feet the nose does, by how
-    far it is from the ears; as a share of the person's height.
+    This is how far the big toes are in front of the heels, or without feet the nose in front of the
+    ears, as a fraction of the person's height.
 
     Args:
-        keypoints, skeleton, keypoint_scores, threshold: as of `measure_angles`, in 2D.
+        keypoints, skeleton, keypoint_scores, threshold: as for `measure_angles`, in 2D.
 
     Returns:
-        (...), float64; 0 where nothing tells it.
+        (...), float64; 0 if it cannot be told.
     """
     points, seen = _checked(keypoints, skeleton, keypoint_scores, threshold)
     return _facing(np.where(seen[..., None], points, np.nan), skeleton)
 
 
 def vertex_positions(keypoints: npt.ArrayLike, skeleton: Skeleton, names: Sequence[str]) -> Floats:
-    """Where angles are: at the joint, or where the segment begins.
+    """The points that angles are at: the joint, or the beginning of the segment.
 
     Args:
         keypoints: (..., K, 2) or (..., K, 3).
-        skeleton: of the K keypoints.
+        skeleton: skeleton of the K keypoints.
         names: A angles that the skeleton gives.
 
     Returns:

@@ -1,8 +1,8 @@
-"""What files for biomechanics need beside keypoints: which angles, which markers, and a scale.
+"""What biomechanics files need beside keypoints: which angles, which markers, and a scale.
 
 Markers have the names of Pose2Sim's HALPE_26, so that its marker augmentation and its scaling setup
-for OpenSim know them. The size of a person is told from limbs by their shares of body height
-(Winter, "Biomechanics and Motor Control of Human Movement", 4th ed. 2009, fig. 4.1).
+for OpenSim know them. The size of a person is estimated from limbs, by their fractions of body
+height (Winter, "Biomechanics and Motor Control of Human Movement", 4th ed. 2009, fig. 4.1).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class BodyOptions(Options):
 
     angles: Any = option(
         "all",
-        "joint angles of the formats `angles` and `mot`: such as `[knee,hip]` for both sides, "
-        "`right_knee`, or `all` that the model's keypoints allow",
+        "joint angles in the formats `angles` and `mot`, such as `[knee,hip]` (both sides) or "
+        "`right_knee`; `all`: every angle that the model's keypoints allow",
     )
     facing: Facing = option(
         "auto",
@@ -133,7 +133,7 @@ def markers_of(skeleton: Skeleton) -> tuple[str, ...]:
 
 
 def check_markers(skeleton: Skeleton, what: str) -> None:
-    """Sees that a skeleton is a person's, with trunk and legs.
+    """Checks that a skeleton is a person's, with trunk and legs.
 
     Raises:
         InputError: it is not; names what is missing.
@@ -148,7 +148,7 @@ def check_markers(skeleton: Skeleton, what: str) -> None:
 
 
 def marker_positions(keypoints: Floats, skeleton: Skeleton) -> Floats:
-    """The positions of `markers_of` of keypoints (..., K, D), (..., M, D); NaN where unknown."""
+    """Positions (..., M, D) of the markers, from keypoints (..., K, D); NaN where unknown."""
     return np.stack(
         [
             keypoints[..., place_of(skeleton, MARKERS[name]), :].mean(axis=-2)
@@ -159,11 +159,11 @@ def marker_positions(keypoints: Floats, skeleton: Skeleton) -> Floats:
 
 
 def body_heights(keypoints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats]:
-    """How tall people are who stand upright, and on what share of the body that stands.
+    """How tall people are when they stand upright, and what share of the body shows it.
 
     Args:
         keypoints: (n, K, D), in any unit; NaN where one is not seen.
-        skeleton: of the K keypoints.
+        skeleton: skeleton of the K keypoints.
 
     Returns:
         heights (n,) in that unit, NaN where no part is seen, and shares (n,) of height that the
@@ -185,19 +185,19 @@ def body_heights(keypoints: Floats, skeleton: Skeleton) -> tuple[Floats, Floats]
 
 @dataclass
 class Heights:
-    """What the frames of a person say of their height."""
+    """A person's height, estimated from several frames."""
 
     sure: array[float] = field(default_factory=lambda: array("d"))
     unsure: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, height: float, share: float) -> None:
-        """Takes what one frame says, see `body_heights`."""
+        """Adds the estimate of one frame, see `body_heights`."""
         if share > 0:
             (self.sure if share >= ENOUGH else self.unsure).append(height)
 
     @property
     def median(self) -> float | None:
-        """None where no frame says anything."""
+        """The median height; None without an estimate."""
         found = self.sure or self.unsure
         height = float(np.median(found)) if found else 0.0
         return height if height > 0 else None

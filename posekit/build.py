@@ -1,4 +1,4 @@
-"""Description -> network with random weights, and the device that it goes to."""
+"""Description -> network with random weights; the device that it goes to."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def build_network(net: Component, *, device: str | torch.device = "meta") -> nn.
 
     Args:
         net: `Spec.net`.
-        device: where parameters are made; on `meta` they take no memory until weights come. A
-            network that needs numbers of its own, which no weights hold, is made on the CPU then.
+        device: where parameters are made; on `meta` they take no memory until weights are loaded. A
+            network with constants that no weights hold is then made on the CPU.
 
     Raises:
-        InputError: the network does not take the arguments, or is none.
+        InputError: the class does not take the arguments, or is not a network.
     """
     if str(device) == "meta":
         try:
@@ -92,7 +92,7 @@ def select_device(device: str | int | torch.device | None = None) -> torch.devic
     """The device asked for, or the best there is: CUDA, then Apple's MPS, then the CPU.
 
     Args:
-        device: such as "cuda:1", in any case; a number alone, "1" or 1, is that of a CUDA GPU.
+        device: such as "cuda:1", in upper or lower case; a number alone, "1" or 1, is a CUDA GPU.
 
     Raises:
         InputError: no such device on this machine.
@@ -123,7 +123,7 @@ def _check_device(device: torch.device) -> torch.device:
 
 
 def floating_type(dtype: str | torch.dtype | None) -> torch.dtype:
-    """The type of a network's numbers: float32 where nothing is said.
+    """The type of a network's numbers; float32 for None.
 
     Raises:
         InputError: another type than float32, float16 and bfloat16.

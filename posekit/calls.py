@@ -29,9 +29,9 @@ def compose_call(
 
     Args:
         command: as in `compose_command`.
-        model: its name or folder; None for the one that the configuration chooses.
-        named: what the caller said, by key (`dataset.train` too); all else is as it is composed.
-        overrides: more, as they are typed.
+        model: a model's name or folder; None for the one that the configuration chooses.
+        named: what the caller passed, by key (such as `dataset.train`); all else stays as composed.
+        overrides: further overrides, as typed on the command line.
         config_dir: a folder with configurations of the user's own.
 
     Returns, Raises: as `compose_command`.

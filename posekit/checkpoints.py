@@ -1,7 +1,7 @@
 """The table of published checkpoints, one row each: `conf/checkpoints/<task>.ini`.
 
-Read when `CHECKPOINTS` is first asked for. The files are what `configparser` calls INI, without
-its interpolation and its lines that go on; docs/adding-a-checkpoint.md has the keys.
+Read when `CHECKPOINTS` is first asked for. The files are INI as `configparser` reads it, without
+interpolation and continuation lines; docs/adding-a-checkpoint.md has the keys.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Checkpoint:
         name: the public model name; its YAML in `conf/` has this stem.
         task: what the model finds, e.g. "body" or "detection".
         config: the official config's name, which resolves to this row too.
-        older_configs: names that the official config had before, which resolve likewise.
-        superseded: names of files that the row had before; one that is cached is not used any more.
+        older_configs: earlier names of the official config, which resolve likewise.
+        superseded: earlier file names of the row; if one is cached, it is no longer used.
         sources: where the weights can be had, tried in order; none for what the package holds.
         int8: where an 8-bit graph of them can be had, tried in order; none where none is published.
         metrics: published figures.
@@ -122,8 +122,8 @@ class Elsewhere:
     """Models of another program, or a family of models.
 
     Attributes:
-        pattern: of their names, as `fnmatch` has it.
-        program: whose they are.
+        pattern: pattern of their names, as for `fnmatch`.
+        program: the program that has them.
         nearest: the public name of the model that comes nearest.
     """
 

@@ -1,4 +1,4 @@
-"""What `model=`, `pose2d=` and `detector=` mean for each command: which parts take part."""
+"""What `model=`, `pose2d=` and `detector=` mean for each command: which networks take part."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Chosen(NamedTuple):
 
     @property
     def names(self) -> dict[str, str | None]:
-        """Public names, None for a part that is not there."""
+        """Public names by part; None for a part that is not there."""
         names = {group: part.name for group, part in self.parts.items()}
         return {group: names.get(group) for group in GROUPS}
 
@@ -56,7 +56,7 @@ class Chosen(NamedTuple):
 def choose_for_prediction(
     groups: Mapping[str, str], others: Sequence[str], search: Sequence[Path]
 ) -> Chosen:
-    """The model that sees the image, the lifter above it where one was named, the detector."""
+    """The model that sees the image, the lifter on top of it if one was named, the detector."""
     parts = choose_parts(
         groups.get("model", "human"),
         pose2d=groups.get("pose2d"),
@@ -174,7 +174,7 @@ def _experiment_defaults(others: Sequence[str], search: Sequence[Path]) -> dict[
 
 
 def own_defaults(name: str, search: Sequence[Path]) -> dict[str, str]:
-    """What a configuration of the user's own, `--config-name`, chooses of parts and of `recipe`.
+    """The parts and the `recipe` that a user's own configuration, `--config-name`, chooses.
 
     Raises:
         InputError: there is no such file in the folders.

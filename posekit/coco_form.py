@@ -1,4 +1,4 @@
-"""Results as COCO has them: annotations of a data set, and results as its server takes them."""
+"""Results in COCO's form: annotations of a data set, and what its server accepts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CATEGORY = 1
 
 
 def category(skeleton: Skeleton) -> dict[str, Any]:
-    """The category of what the keypoints are of; its links count from 1, as COCO's do."""
+    """The COCO category of a skeleton; links count keypoints from 1, as COCO's do."""
     return {
         "id": CATEGORY,
         "name": "person" if skeleton.name.startswith(("coco", "halpe")) else skeleton.name,
@@ -30,14 +30,14 @@ def category(skeleton: Skeleton) -> dict[str, Any]:
 def coco_annotations(
     result: PoseResult, image_id: int, *, first_id: int = 1, threshold: float = 0.3
 ) -> list[dict[str, Any]]:
-    """An annotation of each instance.
+    """One annotation per instance.
 
     Args:
-        result: of the image.
-        image_id: the image's.
-        first_id: of the first annotation; the others follow.
-        threshold: the least score of a keypoint that counts as seen (v = 2); others are 0, 0, 0.
-            Scores of SimCC models may exceed 1.
+        result: the result for the image.
+        image_id: id of the image.
+        first_id: id of the first annotation; the others follow.
+        threshold: keypoints below this score are 0, 0, 0; others are visible (v = 2). Scores of
+            SimCC models may exceed 1.
     """
     found = []
     scores = rescored(result.box_scores, result.keypoint_scores)
@@ -69,7 +69,7 @@ def coco_annotations(
 
 
 def results(result: PoseResult, image_id: int) -> list[dict[str, Any]]:
-    """What COCO's server takes of each instance: keypoints as x, y, score."""
+    """What COCO's server accepts for each instance: keypoints as x, y, score."""
     scores = rescored(result.box_scores, result.keypoint_scores)
     triples = np.concatenate([result.keypoints, result.keypoint_scores[..., None]], axis=-1)
     return [
@@ -92,7 +92,7 @@ def rescored(
     Args:
         box_scores: (n,).
         keypoint_scores: (n, K).
-        threshold: keypoints of lower scores do not count.
+        threshold: keypoints below this score do not count.
 
     Returns:
         (n,); 0 for a person none of whose keypoints counts.

@@ -52,7 +52,7 @@ class Component:
         return Component(self.target, {**self.arguments, **arguments})
 
     def to_config(self) -> dict[str, Any]:
-        """As it stands in a YAML, without what stands elsewhere in it."""
+        """Its form in a YAML, without what stands elsewhere in the YAML."""
         arguments = {k: plain(v) for k, v in self.arguments.items() if k != "input_size"}
         return {"_target_": self.target, **arguments}
 
@@ -61,7 +61,7 @@ def find_class(target: str) -> type[Any]:
     """The class of a `_target_`, `package.module.Class`; importing it may run code.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such class.
     """
     module, _, name = target.rpartition(".")
     try:
@@ -75,7 +75,7 @@ def find_class(target: str) -> type[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, as YAML has them, and components as they stand in it."""
+    """A value as YAML has it: tuples as lists, components as mappings."""
     if isinstance(value, Component):
         return value.to_config()
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
 """Command-line overrides -> a composed configuration, as plain Python values.
 
-Hydra composes. Two things are ours: names after `model=`, `pose2d=` and `detector=` are resolved to
-YAML stems, and what a model builds on follows it unless it is named (`choices`); literal values and
-mistakes never reach Hydra's grammar (`overrides`).
+Hydra composes. Two things are done here: names after `model=`, `pose2d=` and `detector=` are
+resolved to YAML stems, and what a model builds on follows it unless it is named (`choices`);
+literal values and mistakes never reach Hydra's grammar (`overrides`).
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def compose_command(
         command: stem of a YAML in conf/, e.g. "predict".
         overrides: what the user typed, `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: stem of a YAML in it that is composed in place of the command's, which it may
-            have among its `defaults`.
-        paths: keys whose values are paths, beside the known ones.
+        config_name: stem of a YAML in it that is composed instead of the command's, which it may
+            name among its `defaults`.
+        paths: further keys whose values are paths.
         values: plain values by key, dotted, which need no grammar.
 
     Returns:
@@ -80,7 +80,7 @@ def compose_command(
         `lifter` (None for none), under `search` the folders of configurations to look into first.
 
     Raises:
-        InputError: something is not `key=value`, or a key or value that does not fit.
+        InputError: a word that is not `key=value`, or a key or value that does not fit.
         UnknownModelError: no such model.
     """
     words = _read_words(command, overrides, config_dir, config_name, paths)
@@ -262,7 +262,7 @@ def _refuse_ineffective(others: Sequence[str], chosen: Chosen, command: str) -> 
             raise InputError(f"cannot read '{override}': name a model as model=NAME, detector=NAME")
         if group in GROUPS and group not in chosen.parts:
             there = " and ".join(chosen.parts)
-            raise InputError(f"{key} does not apply: this command takes only {there} here")
+            raise InputError(f"{key} does not apply: this command takes only {there}")
         if command != "train" and key in ("model.detector", "lifter.pose2d"):
             raise InputError(f"{key} has no effect here: use {inside}=NAME")
         if group == "hydra":
@@ -316,7 +316,7 @@ def read_part(config: Mapping[str, Any], group: str) -> Spec | None:
 
 
 def shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A composed configuration for people, each part with all that its YAML leaves open."""
+    """A composed configuration to show, including what the YAML of each part leaves open."""
     shown = {key: value for key, value in config.items() if key != "trusted"}
     for group in GROUPS:
         if (part := read_part(config, group)) is not None:

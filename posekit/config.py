@@ -126,7 +126,7 @@ def _plain(text: str) -> str:
 def input_size(name: str) -> str:
     """Height x width of a model's input, or the frames that it takes.
 
-    Of the name where that says it: to read every YAML would take longer than all the rest.
+    Taken from the name if it says so: reading every YAML would take longer than all the rest.
     """
     if found := re.search(r"-(\d+)(?:x(\d+))?$", name):
         return f"{found[1]}x{found[2] or found[1]}"

@@ -1,4 +1,4 @@
-"""Files of results -> other formats, without the networks."""
+"""Tables of results -> other formats, without the networks."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ __all__ = ["usable_cores"]
 
 
 def usable_cores() -> list[int]:
-    """Their numbers: those of its affinity, where the system has such, else all."""
+    """Numbers of the cores in the process's affinity; all cores if the system has none."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

@@ -102,11 +102,11 @@ class RepetitionCounter:
 
     @property
     def counts(self) -> dict[int, int]:
-        """How many repetitions of each track id were counted, also where it is none."""
+        """The number of repetitions counted for each track id, 0 included."""
         return {track: person.count for track, person in self._people.items()}
 
     def check(self, skeleton: Skeleton) -> None:
-        """Sees that a skeleton has the joint.
+        """Checks that a skeleton has the joint.
 
         Raises:
             InputError: it does not.

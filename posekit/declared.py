@@ -1,9 +1,9 @@
 """Options, each declared once. Light: no torch.
 
 A group of options is a frozen dataclass over `Options`; its fields are made by `option`, which
-holds what there is to say of each: meaning, unit, range. The check of a value, the default in
-`conf/`, the tables in `docs/`, `--help`, completions of a shell and the keywords of a Python
-function that `takes` the group all follow from the declaration.
+holds what is known about each: meaning, unit, range. The check of a value, the default in `conf/`,
+the tables in `docs/`, `--help`, completions of a shell and the keywords of a Python function that
+`takes` the group all follow from the declaration.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SAME = object()  # as in Python
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """What is known of an option besides its name, its type and its default.
+    """What is known about an option besides its name, its type and its default.
 
     Attributes:
         meaning: for users, in Markdown: what it does; what None means, where it may be None.
@@ -46,8 +46,8 @@ class Option:
         below: its range ends below this.
         choices: values that it may have, where its type does not say so; of `Any`, some of them.
         only: the models that it has an effect with: "2D", "3D", "lifted", or "" for all.
-        python: it means something in Python only, and is no key of a command.
-        as_key: its default as a key of a command, where that is not the one in Python.
+        python: whether it exists in Python only, and is not a key of a command.
+        as_key: its default as a key of a command, if that differs from the one in Python.
     """
 
     meaning: str
@@ -66,7 +66,7 @@ def option(default: Any, meaning: str, **known: Any) -> Any:
     """A field of a group of options.
 
     Args:
-        default: its value where nothing is said; a list or a mapping is copied for each group.
+        default: its value if unset; a list or a mapping is copied for each group.
         meaning, known: see `Option`.
     """
     metadata = {"option": Option(meaning=meaning, **known)}
@@ -80,13 +80,13 @@ class Declared:
     """An option of a group.
 
     Attributes:
-        name: as it is said in Python and on the command line.
+        name: its name in Python and on the command line.
         kinds: the types that it may have, None's left out: `bool`, `int`, `float`, `str`,
             `os.PathLike`, `list`, ...; empty where it takes anything or checks itself.
         choices: values that it may have by name; beside those of its `kinds`, where it has some.
         free: it takes anything, or its group checks it.
         optional: whether it may be None.
-        default: its value where nothing is said.
+        default: its value if unset.
         about: all else.
         group: the dataclass that declares it.
     """
@@ -196,7 +196,7 @@ class Options:
                 check(self)
 
     def check(self) -> None:
-        """Refuses what single values do not show, such as options that contradict each other.
+        """Refuses what single values do not show, such as contradictions between options.
 
         Each group has its own, which is called beside those of the groups that it inherits.
         """
@@ -231,7 +231,7 @@ class Options:
 
     @classmethod
     def from_config(cls: type[O], config: Mapping[str, Any]) -> O:
-        """The options among a composed configuration's keys; those of Python only are no keys.
+        """The options among a composed configuration's keys; those for Python only have no keys.
 
         Raises:
             InputError: a wrong value.
@@ -263,7 +263,7 @@ def function_takes(
 ) -> Callable[[Callable[[X, O], R]], Callable[Concatenate[X, P], R]]:
     """As `takes`, for a function `(inputs, options)` by itself.
 
-    Options of a group that is no `kw_only` dataclass may be said without their names.
+    Options of a group that is not a `kw_only` dataclass may be passed by position.
     """
     return functools.partial(_with_keywords, group=group)
 
@@ -290,9 +290,9 @@ def _with_keywords(function: Callable[..., Any], group: Any) -> Any:
 
 
 def document(group: type[Options]) -> Callable[[F], F]:
-    """Puts what there is to say of each option where `{options}` is a line of a docstring.
+    """Describes the options of a group in place of the line `{options}` in a docstring.
 
-    Those that the docstring names before that line itself are left out.
+    Options that the docstring names before that line are left out.
     """
 
     def entry(option: Declared, indent: str) -> str:

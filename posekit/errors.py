@@ -25,7 +25,7 @@ class PosekitError(Exception):
 
 
 class UnknownModelError(PosekitError, KeyError):
-    """No model of that name; the message has the nearest names."""
+    """No model has that name; the message has the nearest names."""
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])

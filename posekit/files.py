@@ -63,10 +63,10 @@ def replacing(path: Path, *, sync: bool = False, sole_writer: bool = False) -> I
 
     Args:
         path: where the file goes, over what is there.
-        sync: it is on the disk before it takes its place: a machine that loses its power keeps the
-            old file or the new one.
-        sole_writer: no other process or thread writes this file now, because of a lock or of what
-            it is. Then what a killed process left is written over, and no rest stays for ever.
+        sync: put it on the disk before it takes its place, so that after a loss of power the old
+            file or the new one is there.
+        sole_writer: no other process or thread writes this file at the same time. Then what a
+            killed process left is overwritten, and does not stay for ever.
 
     Raises:
         OSError: it cannot be written.
@@ -130,7 +130,7 @@ def sha256_of(path: Path) -> str:
 
 
 def put_on_disk(path: Path) -> None:
-    """Sees that a file or folder is on the disk; Windows has no such thing for folders."""
+    """Makes sure that a file or folder is on the disk; Windows cannot do so for folders."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

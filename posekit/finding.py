@@ -1,4 +1,4 @@
-"""Frames -> packets: boxes, keypoints, and who is who over the frames."""
+"""Frames -> packets: boxes, keypoints, and ids of people over the frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["PoseFinder", "has_heatmaps"]
 
 
 def has_heatmaps(estimator: Estimator) -> bool:
-    """Whether there are heat maps to be drawn."""
+    """Whether there are heat maps to draw."""
     return isinstance(estimator, PoseEstimator) and estimator.heatmap_size is not None
 
 
@@ -39,9 +39,10 @@ class PoseFinder:
 
     Attributes:
         estimator: boxes -> keypoints, or images -> people with their keypoints.
-        detector: gives it when it is first needed; None takes each image as one box.
+        detector: a function that returns the detector when first needed; None takes each image as
+            one box.
         det_cat_ids: the detector's classes that the model is for.
-        options: of the call.
+        options: options of the call.
     """
 
     estimator: Estimator
@@ -57,14 +58,14 @@ class PoseFinder:
         det_interval: int | Literal["auto"] = 1,
         keep_images: bool = True,
     ) -> Iterator[Packet]:
-        """The 2D poses of each frame, and who is who.
+        """Yields the 2D poses of each frame, with ids if people are tracked.
 
         Args:
             frames: in order.
-            similarity: how people are tracked, as `ClipTracks` takes it; None for not.
+            similarity: how people are tracked, as `ClipTracks` takes it; None for no tracking.
             det_interval: as `PredictOptions.det_interval`.
-            keep_images: packets have the images of a video, which then stay for as long as a
-                window is filled.
+            keep_images: whether packets keep the images of a video, which then stay in memory while
+                a window is filled.
         """
         options = self.options
         given = None if options.bboxes is None else GivenBoxes(options.bboxes)

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: in weights, where they are loaded, and in what a network gives."""
+"""Checks for numbers that are not finite: in loaded weights, and in a network's outputs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["check_finite", "check_finite_weights"]
 
 
 def check_finite_weights(name: str, state: Mapping[str, Tensor]) -> None:
-    """Sees that weights are numbers, in a single pass that copies nothing.
+    """Checks that weights are finite, in a single pass that copies nothing.
 
     Args:
-        name: of the file, for the message.
+        name: name of the file, for the message.
         state: entries of any types, on one device.
 
     Raises:
@@ -42,7 +42,7 @@ def check_finite_weights(name: str, state: Mapping[str, Tensor]) -> None:
 
 
 def check_finite(what: str, dtype: torch.dtype, *results: np.ndarray) -> None:
-    """Sees that what a network gave is numbers; of no cost on the few numbers of a result.
+    """Checks that a network's outputs are finite; costs nothing on the few numbers of a result.
 
     Args:
         what: the network, for the message.

@@ -66,7 +66,7 @@ def endpoint() -> str | None:
 
 
 def download_from_hub(location: str) -> Path:
-    """A file in the cache of `huggingface_hub`, which shows a bar and asks again by itself.
+    """A file in the cache of `huggingface_hub`, which shows a bar and retries by itself.
 
     Raises:
         DownloadError: the Hub does not give the file; the message is the reason alone.
@@ -105,7 +105,7 @@ def fetch_file(
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Each kind of line that `huggingface_hub` logs comes once, by way of posekit's log.
+    """Passes each kind of line that `huggingface_hub` logs to posekit's log, once.
 
     It has a line per attempt, which its own handler and the program's both print.
     """
@@ -138,7 +138,7 @@ class _Once(logging.Filter):
 
 @contextmanager
 def bounded_waits() -> Iterator[None]:
-    """The client waits for as long as a server asks: what it sees is at most `LONGEST_WAIT`."""
+    """Limits how long a server can make the client wait, to `LONGEST_WAIT`."""
     from huggingface_hub import get_session
 
     session: Any = get_session()  # of requests or httpx, whose hooks are alike

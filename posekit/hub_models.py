@@ -1,11 +1,11 @@
 """A model of the Hub by its address: `hf://organisation/name@revision` -> a folder that is data.
 
-What is fetched is named here and nothing else is: `model.safetensors`, one YAML that describes the
-network, the YAML of its skeleton. They lie in the cache of `huggingface_hub`, or in `hub/` of
-posekit's own where that folder is, as `posekit download to=FOLDER` leaves it.
+Only what is named here is fetched: `model.safetensors`, one YAML that describes the network, the
+YAML of its skeleton. They lie in the cache of `huggingface_hub`, or in `hub/` of posekit's own
+where that folder is, as `posekit download to=FOLDER` leaves it.
 
-A commit that is there whole is not asked for again; of a branch, one request asks which commit it
-is. Weights come last, so that a commit with weights has all the rest.
+A complete commit in the cache causes no request; for a branch, one request finds its commit.
+Weights come last, so that a commit with weights has all the rest.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class HubModel(NamedTuple):
         root: the folder that has the other two, and what belongs to them.
         config: its YAML.
         weights: its safetensors.
-        commit: of the repository.
+        commit: commit of the repository.
     """
 
     root: Path
@@ -92,7 +92,7 @@ def parse_address(text: str) -> Address:
     """`hf://organisation/name@revision`; the revision may be left out.
 
     Raises:
-        InputError: something else behind `hf://`.
+        InputError: something else after `hf://`.
     """
     path, at, revision = text.removeprefix("hf://").partition("@")
     parts = path.split("/")
@@ -266,13 +266,13 @@ def _fault_in_weights(path: Path) -> str | None:
         start = file.read(8)
         length = int.from_bytes(start, "little")
         if len(start) < 8 or length > 100_000_000 or file.read(1) != b"{":
-            return "is no safetensors file, whatever it is called"
+            return "is not a safetensors file, whatever its name"
         try:
             header = json.loads(b"{" + file.read(length - 1))
             ends = [entry["data_offsets"][1] for key, entry in header.items() if key[:2] != "__"]
             whole = 8 + length + max(ends, default=0)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            return "is no safetensors file, or is damaged"
+            return "is not a safetensors file, or is damaged"
     if size != whole:
         return f"is damaged: expected {whole:,} bytes, found {size:,}"
     return None
@@ -338,7 +338,7 @@ def explain_refusal(error: BaseException, address: str) -> DownloadError:
         page = f"{endpoint() or 'https://huggingface.co'}/{repository}"
         reason = f"it is gated: accept its conditions at {page}, and {LOG_IN}"
     elif "RevisionNotFoundError" in kinds:
-        reason = "there is no such revision: expected a branch, a tag or a commit behind '@'"
+        reason = "there is no such revision: expected a branch, a tag or a commit after '@'"
     elif "RepositoryNotFoundError" in kinds:
         reason = f"there is no such repository, or it is private: check the name, or {LOG_IN}"
     elif status_of(error) in (401, 403):
@@ -422,8 +422,8 @@ def _what_else(address: Address, files: Sequence[_File]) -> str:
             return f'{expected}; it is VitPose of transformers: posekit.load("{model}", {weights})'
         what = "" if own else "a pickle, " if pickles else "a graph, "
         return (
-            f"{expected}; {file} is {what}not taken without a description: where it fits a model "
-            f'that posekit has, posekit.load("NAME", {weights})'
+            f"{expected}; {file} is {what}not loaded without a description: if it fits a model "
+            f'that posekit has, use posekit.load("NAME", {weights})'
         )
     return expected
 

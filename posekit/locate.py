@@ -40,10 +40,10 @@ class Located(NamedTuple):
     Attributes:
         name: the public name.
         search: folders of configurations to look into before the packaged ones.
-        weights: of a trained model's folder; None for a model that is known by its name.
-        foreign: of `search`, the folders that were given as a model, whoever wrote them; the
+        weights: weights in a trained model's folder; None for a model that is known by its name.
+        foreign: those folders of `search` that were given as a model, whoever wrote them; the
             others are the user's own.
-        address: on the Hub, where it came from there.
+        address: its address on the Hub, if it came from there.
     """
 
     name: str
@@ -61,10 +61,10 @@ class Located(NamedTuple):
         """Whether its YAML may name classes that are not posekit's.
 
         Args:
-            trust: whether the user says that foreign ones may.
+            trust: whether the user allows it for foreign YAMLs.
 
         Raises:
-            InputError: the user says so of a model of the Hub.
+            InputError: the user allows it for a model of the Hub.
         """
         if trust and self.address is not None:
             raise refuse_trust(self.address)
@@ -139,7 +139,7 @@ def locate(
     detector: bool = False,
     foreign: Sequence[Path] = (),
 ) -> Located:
-    """As `resolve_name`, and `hf://organisation/name@revision` and three paths are names too.
+    """As `resolve_name`, but `hf://organisation/name@revision` and three kinds of paths count too.
 
     The folder of a trained model, a run or its export; `<folder>/<group>/<name>.yaml`, where the
     group is `model`, `detector` or `lifter`; and an existing configuration file of MMPose or
@@ -155,7 +155,7 @@ def locate(
     Raises:
         UnknownModelError: nothing has that name.
         InputError: a folder without a trained model, a YAML that is not there or elsewhere, or a
-            configuration that cannot be read or has no counterpart here; an address that is none.
+            configuration that cannot be read or has no counterpart here; an invalid address.
         DownloadError, WeightsError: a model of the Hub that cannot be had, or is damaged.
     """
     if isinstance(name, str) and name.startswith("hf://"):

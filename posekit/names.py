@@ -1,4 +1,4 @@
-"""Names of keypoints: which side they tell, which are one name in other spellings.
+"""Names of keypoints: which side they tell, and which are spellings of one name.
 
 `left_shoulder`, `Left Shoulder`, `LShoulder` and `shoulder-l` are one name, `legL1` and
 `leg_1_left` another. A name becomes tokens: the side first, where it tells one, then words and
@@ -27,10 +27,10 @@ LIKE_ANOTHER = 0.8
 
 
 class Match(NamedTuple):
-    """Which of the known names each name is.
+    """The known name that each name stands for.
 
     Attributes:
-        indices: of the known names; -1 for a name that is none of them.
+        indices: indices of the known names; -1 for a name that is none of them.
         unclear: names that could be several, or that share theirs with another; their index is -1.
     """
 
@@ -50,7 +50,7 @@ def all_tokens(names: Sequence[str]) -> list[Tokens]:
 
 
 def flip_indices(names: Sequence[str]) -> tuple[int, ...]:
-    """For each name the index of its mirror image: its own where it has no single partner."""
+    """For each name the index of its mirror image: its own if it has no single partner."""
     tokens = all_tokens(names)
     counts = Counter(tokens)
     index = {entry: i for i, entry in enumerate(tokens)}
@@ -69,7 +69,7 @@ def side_color(tokens: Sequence[str]) -> Color:
 
 
 def side_note(names: Sequence[str]) -> str | None:
-    """A sentence on every name that tells a side and has no partner; None where there is none.
+    """A sentence about every name that tells a side and has no partner; None if there is none.
 
     Names with a misspelt `left` or `right` are among them.
     """
@@ -92,8 +92,8 @@ def side_note(names: Sequence[str]) -> str | None:
     if not listed:
         return None
     return (
-        f"{len(listed)} of the keypoints' names tell a side, but none tells its other side, so "
-        f"mirrored images keep each where it is: {', '.join(listed)}; correct the names, write "
+        f"{len(listed)} keypoint names tell a side but have no partner on the other, so mirrored "
+        f"images keep each where it is: {', '.join(listed)}; correct the names, write "
         "'flip_pairs' into a skeleton's YAML and name it with dataset.skeleton=FILE, or set "
         "augment.flip=0"
     )

@@ -1,4 +1,4 @@
-"""Which OpenCV is here, and what to do where it is broken or lacks windows.
+"""Which OpenCV is installed, and what to do if it is broken or lacks windows.
 
 `opencv-python` (with windows; its library needs libGL and more of a desktop) and
 `opencv-python-headless` (without) write the same folder, `cv2`, and pip does not know: whichever
@@ -29,7 +29,7 @@ WRITE = "pip install --force-reinstall --no-deps"
 
 
 def problem_of(error: BaseException) -> str | None:
-    """A line for users where OpenCV cannot be imported or is half there; None for other errors."""
+    """A line for users if OpenCV cannot be imported or is incomplete; None for other errors."""
     if isinstance(error, AttributeError):
         broken = getattr(error.obj, "__name__", None) == "cv2" and not getattr(
             error.obj, "__file__", None
@@ -49,7 +49,7 @@ def problem_of(error: BaseException) -> str | None:
 
 
 def gui() -> str | None:
-    """What draws OpenCV's windows, such as `QT5`; None where it has none."""
+    """What draws OpenCV's windows, such as `QT5`; None if it has no windows."""
     import cv2
 
     found = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
@@ -65,7 +65,7 @@ def cure_for_windows() -> str:
 
 
 def describe() -> list[tuple[str, str]]:
-    """For `posekit doctor`: what runs, and what is wrong with it."""
+    """For `posekit doctor`: which OpenCV runs, and what is wrong with it."""
     try:
         import cv2
 

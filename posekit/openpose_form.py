@@ -42,11 +42,11 @@ MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "hip": ("left_hip", "rig
 
 
 def check_body(skeleton: Skeleton, what: str) -> None:
-    """Sees that a skeleton is a body's.
+    """Checks that a skeleton is a body's.
 
     Args:
-        skeleton: of the 2D keypoints.
-        what: that is to be written, for the message.
+        skeleton: skeleton of the 2D keypoints.
+        what: what is to be written, for the message.
 
     Raises:
         InputError: names what is missing.

@@ -1,7 +1,7 @@
-"""What a call of the predictor can be told: the groups of options of all that it does. No torch.
+"""The options of a call of the predictor, in groups. Imports no torch.
 
-A group stands in the module that acts on it. Those whose module imports torch, which takes longer
-than a command needs to answer `--help` or to refuse a wrong value, stand here.
+A group is declared in the module that acts on it. Those whose module imports torch are declared
+here, since importing it would delay `--help` and the refusal of wrong values.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DetectOptions(Options):
     bboxes: Any = option(
         None,
         "boxes to use instead of the detector's: per image or frame (n, 4) or, with scores, "
-        "(n, 5), xyxy in pixels; for one image (n, 4) or (n, 5) itself",
+        "(n, 5), xyxy in pixels; for a single image just its array",
     )
     bbox_thr: float | None = option(
         None,
@@ -102,7 +102,7 @@ class DetectOptions(Options):
 
     @property
     def most_people(self) -> int | None:
-        """How many people of an image are wanted at most; None for all."""
+        """The most people wanted per image; None for all."""
         return 1 if self.max_people is None and self.select is not None else self.max_people
 
     @property
@@ -115,7 +115,7 @@ class DetectOptions(Options):
 
     @property
     def det_categories(self) -> tuple[int, ...] | None:
-        """The numbers of the detector's classes to take, None for the model's own."""
+        """The numbers of the detector's classes to use; None for the model's own."""
         return None if self.det_cat_ids is None else class_numbers(self.det_cat_ids)
 
 
@@ -197,8 +197,8 @@ class PredictOptions(
         """Refuses what would have no effect.
 
         Args:
-            pose3d: the predictor gives 3D keypoints.
-            lifted: it lifts them from 2D ones.
+            pose3d: whether the predictor gives 3D keypoints.
+            lifted: whether it lifts them from 2D ones.
 
         Raises:
             InputError: names the option.
@@ -226,7 +226,7 @@ class PredictOptions(
         """Refuses what would have no effect with a model that finds people itself.
 
         Args:
-            name: the model's.
+            name: name of the model.
 
         Raises:
             InputError: names the option.
@@ -257,7 +257,7 @@ class PredictOptions(
             self.check_one_stage(spec.name)
 
     def check_inputs(self, inputs: Inputs) -> None:
-        """Refuses images where a format is written that is of videos only, and ranges of them.
+        """Refuses images for formats that are for videos only, and parts of them.
 
         Raises:
             InputError: names the format, or the option.
@@ -271,11 +271,11 @@ class PredictOptions(
             )
 
     def run_of(self, inputs: Inputs, **known: Any) -> Run:
-        """What files of results say of all of them.
+        """What all results of a call have in common, for the files that store it.
 
         Args:
-            inputs: what they are of.
-            known: of `Run`, what no option says.
+            inputs: the inputs of the call.
+            known: the fields of `Run` that no option gives.
         """
         declared = self.declared()
         in_one = any(together(one) == "all" for one in self.prediction_formats)
@@ -293,16 +293,16 @@ class PredictOptions(
 
     @property
     def tracked_for(self) -> str | None:
-        """The format for which people are tracked, where nothing is said of `track`."""
+        """The format that needs tracks, if `track` is unset; None for none."""
         people = needs(self.prediction_formats, "tracks")
         wanted = self.track is None and self.predictions_dir is not None
         return people[0] if people and wanted else None
 
     @property
     def similarity(self) -> Any:
-        """How people are tracked where ids are asked for or needed; None for not.
+        """How people are tracked, if ids are asked for or needed; else None.
 
-        "iou", "oks", or what the caller gave to make trackers.
+        It is "iou", "oks", or what the caller gave to make trackers.
         """
         if self.has_own_tracker:
             return self.track
@@ -313,11 +313,11 @@ class PredictOptions(
         return "iou" if self.det_interval not in (None, 1) or self.smooth is not None else None
 
     def det_interval_at(self, speed: Speed, *, detects: bool) -> int | Literal["auto"]:
-        """`det_interval`, or what a speed takes where nothing is said.
+        """`det_interval`, or that of a speed if it is unset.
 
         Args:
-            speed: the predictor's.
-            detects: it has a detector.
+            speed: speed of the predictor.
+            detects: whether it has a detector.
         """
         if self.det_interval is not None:
             return self.det_interval

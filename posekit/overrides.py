@@ -1,4 +1,4 @@
-"""What a user typed as `key=value`: sorted, read where it is literal, and what is wrong with it.
+"""What a user typed as `key=value`: sorted, literal values read, and what is wrong with it.
 
 Values that are literal (paths, URLs) never pass through Hydra's grammar, so that `clip(1).jpg`,
 `a,b.jpg` and `x=1.jpg` need no quoting. Mistakes become one line with the nearest valid key.
@@ -106,14 +106,14 @@ def _literal(key: str, value: str) -> Any:
 
 
 def unquoted(value: str) -> str:
-    """Without the quotes that Hydra would have needed."""
+    """A value without the quotes that Hydra would have needed."""
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
     return value
 
 
 def settable(override: str) -> str:
-    """`model.x=y` may set what the YAML leaves open; whether there is such a key, `Spec` knows."""
+    """Lets `model.x=y` set what the YAML leaves open; `Spec` knows which keys exist."""
     key, equals, _ = override.partition("=")
     return f"++{override}" if equals and key.partition(".")[0] in GROUPS else override
 
@@ -124,7 +124,7 @@ def asks_for_trust(overrides: Sequence[str]) -> bool:
 
 
 def refuse_unparsable(overrides: Sequence[str]) -> None:
-    """Names the override that Hydra's grammar chokes on, if one is to blame."""
+    """Refuses the override that Hydra's grammar cannot read, if there is one."""
     parser = OverridesParser.create()
     for override in overrides:
         try:

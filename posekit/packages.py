@@ -1,4 +1,4 @@
-"""Packages that only parts of posekit need: imported late, their absence an error of one line."""
+"""Packages that only parts of posekit need: imported late, with a one-line error if missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["need"]
 
 
 def need(module: str, package: str, what: str = "") -> Any:
-    """A library that is imported when it is needed.
+    """Imports a library when it is needed.
 
     Args:
         module: its name in Python.
         package: what pip installs, such as "posekit[parquet]".
-        what: needs it, where the library's name does not tell.
+        what: what needs it, if the library's name does not tell.
 
     Raises:
         InputError: it is not installed, or cannot be imported.

@@ -63,7 +63,7 @@ class Parts(NamedTuple):
 
     @property
     def licenses(self) -> dict[str, str]:
-        """Of published weights, by their models' names; of a user's own nothing is known."""
+        """Licences of the published weights, by model name; those of a user's own are unknown."""
         parts = self.named.values()
         published = (part.spec.name for part in parts if part.weights in PUBLISHED)
         rows = filter(None, map(find_checkpoint, published))

@@ -1,8 +1,8 @@
 """YAML files as plain values, whoever wrote them. Light: imports nothing heavy.
 
-What a file can do to its reader is refused in one line: tags that make objects, a key that stands
-twice, of which one would win without a word, and aliases that name themselves or unfold to more
-than a machine holds. Numbers and dates are read as Hydra reads them.
+What could harm the reader is refused in one line: tags that make objects, duplicate keys, of which
+one would silently win, and aliases that contain themselves or expand to more than memory holds.
+Numbers and dates are read as Hydra reads them.
 """
 
 from __future__ import annotations

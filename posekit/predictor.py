@@ -179,7 +179,8 @@ class Predictor:
         """A predictor from networks that work together; see `load` for the other arguments.
 
         Args:
-            parts: with a 2D pose model, or one that gives 3D poses from the image itself.
+            parts: the networks, with a 2D pose model, or one that gives 3D poses from the image
+                itself.
             lazy_detector: load the detector when it is first needed.
         """
         model, detector, lifter, search = parts
@@ -392,7 +393,7 @@ class Predictor:
         return self.lifter is not None and options.lift_window != 1
 
     def packets(self, frames: Iterator[Frame], options: PredictOptions) -> Iterator[Packet]:
-        """A packet per frame, in order, with all that `prepared` options ask for of its people."""
+        """Yields a packet per frame, in order, with all that `prepared` options ask for."""
         in_windows = self._lifts_in_windows(options)
         tracked = in_windows or self._det_interval(options) != 1
         similarity = options.similarity or ("iou" if tracked else None)

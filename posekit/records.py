@@ -1,4 +1,4 @@
-"""Results as rows of a table: one per person and frame, and one where nobody is."""
+"""Results as rows of a table: one per person and frame, and one for a frame without people."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ NOBODY = -1
 
 
 def records(result: PoseResult) -> Iterator[dict[str, Any]]:
-    """A row of each instance, with lists and arrays as values; one of instance -1 where nobody is.
+    """A row per instance, with lists and arrays as values; one of instance -1 if there is none.
 
     Yields:
-        `COLUMNS`, `box_xyxy` (4,), `box_score`, `keypoints` (K, 2), `keypoint_scores` (K,),
-        with 3D keypoints `keypoints_3d` (K3, 3) and `keypoint_scores_3d` (K3,), then
-        `LAST_COLUMNS`; None where there is nothing to say.
+        `COLUMNS`, `box_xyxy` (4,), `box_score`, `keypoints` (K, 2), `keypoint_scores` (K,), with 3D
+        keypoints `keypoints_3d` (K3, 3) and `keypoint_scores_3d` (K3,), then `LAST_COLUMNS`; None
+        for what is unknown.
     """
     frame = {
         "source": result.source,
@@ -105,7 +105,7 @@ def flat_row(
 
 
 def dataframe(result: PoseResult) -> pandas.DataFrame:
-    """A row of each instance, with `flat_columns`; none where nobody is.
+    """A row per instance, with `flat_columns`; no rows without instances.
 
     Raises:
         ImportError: pandas is not installed.

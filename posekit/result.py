@@ -77,12 +77,12 @@ class PoseResult:
         frame_id: its number in its video, from 0; None for an image.
         time: seconds since its video began; None for an image.
         track_ids: (n,), int64, the same for a person in all frames; None without tracking.
-        interpolated: (n,), bool, instances that were not seen here but between two frames in which
-            they were; None where nothing was filled in.
+        interpolated: (n,), bool, instances that were not seen here, but before and after; None if
+            nothing was filled in.
         pose3d: the third dimension, for the models that give it.
-        visualization: the drawing (H, W, 3), BGR, uint8, where one was asked for.
-        image: what it was found in, (H, W, 3), BGR, uint8, upright, where it was asked for; a copy
-            that may be changed.
+        visualization: the drawing (H, W, 3), BGR, uint8, if one was asked for.
+        image: the image (H, W, 3), BGR, uint8, upright, if it was asked for; a copy that may be
+            changed.
     """
 
     keypoints: np.ndarray

@@ -64,7 +64,7 @@ class _ImageSpec:
         return {"mean": self.mean, "std": self.std, "color": self.color}
 
     def to_config(self) -> dict[str, Any]:
-        """The YAML's values with all that it leaves open, which `read_spec` takes."""
+        """The YAML's values including what it leaves open, as `read_spec` takes them."""
         values = {
             field.name: plain(getattr(self, field.name))
             for field in dataclasses.fields(self)
@@ -91,11 +91,11 @@ class PoseSpec(_ImageSpec):
         padding: sides of a crop, in multiples of its box's.
         udp: whether pixels are points of a grid (UDP) or cells of it.
         keypoints: name of the skeleton.
-        flip_test: whether the mirrored crop is looked at too.
+        flip_test: whether the mirrored crop is estimated and averaged too.
         detector: name of the detector that goes with it; None or "whole_image" for none.
         detector_categories: the detector's classes that the model is for.
         loss: what it is trained with; None takes the usual one of its codec.
-        keypoint_weights: what keypoints count in the loss, by pattern of their names.
+        keypoint_weights: weights of keypoints in the loss, by patterns of their names.
         keypoints_3d: whether it gives 3D keypoints beside the 2D ones.
         note: what a user should know before relying on it.
         sample: a packaged picture to show it on.
@@ -166,10 +166,10 @@ class LifterSpec:
         name: the public name.
         net: the network.
         codec: its outputs <-> coordinates.
-        center: where the training data had people, (x, y) in pixels.
-        scale: how large these were, in pixels.
+        center: the place of people in the training data, (x, y) in pixels.
+        scale: the size of these people, in pixels.
         keypoints: name of the skeleton.
-        flip_test: whether the mirrored sequence is looked at too.
+        flip_test: whether the mirrored sequence is lifted and averaged too.
         pose2d: name of the model that finds the 2D keypoints.
         note: what a user should know before relying on it.
     """
@@ -185,7 +185,7 @@ class LifterSpec:
     note: str | None = None
 
     def to_config(self) -> dict[str, Any]:
-        """The YAML's values with all that it leaves open, which `read_spec` takes."""
+        """The YAML's values including what it leaves open, as `read_spec` takes them."""
         rest = ("keypoints", "flip_test", "pose2d", "note")
         return {
             "net": self.net.to_config(),
@@ -236,8 +236,8 @@ def read_spec(
         name: the model's public name.
         search: folders of skeletons that come before the packaged ones.
         trust: allow classes that are not posekit's.
-        where: what errors call the place, such as the file; None takes the name. With a dot at its
-            end it is where the keys stand: "model." of a command's configuration.
+        where: the place that errors name, such as the file; None takes `name`. With a dot at its
+            end it is a prefix of the keys, such as "model." in a command's configuration.
 
     Raises:
         InputError: an unknown, missing or wrong value, or two that contradict each other.

@@ -1,4 +1,4 @@
-"""Takes the values of a model's YAML out, each checked; every complaint names place and key.
+"""Reads the values of a model's YAML, each checked; every error names place and key.
 
 Only posekit's own classes are found, unless the configuration is trusted: a class of a file that
 somebody else wrote would run whatever that person likes.
@@ -29,7 +29,7 @@ OWN_PACKAGES = ("posekit.models.", "posekit.codecs.", "posekit.training.losses."
 
 
 class SpecReader:
-    """Takes values out of a configuration; every complaint names the place and the key."""
+    """Reads values from a configuration; every error names the place and the key."""
 
     def __init__(self, config: Mapping[str, Any], where: str, trust: bool) -> None:
         self.config = config
@@ -42,7 +42,7 @@ class SpecReader:
         return InputError(f"{at}{what}, found {_short_repr(found)}")
 
     def unknown(self, key: str, known: Collection[str]) -> InputError:
-        """With the nearest keys, be it misspelt, in the wrong place, or both."""
+        """The error for an unknown key, with the nearest keys, for one misspelt or misplaced."""
         hint = " or ".join(f"{self.keys}{name}" for name in nearest_keys(key, known))
         at = "" if self.keys else self.where
         return InputError(
@@ -50,7 +50,7 @@ class SpecReader:
         )
 
     def value(self, key: str, default: Any, read: Callable[[Any], Any]) -> Any:
-        """What a function of `spec_values` makes of a value; `...` makes the key necessary."""
+        """A value, read by a function of `spec_values`; the default `...` requires the key."""
         found: Any = self.config
         for part in key.split("."):
             found = found.get(part, default) if isinstance(found, Mapping) else default
@@ -68,7 +68,7 @@ class SpecReader:
         return text
 
     def refuse_beside(self, key: str, others: Sequence[str]) -> None:
-        """Names a key of another kind of model than the one that `key` makes it."""
+        """Refuses keys of another kind of model than the one that `key` implies."""
         for other in others:
             if other in self.config:
                 raise InputError(
@@ -80,7 +80,7 @@ class SpecReader:
     def refuse_unknown(
         self, kind: type[Any], group: str = "preprocess", within: Sequence[str] = PREPROCESS
     ) -> None:
-        """Names the first key that nothing reads, with the nearest that is read.
+        """Refuses the first key that nothing reads, and names the nearest that is read.
 
         Args:
             kind: the description's class, whose fields are the keys.
@@ -104,7 +104,7 @@ class SpecReader:
         return family_of(find_class(target)), target
 
     def input_size(self, network: Family) -> tuple[int, int]:
-        """The one size that is given, wherever it stands."""
+        """The one input size that is given, wherever it stands."""
         places = ("input_size", "preprocess.input_size", "net.input_size", "codec.input_size")
         sizes = {key: self.value(key, None, check.size) for key in places}
         given = {key: size for key, size in sizes.items() if size is not None}

@@ -1,6 +1,6 @@
-"""What a value of a configuration must be: each function returns it, checked and in one form.
+"""Checks of a configuration's values: each function returns the value in one form.
 
-All take one value and raise ValueError with what was expected, as it ends "expected ...".
+All take one value and raise a ValueError that says what was expected, to go after "expected".
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def _is_whole(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """Of one line, without what would steer a terminal."""
+    """A text of one line, without terminal control characters."""
     if not isinstance(value, str) or not value or not value.isprintable():
         raise ValueError("a text of one line")
     return value
 
 
 def sentence(value: Any) -> str | None:
-    """As `text`, over several lines of the file too; None is none."""
+    """As `text`, also over several lines of the file; None stays None."""
     return text(" ".join(value.split()) if isinstance(value, str) else value) if value else None
 
 
 def file_name(value: Any) -> str | None:
-    """Of a file in a folder that is known, so that it cannot lead out of it; None is none."""
+    """The name of a file in a known folder, which cannot lead out of it; None stays None."""
     if value is None:
         return None
     name = text(value)
@@ -170,7 +170,7 @@ def color(value: Any) -> str:
 
 
 def argument(annotation: Any) -> Callable[[Any], Any] | None:
-    """What a class's argument must be by its type hint; None for one that says nothing here.
+    """The check of a class's argument by its type hint; None if the hint gives no check.
 
     Hints of posekit's networks and codecs are numbers, booleans, texts, choices of these, sequences
     of numbers, and None beside them.

@@ -26,14 +26,14 @@ __all__ = ["Span", "Timeline", "recording", "span"]
 
 
 class Span(NamedTuple):
-    """Something that was done by one thread.
+    """Something that one thread did.
 
     Attributes:
-        name: what.
-        thread: its number.
+        name: what was done.
+        thread: the thread's number.
         start, end: nanoseconds of `time.perf_counter_ns`.
         cpu: nanoseconds that the thread was computing meanwhile.
-        about: what it was done to, such as {"frame": 3}; spans within others have theirs too.
+        about: what it was done to, such as {"frame": 3}; inner spans inherit it from outer ones.
     """
 
     name: str
@@ -122,7 +122,7 @@ _recorded: Timeline | None = None
 
 
 def span(name: str, **about: Any) -> AbstractContextManager[None]:
-    """A context that is recorded where something records.
+    """A context that is recorded if a recording is on.
 
     Args:
         name: of what happens in it.
@@ -134,7 +134,7 @@ def span(name: str, **about: Any) -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def recording(wait: Callable[[], object] = lambda: None) -> Iterator[Timeline]:
-    """Has the spans of all threads recorded within the context; see `Timeline`."""
+    """Records the spans of all threads within the context; see `Timeline`."""
     global _recorded
     before, _recorded = _recorded, Timeline(wait)
     try:

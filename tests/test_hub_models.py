@@ -208,12 +208,12 @@ VITPOSE = {"model_type": "vitpose", "backbone_config": {"hidden_size": 768}}
         ({"last.pth": b"x"}, r"last\.pth is a pickle"),
         ({"end2end.onnx": b"x"}, r"end2end\.onnx is a graph, .*weights="),
         ({"rtmpose.zip": b"x"}, r"rtmpose\.zip is a graph"),
-        ({"model.safetensors": b"x"}, r"model\.safetensors is not taken without a description"),
+        ({"model.safetensors": b"x"}, r"model\.safetensors is not loaded without a description"),
         (
             {"model.safetensors": b"x", "config.json": json.dumps(VITPOSE).encode()},
             r'VitPose of transformers: posekit\.load\("vitpose-b-simple_coco-256x192", weights=',
         ),
-        ({"model.safetensors": b"x", "config.json": b"[1"}, "not taken without a description"),
+        ({"model.safetensors": b"x", "config.json": b"[1"}, "not loaded without a description"),
         (
             {"model.safetensors": b"x", "model/a.yaml": b"", "model/b.yaml": b""},
             "expected model.safetensors and one model/NAME.yaml",
@@ -348,11 +348,11 @@ def test_a_network_without_end_is_refused_soon(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x80\x04\x95cposix\nsystem\n", "is no safetensors file, whatever it is called"),
-        (b"PK\x03\x04" + b"\0" * 100, "is no safetensors file, whatever it is called"),
-        (b"", "is no safetensors file"),
-        (b'{"weight_map": {}}', "is no safetensors file"),
-        ((10**15).to_bytes(8, "little") + b"{", "is no safetensors file"),
+        (b"\x80\x04\x95cposix\nsystem\n", "is not a safetensors file, whatever its name"),
+        (b"PK\x03\x04" + b"\0" * 100, "is not a safetensors file, whatever its name"),
+        (b"", "is not a safetensors file"),
+        (b'{"weight_map": {}}', "is not a safetensors file"),
+        ((10**15).to_bytes(8, "little") + b"{", "is not a safetensors file"),
         ((2).to_bytes(8, "little") + b"{" + b"}x", "is damaged"),
     ],
     ids=["pickle", "zip", "empty", "index", "header", "longer"],

@@ -31,12 +31,12 @@ EPSILON = 1e-9
 
 
 def find_contacts(ankles: np.ndarray, fps: float, stature: float) -> np.ndarray:
-    """When feet stand: (F, 2), bool. They are low and slow then.
+    """Whether each foot stands, (F, 2), bool: it does while it is low and slow.
 
     Args:
         ankles: (F, 2, 3), in metres, y up.
         fps: frames per second.
-        stature: of the person, in metres.
+        stature: height of the person, in metres.
     """
     frames, scale = len(ankles), stature / STATURE
     if frames < 2:
@@ -55,7 +55,7 @@ def find_contacts(ankles: np.ndarray, fps: float, stature: float) -> np.ndarray:
 
 
 def calmed(ankles: np.ndarray, contacts: np.ndarray, fps: float) -> np.ndarray:
-    """Ankles (F, 2, 3) that move smoothly while their foot stands, seen from the root."""
+    """Ankles (F, 2, 3), relative to the root, smoothed while their foot stands."""
     smooth = ankles.copy()
     for side in range(2):
         for first, last in spans(contacts[:, side]):
@@ -74,7 +74,7 @@ def level(ankles: np.ndarray, contacts: np.ndarray, fps: float, height: float) -
         ankles: (F, 2, 3), in metres.
         contacts: (F, 2), bool.
         fps: frames per second.
-        height: of the ankle of a foot that stands, in metres.
+        height: height of a standing foot's ankle, in metres.
     """
     missing = height - ankles[..., 1]
     standing = contacts.any(axis=1)
@@ -88,7 +88,7 @@ def level(ankles: np.ndarray, contacts: np.ndarray, fps: float, height: float) -
 
 
 def targets(ankles: np.ndarray, contacts: np.ndarray, fps: float, height: float) -> np.ndarray:
-    """Where ankles should be, (F, 2, 3): in one place while a foot stands, never in the ground.
+    """Where ankles should be, (F, 2, 3): in one place while a foot stands, never below ground.
 
     Args:
         ankles, contacts, fps, height: as for `level`.
@@ -118,7 +118,7 @@ def reach(hips: np.ndarray, wanted: np.ndarray, legs: np.ndarray, fps: float) ->
     Args:
         hips: (F, 2, 3), in metres.
         wanted: (F, 2, 3), where the ankles should be.
-        legs: (2,), lengths.
+        legs: (2,), their lengths, in metres.
         fps: frames per second.
     """
     across = ((wanted - hips)[..., [0, 2]] ** 2).sum(axis=-1)
@@ -133,12 +133,12 @@ def reach(hips: np.ndarray, wanted: np.ndarray, legs: np.ndarray, fps: float) ->
 def bend(
     hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, forward: np.ndarray, bones: np.ndarray
 ) -> np.ndarray:
-    """Where knees go whose ankles move: they stay in the plane in which they were bent.
+    """Legs after their ankles have moved: knees stay in the plane in which they were bent.
 
     Args:
-        hip, knee: (F, 3), before.
+        hip, knee: (F, 3), before the move.
         ankle: (F, 3), its new place; one that is too far away is not reached.
-        forward: (F, 3), where a straight leg bends to.
+        forward: (F, 3), the direction in which a straight leg bends.
         bones: (2,), lengths of thigh and shank.
 
     Returns:

@@ -41,12 +41,12 @@ LEAST_SCORE = 0.05  # a keypoint that is less sure counts so much
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A person over F frames of equal distance.
+    """A person over F evenly spaced frames.
 
     Attributes:
-        points: (F, P, 3), of a `Source`, in axes x right, y up, z towards the camera, from
-            anywhere and of any size; NaN where the person is not seen.
-        keypoints: (F, 12, 2), of `IMAGE_POINTS`, in pixels; NaN where there are none.
+        points: (F, P, 3), points of a `Source`: x right, y up, z towards the camera, with any
+            origin and unit; NaN where the person is not seen.
+        keypoints: (F, 12, 2), those of `IMAGE_POINTS`, in pixels; NaN where there are none.
         scores: (F, 12).
         image_sizes: (F, 2), (w, h) in pixels; NaN where the person is not seen.
         fps: frames per second.
@@ -64,17 +64,17 @@ class Motion:
     """An animation of F frames, in metres.
 
     Attributes:
-        offsets: (J, 3), joints from their parents in T-pose.
-        ends: (E, 3), ends of chains from their joints.
-        rotations: (F, J, 4), of joints against their parents; x, y, z, w.
-        root: (F, 3), of the hips.
+        offsets: (J, 3), of joints from their parents, in T-pose.
+        ends: (E, 3), of the ends of chains from their joints.
+        rotations: (F, J, 4), of joints relative to their parents; x, y, z, w.
+        root: (F, 3), positions of the hips.
         positions: (F, J, 3), of the joints.
-        contacts: (F, 2), bool, left and right foot stand.
-        seen: (F,), bool; other frames lie between these.
-        exchanged: (F,), bool, where left and right had been exchanged.
+        contacts: (F, 2), bool, whether the left and the right foot stand.
+        seen: (F,), bool, whether the person was seen; other frames are interpolated.
+        exchanged: (F,), bool, where left and right were swapped and have been swapped back.
         guessed: joints whose bones have an average person's length.
         fps: frames per second.
-        focal: of the camera, in pixels; NaN where the root does not move.
+        focal: focal length of the camera, in pixels; NaN if the root does not move.
     """
 
     offsets: np.ndarray
@@ -98,10 +98,10 @@ def animate(
     Args:
         track: the person.
         source: what its points are.
-        stature: of the person, in metres.
-        focal: of the camera, in pixels; None takes the image's larger side.
-        moving: find where the person is; otherwise the root stays and the lowest joint of each
-            frame is on the ground.
+        stature: height of the person, in metres.
+        focal: focal length of the camera, in pixels; None takes the image's larger side.
+        moving: whether the person moves through space; otherwise the root stays, and the lowest
+            joint of each frame is on the ground.
     """
     points, keypoints, scores = track.points, track.keypoints, track.scores
     seen = np.isfinite(points).all(axis=(1, 2)) & (np.ptp(points, axis=1).max(axis=-1) > 0)

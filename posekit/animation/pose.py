@@ -52,8 +52,8 @@ class Figure:
     """A person's skeleton in T-pose, in metres.
 
     Attributes:
-        offsets: (J, 3), joints from their parents.
-        ends: (E, 3), ends of `ENDS` from their joints.
+        offsets: (J, 3), of joints from their parents.
+        ends: (E, 3), of `ENDS` from their joints.
         guessed: names of the joints whose bones have the length of an average person's.
     """
 
@@ -63,16 +63,16 @@ class Figure:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Of the bones that lead to the joints, (J,)."""
+        """Lengths of the bones that lead to the joints, (J,), in metres."""
         found: np.ndarray = np.linalg.norm(self.offsets, axis=-1)
         return found
 
 
 def unflipped(points: np.ndarray, fps: float) -> np.ndarray:
-    """Frames (F,) in which left and right are exchanged, for moments only; bool.
+    """Whether left and right are swapped in each frame, (F,), bool; for moments only.
 
     Args:
-        points: (F, J, 3), of the joints from the root, NaN where not seen.
+        points: (F, J, 3), joints relative to the root, NaN where not seen.
         fps: frames per second.
     """
     flipped = np.zeros(len(points), np.bool_)
@@ -95,11 +95,11 @@ def unflipped(points: np.ndarray, fps: float) -> np.ndarray:
 def unstretched(points: np.ndarray, stature: float, fps: float) -> np.ndarray:
     """Points whose width and height fit their depth and the stature.
 
-    The bones of an average person say how much is missing across the image.
+    The bones of an average person show how much is missing across the image.
 
     Args:
         points: (F, P, 3), NaN where not seen.
-        stature: in metres.
+        stature: height of the person, in metres.
         fps: frames per second.
     """
     bones = _bones(points)
@@ -122,7 +122,7 @@ def measure(points: np.ndarray, source: Source, stature: float) -> Figure:
     Args:
         points: (F, P, 3), of frames in which the person is seen.
         source: what they are.
-        stature: in metres.
+        stature: height of the person, in metres.
     """
     shares = np.array([joint.share for joint in JOINTS])
     shares[[NAMES.index("Neck"), NAMES.index("Head")]] *= (source.top - SHOULDERS) / (1 - SHOULDERS)
@@ -166,10 +166,10 @@ def _set_directions(offsets: np.ndarray, branch: str, directions: np.ndarray) ->
 
 
 def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure) -> np.ndarray:
-    """Rotations (F, J, 4) of joints against their parents; where nobody is seen, between others.
+    """Rotations (F, J, 4) of joints relative to their parents; unseen frames are interpolated.
 
     At hips and chest, where several bones meet, they fit all of these; elsewhere they are the
-    shortest that bring a bone from the T-pose to where it is.
+    shortest that turn a bone from the T-pose to its direction.
 
     Args:
         points: (F, P, 3).
@@ -208,7 +208,7 @@ def pose_of(points: np.ndarray, seen: np.ndarray, source: Source, figure: Figure
 
 
 def kinematics(local: np.ndarray, figure: Figure) -> tuple[np.ndarray, list[Rotation]]:
-    """Joints (F, J, 3) from the root, and their rotations against the world."""
+    """Joints (F, J, 3) relative to the root, and their rotations in world axes."""
     turned: list[Rotation] = []
     places = np.zeros((*local.shape[:2], 3), np.float32)
     for joint, parent in enumerate(PARENTS):
@@ -228,7 +228,7 @@ def bend_legs(
     turned: list[Rotation],
     wanted: np.ndarray,
 ) -> None:
-    """Turns hips and knees, in `local`, so that ankles reach where they are wanted.
+    """Turns hips and knees, in `local`, so that the ankles reach their targets.
 
     Feet keep their directions in space.
 
@@ -236,7 +236,7 @@ def bend_legs(
         local: (F, J, 4), changed in place.
         figure: the person's skeleton.
         places, turned: what `kinematics` makes of these.
-        wanted: (F, 2, 3), ankles from the root.
+        wanted: (F, 2, 3), the ankles' targets, relative to the root.
     """
     forward = turned[0].apply([0.0, 0.0, 1.0])
     for side, (hip, knee, ankle) in enumerate(LEGS):
@@ -257,14 +257,14 @@ def flatten_feet(
     heights: np.ndarray,
     share: np.ndarray,
 ) -> None:
-    """Turns feet, in `local`, level by a share; the others go with their shanks, toes above 0.
+    """Turns feet, in `local`, towards level by a share of the angle; toes stay above height 0.
 
     Args:
         local: (F, J, 4), changed in place.
         figure: the person's skeleton.
         turned: the rotations that `kinematics` makes of these.
         heights: (F, 2), of the ankles.
-        share: (F, 2), 1 for a foot that is level.
+        share: (F, 2), 1 for a level foot, 0 for one that turns with its shank.
     """
     for side, (_, knee, ankle) in enumerate(LEGS):
         x, _, z = turned[knee].apply([0.0, 0.0, 1.0]).T

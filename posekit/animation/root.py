@@ -1,10 +1,9 @@
-"""Where a person is before the camera, from 2D keypoints, a pose of known size and a focal length.
+"""Where a person is in space, from 2D keypoints, a pose of known size and a focal length.
 
-A keypoint at the normalised image position (a, b) lies on the ray x = -a z, y = -b z, so that
-each gives two linear equations for the root. They are solved for all frames together, with what is
-known of how people move: the root does not accelerate at will, and a foot that is planted stays.
-Depth, of which an image says least, is smoothed most by this, and frames without keypoints are
-bridged.
+A keypoint at the normalised image position (a, b) lies on the ray x = -a z, y = -b z, so each gives
+two linear equations for the root. They are solved for all frames together, with what is known about
+how people move: the root does not accelerate at will, and a foot that is planted stays. Depth,
+about which an image says least, is smoothed most by this, and frames without keypoints are bridged.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ NEAREST = 0.2  # metres: nobody is behind the camera
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """A person of F frames.
+    """A person over F frames.
 
     Attributes:
-        relative: (F, J, 3), joints from the root, in metres.
+        relative: (F, J, 3), joints relative to the root, in metres.
         image: (F, J, 2), where they are seen, in focal lengths from the image's middle, y up.
         weights: (F, J), how much each counts; 0 where there is none.
         fps: frames per second.
@@ -48,12 +47,12 @@ class Sighting:
 def solve_root(
     seen: Sighting, ankles: np.ndarray | None = None, planted: np.ndarray | None = None
 ) -> np.ndarray:
-    """The root's places (F, 3), in metres.
+    """The root's positions (F, 3), in metres.
 
     Args:
         seen: the person.
-        ankles: (F, 2, 3), from the root, in metres.
-        planted: (F, 2), bool, of these.
+        ankles: (F, 2, 3), relative to the root, in metres.
+        planted: (F, 2), bool, whether each of these stays in place.
     """
     frames = len(seen.relative)
     prior = _prior(seen)

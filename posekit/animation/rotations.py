@@ -37,11 +37,11 @@ def swing(rest: np.ndarray, directions: np.ndarray) -> Rotation:
 
 
 def filled(quats: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Rotations of all frames: between those that are known by slerp, outside held.
+    """Rotations of all frames: known ones, slerp between them, and the nearest one outside.
 
     Args:
         quats: (F, 4).
-        known: (F,), bool; where nothing is, there is no rotation at all.
+        known: (F,), bool; if none is known, all become the identity.
     """
     if known.all():
         return quats
@@ -64,13 +64,13 @@ def same_sign(quats: np.ndarray) -> np.ndarray:
 
 
 def continuous_euler(quats: np.ndarray, order: str = "ZXY") -> np.ndarray:
-    """Euler angles (F, J, 3) in degrees, of which none jumps by more than 180 between frames.
+    """Euler angles (F, J, 3) in degrees; none jumps by more than 180 between frames.
 
-    Of the two sets of angles of a rotation, and their whole turns, the nearest to the frame before.
+    Of the two sets of angles of a rotation, plus whole turns, the one nearest to the frame before.
 
     Args:
         quats: (F, J, 4).
-        order: of the rotations, each about the axes that those before it have turned.
+        order: order of the rotations, each about axes turned by those before it (intrinsic).
     """
     frames, joints = quats.shape[:2]
     angles = np.zeros((frames, joints, 3))

@@ -115,11 +115,11 @@ class Source:
     """A kind of 3D keypoints that the skeleton can be made of.
 
     Attributes:
-        joints: for each joint the keypoints that it is the mean of.
+        joints: for each joint the keypoints whose mean it is.
         ends: likewise what hands and feet point at, where there are such keypoints.
-        top: the height of `Head` of somebody who stands, in statures.
-        in_depth: sizes across the image depend on the distance from a camera that is not known;
-            only depths are the person's.
+        top: the height of `Head` when standing, in statures.
+        in_depth: whether sizes across the image depend on the unknown distance from the camera, so
+            that only depths are true to size.
     """
 
     joints: Mapping[str, tuple[str, ...]]
@@ -133,7 +133,7 @@ class Source:
         return (*(self.joints[name] for name in NAMES), *self.ends.values())
 
     def taker(self, skeleton: Skeleton) -> Callable[[np.ndarray], np.ndarray]:
-        """What makes points (n, P, 3) of a model's 3D keypoints (n, K, 3)."""
+        """A function that makes points (n, P, 3) from a model's 3D keypoints (n, K, 3)."""
         columns = [[skeleton.names.index(name) for name in names] for names in self.points]
         # Each as often as the longest, of which the others' lengths are parts.
         most = max(map(len, columns))
@@ -187,12 +187,12 @@ _WHOLE_BODY = Source(
 
 
 def source_of(skeleton: Skeleton, skeleton_3d: Skeleton | None, what: str) -> Source:
-    """How the skeleton is made of a model's keypoints.
+    """How the skeleton is made from a model's keypoints.
 
     Args:
         skeleton: of the 2D keypoints.
         skeleton_3d: of the 3D keypoints; None where there are none.
-        what: needs this, for the message.
+        what: what needs this, for the message.
 
     Raises:
         InputError: the model does not give 3D poses of whole bodies.

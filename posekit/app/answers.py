@@ -1,4 +1,4 @@
-"""What the API answers, as types that its schema is made of."""
+"""What the API answers, as the types of its schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Fault(BaseModel):
 
 
 class Instance(BaseModel):
-    """Somebody in the picture."""
+    """An instance (person, animal, hand or face) in the image."""
 
     keypoints: list[list[float]] = Field(
         description="x and y in pixels of each keypoint; x, y and z of models that give 3D poses"
@@ -46,7 +46,7 @@ class Meta(BaseModel):
 
 
 class About(BaseModel):
-    """What made the answer."""
+    """What the answer was made with."""
 
     version: str = Field(description="version of posekit")
     models: dict[str, str] = Field(
@@ -58,7 +58,7 @@ class About(BaseModel):
 
 
 class Poses(BaseModel):
-    """The people of a picture, as `pred_format=posekit` writes them."""
+    """The people in an image, as `pred_format=posekit` writes them."""
 
     meta_info: Meta
     about: About
@@ -67,7 +67,7 @@ class Poses(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that may be asked for."""
+    """A model that can be chosen."""
 
     name: str
     aliases: list[str]
@@ -77,7 +77,7 @@ class Model(BaseModel):
 
 
 class Received(BaseModel):
-    """What a visitor of the page sent."""
+    """A file that a visitor of the page sent."""
 
     name: str
     kind: str
@@ -86,7 +86,7 @@ class Received(BaseModel):
 
 
 def poses_of(result: PoseResult, predictor: Predictor, name: str) -> Poses:
-    """A result of a picture as an answer."""
+    """The result for an image as an answer."""
     skeleton = result.skeleton if result.pose3d is None else result.pose3d.skeleton
     about = About(
         version=__version__,

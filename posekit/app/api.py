@@ -122,7 +122,7 @@ def add_api(app: FastAPI, options: AppOptions, catalog: Catalog, networks: Netwo
 
 
 def fault(status: int, text: str) -> JSONResponse:
-    """An error as all of them are told."""
+    """An error in the form of all errors."""
     headers = {"Retry-After": "5"} if status == 503 else {}
     return JSONResponse({"error": text}, status, headers)
 

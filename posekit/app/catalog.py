@@ -22,8 +22,8 @@ class Need:
     """What a model has to download.
 
     Attributes:
-        names: of the networks that are not there.
-        size: bytes, about; None where that is not known of all.
+        names: names of the networks that are not in the cache.
+        size: bytes, roughly; None if unknown for any of them.
     """
 
     names: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Catalog:
     """Models of this server.
 
     Args:
-        only: names that may be chosen; None for all that give poses.
+        only: names that can be chosen; None for all models that give poses.
 
     Attributes:
         tasks: the names of each task's models: aliases where there are some, else public names.
@@ -64,7 +64,7 @@ class Catalog:
             self.tasks[task] = tuple(_shown(row) for row in of_task)
 
     def row(self, name: str) -> Checkpoint:
-        """The row of a model by any of its names; no path and no address is one.
+        """The row of a model by any of its names; paths and addresses are not names.
 
         Raises:
             UnknownModelError: it is not among these.
@@ -81,16 +81,16 @@ class Catalog:
         return self.row(name).task
 
     def shown(self, name: str) -> str:
-        """A model as the list has it."""
+        """A model's name as the list has it."""
         return _shown(self.row(name))
 
     def labels(self, task: str) -> list[tuple[str, str]]:
-        """What the list says of each model of a task, and its name."""
+        """The label in the list and the name of each model of a task."""
         return [(_label(self.row(name), name), name) for name in self.tasks[task]]
 
 
 def needed(name: str) -> Need:
-    """What a model and those that it builds on have to download; asks nobody."""
+    """What a model and those that it builds on have to download; makes no request."""
     parts = prefetch([name], DownloadOptions(dry_run=True), lambda text: None)
     missing = [part for part in parts if part.state == "missing"]
     sizes = [part.size for part in missing]

@@ -77,12 +77,12 @@ def control(name: str) -> Any:
 
 
 def settings_of(values: Sequence[Any], *, pose3d: bool, clip: bool) -> dict[str, Any]:
-    """What the controls say, as options; those of other models, and of clips, are left out.
+    """The controls' values as options, without those for other models or for videos.
 
     Args:
         values: of the controls, in the order of `NAMES`.
-        pose3d: the model gives 3D poses.
-        clip: it is for a clip.
+        pose3d: whether the model gives 3D poses.
+        clip: whether the source is a clip.
     """
     declared = PredictOptions.declared()
     said: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What every request goes through: who is it, may it be asked for, is it too large."""
+"""The checks on every request: whose it is, whether it is allowed, whether it is too large."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Door:
     Args:
         app: gradio's.
         own: what answers the addresses of `OWN`.
-        most_bytes: of a file that is sent.
+        most_bytes: the largest file that may be sent, in bytes.
     """
 
     def __init__(self, app: ASGIApp, *, own: ASGIApp, most_bytes: int) -> None:
@@ -92,7 +92,7 @@ class Door:
 
 
 def owner_of(cookies: Any) -> str:
-    """The visitor's cookie; empty where there is none."""
+    """The visitor's cookie; empty if there is none."""
     value = cookies.get(COOKIE, "") if cookies else ""
     return value if _OWNER.fullmatch(value) else ""
 
@@ -116,7 +116,7 @@ class _Counted:
 
 
 def too_large(most: int) -> str:
-    """What is said of a file that is."""
+    """The message about a file that is too large."""
     return f"the largest file accepted is {most / 1e6:g} MB: send a smaller one"
 
 

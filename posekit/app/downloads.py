@@ -1,4 +1,4 @@
-"""Results in every format that can hold them, made of the table without the networks."""
+"""Results in every format that can hold them, made from the table without the networks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def offers(outcome: Outcome) -> list[Offer]:
 
 
 def made(outcome: Outcome, name: str) -> Path:
-    """The file of a format, which is made at the first call; a zip of several.
+    """The file of a format, made at the first call; several files come as a zip.
 
     Raises:
         InputError: no such format, or the result does not fit into it.

@@ -35,7 +35,7 @@ def figures(found: Findings) -> dict[str, Any]:
 
     Returns:
         "angles" and "heights": a figure for each person; "space": one figure with a frame for each
-        time, of results in 3D. Those that there is nothing for are empty.
+        time, of results in 3D. Figures without data are empty.
     """
     people = [person for person in found.people.values() if person.times]
     joints = [name for name in found.angle_names if is_joint(name)]
@@ -47,7 +47,7 @@ def figures(found: Findings) -> dict[str, Any]:
 
 
 def to_json(values: Any) -> bytes:
-    """JSON, in which what is not known is null."""
+    """JSON, in which unknown numbers are null."""
     return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -1,4 +1,4 @@
-"""Files of visitors over HTTP: what they send, and what is made of it, for themselves alone."""
+"""Visitors' files over HTTP: what they send and what is made from it, for themselves only."""
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of endpoints themselves.
 
@@ -39,7 +39,7 @@ STATIC = {"page.js": "text/javascript", "plotly.js": "text/javascript"}
 
 
 def add_sources(app: FastAPI, options: AppOptions, visits: Visits) -> None:
-    """Adds the addresses of what visitors send; the page alone knows them."""
+    """Adds the addresses of what visitors send; only the page knows them."""
 
     @app.put("/visit/{number}/source", include_in_schema=False)
     async def send(
@@ -70,7 +70,7 @@ def add_sources(app: FastAPI, options: AppOptions, visits: Visits) -> None:
 
 
 def add_results(app: FastAPI, visits: Visits) -> None:
-    """Adds the addresses of what is made of these."""
+    """Adds the addresses of what is made from these."""
 
     @app.get("/visit/{number}/{run}/{what}", include_in_schema=False)
     def shown(number: str, run: str, what: str, request: Request) -> Response:
@@ -114,7 +114,7 @@ def add_static(app: FastAPI) -> None:
 
 
 def receive(visit: Visit, path: Path, name: str, max_pixels: int) -> Source:
-    """Takes a file, alone in a folder of the visitor's, in place of the one before.
+    """Takes a file, alone in a folder of the visitor's, instead of the one before.
 
     Raises:
         InputError: it cannot be used.
@@ -135,7 +135,7 @@ def receive(visit: Visit, path: Path, name: str, max_pixels: int) -> Source:
 def _visit_of(visits: Visits, number: str, request: Request) -> Visit:
     visit = visits.find(number, owner_of(request.cookies))
     if visit is None:
-        raise HTTPException(404, "there is no such page: load it anew")
+        raise HTTPException(404, "there is no such page: reload it")
     return visit
 
 
@@ -147,7 +147,7 @@ def _outcome(visit: Visit, run: str) -> Outcome:
 
 
 def run_name(outcome: Outcome) -> str:
-    """What a result is called in addresses; each has another name, for browsers remember."""
+    """The name of a result in addresses; each has its own, since browsers cache files."""
     return outcome.table.parent.parent.name
 
 

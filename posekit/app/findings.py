@@ -24,16 +24,16 @@ MOST_PEOPLE = 30  # that have lines of their own
 
 @dataclass
 class Person:
-    """Somebody who is followed, or the n-th of a picture.
+    """A tracked person, or the n-th person of a picture.
 
     Attributes:
         name: what they are called.
-        frames: how many they are in.
+        frames: how many frames they are in.
         first, last: times in seconds, of a clip.
         score: the mean score of their keypoints.
-        times: of the rows below; indices of pictures.
-        angles: degrees, a row per frame; NaN where one is not seen.
-        heights: of the keypoints, a row per frame; NaN where one is not seen.
+        times: seconds of the rows below; for pictures their indices.
+        angles: degrees, a row per frame; NaN where it is not seen.
+        heights: of the keypoints, a row per frame; NaN where it is not seen.
     """
 
     name: str
@@ -48,17 +48,18 @@ class Person:
 
 @dataclass
 class Findings:
-    """A table, looked through once.
+    """What a table contains, read once.
 
     Attributes:
-        skeleton: of the keypoints, of those in 3D where there are some.
+        skeleton: skeleton of the keypoints, of the 3D ones if there are any.
         people: by their numbers.
-        angle_names: of the columns of `Person.angles`.
+        angle_names: names of the columns of `Person.angles`.
         frames: how many were computed.
-        empty: in how many of them nobody is.
-        timed: it is a clip.
-        unit: of heights.
-        poses: of clips in 3D, of some frames: time, and of each person name and (K, 3), z up.
+        empty: number of frames without anybody.
+        timed: whether it is a clip.
+        unit: unit of the heights.
+        poses: for clips in 3D, some frames: the time, and the name and keypoints (K, 3), z up, of
+            each person.
     """
 
     skeleton: Skeleton
@@ -73,11 +74,11 @@ class Findings:
 
 
 def find(table: ResultTable, *, threshold: float) -> Findings:
-    """Looks through a table.
+    """Reads a table.
 
     Args:
         table: of a picture or a clip.
-        threshold: keypoints of a lower score are not seen.
+        threshold: keypoints below this score count as not seen.
     """
     spatial = table.run.skeleton_3d is not None
     skeleton = table.run.skeleton_3d or table.run.skeleton

@@ -38,15 +38,15 @@ class Outcome:
     """What a job made.
 
     Attributes:
-        source: what it is of.
+        source: the picture or clip.
         model: its name, as the visitor chose it.
-        said: the options of `Predictor.stream` that the visitor chose.
+        said: options of `Predictor.stream` that the visitor chose.
         table: all results, without a path of this machine.
         drawing: the picture or the video; None where no frame was computed.
         original: what the browser shows beside it.
         frames: how many were computed.
-        seconds: that it took, without loading.
-        note: why there is not more; empty where everything is there.
+        seconds: the time taken, without loading.
+        note: why it is incomplete; empty if it is complete.
     """
 
     source: Source
@@ -71,13 +71,13 @@ class Job(threading.Thread):
         max_seconds: how long it may compute.
 
     Attributes:
-        phase: where it is.
-        message: more about that.
-        frames: how many are done.
-        total: how many there are; None where that is not known.
-        outcome: what was made, where `error` is empty.
-        error: why there is nothing.
-        changed: set where one of these changed.
+        phase: what it is doing.
+        message: details of the phase.
+        frames: how many frames are done.
+        total: how many frames there are; None if unknown.
+        outcome: what was made, if `error` is empty.
+        error: why there is no outcome.
+        changed: set when one of these changes.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Job(threading.Thread):
         self._begun = time.monotonic()
 
     def stop(self) -> None:
-        """Ends it after the frames that are under way; what is done stays."""
+        """Ends it after the current frames; what is done stays."""
         self._stopped.set()
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it still takes; None where nobody knows."""
+        """Roughly how many seconds it still takes; None if unknown."""
         took = time.monotonic() - self._begun
         if self.phase != "computing" or not self.total or not self.frames:
             return None

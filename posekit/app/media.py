@@ -44,8 +44,8 @@ class Source:
         name: as the visitor calls it.
         kind: a picture or a clip.
         size: (w, h) in pixels.
-        frames: of a clip, where it says so.
-        fps: of a clip; 0 of a picture.
+        frames: number of frames of a clip, if it states one.
+        fps: frames per second of a clip; 0 for a picture.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Source:
 
 
 def stored_name(name: str) -> str:
-    """A visitor's file name as one that no file system and no program takes amiss."""
+    """A visitor's file name, made safe for every file system and program."""
     path = PurePosixPath(re.split(r"[\\/]", name)[-1])
     known = path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
     stem, suffix = (path.stem, path.suffix.lower()) if known else (path.name, "")
@@ -68,7 +68,7 @@ def stored_name(name: str) -> str:
 def is_media(start: bytes) -> bool:
     """Whether a file begins as a picture or a clip does.
 
-    What else FFmpeg reads, such as playlists, may name other files of this machine.
+    Other files that FFmpeg reads, such as playlists, may name files of this machine.
     """
     known = IMAGE_SIGNATURE.match(start) or VIDEO_SIGNATURE.match(start)
     return bool(known) or start.startswith((MPEG_TS, OGG))
@@ -108,12 +108,12 @@ def read_source(path: Path, name: str, *, max_pixels: int) -> Source:
 
 
 def shown(source: Source, folder: Path, *, most_seconds: float | None = None) -> Path:
-    """The file itself where browsers show it, else one in the folder that they do.
+    """The file itself if browsers can show it, else one in the folder that they can.
 
     Args:
         source: of a visitor.
         folder: where another file goes.
-        most_seconds: of a clip, where only its beginning is wanted.
+        most_seconds: length to show of a clip, if only its beginning is wanted.
 
     Raises:
         InputError: nothing of it can be read.

@@ -18,7 +18,7 @@ from posekit.serving.service import PoseService
 __all__ = ["Networks", "status_of"]
 
 MOST_LOADED = 2  # models that stay in memory while nobody uses them
-RETRY = "; the network is needed for this model, and the next try goes on where this one ended"
+RETRY = "; this model needs a network connection once; the next try continues where this one ended"
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class Networks:
 
         Args:
             name: of a published model.
-            say: is told what is downloaded.
+            say: called with what is downloaded.
 
         Raises:
             DownloadError: its weights could not be fetched.
@@ -61,7 +61,7 @@ class Networks:
 
     @contextmanager
     def service(self, name: str) -> Iterator[PoseService]:
-        """A model that takes single pictures of many callers."""
+        """A service of a model, for single images of many callers."""
         loaded = self._take(name, lambda text: None)
         try:
             with self._loading[name]:
@@ -123,7 +123,7 @@ class Networks:
 
 
 def status_of(error: BaseException) -> int:
-    """The status of HTTP that an error is."""
+    """The HTTP status of an error."""
     if isinstance(error, DownloadError | BusyError):
         return 503
     if isinstance(error, TimeoutError):

@@ -1,4 +1,4 @@
-"""What `posekit app` can be told. Light: no torch, no gradio."""
+"""Options of `posekit app`. Imports neither torch nor gradio."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ class AppOptions(DeviceOptions):
 
     @property
     def most_bytes(self) -> int:
-        """Of a file that is sent."""
+        """The largest file that may be sent, in bytes."""
         return round(self.max_upload_mb * MEGABYTE)

@@ -45,10 +45,10 @@ class Server:
     visits: Visits
 
     def visit(self, request: gr.Request) -> Visit:
-        """Of the page that asks.
+        """The visit of the page that asks.
 
         Raises:
-            InputError: its browser takes no cookie.
+            InputError: its browser does not accept the cookie.
             BusyError: too many pages are open.
         """
         owner = owner_of(request.request.cookies)

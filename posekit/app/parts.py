@@ -78,7 +78,7 @@ def zone(visit: Visit, options: AppOptions) -> str:
 
 
 def chosen(visit: Visit) -> str:
-    """What was sent last."""
+    """The file that was sent last."""
     source = visit.source
     if source is None:
         return '<p class="pk-none">Nothing chosen yet. Or try one of these:</p>'
@@ -105,7 +105,7 @@ def what_is_needed(need: Need) -> str:
 
 
 def waiting() -> str:
-    """Before there is a free place."""
+    """What is shown until there is a free place."""
     return _progress("Waiting in the queue …", None)
 
 
@@ -181,7 +181,7 @@ def people(found: Findings, outcome: Outcome) -> str:
 
 
 def lines(visit: Visit, outcome: Outcome, what: str) -> str:
-    """Where the script of the page draws "angles", "heights" or "space"."""
+    """The place where the page's script draws "angles", "heights" or "space"."""
     home = f"visit/{visit.number}/{run_name(outcome)}/figures"
     return f'<div class="pk-figures" data-figures="{home}" data-what="{what}"></div>'
 
@@ -226,7 +226,7 @@ def recipe(title: str, text: str, note: str = "") -> str:
 
 
 def api_lines(model: str, address: str) -> str:
-    """How the API is asked for a picture."""
+    """The command that asks the API about a picture."""
     return f"curl -F file=@photo.jpg -F model={model} {address}/api/predict"
 
 

@@ -1,4 +1,4 @@
-"""How the page looks: one accent, type of the visitor's own machine, light and dark."""
+"""How the page looks: one accent colour, the visitor's own fonts, light and dark."""
 
 from __future__ import annotations
 

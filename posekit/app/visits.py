@@ -1,4 +1,4 @@
-"""Visitors, each with a folder of their own, which goes when they go."""
+"""Visitors, each with a folder of their own, which is removed when they leave."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Visit:
 
     Attributes:
         number: what its addresses begin with; nobody can guess it.
-        owner: the cookie of the browser; its files are for no other.
+        owner: the browser's cookie; the files are for this browser only.
         folder: all of its files.
-        used: when it was last heard of, as `time.monotonic` tells it.
+        used: when it was last heard of, by `time.monotonic`.
         source: what was sent last.
-        job: what was computed last, or is.
-        closed: the page was left.
+        job: the current or the last computation.
+        closed: whether the page was left.
     """
 
     number: str
@@ -53,13 +53,13 @@ class Visit:
         return self.job is not None and self.job.is_alive()
 
     def new_folder(self, name: str) -> Path:
-        """An empty folder in its own."""
+        """An empty folder within the visit's folder."""
         folder = self.folder / f"{name}-{secrets.token_hex(4)}"
         folder.mkdir(mode=0o700)
         return folder
 
     def keep(self, *folders: Path, among: str = "*") -> None:
-        """Removes all other folders of its own whose names fit a pattern."""
+        """Removes all its other folders whose names match a pattern."""
         for folder in self.folder.glob(among):
             if folder not in folders:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -82,7 +82,7 @@ class Visits:
     """All visitors of a server.
 
     Args:
-        keep: seconds that one may do nothing.
+        keep: seconds that a visitor may be idle.
 
     Attributes:
         root: the folder of all of their folders, for this user of the machine only; it is removed
@@ -103,7 +103,7 @@ class Visits:
         watcher.start()
 
     def open(self, session: str, owner: str) -> Visit:
-        """The visit of a page, which is made at the first call.
+        """The visit of a page, made at the first call.
 
         Raises:
             BusyError: too many pages are open.
@@ -128,13 +128,13 @@ class Visits:
         return self._checked(visit, owner)
 
     def find(self, number: str, owner: str) -> Visit | None:
-        """The visit of that number, where it is this browser's."""
+        """The visit of that number, if it is this browser's."""
         with self._lock:
             found = next((one for one in self._open.values() if one.number == number), None)
         return self._checked(found, owner)
 
     def leave(self, session: str | None, owner: str) -> None:
-        """A page was left in the browser that had it."""
+        """Closes the visit of a page that was left, if it is this browser's."""
         with self._lock:
             visit = self._open.get(session or "")
             if visit is None or not secrets.compare_digest(visit.owner, owner):
@@ -143,7 +143,7 @@ class Visits:
         visit.close()
 
     def drop_idle(self) -> None:
-        """Closes those that were not heard of for too long."""
+        """Closes visits that were not heard of for too long."""
         now = time.monotonic()
         with self._lock:
             idle = [

@@ -30,10 +30,10 @@ PATIENCE = 60.0
 def holding(folder: Path, shard: Shard | None) -> Iterator[None]:
     """Keeps other runs away from the same clips of a folder while the context lasts.
 
-    Shards of one count do not hold each other up; all else would do the same clips. The lock is the
-    operating system's, which ends with its process however that ends; the file beside it says whose
-    it is. A process of another machine counts as running while its file is there, unless it is this
-    job of SLURM, begun again.
+    Shards of the same count do not exclude each other; any other two runs would do the same clips.
+    The lock is the operating system's and ends with its process, however that ends; the file beside
+    it says whose it is. A process of another machine counts as running while its file exists,
+    unless it is an earlier start of this SLURM job.
 
     Raises:
         InputError: another run holds it; the message names machine, process and since when.
@@ -43,7 +43,7 @@ def holding(folder: Path, shard: Shard | None) -> Iterator[None]:
         try:
             _take(folder, shard, held)
         except Timeout:
-            raise InputError(f"{folder} is being taken by another run: try again") from None
+            raise InputError(f"another run is just starting in {folder}: try again") from None
         except NotImplementedError:
             log.warning("%s: its file system has no locks: start one run at a time in it", folder)
         except OSError as error:

@@ -1,8 +1,8 @@
 """What was done: a line of JSON per attempt, in files that are only ever appended to.
 
-Each shard has a file of its own, so that no two processes write to one, which file systems of
-clusters do not promise to keep apart. What counts of a clip is its latest attempt, by a number that
-grows: clocks are never compared.
+Each shard has a file of its own, since cluster file systems do not promise that two processes can
+append to one file. The latest attempt at a clip counts, by a number that grows: clocks are never
+compared.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Entry:
     """A line: how an attempt at a clip ended.
 
     Attributes:
-        path: of the clip, absolute, or its URL.
-        name: of its results, below the folder of the results.
-        size: of the clip in bytes, None where that is not known.
-        mtime: when it was last changed, as its file system says it.
-        status: "done"; "partial", it breaks off and the frames before are there; "failed", it has
-            no results.
-        frames: in the results.
-        seconds: that it took.
+        path: the clip's absolute path, or its URL.
+        name: name of its results, relative to their folder.
+        size: size of the clip in bytes; None if unknown.
+        mtime: when the clip was last changed, as its file system reports it.
+        status: "done"; "partial": the clip is damaged, and the results have the frames before; or
+            "failed": there are no results.
+        frames: number of frames in the results.
+        seconds: the time taken.
         error: why it is not done.
-        fingerprint: of model, weights and options.
+        fingerprint: hash of model, weights and options.
         attempt: its number, from 1.
         outputs: files and folders of the results.
-        device: that computed it.
-        host: the machine.
+        device: the device that computed it.
+        host: the machine that computed it.
     """
 
     path: str
@@ -66,8 +66,10 @@ class Entry:
 
     @classmethod
     def from_line(cls, line: bytes) -> Entry:
-        """Raises:
-        ValueError: it is none.
+        """The entry of a line.
+
+        Raises:
+            ValueError: it is not one.
         """
         found: Any = json.loads(line)
         known = {field.name for field in dataclasses.fields(cls)}
@@ -135,7 +137,7 @@ class Manifest:
         """Adds a line, which is on the disk when this returns.
 
         Raises:
-            OutputError: it is not there; those before are whole.
+            OutputError: it cannot be written; the lines before are whole.
         """
         line = entry.to_line()
         try:

@@ -1,4 +1,4 @@
-"""What `posekit batch` can be told. Light: no torch."""
+"""Options of `posekit batch`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class RunOptions(Options):
 
     @property
     def piece_seconds(self) -> float | None:
-        """Of the pieces of a long clip; None where none is split."""
+        """The length of a long clip's pieces, in seconds; None if no clip is split."""
         if self.split == "none":
             return None
         return PIECE_SECONDS if self.split == "auto" else float(self.split)
@@ -196,7 +196,7 @@ BATCH_KEYS: tuple[type[Options], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
-    """What is the batch's own."""
+    """Options of a batch."""
 
     def check(self) -> None:
         if self.out_dir is None:
@@ -204,14 +204,14 @@ class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
 
     @property
     def folder(self) -> Path:
-        """Of the results."""
+        """The folder of the results."""
         assert self.out_dir is not None
         return Path(self.out_dir).expanduser().absolute()
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchChoices(Options):
-    """What stands for the groups of configurations in Python."""
+    """Arguments in Python that replace groups of configurations."""
 
     pose2d: str | None = option(None, "as in `posekit.load`", python=True)
     detector: str | os.PathLike[str] | None = option(None, "as in `posekit.load`", python=True)

@@ -1,4 +1,4 @@
-"""Where results of a clip are written, what they are called at last, and what of them goes."""
+"""Where a clip's results are written, their final names, and which files are removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["new_staging", "prefix_of", "put_in_place", "remove_outputs", "remove
 
 
 def prefix_of(source: Source) -> str:
-    """What the names of a clip's unfinished results begin with, whatever its length and letters."""
+    """What the names of a clip's unfinished results begin with, safe for any name of a clip."""
     name = source.name.encode("utf-8", "surrogateescape")
     return f".{hashlib.sha256(name).hexdigest()[:16]}."
 
@@ -27,13 +27,13 @@ def new_staging(folder: Path, source: Source) -> Path:
 
 
 def remove_rests(folder: Path, source: Source) -> None:
-    """What killed attempts at a clip left."""
+    """Removes what killed attempts at a clip left."""
     for rest in (folder / source.name).parent.glob(f"{prefix_of(source)}*.part"):
         shutil.rmtree(rest, ignore_errors=True)
 
 
 def put_in_place(staging: Path, folder: Path, source: Source) -> tuple[str, ...]:
-    """Renames finished results to what they are called; whose name there is, is replaced."""
+    """Gives finished results their final names, over existing files, and returns these names."""
     moves = []
     for kind, mark in (("predictions", ""), ("drawings", ".drawn")):
         where = staging / kind
@@ -65,7 +65,7 @@ def _ending(made: str, stem: str) -> str:
 
 
 def remove_outputs(folder: Path, names: set[str]) -> None:
-    """Removes files and folders of results, where they are."""
+    """Removes those files and folders of results that exist."""
     for name in names:
         path = folder / name
         if path.is_dir() and not path.is_symlink():

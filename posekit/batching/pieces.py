@@ -1,7 +1,7 @@
-"""Pieces of a long clip: computed by any worker, kept on the disk, written as one clip at last.
+"""Pieces of a long clip: computed by any worker, kept on disk, finally written as one clip.
 
-A piece is a range of frames, which begins where a batch of the networks would begin too, so that
-the numbers are those of the whole clip. Its file has all that the formats need; nothing in it can
+A piece is a range of frames that begins where a batch of the networks would begin anyway, so the
+results equal those of the whole clip. Its file has all that the formats need; nothing in it can
 run.
 """
 
@@ -54,7 +54,7 @@ WHOLE = "whole"
 
 
 def folder_of(folder: Path, task: Task) -> Path:
-    """Where the pieces of a task's clip are; it goes with what else is unfinished of the clip."""
+    """The folder of a clip's pieces, removed together with the clip's other unfinished files."""
     parent = (folder / task.source.name).parent
     return parent / f"{prefix_of(task.source)}pieces.part"
 
@@ -68,16 +68,16 @@ def piece_path(folder: Path, task: Task) -> Path:
 
 @dataclass(frozen=True)
 class Piece:
-    """What is known of a piece.
+    """The description of a piece.
 
     Attributes:
-        clip: name, source, size, frames per second and number of frames, as a reader says them.
-        begin: seconds of its first frame; None without any.
-        following: seconds of the frame behind the last one; None at the clip's end.
-        frames: how many results it has.
-        seconds: that it took.
-        device, host: that computed it.
-        solid: unit, axes and the way up of 3D keypoints; None without any.
+        clip: name, source, size, frames per second and number of frames, as a reader reports them.
+        begin: seconds of its first frame; None if it has none.
+        following: seconds of the frame after the last one; None at the clip's end.
+        frames: number of results.
+        seconds: the time taken.
+        device, host: the device and the machine that computed it.
+        solid: unit, axes and upward axis of 3D keypoints; None if there are none.
     """
 
     clip: dict[str, Any]
@@ -93,7 +93,7 @@ class Piece:
 def do_piece(
     task: Task, job: Job, predictor: Predictor, on_frame: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Computes a piece and keeps it; what is wrong with it is in the outcome."""
+    """Computes a piece and keeps it; the outcome says what is wrong with it."""
     start = time.perf_counter()
     entry = entry_of(task, job, device=str(predictor.estimator.device))
     marker = folder_of(job.folder, task) / WHOLE
@@ -104,7 +104,7 @@ def do_piece(
             return Outcome(entry, frames=task.frames, whole="another piece was damaged")
         stretch, failures = _compute(task, job, predictor, packets, on_frame)
         if failures or not _fits(packets, task, predictor, job):
-            whole = str(failures[0]) if failures else "its frames cannot be told by their numbers"
+            whole = str(failures[0]) if failures else "its frames cannot be located by number"
             make_folder(marker.parent)
             marker.touch()
         else:
@@ -219,7 +219,7 @@ def _save(path: Path, piece: Piece, packets: list[Packet], identity: list[Any]) 
 
 
 def load_piece(task: Task, job: Job) -> Piece | None:
-    """What a finished piece says of itself; None where there is none of that clip and settings."""
+    """The description of a finished piece; None if there is none for this clip and settings."""
     try:
         with np.load(piece_path(job.folder, task), allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
@@ -237,10 +237,10 @@ def packets_of(
 
     Args:
         task: the piece.
-        job: of all.
-        clip: what they are of.
-        skeleton, skeleton_3d: of their keypoints.
-        start: how many frames of the clip were taken before.
+        job: what all clips have in common.
+        clip: the clip that they are of.
+        skeleton, skeleton_3d: skeletons of their keypoints.
+        start: how many frames of the clip came before.
     """
     piece = load_piece(task, job)
     assert piece is not None

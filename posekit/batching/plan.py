@@ -21,8 +21,8 @@ class Plan:
 
     Attributes:
         tasks: to do, in order.
-        before: how clips ended that are not done again.
-        notes: why some are done again, a line each.
+        before: the entries of clips that are not done again.
+        notes: why some clips are done again, a line each.
     """
 
     tasks: list[Task] = field(default_factory=list)
@@ -33,10 +33,10 @@ class Plan:
 def agreed_settings(
     folder: Path, wanted: Settings, known: Mapping[str, Entry], *, overwrite: bool
 ) -> None:
-    """Sees that a folder's results are of these settings, and keeps them there.
+    """Checks that a folder's results were made with these settings, and stores these there.
 
     Raises:
-        InputError: it has those of others, and may not be written over.
+        InputError: they were made with others, and may not be overwritten.
     """
     stored = stored_settings(folder)
     if stored == wanted:
@@ -68,14 +68,14 @@ def make_plan(
     fingerprint: str,
     retry_failed: bool = False,
 ) -> Plan:
-    """Leaves out what is done, and says why the rest of what was done is not.
+    """Leaves out clips that are done, and says why some of them are done again.
 
     Args:
         sources: all clips.
         known: the latest attempt at each, by its path.
-        folder: of the results.
-        fingerprint: of the settings; results of others count for nothing.
-        retry_failed: do those again that are not done.
+        folder: folder of the results.
+        fingerprint: hash of the settings; results of other settings are done again.
+        retry_failed: do failed and partial clips again.
     """
     plan = Plan()
     for source in sources:

@@ -17,10 +17,10 @@ __all__ = ["Progress", "Stop", "stopping_on_ctrl_c"]
 
 
 class Stop:
-    """Whether a run was asked to begin nothing more.
+    """A request to a run to begin nothing more.
 
     Attributes:
-        requested: it was.
+        requested: whether it was made.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stopping_on_ctrl_c(stop: Stop) -> Iterator[None]:
-    """The first Ctrl-C lets the clips under way end, the second one ends all at once."""
+    """The first Ctrl-C lets the current clips finish, the second one stops at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.requested:
@@ -53,7 +53,7 @@ class Progress:
 
     Args:
         total: clips to do.
-        show: where there is a terminal.
+        show: show the bar if there is a terminal.
     """
 
     def __init__(self, total: int, *, show: bool) -> None:
@@ -63,13 +63,13 @@ class Progress:
         self._bar = tqdm(total=total, unit="clip", file=sys.stderr, disable=disable)
 
     def frames(self, count: int) -> None:
-        """So many more frames are done."""
+        """Notes that `count` more frames are done."""
         self._frames += count
         rate = self._frames / max(time.monotonic() - self._start, 1e-3)
         self._bar.set_postfix_str(f"{self._frames} frames, {rate:.1f} frames/s")
 
     def clip(self) -> None:
-        """A clip has ended, one way or another."""
+        """Notes that a clip has ended, done or not."""
         self._bar.update()
 
     def __enter__(self) -> Progress:

@@ -89,5 +89,5 @@ class BatchResult:
 
 
 def printable(text: str) -> str:
-    """A name in one line, also where it is no text of any encoding."""
+    """A name in one line, even if it is not valid text."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n")

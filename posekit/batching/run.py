@@ -68,11 +68,11 @@ def batch(model: str | os.PathLike[str], options: BatchKeywords) -> BatchResult:
 
 
 def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) -> BatchResult:
-    """As `batch`, of a composed configuration.
+    """As `batch`, for a composed configuration.
 
     Args:
         config: see `posekit.compose.compose_command`.
-        show_progress: a bar, where there is a terminal.
+        show_progress: show a bar if there is a terminal.
     """
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder

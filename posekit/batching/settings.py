@@ -1,4 +1,4 @@
-"""What the results of a batch depend on, kept beside them, and how two batches differ in it."""
+"""The settings that a batch's results depend on, kept beside them, and how two differ."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Settings:
 
     Attributes:
         values: by name: version, models, weights, options.
-        root: the folder that results are named from.
+        root: the folder that names of results are relative to.
     """
 
     values: Mapping[str, str]
@@ -37,18 +37,18 @@ class Settings:
 
     @property
     def fingerprint(self) -> str:
-        """Of the values."""
+        """A hash of the values."""
         text = json.dumps(dict(self.values), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:SHOWN]
 
     def differences(self, other: Settings) -> str:
-        """What is another value in other settings, in words: "kpt_thr 0.3 -> 0.5"."""
+        """How other settings differ, in words: "kpt_thr 0.3 -> 0.5"."""
         names = sorted({*self.values, *other.values})
         found = [(n, self.values.get(n, "unset"), other.values.get(n, "unset")) for n in names]
         return ", ".join(f"{n} {old} -> {new}" for n, old, new in found if old != new)
 
     def store(self, folder: Path) -> None:
-        """Keeps them in a folder of results.
+        """Stores the settings in a folder of results.
 
         Raises:
             OutputError: they cannot be written.
@@ -58,7 +58,7 @@ class Settings:
 
 
 def stored_settings(folder: Path) -> Settings | None:
-    """Those of a folder of results; None where it has none.
+    """The settings of a folder of results; None if it has none.
 
     Raises:
         InputError: the file that has them is damaged.
@@ -81,12 +81,12 @@ def settings_of(
 ) -> Settings:
     """What the results of a batch depend on. Weights that are not here are fetched.
 
-    Of posekit's version major and minor count: a patch changes no results.
+    Only the major and minor version of posekit count: a patch does not change results.
 
     Args:
         parts: the networks.
         loading: how they run; the device is left out, since a batch may use several.
-        options: of prediction and writing, those that are not as by default.
+        options: options of prediction and writing that differ from the defaults.
         root: see `Settings`.
 
     Raises:

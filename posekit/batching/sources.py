@@ -1,4 +1,4 @@
-"""What the inputs of a batch name -> its clips, each with the name of its results."""
+"""The inputs of a batch -> its clips, each with the name of its results."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Source:
 
     Attributes:
         path: its absolute path, or its URL.
-        name: of its results, before their suffixes: a path below the folder of the results.
-        size: in bytes; None where it is not known, or the clip is not there.
+        name: name of its results without suffixes: a path relative to their folder.
+        size: in bytes; None if unknown, or if the clip is missing.
         changed: when it was last changed: seconds, or what a store says; None as for `size`.
     """
 
@@ -80,11 +80,11 @@ def find_sources(
     Args:
         inputs: see `BatchSourceOptions`.
         listing: which files of a folder are taken.
-        folder: of the results, in which no clips are looked for, unless it was named for them.
-        written: results that there are, which are no clips.
+        folder: folder of the results, which is not searched for clips unless an input names it.
+        written: existing results, which are not clips.
 
     Raises:
-        InputError: nothing is there, or an input that a batch does not take.
+        InputError: no clips, or an input that a batch does not take.
     """
     found: dict[str, _Found] = {}
     texts = list(_texts(inputs))
@@ -105,7 +105,7 @@ def _lies_deeper(one: _Found, folder: Path) -> bool:
 
 
 def name_sources(found: Sequence[_Found], root: str | None = None) -> tuple[str, list[Source]]:
-    """The folder that results are named from, and each clip with its name.
+    """The folder that names of results are relative to, and each clip with its name.
 
     Args:
         found: see `find_sources`.
@@ -135,20 +135,20 @@ def name_sources(found: Sequence[_Found], root: str | None = None) -> tuple[str,
 
 
 def shard_of(source: Source, count: int) -> int:
-    """Which of so many parts a clip is in, from 1: by its name, whatever else there is."""
+    """Which of `count` shards a clip is in, from 1; depends on its name only."""
     name = source.name.encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") % count + 1
 
 
 def in_shard(sources: Sequence[Source], shard: Shard | None) -> list[Source]:
-    """Those of a part; all where there is none."""
+    """The clips of a shard; all if there is none."""
     if shard is None:
         return list(sources)
     return [one for one in sources if shard_of(one, shard.count) == shard.number]
 
 
 def identity_of(path: str) -> tuple[int | None, float | str | None]:
-    """Size and time of the last change of a file of this machine; None for what is not there."""
+    """Size in bytes and time of the last change of a local file; None for a missing file."""
     try:
         found = Path(path).stat()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Long clips -> pieces that any worker may do, and finished pieces -> the files of their clip."""
+"""Long clips -> pieces that any worker may do; finished pieces -> the files of their clip."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LEAST_BYTES = 1 << 20
 
 
 def splits(job: Job) -> bool:
-    """Whether a frame's results depend on that frame alone, and are all that is written."""
+    """Whether clips may be split: only results are written, each from its frame alone."""
     options = PredictOptions.from_keywords({**job.options, "formats": list(job.formats)})
     detects = job.parts.detector is not None
     return (
@@ -62,8 +62,7 @@ def splits(job: Job) -> bool:
 def piece_tasks(task: Task, job: Job, seconds: float, *, least_bytes: int = 0) -> list[Task]:
     """The pieces of a clip; none where it is too short, or is better done whole.
 
-    Each but the last is of a whole number of batches of the networks, which is nearest to
-    `seconds`.
+    Each but the last has the whole number of the networks' batches that is nearest to `seconds`.
     """
     source = task.source
     small = source.size is not None and source.size < least_bytes
@@ -116,13 +115,13 @@ def outcomes(
     *,
     least_bytes: int = 0,
 ) -> Iterator[Outcome]:
-    """The outcome of each clip, whole or in pieces; those of pieces are not told.
+    """Yields the outcome of each clip, done whole or in pieces, but none of single pieces.
 
     Args:
         tasks: clips to do.
-        job: of all of them.
-        seconds: of a piece; None where no clip is split.
-        run: gives the outcome of tasks, in any order.
+        job: what all of them have in common.
+        seconds: length of a piece; None if no clip is split.
+        run: yields the outcomes of tasks, in any order.
         stop: once it is requested, no more is begun.
         least_bytes: smaller clips are not split.
     """
@@ -181,7 +180,7 @@ def _ended(found: _Split, job: Job, again: list[Task]) -> Iterator[Outcome]:
     if found.whole is None:
         yield _joined(found, job, [piece for piece in pieces if piece is not None])
         return
-    log.warning("%s is done whole, not in pieces: %s", task.source.path, found.whole)
+    log.warning("%s is processed whole, not in pieces: %s", task.source.path, found.whole)
     again.append(task)
 
 
@@ -196,7 +195,7 @@ def _gap(found: _Split, pieces: Sequence[Piece | None]) -> str | None:
         return "the clip has changed"
     ends = [piece.following for piece in taken[:-1]]
     if ends != [piece.begin for piece in taken[1:]] or taken[-1].following is not None:
-        return "its frames cannot be told by their numbers"
+        return "its frames cannot be located by number"
     return None
 
 

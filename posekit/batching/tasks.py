@@ -1,4 +1,4 @@
-"""What there is to do of a batch, and how it ended: for all runners, and for any process."""
+"""What a batch has to do, and how it ended: for all runners, and for any process."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Job:
         parts: the networks.
         loading: keywords of `Predictor.from_parts`.
         options: keywords of `Predictor.stream`.
-        formats: names of what is written.
+        formats: names of the formats to write.
         drawings: write drawings too.
-        folder: of the results.
-        threads: of PyTorch and of engines.
-        fingerprint: of all that results depend on.
+        folder: folder of the results.
+        threads: number of threads of PyTorch and of engines.
+        fingerprint: hash of all that results depend on.
     """
 
     parts: Parts
@@ -58,9 +58,9 @@ class Task:
     Attributes:
         source: the clip.
         attempt: its number, from 1.
-        stale: results of an earlier attempt, which go when this one has ended.
-        frames: numbers of the first frame and of the one behind the last, None for the clip's end,
-            where it is a piece of the clip.
+        stale: results of an earlier attempt, removed when this one has ended.
+        frames: for a piece of the clip, numbers of its first frame and of the one after its last;
+            None for the clip's end.
     """
 
     source: Source
@@ -70,7 +70,7 @@ class Task:
 
     @property
     def key(self) -> object:
-        """Tells it from the others of a run."""
+        """Identifies the task within a run."""
         return self.source.path, self.frames
 
 
@@ -79,10 +79,10 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        entry: of the manifest.
+        entry: the line for the manifest.
         stop: why no other clip need be tried: the disk is full.
-        frames: of the task.
-        whole: why the clip is to be done whole, where a piece of it cannot be.
+        frames: as in the task.
+        whole: why the clip must be done whole, if a piece of it cannot be done.
     """
 
     entry: Entry
@@ -92,7 +92,7 @@ class Outcome:
 
     @property
     def key(self) -> object:
-        """Of the task."""
+        """The task's key."""
         return self.entry.path, self.frames
 
 
@@ -112,7 +112,7 @@ def entry_of(task: Task, job: Job, device: str = "") -> Entry:
 
 
 def in_words(error: Exception, task: Task) -> str:
-    """What an error says of a clip; one after which the GPU is of no use ends this process."""
+    """An error as words; one that leaves the GPU unusable ends this process."""
     if isinstance(error, PosekitError):
         text = str(error)
     else:
@@ -124,7 +124,7 @@ def in_words(error: Exception, task: Task) -> str:
 
 
 def full_disk(error: BaseException | None) -> str | None:
-    """What an error says of the disk, where no other clip would be written either."""
+    """What an error says if the disk is full, so that no other clip can be written; else None."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return os.strerror(error.errno)

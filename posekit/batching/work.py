@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def set_threads(threads: int) -> None:
-    """So many for all that computes in this process: results of others differ by rounding."""
+    """Sets this process's number of threads; results of other numbers differ by rounding."""
     import cv2
     import torch
 
@@ -40,7 +40,7 @@ def set_threads(threads: int) -> None:
 
 @contextlib.contextmanager
 def threads_as_before() -> Iterator[None]:
-    """What computes in a caller's own process leaves it the threads that it had."""
+    """Gives the caller's process its own number of threads back at the end."""
     import cv2
     import torch
 
@@ -58,8 +58,8 @@ class ClipWorker:
     Each clip is computed as if it were the first: the engines are made before it.
 
     Args:
-        job: see there.
-        device: in place of the job's.
+        job: what all clips have in common.
+        device: a device instead of the job's.
 
     Raises:
         PosekitError: the networks cannot be loaded.

@@ -165,7 +165,7 @@ def _print_label() -> None:
 
     parser = argparse.ArgumentParser(
         prog="python -m posekit.bridges.cvat",
-        description="Print the label of a model's skeleton for CVAT's Raw editor of labels.",
+        description="Print the label of a model's skeleton for CVAT's Raw label editor.",
     )
     parser.add_argument("model", help="any name that posekit.load takes")
     parser.add_argument("--label", help="the skeleton's name, such as person")

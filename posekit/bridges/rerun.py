@@ -99,7 +99,7 @@ class Recorder:
             self.recording.flush()
 
     def close(self) -> None:
-        """Sends what is left, and ends the file."""
+        """Sends what is left, and finishes the file."""
         self.recording.flush()
         if self._to_file:
             self.recording.disconnect()

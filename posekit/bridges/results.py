@@ -100,7 +100,7 @@ class ClipArrays:
 
     @property
     def irregular_by(self) -> float:
-        """By how many seconds a frame is away from where `fps` has it, at most."""
+        """The most seconds by which a frame is off the time that `fps` gives it."""
         if self.fps is None:
             return 0.0
         expected = self.times[0] + np.arange(len(self.times)) / self.fps

@@ -21,10 +21,10 @@ def batch(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
 
     Returns:
-        The exit status: 1 where a clip is not done, 130 where it was asked to stop.
+        The exit status: 1 if a clip is not done, 130 if it was asked to stop.
     """
     # What SLURM may be told is not known here.
     typed = [f"++{word}" if word.startswith("slurm.") else word for word in overrides]

@@ -20,10 +20,10 @@ def bench(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
 
     Returns:
-        The exit status: 1 where an engine failed; the others are measured all the same.
+        The exit status: 1 if an engine failed; the others are measured all the same.
 
     Raises:
         PosekitError: something that cannot be used, or an engine that cannot run here.

@@ -18,7 +18,7 @@ class Printer:
     """Prints what it is called with.
 
     Attributes:
-        people: of a frame, for the title of its stages.
+        people: number of people per frame, for the title of the table of stages.
         flip_test: likewise.
     """
 

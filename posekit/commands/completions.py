@@ -1,7 +1,7 @@
 """`posekit completions SHELL`: what a shell needs to complete commands, keys and their values.
 
-shtab turns the parser into a script. What stands behind a command, `key=value`, argparse does not
-know: the words for it are written into the script, so that completing starts no Python.
+shtab turns the parser into a script. argparse does not know the `key=value` words after a command:
+these are written into the script, so that completing starts no Python.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _takes_keys(command: str, action: argparse.Action) -> bool:
 
 
 def words_of(command: str) -> dict[str, tuple[str, ...]]:
-    """The keys of a command and the values that each may have; none where that is not known."""
+    """The keys of a command and the values that each may have; empty if unknown."""
     if command in SETTINGS:
         found = {name: _values(option) for name, option in keys_of(command).items()}
         # Names of models stand by themselves.

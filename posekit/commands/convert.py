@@ -1,4 +1,4 @@
-"""`posekit convert`: results that were kept as Parquet in other formats."""
+"""`posekit convert`: results in Parquet files -> other formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def convert_tables(words: Sequence[str]) -> int:
         words: files, and `key=value` each of `ConvertOptions`, or `format=NAME`.
 
     Returns:
-        The exit status: 1 where a table's clip had not been read to its end.
+        The exit status: 1 if a table's clip had not been read to its end.
     """
     tables = [Path(word) for word in words if "=" not in word or Path(word).exists()]
     if not tables:

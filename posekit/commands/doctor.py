@@ -40,11 +40,11 @@ def doctor(*, device: str | None = None, measure: bool = False) -> int:
 
     Args:
         device: the one to report on; None for the one that posekit would take.
-        measure: before, measure the engines on the networks of `human`, as `auto` does, where that
-            was not done; prediction without a backend goes by it from then on.
+        measure: first measure the engines on the networks of `human`, as `auto` does, unless that
+            was done before; prediction without a backend uses the result from then on.
 
     Returns:
-        The exit status: 1 where something is broken.
+        The exit status: 1 if something is broken.
 
     Raises:
         InputError: no such device on this machine.

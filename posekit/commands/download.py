@@ -1,4 +1,4 @@
-"""`posekit download`: weights ahead of the first use, also for a machine without a network."""
+"""`posekit download`: weights before their first use, also for an offline machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["download"]
 
 
 def download(words: Sequence[str]) -> int:
-    """Fetches models and what they build on; prints what became of each.
+    """Fetches models and those that they build on; prints the outcome for each.
 
     Args:
         words: names of models, and `key=value` of `DownloadOptions`.
 
     Returns:
-        The exit status: 1 where one could not be fetched.
+        The exit status: 1 if one could not be fetched.
 
     Raises:
-        UnknownModelError, InputError: a name that is none, or a wrong option.
+        UnknownModelError, InputError: an unknown name, or a wrong option.
     """
     names = [word for word in words if "=" not in word]
     options = read_settings([word for word in words if "=" in word], DownloadOptions)

@@ -20,7 +20,7 @@ def evaluate(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
 
     Returns:
         The exit status.

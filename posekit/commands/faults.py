@@ -1,4 +1,4 @@
-"""What `posekit doctor` checks: each check tells what it saw, what is wrong, and what mends it."""
+"""What `posekit doctor` checks: each check says what it saw, what is wrong, and how to mend it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ OF_EXTRAS = {
 
 @dataclass(frozen=True)
 class Seen:
-    """A thing that was looked at, and what it is."""
+    """Something that was checked, and what was found."""
 
     name: str
     text: str
@@ -62,7 +62,7 @@ class Fault:
     Attributes:
         what: in a line.
         cure: the command that mends it, or what to do.
-        broken: what posekit is for cannot work; else it may be slow, or fail later.
+        broken: whether posekit cannot work; otherwise it may be slow, or fail later.
     """
 
     what: str
@@ -184,7 +184,7 @@ def _version(name: str) -> str | None:
 
 
 def version_of(package: str) -> str | None:
-    """Of an installed package; None where it is not installed."""
+    """The version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -300,7 +300,7 @@ def _threads() -> Findings:
 
 
 def processor_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Processors' worth of time that a container has; None for no limit."""
+    """How many processors' time a container may use; None for no limit."""
     quota, _, period = _read(cgroup / "cpu.max").partition(" ")
     return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
 

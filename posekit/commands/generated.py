@@ -2,8 +2,8 @@
 
     python -m posekit.commands.generated
 
-Of `conf/<command>.yaml` all that stands below a line that says so is written, for the commands of
-`option_texts.SHEETS`. In `docs/*.md` it is what stands between `<!-- generated: NAME ... -->` and
+In `conf/<command>.yaml`, for the commands of `option_texts.SHEETS`, everything below a line that
+says so is written; in `docs/*.md`, everything between `<!-- generated: NAME ... -->` and
 `<!-- end -->`, where NAME is one of `MAKERS`: `<!-- generated: options predict DrawOptions -->` is
 the table of a group.
 """
@@ -93,7 +93,7 @@ def _block(found: re.Match[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status: with `--check`, 1 where a file is out of date."""
+    """Runs the command; returns the exit status: with `--check`, 1 if a file is out of date."""
     parser = argparse.ArgumentParser(prog="python -m posekit.commands.generated")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if it would")
     check: bool = parser.parse_args(argv).check

@@ -15,8 +15,8 @@ def import_model(config: Path, weights: Path | None, rest: Sequence[str]) -> int
     """Writes the folder that `posekit.load` takes; prints its path.
 
     Args:
-        config: a configuration file, or a checkpoint that holds one, which are read and never run.
-        weights: its checkpoint; None for the one that `config` is.
+        config: a configuration file, or a checkpoint that holds one; it is read, never run.
+        weights: its checkpoint; None if `config` is the checkpoint.
         rest: `out=FOLDER`, and nothing else.
 
     Returns:

@@ -23,10 +23,10 @@ def mirror(organisation: str, settings: Sequence[str]) -> int:
         settings: `key=value` of `MirrorOptions`.
 
     Returns:
-        The exit status: 1 where one failed or is refused.
+        The exit status: 1 if one failed or is refused.
 
     Raises:
-        InputError: not the name of an organisation, a wrong option, or `only` that names nothing.
+        InputError: not the name of an organisation, a wrong option, or `only` names nothing.
         DownloadError: the Hub cannot be asked.
     """
     if not re.fullmatch(r"\w[\w.-]*", organisation, re.ASCII):

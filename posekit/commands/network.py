@@ -22,21 +22,21 @@ HUB = "https://huggingface.co"
 SECONDS = 4.0  # for all hosts together
 THREAD = "posekit-asks-host"
 NO_NETWORK = (
-    "models in the cache and model=demo work; HTTPS_PROXY=http://HOST:PORT goes through a proxy, "
-    "HF_HUB_OFFLINE=1 asks nobody, and `posekit download NAME --to FOLDER` on another machine "
-    "makes a folder to bring"
+    "models in the cache and model=demo work; set HTTPS_PROXY=http://HOST:PORT to use a proxy, "
+    "HF_HUB_OFFLINE=1 to make no requests, or bring a folder that `posekit download NAME --to "
+    "FOLDER` made on another machine"
 )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A host, and what came of asking it.
+    """A host, and whether it answers.
 
     Attributes:
-        said: what came of it, in a line.
-        reason: why it does not serve; None where it does.
-        cure: what to do, where a setting of the user's led there; else empty, since a machine may
-            simply have no network.
+        said: the outcome, in a line.
+        reason: why it cannot be used; None if it can.
+        cure: what to do, if one of the user's settings is the cause; else empty, since a machine
+            may simply have no network.
     """
 
     said: str
@@ -45,7 +45,7 @@ class Asked:
 
 
 def ask_hosts() -> list[Asked]:
-    """Asks the Hub and OpenMMLab's host, for some seconds; nobody where HF_HUB_OFFLINE is set."""
+    """Asks the Hub and OpenMMLab's host, for some seconds; none if HF_HUB_OFFLINE is set."""
     if is_offline():
         return [Asked("not tested, HF_HUB_OFFLINE is set")]
     named = endpoint()

@@ -106,7 +106,7 @@ def yaml_text(command: str) -> str:
 
 
 def full_text(option: Declared) -> str:
-    """What an option means, and the values that it may have by name where that does not say."""
+    """What an option means, with the names of its values if the meaning does not list them."""
     text = option.text()
     known = [f"`{choice}`" for choice in option.choices]
     said = all(choice.strip("`") in text for choice in known)
@@ -162,13 +162,13 @@ def _in_words(value: Any) -> str:
 
 
 def default_text(option: Declared) -> str:
-    """Its default in Python and, where that is another one, on the command line, in Markdown."""
+    """Its default in Python and, if that differs, on the command line, in Markdown."""
     python, key = _in_words(option.default), _in_words(option.key_default)
     return python if python == key else f"{python}; {key} on the command line"
 
 
 def values_text(option: Declared) -> str:
-    """What it may be, with its unit, in Markdown; nothing where that is too much for a line."""
+    """What it may be, with its unit, in Markdown; empty if that is too long for a line."""
     unit = f" ({option.about.unit})" if option.about.unit else ""
     return _values(option) + unit
 

@@ -39,11 +39,11 @@ def predict(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
         pred_format: another format of predictions than the configuration's.
 
     Returns:
-        The exit status: 1 where an input could not be used.
+        The exit status: 1 if an input could not be used.
     """
     config = compose_command(
         "predict",

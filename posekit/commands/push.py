@@ -17,7 +17,7 @@ def push(folder: Path, repository: str, settings: Sequence[str] = ()) -> int:
 
     Args:
         folder: a run or its export.
-        repository: `organisation/name`, which is made where it is not there.
+        repository: `organisation/name`, which is made if it does not exist.
         settings: `key=value` of `PushOptions`.
 
     Returns:

@@ -19,7 +19,7 @@ _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
 def report_errors(run: Callable[[], int | None]) -> int:
     """The exit status of what is run; errors that a user can do something about are a line each.
 
-    Programs around posekit end by it as its commands do: `sys.exit(report_errors(main))`.
+    Programs built on posekit can end as its commands do: `sys.exit(report_errors(main))`.
 
     Args:
         run: gives the status; None is 0.

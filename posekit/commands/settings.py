@@ -23,7 +23,7 @@ def read_settings(words: Sequence[str], group: type[O]) -> O:
     """The options that were typed.
 
     Raises:
-        InputError: no `key=value`, an unknown key or a wrong value.
+        InputError: a word that is not `key=value`, an unknown key or a wrong value.
     """
     values: dict[str, Any] = {}
     known = group.declared()

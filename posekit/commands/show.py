@@ -32,7 +32,7 @@ def show(
         command: its name.
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
         cfg: `job`, what the command is told, all values resolved; `hydra`, Hydra's own settings; or
             `all`.
         package: a part of it, such as `model` or `hydra.sweep`.

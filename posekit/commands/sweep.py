@@ -128,14 +128,14 @@ def sweep(
         overrides: `key=value` each; one of several values, `key=a,b` or as the sweeper reads it,
             is swept. Hydra's own keys may be among them.
         config_dir: a folder with configurations of the user's own.
-        config_name: of the command's configuration, where it is not the command's.
+        config_name: a configuration to use instead of the command's.
 
     Returns:
-        The exit status: 1 where a run failed.
+        The exit status: 1 if a run failed.
 
     Raises:
         InputError: a command that cannot be swept, a value that does not fit any run, or a sweeper
-            or launcher that is not there; nothing has run then.
+            or launcher that is not installed; nothing has run then.
     """
     if command not in SWEPT:
         raise InputError(f"-m works with {', '.join(SWEPT)}; {command} runs once")
@@ -292,7 +292,7 @@ def sweep_settings(command: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Hydra's own settings of a sweep of a command, as far as they are known beforehand.
 
     Raises:
-        InputError: a setting that there is not.
+        InputError: an unknown setting.
     """
     with initialize_config_dir(str(CONF_DIR / CONFIG), job_name=command, version_base="1.3"):
         config = _hydra_config(overrides).hydra

@@ -19,7 +19,7 @@ def train(
     Args:
         overrides: `key=value` each.
         config_dir: a folder with configurations of the user's own.
-        config_name: of another configuration than the command's.
+        config_name: a configuration to use instead of the command's.
 
     Returns:
         The exit status.

@@ -25,18 +25,18 @@ def deliver(
     window: Window | None,
     ahead: int,
 ) -> Iterator[PoseResult]:
-    """Results in order, an image's as soon as its files are there.
+    """Yields results in order; an image's comes as soon as its files are there.
 
     Files are written in another thread while the next packets are made. After an error the results
-    that were written before it still come; where the user closes the window it ends.
+    that were written before it still come. It ends when the user closes the window.
 
     Args:
         packets: in order.
-        options: of what is shown.
+        options: what is shown.
         drawer: draws them, in the writer's thread where nobody needs the drawing here.
         writer: writes them.
         window: where they are shown.
-        ahead: images that wait for their files, at most, while others are made.
+        ahead: the most images that may wait for their files while others are computed.
 
     Raises:
         OutputError: a result could not be written.

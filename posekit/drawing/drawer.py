@@ -40,10 +40,10 @@ class Look(DrawOptions, PlotOptions):
 class Drawer:
     """Draws packets in their order, each once.
 
-    Images of a clip that were not kept are read once more from its file, behind the results.
+    Images of a clip that were not kept are read from its file again.
 
     Args:
-        look: how.
+        look: how results are drawn.
     """
 
     def __init__(self, look: Look) -> None:
@@ -112,7 +112,7 @@ class Drawer:
         return next(self._images)[0]
 
     def close(self) -> None:
-        """Closes the clip that is read once more; once is enough."""
+        """Closes the clip that is read again; more calls do nothing."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

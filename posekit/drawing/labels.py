@@ -78,7 +78,7 @@ class Labels:
     """The texts of one picture, each where it covers least.
 
     Args:
-        canvas: (H, W, 3), BGR, uint8; is drawn on.
+        canvas: (H, W, 3), BGR, uint8; changed in place.
         faces: (m, 4), xyxy in pixels, which text keeps away from.
     """
 
@@ -97,7 +97,7 @@ class Labels:
         """Places a text, on a plate of the person's colour, above the box or where there is room.
 
         Args:
-            text: of the person.
+            text: what to write.
             box: x1, y1, x2, y2 in pixels.
             color: RGB.
             height: of the letters, in pixels.
@@ -139,7 +139,7 @@ class Labels:
             gap: to the point, in pixels.
 
         Returns:
-            Whether there is.
+            Whether there is room.
         """
         laid = self._fitted(text, height)
         if laid is None:

@@ -65,7 +65,7 @@ class Trails:
         self._points.clear()
 
     def update(self, result: PoseResult) -> dict[int, Floats]:
-        """Takes the next frame; gives the path (m, 2) of each track, the latest point last."""
+        """Adds the next frame; returns the path (m, 2) of each track, the latest point last."""
         self._count += 1
         if result.track_ids is not None:
             centers = (result.boxes_xyxy[:, :2] + result.boxes_xyxy[:, 2:]) / 2
@@ -104,11 +104,11 @@ def draw_marks(
     """Draws boxes first, then text over everything.
 
     Args:
-        canvas: (H, W, 3), BGR, uint8; is drawn on.
-        result: whose people they are.
-        marks: which.
-        palette: of people's colours.
-        kpt_thr: keypoints of a lower score have no names.
+        canvas: (H, W, 3), BGR, uint8; changed in place.
+        result: the people to mark.
+        marks: which ones to draw.
+        palette: people's colours.
+        kpt_thr: keypoints below this score get no names.
     """
     height, width = canvas.shape[:2]
     people = [

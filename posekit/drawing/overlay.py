@@ -75,7 +75,7 @@ class DrawOptions(Options):
         """What is drawn with the skeletons.
 
         Args:
-            tracked: there are ids.
+            tracked: whether there are ids.
         """
         if self.draw is None:
             return ("ids",) if tracked else ()
@@ -122,8 +122,8 @@ def draw_pose(
         beneath: draws on the new image before the people.
 
     Raises:
-        InputError: an argument of the wrong shape, type or range; a skeleton that OpenPose's
-            style does not have.
+        InputError: an argument of the wrong shape, type or range; a skeleton that has no OpenPose
+            style.
     """
     _check_image(image)
     _check_whole("radius", radius, 0)
@@ -158,7 +158,7 @@ def draw_result(
 
     Args:
         image: (H, W, 3), BGR; is not changed.
-        result: of it.
+        result: the result for the image.
         options: how it is drawn.
         trails: where the tracks have been, as `Trails` gives it, for `draw=trail`.
 

@@ -1,9 +1,9 @@
 """Colours of people and of their left and right.
 
 `colorblind` is the palette of Okabe and Ito, "Color Universal Design" (2008), with white in place
-of black; people and sides of the body have colours apart from each other. Their least distance is
-16 (CIE 1976, in CIELAB), for normal vision and for protanopia, deuteranopia and tritanopia as
-Machado, Oliveira and Fernandes simulate them (2009); `tests/drawing/test_palettes.py` measures it.
+of black; people have other colours than the sides of the body. All are at least 16 apart (CIE 1976,
+in CIELAB), for normal vision and for protanopia, deuteranopia and tritanopia as simulated by
+Machado, Oliveira and Fernandes (2009); `tests/drawing/test_palettes.py` measures it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Palette:
     """Colours, RGB.
 
     Attributes:
-        people: of boxes, labels and trails, person after person.
-        sides: of what is left, right and in the middle of a person; none where skeletons keep
+        people: colours of boxes, labels and trails, one per person in turn.
+        sides: colours for the left, the right and the middle of a person; empty if skeletons keep
             their own colours.
     """
 
@@ -38,14 +38,13 @@ class Palette:
     sides: tuple[Color, Color, Color] | None = None
 
     def person(self, number: int) -> Color:
-        """The colour of a track, which is always the same; after the last it begins anew."""
+        """The colour of a track id, always the same; after the last colour it starts again."""
         return self.people[number % len(self.people)]
 
     def recoloured(self, skeleton: Skeleton) -> Skeleton:
         """The skeleton in these colours.
 
-        Where its keypoints have no sides, as those of a hand, its own colours are replaced one by
-        one.
+        If its keypoints have no sides, as in a hand, its own colours are replaced one by one.
         """
         return skeleton if self.sides is None else _recoloured(self, skeleton)
 

@@ -1,4 +1,4 @@
-"""One result drawn on its image, which is read again where nobody has it any more."""
+"""One result drawn on its image, which is read again if it is no longer in memory."""
 
 from __future__ import annotations
 

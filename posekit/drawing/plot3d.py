@@ -85,7 +85,7 @@ class Limits:
 
     Attributes:
         side: of the cube, in the keypoints' unit.
-        on_ground: it stands at height 0; otherwise the figure's middle is in its middle.
+        on_ground: whether the cube stands at height 0; otherwise the figure is at its centre.
     """
 
     side: float
@@ -103,9 +103,9 @@ def fit_limits(pose: Pose3D, before: Limits | None = None, *, kpt_thr: float = 0
     Outliers do not count.
 
     Args:
-        pose: a frame's.
+        pose: the people of a frame.
         before: what this gave for the frame before; it grows, but never shrinks.
-        kpt_thr: keypoints of a lower score do not count.
+        kpt_thr: keypoints below this score do not count.
     """
     points, shown = _check_pose(pose, kpt_thr)
     side, on_ground = 0.0, True

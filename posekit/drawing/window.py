@@ -1,4 +1,4 @@
-"""Windows with pictures. Where none can be opened, that is an error at once, never a hang."""
+"""Windows with pictures. If none can be opened, that is an error at once, never a hang."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Window:
         return True
 
     def close(self) -> None:
-        """Closes the window; once is enough."""
+        """Closes the window; more calls do nothing."""
         if self._open and not self._closed_by_user():
             cv2.destroyWindow(self.title)
             cv2.waitKey(1)  # lets it go
@@ -157,7 +157,7 @@ def _x_server_problem(display: str) -> str | None:
     """Tries to connect to where DISPLAY (`:0`, `unix:0`, `host:10.0`) says an X server is."""
     found = re.fullmatch(r"(?P<host>.*):(?P<number>\d+)(\.\d+)?", display)
     if found is None:
-        return f"DISPLAY is '{display}', expected such as ':0'"
+        return f"DISPLAY is '{display}', expected a value such as ':0'"
     host, number = found["host"], int(found["number"])
     if host in ("", "unix"):
         path = f"/tmp/.X11-unix/X{number}"

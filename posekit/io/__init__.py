@@ -1,4 +1,4 @@
-"""Frames in: images, folders, videos, URLs, streams, cameras and arrays. BGR, uint8, upright."""
+"""Frames from images, folders, videos, URLs, streams, cameras and arrays: BGR, uint8, upright."""
 
 from __future__ import annotations
 

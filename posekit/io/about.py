@@ -1,4 +1,4 @@
-"""What a file of results says of itself: the models, the keypoints and whether it is complete."""
+"""What a file of results says about itself: models, keypoints, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def describe(run: Run, clip: Clip | None) -> dict[str, Any]:
     """What is known before the first result, as plain values.
 
     Args:
-        run: what makes the results.
-        clip: what they are of; None for images.
+        run: the run that makes the results.
+        clip: the clip of the results; None for images.
     """
     about: dict[str, Any] = {
         "version": __version__,
@@ -43,13 +43,13 @@ def describe(run: Run, clip: Clip | None) -> dict[str, Any]:
 def describe_finished(
     run: Run, clip: Clip | None, *, pose3d: Pose3D | None, frames: int, complete: bool
 ) -> dict[str, Any]:
-    """What is known at the end.
+    """What is known at the end, as plain values.
 
     Args:
         run, clip: as for `describe`.
-        pose3d: one of the results' third dimensions, for its unit and axes.
-        frames: how many results there are.
-        complete: whether everything that was to come has come.
+        pose3d: the 3D keypoints of any result, for their unit and axes.
+        frames: number of results.
+        complete: whether all results have come.
     """
     about = describe(run, clip)
     if pose3d is not None:
@@ -64,10 +64,10 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def skeleton_of(about: dict[str, Any]) -> Skeleton:
-    """A skeleton from its plain values, of which lists are JSON's.
+    """A skeleton from its plain values, as read from JSON.
 
     Raises:
-        InputError, TypeError: they are not one's.
+        InputError, TypeError: the values are not a skeleton.
     """
     return Skeleton(**{name: _tuples(value) for name, value in about.items()})
 

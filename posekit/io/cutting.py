@@ -1,8 +1,7 @@
-"""Parts of clips: which frames are taken, and how the first of them is found without decoding all.
+"""Parts of clips: which frames are taken, and how the first is found without decoding all.
 
-A key frame needs nothing that comes before it, so that of a packet stream only what follows the
-last key frame before the beginning is decoded. The packets before that are counted, for the number
-of a frame is that in its clip.
+A key frame needs nothing before it, so decoding starts at the last key frame before the cut.
+Earlier packets are only counted, since frames keep their numbers in the whole clip.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ LEADING = 64
 
 
 class Clock:
-    """Stamps in a stream's units -> seconds since its first frame, which never go back.
+    """Time stamps in a stream's units -> seconds since its first frame, which never decrease.
 
     Args:
         start: the first frame's stamp; None where it has none.
-        time_base: seconds of a unit.
+        time_base: seconds per unit.
         fps: frames per second, for what has no stamps and for gaps.
     """
 
@@ -57,7 +56,7 @@ class Clock:
         return (pts - self._start) * self._time_base + self._shift
 
     def seconds(self, pts: int | None, number: int) -> Fraction:
-        """The seconds of the next frame; where stamps go back it follows on the one before."""
+        """The seconds of the next frame; if its stamp goes back, it follows the frame before."""
         seconds = number / self._fps
         if pts is not None and self._start is not None and self._time_base:
             seconds = self.at(pts)
@@ -68,25 +67,25 @@ class Clock:
         return seconds
 
     def join(self, last: int, pts: int) -> None:
-        """Takes that a file was joined of several: behind the stamp `last` it goes on at `pts`."""
+        """Notes that a file was joined from several: after the stamp `last` it goes on at `pts`."""
         self._shift += self.at(last) + 1 / self._fps - self.at(pts)
 
     def follow(self, other: Clock) -> None:
-        """Goes on from where another one of the same stream is."""
+        """Continues where another clock of the same stream is."""
         self._shift = other._shift
 
 
 class Seek:
-    """Lets only those packets through that are needed from a time on.
+    """Passes on only the packets that are needed from a given time on.
 
     Args:
-        start: seconds of the first frame that is wanted, or
+        start: seconds of the first wanted frame, or
         first: its number.
-        clock: of the stream.
-        stamps: of the packets that the decoder was given before.
+        clock: the stream's clock.
+        stamps: stamps of the packets that the decoder was given before.
 
     Attributes:
-        flush: the decoder has to forget what it knows before it is given more.
+        flush: whether the decoder must be flushed before it gets more packets.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class Seek:
         return known and stream.time_base is not None
 
     def take(self, packet: Packet[Any] | None) -> list[Packet[Any] | None]:
-        """Takes the next packet, None at the end; gives those that are to be decoded now."""
+        """Takes the next packet (None at the end) and returns those to decode now."""
         if packet is None or packet.pts is None:
             self._open = True  # nothing is known of when it is
         elif not packet.is_discard:
@@ -162,7 +161,7 @@ class Seek:
 
         Args:
             pts: its stamp.
-            before: that of the frame that was decoded before it.
+            before: the stamp of the frame decoded before it.
         """
         if pts is None:
             return before + 1
@@ -172,10 +171,10 @@ class Seek:
 def cut_out(
     frames: Iterable[tuple[np.ndarray, float]], cut: Cut, name: str, fps: Fraction
 ) -> Iterator[tuple[np.ndarray, float, int]]:
-    """Of images with their seconds those that are taken, with their numbers.
+    """Yields the images that a cut takes, each with its seconds and its number.
 
     Raises:
-        InputError: the cut begins behind the last frame.
+        InputError: the cut begins after the last frame.
     """
     position, seconds = -1, 0.0
     for number, (image, time) in enumerate(frames):
@@ -191,16 +190,16 @@ def cut_out(
 
 
 def check_end(cut: Cut, name: str, last: float, *, found: bool) -> None:
-    """Sees, at a clip's end, whether it was as long as its cut.
+    """Checks, at a clip's end, that it was as long as its cut.
 
     Args:
         cut: which frames were taken.
-        name: the clip's.
-        last: seconds at which it ended.
-        found: there was a frame of the cut.
+        name: the clip's name.
+        last: time of its end, in seconds.
+        found: whether the cut took any frame.
 
     Raises:
-        InputError: there was none.
+        InputError: it took none.
     """
     if not found:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Files of results: complete after every record, whole at their end only, or written at once."""
+"""Files of results: some are complete after every record, others only when finished."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["GrowingFile", "PartFile", "part_path", "partial_path"]
 
 
 class GrowingFile:
-    """A file that is complete after every record, and after a crash or on a full disk.
+    """A file that is complete after every record, also after a crash or on a full disk.
 
     Args:
-        path: of the file, which is overwritten.
-        head: what it begins with.
-        closing: what stands behind the last record.
+        path: the file to write; an existing one is overwritten.
+        head: the first bytes.
+        closing: the bytes after the last record.
 
     Attributes:
-        records_written: how many are in it.
+        records_written: number of records in the file.
 
     Raises:
         OutputError: it cannot be made.
@@ -53,10 +53,10 @@ class GrowingFile:
         self.records_written += 1
 
     def end(self, closing: bytes) -> None:
-        """Writes another closing behind the last record, which is not shorter than the one there.
+        """Replaces the closing by another one, which must not be shorter.
 
         Raises:
-            OutputError: the disk is full; the closing there stays.
+            OutputError: the disk is full; the old closing stays.
         """
         with _disk_errors(self.path):
             self._put(self._end, closing)
@@ -73,20 +73,20 @@ class GrowingFile:
 
 
 def part_path(path: Path) -> Path:
-    """`a.csv.part` of `a.csv`: where it is until it is finished."""
+    """`a.csv.part` for `a.csv`: its name until it is finished."""
     return path.with_name(f"{path.name}.part")
 
 
 def partial_path(path: Path) -> Path:
-    """`a.partial.trc` of `a.trc`: a whole file, of a clip that was not read to its end."""
+    """`a.partial.trc` for `a.trc`: a valid file of a clip that was not read to its end."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 class PartFile:
-    """A text file that has its name only when it is finished; until then it is `<name>.part`.
+    """A text file that is called `<name>.part` until it is finished.
 
     Args:
-        path: of the finished file, which is overwritten then.
+        path: the finished file; an existing one is overwritten then.
 
     Raises:
         OutputError: it cannot be made.
@@ -116,7 +116,7 @@ class PartFile:
         self._good += len(record)
 
     def take(self, other: PartFile) -> None:
-        """Appends what is in another file, which goes.
+        """Appends the contents of another file, and removes that file.
 
         Raises:
             OutputError: the disk is full.
@@ -128,14 +128,15 @@ class PartFile:
         other._part.unlink()
 
     def close(self) -> None:
-        """Closes the file, which keeps the name of an unfinished one; more calls do nothing."""
+        """Closes the file without its final name; more calls do nothing."""
         self._file.close()
 
     def finish(self, *, complete: bool = True) -> None:
-        """Closes the file and gives it its name.
+        """Closes the file and gives it its final name.
 
         Args:
-            complete: otherwise it gets that of `partial_path`; for formats that cannot say it.
+            complete: False gives it the name of `partial_path`, for formats without a field for
+                this.
 
         Raises:
             OutputError: it cannot be renamed.

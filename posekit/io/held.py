@@ -1,4 +1,4 @@
-"""Files that are made when all results of a clip, or all images, are there."""
+"""Files that are written once all results of a clip, or of all images, are there."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Held", "HeldFile", "check_clip", "share"]
 
 
 class Held(Sink):
-    """Keeps results in a spool until its end, and does not begin where one of them is missing.
+    """Keeps results in a spool until the end; makes no file if one could not be kept.
 
     Args:
-        path: of the file.
-        run: what makes the results.
-        tracked: refuse several people of whom nobody knows who is who, at once.
+        path: the file to write.
+        run: the run that makes the results.
+        tracked: refuse several people without track ids, as soon as they come.
 
     Attributes:
-        spool: with the results.
+        spool: holds the results.
     """
 
     def __init__(self, path: Path, run: Run, *, tracked: bool) -> None:
@@ -50,7 +50,7 @@ class Held(Sink):
         """Makes the files.
 
         Args:
-            complete: all results have come.
+            complete: whether all results have come.
 
         Raises:
             OutputError: the disk is full.
@@ -59,7 +59,7 @@ class Held(Sink):
 
 
 def share(sinks: Iterable[Sink]) -> None:
-    """Lets those that are held have one spool, before they get the first of the same results."""
+    """Gives all `Held` sinks of the same results one spool, before the first result."""
     held = [sink for sink in sinks if isinstance(sink, Held)]
     for sink in held[1:]:
         sink.spool.close()
@@ -67,12 +67,12 @@ def share(sinks: Iterable[Sink]) -> None:
 
 
 class HeldFile(Held):
-    """A file that a library writes at once, in a folder beside it.
+    """A file that a library writes in one go, first into a folder beside it.
 
-    One that is not complete is `a.nwb.part`: whole as well, of the results that there were.
+    If results are missing, it is called `a.nwb.part`: a valid file of the results that there are.
 
     Args:
-        path: of the file, which is overwritten.
+        path: the file to write; an existing one is overwritten.
         save: writes results to a path.
         run, tracked: see `Held`.
     """
@@ -107,7 +107,7 @@ class HeldFile(Held):
 
 
 def check_clip(clip: object | None, name: str) -> None:
-    """Sees that results are of a clip.
+    """Checks that results are of a clip.
 
     Raises:
         InputError: they are of images.

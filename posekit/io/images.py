@@ -1,4 +1,4 @@
-"""The bytes of a picture -> pixels, after a look at whether they can be whole."""
+"""The bytes of an image file -> pixels, after a check that the file can be whole."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
     """A file's content, or the beginning of it.
 
     Args:
-        path: of the file; unlike `cv2.imread`, any name on any system.
-        limit: most bytes; -1 for all.
+        path: the file; unlike with `cv2.imread`, any name works on any system.
+        limit: the most bytes to read; -1 reads all.
 
     Raises:
         InputError: no such file, or it cannot be read.
@@ -73,7 +73,7 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
 
 
 def read_open(file: Any, name: str, size: int = -1) -> bytes:
-    """The next bytes of an open file, all of them where no size is given; none at its end.
+    """The next `size` bytes of an open file, all of them for -1; none at its end.
 
     Raises:
         InputError: it is closed, was opened as text or for writing, or cannot be read.
@@ -103,13 +103,13 @@ def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
 
 
 def decode(data: bytes | bytearray, name: str, flags: int) -> np.ndarray:
-    """The pixels as OpenCV gives them for its `flags`, without a look at the bytes before."""
+    """The pixels as OpenCV decodes them with its `flags`, without a check of the bytes before."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise InputError(f"{name} cannot be decoded: {error.err}") from None
     if image is None:
-        raise InputError(f"{name} is not an image, or of a format that OpenCV cannot read")
+        raise InputError(f"{name} is not an image, or has a format that OpenCV cannot read")
     return np.asarray(image)
 
 
@@ -124,7 +124,7 @@ def encode_jpeg(image: np.ndarray) -> bytes:
 
 
 def check_whole(data: bytes, name: str) -> None:
-    """Sees whether a file can be what its header says, before memory and time go into it.
+    """Checks that a file can hold what its header says, before memory and time go into it.
 
     Raises:
         InputError: empty, cut short, or a header that its bytes cannot fill.
@@ -155,7 +155,7 @@ def _is_truncated(data: bytes) -> bool:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks that are whole, up to the last: type, and where the content begins and ends."""
+    """The complete chunks, in order: type, and where the content begins and ends."""
     position = len(PNG)
     while position + 8 <= len(data):
         begin = position + 8
@@ -170,12 +170,12 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def jpeg_scan_start(data: bytes) -> int:
-    """Where the first scan begins: a thumbnail's end marker may stand before it."""
+    """Where the first scan begins; a thumbnail's end marker may come before it."""
     return _jpeg_header(data)[0]
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """(w, h) in pixels as a JPEG's header says; zeros where it does not."""
+    """(w, h) in pixels from a JPEG's header; zeros if it does not say."""
     return _jpeg_header(data)[1]
 
 
@@ -205,7 +205,7 @@ def _scan_count(data: bytes) -> int:
 
 
 def claimed_size(data: bytes) -> tuple[int, int, float]:
-    """(w, h) that a PNG or a JPEG says it has, and how many pixels its bytes can be at most."""
+    """(w, h) that a PNG or a JPEG claims, and the most pixels that its bytes can hold."""
     if data.startswith(JPEG):
         _, (width, height), frame = _jpeg_header(data)
         # Arithmetic codes take less than a bit.

@@ -1,4 +1,4 @@
-"""Images that are no files -> arrays: PIL's, tensors. Neither PIL nor torch is imported here."""
+"""PIL images and tensors -> arrays. Neither PIL nor torch is imported here."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MORE_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def from_pil(image: Image.Image) -> np.ndarray:
-    """An image of PIL as (H, W, 3), BGR, uint8, turned upright as its EXIF tag says.
+    """A PIL image as (H, W, 3), BGR, uint8, turned upright by its EXIF tag.
 
-    What its mode says of colours is heeded: grey, palettes, alpha (left out, as of files), CMYK; of
-    16 bits the upper ones are taken, as of files. Of several pictures it is the current one.
+    Grey, palettes and CMYK are converted; as with files, alpha is dropped, and 16-bit images keep
+    their upper 8 bits. An image with several frames gives the current one.
 
     Raises:
-        InputError: it was closed, its file is damaged, or a mode whose numbers may mean anything.
+        InputError: it was closed, its file is damaged, or its mode has no fixed value range.
     """
     from PIL import ImageOps
 
@@ -59,11 +59,11 @@ def from_tensor(tensor: Tensor, *, rgb: bool = False) -> Iterator[np.ndarray]:
     Args:
         tensor: (H, W), (C, H, W), (H, W, C), or a stack of these with N before; uint8, or floats
             from 0 to 1; on any device, with or without a gradient.
-        rgb: its colours are RGB, not BGR.
+        rgb: whether its colours are RGB instead of BGR.
 
     Raises:
-        InputError: other numbers, a shape in which the channels may come first or last, or not at
-            all.
+        InputError: other types or values, another shape, or one whose channels may come first or
+            last.
     """
     shape = tuple(tensor.shape)
     name = f"a tensor {shape} of {str(tensor.dtype).removeprefix('torch.')}"

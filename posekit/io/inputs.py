@@ -1,7 +1,7 @@
-"""Inputs -> which files, cameras, URLs and images they name, looked up once.
+"""Inputs -> the files, cameras, URLs and images that they name, looked up once.
 
-The command line counts them, the writer sees to it that none is written over, and the reader reads
-them: all three ask the same `Inputs`.
+The command line counts them, the writer never overwrites them, and the reader reads them: all three
+use the same `Inputs`.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """What a path, a folder or a pattern stands for, in order."""
+    """The files that a path, a folder or a pattern stands for, in order."""
 
     paths: list[Path]
 
 
 @dataclass(frozen=True, eq=False)
 class PartOfClip:
-    """Some frames of a video's file, by their numbers."""
+    """Some frames of a video file, by their numbers."""
 
     path: Path
     stretch: Stretch
@@ -72,7 +72,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Url:
-    """Of a file on a server or of a stream."""
+    """The URL of a file on a server, or of a stream."""
 
     text: str
     scheme: str
@@ -94,20 +94,20 @@ class Tensors:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image of PIL."""
+    """A PIL image."""
 
     image: Any
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The bytes of an image's file or a video's, or an open file that has them."""
+    """The bytes of an image or video file, or an open file that has them."""
 
     data: bytes | Any
 
     @property
     def path(self) -> Path | None:
-        """Of the open file, where it has one."""
+        """The open file's path; None if it has none."""
         name = getattr(self.data, "name", None)
         return Path(name) if isinstance(name, str) and Path(name).is_file() else None
 
@@ -121,7 +121,7 @@ class Later:
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """Why one of the inputs cannot be used, which is told when its turn comes."""
+    """Why an input cannot be used; reported when its turn comes."""
 
     text: str | None  # as it was named
     error: InputError
@@ -167,11 +167,11 @@ def _parse_text(text: str, listing: Listing) -> Named:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a call is given, looked up.
+    """The inputs of a call, looked up.
 
     Attributes:
-        named: it, in order.
-        listing: by which it was looked up; what an iterable gives will be.
+        named: what they name, in order.
+        listing: the rules of that look-up, also for items that an iterable gives later.
     """
 
     named: list[Named]
@@ -186,7 +186,7 @@ class Inputs:
         include: str | Sequence[str] | None = None,
         order: Order = "name",
     ) -> Inputs:
-        """Looks inputs up as `read_frames` takes them; those that are looked up are only sorted.
+        """Looks inputs up, as `read_frames` takes them; an `Inputs` is only sorted anew.
 
         Raises:
             InputError: nothing that can be read, or a wrong option.
@@ -211,19 +211,19 @@ class Inputs:
 
     @property
     def is_camera(self) -> bool:
-        """A camera is all that there is."""
+        """Whether a camera is the only input."""
         return len(self.named) == 1 and isinstance(self.named[0], Camera)
 
     @property
     def may_wait(self) -> bool:
-        """What comes next may depend on a result, or on time: of an iterator, of a camera."""
+        """Whether the next image may depend on a result or on time: an iterator, a camera."""
         return any(isinstance(named, Later | Camera) for named in self.named)
 
     def check(self) -> None:
-        """Sees that files, folders and patterns are there, and that there is anything at all.
+        """Checks that files, folders and patterns exist, and that there is any input at all.
 
         Raises:
-            InputError: they are not.
+            InputError: something is missing.
         """
         for named in self.named:
             if isinstance(named, Fault):
@@ -232,21 +232,21 @@ class Inputs:
             raise InputError("inputs is empty: name an image, a video or a folder")
 
     def check_cut(self, cut: Cut) -> None:
-        """Refuses part of a clip where there are only images.
+        """Refuses a part of a clip if all inputs are images.
 
         Raises:
-            InputError: there are.
+            InputError: they are.
         """
         if cut != WHOLE and self.count() is not None:
             raise no_clip("inputs has images only")
 
     def count(self) -> int | None:
-        """How many frames there are; None where videos, URLs or iterators are among them."""
+        """The number of frames; None with videos, URLs or iterators."""
         counts = [_count(named) for named in self.named]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def files(self) -> list[Path]:
-        """The files that are read, as far as that is known before."""
+        """The files that will be read, as far as they are known in advance."""
         found: list[Path] = []
         for named in self.named:
             if isinstance(named, Files):
@@ -281,21 +281,21 @@ def _check_one(named: Named) -> None:
 
 
 def no_clip(found: str) -> InputError:
-    """The error about an image where a clip's part was asked for."""
+    """The error for an image when a part of a clip was asked for."""
     return InputError(f"start, end and stride apply to videos and streams: {found}; leave them out")
 
 
 def check_inputs(
     inputs: Any, *, recursive: bool = False, include: str | Sequence[str] | None = None
 ) -> int | None:
-    """Sees that files, folders and patterns are there. Nothing is decoded, no iterator consumed.
+    """Checks that files, folders and patterns exist. Nothing is decoded, no iterator consumed.
 
     Returns:
-        How many frames there are to come; None where videos, URLs or iterators are among them.
+        The number of frames to come; None with videos, URLs or iterators.
 
     Raises:
-        InputError: no such file, a folder without images, a pattern that nothing matches, a list
-            without elements, or something else altogether.
+        InputError: no such file, a folder without images, a pattern that nothing matches, an empty
+            list, or another type.
     """
     looked_up = Inputs.of(inputs, recursive=recursive, include=include)
     looked_up.check()

@@ -216,7 +216,7 @@ def is_webcam(inputs: Any) -> bool:
 
 @dataclass(frozen=True)
 class Listing:
-    """Which files of a folder are taken, and in what order those of a folder or a pattern come.
+    """Which files of a folder are taken, and how those of a folder or a pattern are sorted.
 
     Attributes:
         recursive: take its subfolders and its videos too.
@@ -294,7 +294,7 @@ class Listing:
         return sorted(paths, key=natural_key if self.order == "natural" else None)
 
     def fits(self, path: Path) -> bool:
-        """Whether a file of a folder, by its path in it, is of a name that was asked for."""
+        """Whether a file, by its path within the folder, matches `include`."""
         return not self.include or any(
             fnmatch.fnmatchcase(
                 (path.as_posix() if "/" in pattern else path.name).lower(), pattern.lower()
@@ -304,10 +304,10 @@ class Listing:
 
 
 def natural_key(path: Path) -> tuple[Any, ...]:
-    """Sorts paths so that digits, of any alphabet, count as the number that they are.
+    """A sort key for paths in which digits, of any alphabet, count as numbers.
 
-    Upper and lower case are alike; names that differ in nothing else, such as `a1` and `A01`, come
-    in the order of their characters. Folders come one after the other.
+    Case is ignored; names that differ in nothing else, such as `a1` and `A01`, are ordered by their
+    characters. Folders come one after the other.
     """
     # The suffix by itself: `a.png` comes before `a1.png`.
     parts = map(Path, path.parts)
@@ -358,7 +358,7 @@ def start_of(path: Path) -> bytes:
 
 
 def check_type(inputs: Any) -> None:
-    """Sees that inputs are something that can be read; what exactly, `parse` finds out.
+    """Checks that inputs have a type that can be read; `parse` finds out which.
 
     Raises:
         InputError: they are something else.
@@ -373,18 +373,18 @@ def check_type(inputs: Any) -> None:
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether it is a tensor of torch."""
+    """Whether a value is a torch tensor."""
     return hasattr(value, "__torch_function__") and not isinstance(value, type)
 
 
 def is_pil(value: Any) -> bool:
-    """Whether it is an image of PIL."""
+    """Whether a value is a PIL image."""
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(value, pil.Image)
 
 
 def camera_number(text: str) -> int | None:
-    """1 of `webcam:1`, None for what is no camera."""
+    """1 for `webcam:1`; None for a text that is not a camera."""
     name, _, number = text.partition(":")
     if name != "webcam":
         return None
@@ -394,7 +394,7 @@ def camera_number(text: str) -> int | None:
 
 
 def scheme_of(text: str) -> str:
-    """`rtsp` of `rtsp://host`, nothing for a path."""
+    """`rtsp` for `rtsp://host`; empty for a path."""
     scheme, separator, _ = text.partition("://")
     scheme = scheme.lower()
     if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme):
@@ -420,13 +420,13 @@ def _packaged(text: str) -> Path:
 
 
 def reason_of(error: Exception) -> str:
-    """What an error of the system or of a connection says, in a few words."""
+    """The reason of a system or connection error, in a few words."""
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
     return str(reason or error or type(error).__name__)
 
 
 def hide_password(url: str) -> str:
-    """A URL without its user's password."""
+    """A URL without the password in it."""
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if not separator or "@" not in host:

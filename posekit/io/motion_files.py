@@ -1,4 +1,4 @@
-"""Clips as animations, a file per person: results wait on the disk until a clip is at its end."""
+"""Clips as animations, a file per person; results wait on the disk until the clip ends."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ MORE_FRAMES = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What a person's file is made of.
+    """The contents of a person's file.
 
     Attributes:
         motion: the animation.
-        track_id: the person's.
+        track_id: the person's track id.
         times: (F,), seconds since the clip began.
-        frame_ids: (F,), in the clip; -1 where there is none for a frame of the animation.
-        stature: in metres.
-        complete: the clip was read to its end.
+        frame_ids: (F,), frame numbers in the clip; -1 for frames that the clip does not have.
+        stature: the person's height, in metres.
+        complete: whether the clip was read to its end.
     """
 
     motion: Motion
@@ -51,11 +51,11 @@ class Person:
 
 
 def check_run(run: Run, name: str) -> None:
-    """Sees that a model's poses can be animated.
+    """Checks that a model's poses can be animated.
 
     Args:
-        run: with that model.
-        name: the format's.
+        run: the run of that model.
+        name: name of the format.
 
     Raises:
         InputError: they cannot.
@@ -64,7 +64,7 @@ def check_run(run: Run, name: str) -> None:
 
 
 def assumes(run: Run) -> str | None:
-    """What is assumed of people and camera."""
+    """What is assumed about people and camera, in words; None for nothing."""
     settings, assumed = run.settings, []
     if settings.person_height is None:
         assumed.append(f"person_height={ASSUMED_HEIGHT} (metres)")
@@ -79,10 +79,10 @@ def open_motion(
     """Opens the files of a clip's people, which are made at its end.
 
     Args:
-        path: what a file of the clip would be called; a person's has the track's number in it.
-        clip: what the results are of; images, where it is None, have no movement.
-        run: what makes the results.
-        name: the format's.
+        path: a name for a file of the clip; each person's file has the track id in it.
+        clip: the clip of the results; None for images, which have no movement.
+        run: the run that makes the results.
+        name: name of the format.
         write: writes a person's file.
 
     Raises:

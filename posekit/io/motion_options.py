@@ -1,4 +1,4 @@
-"""What formats of movement in space need to know beside the results."""
+"""Options of the formats in which people move through space."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class PersonFiles(Sink):
-    """What formats with a file per person share; each has `lines`.
+    """The base of formats with a file per person; each implements `lines`.
 
     Args:
         path: `a.trc`, beside which `a_person00.trc` is written; 00 is the track id.
-        clip: that the people are in.
-        width: how many numbers there are of a person and frame.
+        clip: the clip that the people are in.
+        width: number of values per person and frame.
 
     Raises:
         InputError: there is no clip.
@@ -42,7 +42,7 @@ class PersonFiles(Sink):
         self.rows = PersonRows(path, width)
 
     def add(self, packet: Packet, values: Floats) -> None:
-        """Takes the numbers (n, width) of the people of the next frame.
+        """Adds the values (n, width) of the people in the next frame.
 
         Raises:
             OutputError: the disk is full.
@@ -55,11 +55,11 @@ class PersonFiles(Sink):
         self._failed = False
 
     def lines(self, person: Person, name: str) -> Iterable[str] | None:
-        """The text of a person's file of that name, in parts; None where there is nothing to say.
+        """The text of a person's file, in parts; None if there is nothing to write.
 
         Args:
-            person: whose.
-            name: of the file.
+            person: the person.
+            name: name of the file.
         """
         raise NotImplementedError
 

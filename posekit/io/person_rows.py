@@ -1,7 +1,7 @@
 """Numbers of people, frame by frame -> each person's file, with little memory.
 
-What a person's file says in its first lines is known at the end of a clip only: how many frames
-there are and how large the person is. Until then rows wait in a file beside the person's, `.part`.
+The first lines of a person's file are only known at the end of the clip: how many frames there are,
+and how large the person is. Until then the rows wait in a `.part` file beside it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Person:
 
     Attributes:
         track: the person's id.
-        first, last: of the clip's frames, counted from 0, those that the person was seen in.
+        first, last: the first and the last frame with the person, counted from 0 in the clip.
         seen: (W,), in how many frames each number is known.
         last_known: (W,), the last of these frames, counted from the person's first.
     """
@@ -70,7 +70,7 @@ class PersonRows:
     """Rows of W numbers of people, kept in `<path>.part` until `close`.
 
     Args:
-        path: of a file that is not made itself.
+        path: the file that the rows are for; it is not made here.
         width: W.
 
     Raises:
@@ -137,7 +137,7 @@ class PersonRows:
         self._waiting = 0
 
     def blocks(self, person: Person) -> Iterator[Block]:
-        """All frames of a person from the first to the last, some at a time."""
+        """All frames of a person from the first to the last, in blocks."""
         rows, frames, values = (
             self._rows_of(person),
             np.zeros(0, np.int64),
@@ -165,7 +165,7 @@ class PersonRows:
         """Closes the file, and removes it.
 
         Args:
-            keep: it stays, for what it was made for is not there.
+            keep: leave the file, since the one that it is for was not made.
         """
         self._file.close()
         if not keep:
@@ -223,9 +223,9 @@ def filled(blocks: Iterable[Block], person: Person, *, longest: int | None) -> I
     Args:
         blocks: of the person.
         person: whose they are.
-        longest: gaps of more frames stay, as do those before a number is known first and after it
-            is known last; None fills all of them, the latter with the nearest number. One that is
-            never known stays unknown.
+        longest: the longest gap that is filled, in frames; the time before a number is first known
+            and after it is last known stays empty. None fills all gaps, and both ends with the
+            nearest number. A number that is never known stays NaN.
 
     Yields:
         The same frames, cut into other blocks: a gap whose other end is still to come waits for it.

@@ -1,4 +1,4 @@
-"""Some frames of a clip, by its results: which, and as pictures."""
+"""Frames of a clip, chosen by their results and written as pictures."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Pick", "certainty"]
 
 @dataclass
 class Pick:
-    """Frames of a clip that are taken, whose pictures are read from it in order.
+    """The chosen frames of a clip, whose pictures are read from it in order.
 
     Args:
         source: the clip.
-        frame_ids: those that are taken.
+        frame_ids: numbers of the chosen frames.
     """
 
     source: Path
@@ -35,15 +35,15 @@ class Pick:
 
     @classmethod
     def of(cls, table: ResultTable, frames: int | None, least_certain: int | None) -> Pick | None:
-        """What is taken of a table; None for all of it, without pictures.
+        """The frames to take from a table; None for all of them, without pictures.
 
         Args:
-            table: of results.
-            frames: every so many frames; None for all.
-            least_certain: of these so many, by `certainty`; None for all.
+            table: the results.
+            frames: take every n-th frame; None for all.
+            least_certain: of these take the n with the lowest `certainty`; None for all.
 
         Raises:
-            InputError: it is of no clip, or the clip is not where it was.
+            InputError: the table is not of a clip, or the clip is not where it was.
         """
         if frames is None and least_certain is None:
             return None
@@ -66,7 +66,7 @@ class Pick:
         return cls(source, frozenset(chosen[:least_certain]))
 
     def has(self, packet: Packet) -> bool:
-        """Whether a frame is taken."""
+        """Whether a frame is chosen."""
         return packet.result.frame_id in self.frame_ids
 
     def write_picture(self, packet: Packet, path: Path) -> None:
@@ -101,9 +101,9 @@ class Pick:
 
 
 def certainty(result: PoseResult) -> float:
-    """The mean score of the keypoints of the person with the lowest one, each within 0..1.
+    """The lowest mean keypoint score of any person, with scores clipped to 0..1.
 
-    A frame in which nobody was found has 1: there is nothing to correct in it, if it is so.
+    A frame in which nobody was found has 1: if that is right, there is nothing to correct.
     """
     if not len(result):
         return 1.0

@@ -11,7 +11,7 @@ __all__ = ["check_writable", "identity", "unique_name"]
 
 
 def unique_name(name: str, taken: dict[str, int]) -> str:
-    """`a.png` behind an `a.jpg` would overwrite its JSON: it becomes `a_png.png`."""
+    """A free name: `a.png` after `a.jpg`, whose JSON it would overwrite, becomes `a_png.png`."""
     path = Path(name)
     stem, suffix = path.stem or "image", path.suffix
     for candidate in (stem, f"{stem}_{suffix[1:]}"):
@@ -25,7 +25,7 @@ def unique_name(name: str, taken: dict[str, int]) -> str:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """The same for all names of a file; None where there is none, as for a URL."""
+    """A value that all names of a file share; None if there is no file, as for a URL."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -34,7 +34,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes a folder, and sees that files can be made in it.
+    """Makes a folder, and checks that files can be made in it.
 
     Raises:
         InputError: they cannot.

@@ -153,7 +153,7 @@ def read_table(path: Path) -> ResultTable:
 
 
 def check_path(path: Path) -> None:
-    """Sees that a file of results is there and can be read at all.
+    """Checks that a file of results exists and can be read at all.
 
     Raises:
         InputError: it cannot.

@@ -46,30 +46,28 @@ def read_frames(
     animated GIF, WebP, PNG or AVIF, a TIFF with pages of one size, a raw MJPEG.
 
     Args:
-        inputs: any of these, or an iterable of any of these, which is consumed as it is needed:
-            an image or a video, as a path or a URL;
-            a folder: its images, in `order`, hidden files left out;
-            a pattern such as `shots/*.jpg` or `shots/**/*.mp4`, where no file has that very name;
-            an image (H, W, 3), uint8, or a stack (N, H, W, 3) of them; likewise a tensor, also
-            (C, H, W) and of floats from 0 to 1; an image of PIL;
-            the bytes of an image's or a video's file, or such a file that is open;
-            `webcam` or `webcam:1`; a stream, such as `rtsp://...` or the URL of an MJPEG camera.
-            Or `Inputs`, which is any of these looked up before; `recursive`, `include` and `order`
-            are then as they were for that.
+        inputs: any of these, or an iterable of any of these, which is consumed as it is needed: an
+            image or a video, as a path or a URL; a folder: its images, in `order`, hidden files
+            left out; a pattern such as `shots/*.jpg` or `shots/**/*.mp4`, where no file has that
+            very name; an image (H, W, 3), uint8, or a stack (N, H, W, 3) of them; likewise a
+            tensor, also (C, H, W) and of floats from 0 to 1; a PIL image; the bytes of an image or
+            video file, or such a file that is open; `webcam` or `webcam:1`; a stream, such as
+            `rtsp://...` or the URL of an MJPEG camera. Or an `Inputs`, which holds any of these,
+            looked up before with its own `recursive`, `include` and `order`.
         on_error: what is done about an input that cannot be read: "raise" ends the reading, "skip"
             logs a warning, a function is called with its name or path and the error.
         recursive: look into a folder's subfolders too, and take its videos too.
-        include: patterns such as `*.mp4`: only the files of a folder of such a name, upper or lower
-            case, images and videos; with a `/`, of such a path within the folder.
+        include: patterns such as `*.mp4`: of a folder take only images and videos whose names
+            match, in upper or lower case; a pattern with a `/` is for the path within the folder.
         order: of a folder's or a pattern's files: "name" goes character by character (frame10
             before frame2), "natural" takes digits as numbers (frame2 before frame10). A list keeps
             its own order.
-        prefetch: most frames that wait to be taken.
-        color: of arrays and tensors, "bgr" where it is left out.
-        cut: which frames of clips are taken; an image is an error then.
+        prefetch: the most frames that are read ahead.
+        color: channel order of arrays and tensors; None for "bgr".
+        cut: which frames of clips are taken; with a cut, an image is an error.
 
     Raises:
-        InputError: something else altogether, or a wrong option.
+        InputError: inputs of another type, or a wrong option.
     """
     if not isinstance(inputs, Inputs):
         inputs = Inputs.of(inputs, recursive=recursive, include=include, order=order)
@@ -87,10 +85,10 @@ class FrameReader:
 
     The thread starts with the first frame that is asked for. It ends with the last frame, an error
     that is raised, `close`, the end of a `with` block, or when nobody holds the reader any more.
-    Frames of a camera or a stream are never kept waiting: who asks gets the newest one.
+    Frames of a camera or a stream are not queued: each request gets the newest one.
 
-    Frames and on_error's calls come in the order of the inputs, in the thread that asks. An input
-    that gives no frame uses up an index.
+    Frames come, and `on_error` is called, in the order of the inputs and in the thread that asks.
+    An input that gives no frame still uses up an index.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def fetch(url: str, path: Path) -> None:
 
 
 def describe(url: str) -> RemoteFile:
-    """What a store says of a file.
+    """What a store says about a file.
 
     Raises:
         InputError: as `fetch`.
@@ -55,10 +55,10 @@ def describe(url: str) -> RemoteFile:
 
 
 def find(url: str) -> list[RemoteFile]:
-    """The files that a URL stands for: of a folder all below it, of a pattern those that fit.
+    """The files that a URL stands for: all below a folder, or those that match a pattern.
 
     Raises:
-        InputError: as `fetch`; or nothing is there.
+        InputError: as `fetch`, or there are none.
     """
     with _store_errors(url):
         system, inside = _open(url)
@@ -86,7 +86,7 @@ def find_below(url: str) -> list[str]:
 
 
 def send(path: Path, url: str) -> None:
-    """Copies a file of this machine: all of it, or what was there before stays.
+    """Copies a local file to a store: all of it, or what was there before stays.
 
     Raises:
         InputError: it cannot be written there, or the package for the store is missing.

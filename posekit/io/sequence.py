@@ -49,11 +49,11 @@ MIN_DURATION, DEFAULT_DURATION = 11, 100  # milliseconds
 
 
 def kind_of(data: bytes, name: str) -> Kind | None:
-    """What several pictures lie in a file as; None for a single one, or where it is a video.
+    """The kind of a file of several pictures; None for a single picture or a video.
 
     Args:
         data: the file, or its beginning.
-        name: of the file: its suffix counts for a raw MJPEG whose frames change their size.
+        name: the file's name; its suffix counts for a raw MJPEG whose frames change their size.
     """
     if data.startswith(PNG):
         return "apng" if _apng_count(data) > 1 else None
@@ -70,7 +70,7 @@ def kind_of(data: bytes, name: str) -> Kind | None:
 
 
 def open_clip(path: Path, *, name: str | None = None) -> VideoReader | PictureReader:
-    """Whatever reads the frames of a file of several pictures, or of a video.
+    """A reader for the frames of a video, or of a file of several pictures.
 
     Args:
         path: the file.
@@ -93,7 +93,7 @@ def open_clip(path: Path, *, name: str | None = None) -> VideoReader | PictureRe
 
 
 class PictureReader:
-    """The frames of a file that is taken apart, once; the same face as `VideoReader`.
+    """The frames of a file of several pictures, once, with the interface of `VideoReader`.
 
     Args:
         name: for messages.
@@ -105,7 +105,7 @@ class PictureReader:
         fps: frames per second, on average.
         num_frames: how many there are.
         live: False.
-        is_picture: there is one only.
+        is_picture: whether there is only one.
 
     Raises:
         InputError: the first frame cannot be decoded.
@@ -155,7 +155,7 @@ class PictureReader:
         return cut_out(self, cut, self.name, self.fps)
 
     def close(self) -> None:
-        """Lets the file's content go."""
+        """Releases the file's content."""
         self._images = iter(())
 
     def __enter__(self) -> PictureReader:

@@ -1,4 +1,4 @@
-"""One image in memory, whatever it is given as -> pixels. No file is opened, no video taken."""
+"""One image in memory, in any form -> pixels. No file is opened, and videos are refused."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def read_single(image: Any, max_pixels: int, *, rgb: bool = False) -> np.ndarray
 
     Args:
         image: as `PoseService.predict` takes it.
-        max_pixels: encoded ones that claim more are not decoded.
-        rgb: the colours of an array or a tensor.
+        max_pixels: larger images are refused, encoded ones before they are decoded.
+        rgb: whether the colours of an array or a tensor are RGB.
 
     Raises:
-        InputError: several pictures, a file's name, damaged or too large, or no image at all.
+        InputError: several images, a file name, a damaged or too large image, or no image at all.
     """
     pixels = _pixels(image, max_pixels, rgb=rgb)
     _check_size(pixels.shape[1], pixels.shape[0], max_pixels)
@@ -51,8 +51,8 @@ def _pixels(image: Any, max_pixels: int, *, rgb: bool) -> np.ndarray:
         return next(from_tensor(image, rgb=rgb))
     if not isinstance(image, np.ndarray) or image.ndim == 4:
         raise InputError(
-            "expected a single image: an array (H, W, 3), the bytes of a file, a tensor or an "
-            f"image of PIL; found {type(image).__name__} {getattr(image, 'shape', '')}".rstrip()
+            "expected a single image: an array (H, W, 3), the bytes of a file, a tensor or a PIL "
+            f"image; found {type(image).__name__} {getattr(image, 'shape', '')}".rstrip()
         )
     return to_bgr(image, rgb=rgb)
 

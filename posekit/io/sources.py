@@ -65,7 +65,7 @@ class Item:
     """What the thread hands over: an image, or why there is none.
 
     Attributes:
-        time, number: of a clip's frame in the clip.
+        time, number: seconds and number of a clip's frame within the clip.
     """
 
     content: np.ndarray | BaseException
@@ -81,7 +81,7 @@ class Item:
 
     @property
     def uses_index(self) -> bool:
-        """An image does, and an input without any; of a clip that breaks off, its frames did."""
+        """Whether it uses up an index: an image, or an input without any; not a clip's error."""
         return self.clip is None or isinstance(self.content, np.ndarray)
 
 
@@ -89,9 +89,9 @@ class Task:
     """What the thread knows besides the inputs.
 
     Args:
-        listing: by which what an iterator gives is looked up.
-        channel: ends connections when nobody asks any more.
-        color: of arrays and tensors; None where nobody said.
+        listing: the rules by which items of an iterator are looked up.
+        channel: ends connections once nobody asks any more.
+        color: channel order of arrays and tensors; None if unset.
         cut: which frames of clips are taken.
     """
 
@@ -109,13 +109,13 @@ class Task:
         self._color_known = color is not None
 
     def take_tensor(self) -> None:
-        """Says once what is taken for granted: most programs have their tensors in RGB."""
+        """Warns once that BGR is assumed, since most programs keep tensors in RGB."""
         if not self._color_known:
             self._color_known = True
             log.warning("tensors are taken as BGR: set color='rgb' if they are RGB, or color='bgr'")
 
     def image(self, image: np.ndarray, name: str = "", source: str | None = None) -> Item:
-        """An image that is no clip's frame.
+        """The item of an image that is not a frame of a clip.
 
         Raises:
             InputError: only clips are wanted.
@@ -126,7 +126,7 @@ class Task:
 
 
 def items(several: Iterable[Named], task: Task) -> Generator[Item, None, None]:
-    """Every error about an input is an item as well: the next input is read all the same."""
+    """The items of all inputs; an error is an item too, and the next input is still read."""
     for named in several:
         if isinstance(named, Later):
             for item in named.items:

@@ -1,4 +1,4 @@
-"""Results that wait on the disk until all of them are there, for formats that need them at once."""
+"""Results that wait on the disk until all are there, for formats that need them together."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ FRAME = np.dtype(
 
 
 class Spool:
-    """The results of a clip, or of images, in two files without a name, which go with this object.
+    """The results of a clip, or of images, in two unnamed files that are removed with this object.
 
-    In memory are only 8 bytes per person and frame, and the names of images.
+    Only 8 bytes per person and frame, and the names of images, stay in memory.
 
     Args:
-        path: of a finished file, whose disk it is.
-        run: whose keypoints all results have.
+        path: the finished file; the spool is on the same disk.
+        run: the run, whose keypoints all results have.
 
     Attributes:
-        failed: a result could not be kept.
+        failed: whether a result could not be kept.
 
     Raises:
         OutputError: the files cannot be made.
@@ -70,12 +70,12 @@ class Spool:
         return self._count
 
     def shared(self) -> Spool:
-        """The same one, for another user, who closes it as well."""
+        """This spool for one more user, who must close it too."""
         self._users += 1
         return self
 
     def close(self) -> None:
-        """The files go when all users have closed them."""
+        """Removes the files once all users have closed the spool."""
         self._users -= 1
         if not self._users:
             for file in (self._frames, self._people):
@@ -83,7 +83,7 @@ class Spool:
                     file.close()
 
     def add(self, result: PoseResult) -> None:
-        """Keeps a result, without its drawing; the one that was kept last is not kept again.
+        """Keeps a result, without its drawing; the same result again is ignored.
 
         Raises:
             OutputError: the disk is full.
@@ -122,7 +122,7 @@ class Spool:
         return rows
 
     def results(self) -> Iterator[PoseResult]:
-        """All results, in order, with numbers of their own.
+        """All results in order, in arrays of their own.
 
         Raises:
             OutputError: the files cannot be read.
@@ -171,7 +171,7 @@ class Spool:
         )
 
     def tracks(self) -> list[int]:
-        """The ids of all people who are tracked, increasing."""
+        """The track ids of all people, in rising order."""
         found: list[int] = np.unique(np.array(self._tracks)).tolist()
         return [one for one in found if one != NONE]
 

@@ -36,7 +36,7 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 
 
 class Readable(Protocol):
-    """A binary file that is open, or a part of one."""
+    """An open binary file, or a part of one."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -44,23 +44,23 @@ class Readable(Protocol):
 class VideoReader:
     """The frames of a video or a stream, once, in the order in which they are shown.
 
-    Frames are upright: turned by quarters as the file says. Pixels that are not square are left
-    so, and a mirroring that a file asks for is not done, as in OpenCV.
+    Frames are turned upright by the quarter turns that the file asks for. As in OpenCV, pixels that
+    are not square stay so, and frames are not mirrored even if the file asks for it.
 
     Args:
         source: a path, a URL that FFmpeg knows, such as `rtsp://...`, or an open binary file.
         name: for messages; None takes the path or the URL.
-        container_format: FFmpeg's name of it; None finds out from the content.
-        timing: the number of frames and their rate, where these are known better than by FFmpeg.
-        timeout: seconds without anything from a server after which it is given up.
+        container_format: FFmpeg's name of the format; None detects it from the content.
+        timing: the number of frames and their rate, if known better than FFmpeg does.
+        timeout: seconds without data from a server after which reading fails.
 
     Attributes:
         name: for messages.
         size: (w, h) of the first frame, upright, in pixels.
         fps: frames per second, on average.
         num_frames: how many the file says it has; None where it does not say.
-        live: it is not a file, and does not say how long it lasts.
-        is_picture: a GIF or an AVIF that is not animated.
+        live: whether it is not a file and has no known end.
+        is_picture: whether it is a GIF or an AVIF that is not animated.
 
     Raises:
         InputError: no such file, or no frame of it can be decoded.
@@ -181,31 +181,31 @@ class VideoReader:
 
     @property
     def seeks(self) -> bool:
-        """Whether a part of it can be had without decoding all that comes before."""
+        """Whether a part can be read without decoding everything before it."""
         return not self.live and self._start is not None and Seek.can(self._stream)
 
     @property
     def duration(self) -> float | None:
-        """Seconds that the file says it lasts; None where it does not say."""
+        """The duration in seconds that the file states; None if it states none."""
         assert self._container is not None
         return float(self._container.duration or 0) / av.time_base or None
 
     def frames(
         self, cut: Cut = WHOLE, stretch: Stretch | None = None
     ) -> Iterator[tuple[np.ndarray, float, int]]:
-        """Images (H, W, 3), BGR, uint8, with the seconds since the first, and their numbers.
+        """Images (H, W, 3), BGR, uint8, with their seconds since the first and their numbers.
 
-        Where times go back, as in a file that was joined of several, a part follows on the one
-        before it. The seconds of a live source are those of the clock on the wall. Of what comes
-        before the cut nothing is decoded that later frames do not need.
+        Where times go back, as in a file joined from several, each part continues the times of the
+        part before. A live source is timed by the wall clock. Before the cut, only what later
+        frames need is decoded.
 
         Args:
-            cut: which frames are given; seconds and numbers are those of all.
-            stretch: gives only those of these numbers; no error where there are none.
+            cut: which frames to give; seconds and numbers stay those of the whole clip.
+            stretch: a range of frame numbers to give; no error if it has no frames.
 
         Raises:
-            InputError: after the last frame, where frames are damaged or missing, or where a live
-                source has ended; the cut begins behind the last frame.
+            InputError: after the last frame, if frames are damaged or missing or a live source has
+                ended; or the cut begins after the last frame.
         """
         begin = time.monotonic()
         clock = Clock(self._start, self._stream.time_base, self.fps)
@@ -384,7 +384,7 @@ class _Gaps:
 
 
 class CameraReader:
-    """The frames of a camera, once, as they come; the same face as `VideoReader`.
+    """The frames of a camera, once, as they come, with the interface of `VideoReader`.
 
     Args:
         device: its number, or what else OpenCV opens, such as `/dev/video0`.
@@ -438,7 +438,7 @@ class CameraReader:
         return cut_out(self, cut, self.name, self.fps)
 
     def close(self) -> None:
-        """Gives the camera back."""
+        """Releases the camera."""
         self._capture.release()
 
     def __enter__(self) -> CameraReader:
@@ -449,7 +449,7 @@ class CameraReader:
 
 
 def duration_of(path: Path) -> float:
-    """Seconds that a file says it lasts, without a frame being decoded; 0 where it does not say."""
+    """The duration in seconds that a file states, read without decoding; 0 if it states none."""
     try:
         # FFmpeg never sees the name: it would take "a:b.mp4" for a URL.
         with path.open("rb") as file, av.open(file, "r") as container:

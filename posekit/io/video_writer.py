@@ -28,15 +28,15 @@ TICKS = 90_000  # per second, at least: how finely an MP4 keeps times
 
 
 class VideoWriter:
-    """Writes an MP4 with H.264 that browsers play, and that plays if it is never finished.
+    """Writes an MP4 with H.264 that browsers play, even if it is never finished.
 
     The file is written in fragments of half a second, each complete: after a crash or on a full
     disk, what `frames_written` counts is there. `close` makes an ordinary MP4 of it. Colours are
-    BT.709, limited range, and say so. H.264 in 4:2:0 needs even sizes: an odd one gets its last
-    column or row once more, since no way of cutting it off again is heeded by all players.
+    BT.709, limited range, and say so. H.264 in 4:2:0 needs even sizes: for an odd one the last
+    column or row is repeated, since some players ignore a crop.
 
     Args:
-        path: of the file, which is overwritten; MP4 whatever its suffix says.
+        path: the file to write; an existing one is overwritten. It is MP4 whatever the suffix.
         size: (w, h) of the images in pixels; None uses the first one's, and keeps an existing file
             until that comes.
         fps: frames per second, for frames without a time.
@@ -45,7 +45,7 @@ class VideoWriter:
     Attributes:
         path: of the file.
         size: (w, h) of the images in pixels; None before it is known.
-        frames_written: how many frames are in the file for sure.
+        frames_written: the number of frames that are certainly in the file.
 
     Raises:
         InputError: a rate or a size that no video has, or the path of the source.

@@ -18,21 +18,21 @@ CHUNK = 1 << 18  # bytes
 
 
 class Watcher(Protocol):
-    """Who may end a connection before it ends by itself."""
+    """Something that may end a connection early."""
 
     def watch(self, connection: socket.socket) -> None:
-        """Takes a connection that was opened."""
+        """Registers an open connection."""
 
 
 class Response:
-    """A server's answer from its beginning, which `start` shows ahead."""
+    """A server's answer; `start` has its first bytes, which `read` returns again."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self._response = response
         self.start = self._rest = response.read(SIGNATURE_LENGTH)
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes, as soon as there are any: what is live does not wait."""
+        """At most `size` bytes, as soon as there are any, so that a live stream does not wait."""
         data, self._rest = self._rest[:size], self._rest[size:]
         try:
             return data or self._response.read1(size)
@@ -41,7 +41,7 @@ class Response:
 
 
 def download(stream: Response, file: IO[bytes], size: int | None, limit: int | None) -> None:
-    """Writes what comes to a file, which stands at its beginning then.
+    """Writes an answer to a file, and goes back to the file's beginning.
 
     Raises:
         OSError: it is more than `limit` bytes, or less than the `size` that was announced.
@@ -57,10 +57,10 @@ def download(stream: Response, file: IO[bytes], size: int | None, limit: int | N
 
 
 def connect(url: str, watcher: Watcher) -> http.client.HTTPResponse:
-    """What a server answers.
+    """A server's answer.
 
     Raises:
-        OSError, ValueError, http.client.HTTPException: no answer, or one that tells of an error.
+        OSError, ValueError, http.client.HTTPException: no answer, or an error as the answer.
     """
     # Spaces and letters of other alphabets, as browsers show them.
     quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")

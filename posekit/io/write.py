@@ -81,7 +81,7 @@ class WriteOptions(Options):
 
     @property
     def prediction_formats(self) -> tuple[Format, ...]:
-        """What predictions are written as."""
+        """The formats of the predictions."""
         wanted = self.formats
         if wanted is None:
             wanted = self.pred_format
@@ -91,18 +91,18 @@ class WriteOptions(Options):
 
     @property
     def predictions_dir(self) -> Path | None:
-        """Where predictions are written, None for nowhere."""
+        """The folder of the predictions; None for none."""
         return self._folder(self.pred_out_dir, "predictions")
 
     @property
     def visualization_dir(self) -> Path | None:
-        """Where drawings are written, None for nowhere."""
+        """The folder of the drawings; None for none."""
         folder = self._folder(self.vis_out_dir, "visualization")
         return folder if folder is None or self.drawing_name is None else folder.parent
 
     @property
     def drawing_name(self) -> str | None:
-        """The file's name where `vis_out_dir` is one, None where it is a folder."""
+        """The file's name if `vis_out_dir` is a file; None if it is a folder."""
         if self.vis_out_dir is None:
             return None
         path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
@@ -117,7 +117,7 @@ class WriteOptions(Options):
 
 
 def chosen_formats(wanted: Any) -> tuple[Format, ...]:
-    """The formats of a name or of several; an object that is one stays.
+    """The formats of one name or several; an object that is a format stays.
 
     Raises:
         InputError: there is none of that name.
@@ -145,20 +145,20 @@ class _Skipped(NamedTuple):
 class ResultWriter:
     """Writes predictions and drawings, named after their inputs; see `posekit.io.sinks`.
 
-    An image has a file of each, written whole or not at all. A clip has one of each, which grow
+    An image gets a file of each, written whole or not at all. A clip gets one of each, which grow
     with it and can be read at any time: after every frame the predictions are complete, and the
     video plays as far as it goes. Leaving the context waits for everything and closes the files.
 
     Args:
         predictions: folder of the predictions, None for none.
         visualizations: folder of the pictures, None for none.
-        drawing_name: of the drawing, where it is not named after its input; further ones are named
-            alike.
+        drawing_name: name of the drawing, if not named after its input; further ones get similar
+            names.
         formats: what predictions are written as: modules of `posekit.io.sinks`, or anything else
             that has what a `Format` has.
         run: what all results have in common; None takes what the first one shows.
-        inputs: lists the files that are read, which are never written over.
-        crops: folder of the people, cut out of the images; None for none.
+        inputs: knows the files that are read, which are never overwritten.
+        crops: folder for crops of the people; None for none.
 
     Raises:
         InputError: a folder cannot be made or written to, or a format cannot hold such results.
@@ -213,7 +213,7 @@ class ResultWriter:
         draw: Callable[[], np.ndarray] | None = None,
         read: Callable[[], np.ndarray] | None = None,
     ) -> int:
-        """Takes a packet to be written; waits where too many are waiting.
+        """Queues a packet for writing; waits while the queue is full.
 
         Args:
             packet: of an image, or of the next frame of a clip.
@@ -221,7 +221,7 @@ class ResultWriter:
             read: gives the image (H, W, 3), where the packet has none; needed for crops.
 
         Returns:
-            How many were taken so far, for `wait_for`.
+            The number of packets queued so far, for `wait_for`.
 
         Raises:
             OutputError: an earlier result could not be written.
@@ -233,7 +233,7 @@ class ResultWriter:
         return self._count
 
     def skip(self, source: str, error: str) -> None:
-        """Takes that an input, or the rest of one, could not be read; see `Sink.skip`.
+        """Notes that an input, or the rest of one, could not be read; see `Sink.skip`.
 
         Raises:
             OutputError: an earlier result could not be written.
@@ -249,7 +249,7 @@ class ResultWriter:
         self._jobs.put(job)
 
     def wait_for(self, count: int) -> None:
-        """Waits until so many of the packets are written.
+        """Waits until the first `count` packets are written.
 
         Raises:
             OutputError: one of these could not be written.
@@ -260,7 +260,7 @@ class ResultWriter:
             self._raise_error()
 
     def flush(self) -> None:
-        """Waits until everything that was taken is written.
+        """Waits until everything in the queue is written.
 
         Raises:
             OutputError: something could not be written.
@@ -480,7 +480,7 @@ class ResultWriter:
 
 
 def common_folder(paths: Sequence[Path]) -> Path | None:
-    """The innermost folder that all files lie in; None of no files, and on several drives."""
+    """The innermost folder that contains all files; None without files or with several drives."""
     try:
         return Path(os.path.commonpath([path.parent.absolute() for path in paths]))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A set of labels -> COCO's keypoints, as pycocotools, training and evaluation read them."""
+"""A set of labels -> COCO keypoints, as pycocotools, training and evaluation read them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ AREA_OF_BOX = 0.53
 def coco_content(
     labels: LabelSet, images: Sequence[Image], folder: Path, found: Findings
 ) -> dict[str, Any]:
-    """The content of a file.
+    """The content of a COCO file.
 
     People without a box get one around their keypoints, with a tenth of the longer side as margin.
     Boxes are clipped to the picture. `area` is 0.53 of the box's.
 
     Args:
-        labels: of which the categories are taken.
-        images: those of the file.
-        folder: of the file, which paths start from.
+        labels: the labels, whose categories are taken.
+        images: the images to write.
+        folder: the file's folder, which image paths are relative to.
         found: takes what is left out or changed.
     """
     categories = list(labels.categories.values())

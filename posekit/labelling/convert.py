@@ -50,9 +50,9 @@ class LabelsResult:
         sheet: an image of the first labels; None if nobody is labelled.
         counts: of each split, by the names in the table: images, images without labels, people,
             and their keypoints that are seen, hidden and absent.
-        categories: names of the keypoints of each.
-        flip_pairs: names of the mirror images in the source, of each category; None where it has
-            none, and the names tell.
+        categories: keypoint names of each category.
+        flip_pairs: names of the mirror pairs in the source, for each category; None if the source
+            has none, so that the names decide.
         notes: warnings: what was left out, replaced or guessed.
     """
 
@@ -227,15 +227,15 @@ def _compare_sides(category: Category, found: Findings) -> None:
     if flips == tuple(range(len(names))):
         category.flip_indices = None
         what = (
-            f"category '{category.name}': its source mirrors nothing, and names tell sides "
-            f"({names[at]}, {names[told[at]]}): the names count"
+            f"category '{category.name}': its source has no mirror pairs, but names tell sides "
+            f"({names[at]}, {names[told[at]]}): using the names"
         )
     elif told == tuple(range(len(names))):
         return  # names tell nothing
     else:
         what = (
             f"category '{category.name}': its source mirrors {names[at]} to {names[flips[at]]}, "
-            f"its name says {names[told[at]]}: the source counts"
+            f"its name says {names[told[at]]}: using the source"
         )
     found.whole(what, False)
 

@@ -21,7 +21,7 @@ class Category:
 
     Attributes:
         name: such as "person".
-        keypoints: their names, in order.
+        keypoints: keypoint names, in order.
         links: pairs of their indices.
         flip_indices: for each keypoint the index of its mirror image; None where the source does
             not say.
@@ -38,12 +38,12 @@ class Person:
     """One instance.
 
     Attributes:
-        category: its name.
-        points: one of each of the category's keypoints.
+        category: the category's name.
+        points: one for each keypoint of the category, in order.
         box: x, y, width, height in pixels; None where the source has none.
-        place: what messages call it.
-        track: who it is, where the source says so.
-        group: what ties it to a box, where the source has such.
+        place: where it was read, for messages.
+        track: the id of its track, if the source has one.
+        group: the id that ties it to a box, if the source has one.
     """
 
     category: str
@@ -69,9 +69,9 @@ class Image:
         path: the file, where the reader found it.
         split: such as "train"; empty where the source has none.
         video, frame: the clip that it is a frame of, and its number there, from 0.
-        pixels: what gives the frame (H, W, 3), RGB or grey, where no file holds it.
-        people: who is on it.
-        shares: coordinates are shares of the size, 0..1, not pixels.
+        pixels: a function that returns the frame (H, W, 3), RGB or grey, if no file holds it.
+        people: the people in it.
+        shares: whether coordinates are fractions of the size, 0..1, instead of pixels.
     """
 
     name: str
@@ -93,7 +93,7 @@ class LabelSet:
         tool: whose format it is, for messages.
         images: in the source's order.
         categories: by their names.
-        files: of a folder, those that hold labels, resolved.
+        files: for a folder, the resolved paths of the files that hold labels.
     """
 
     tool: str
@@ -103,16 +103,16 @@ class LabelSet:
 
 
 def parse_index(value: Any) -> int | None:
-    """A whole number from 0 of a file's text, of nine digits at most; None where it is none."""
+    """A text as a whole number from 0, of at most nine digits; None if it is not one."""
     text = str(value) if isinstance(value, str) else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def parse_number(value: Any, at: str, what: str) -> float:
-    """A finite number of a file's text or value.
+    """A value or text of a file as a finite number.
 
     Raises:
-        InputError: it is none; begins with `at`.
+        InputError: it is not one; the message begins with `at`.
     """
     try:
         found = float(value)

@@ -1,4 +1,4 @@
-"""What a conversion of labels can be told. Light: no torch."""
+"""Options for the conversion of labels. Imports no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelsOptions(Options):
     )
     categories: Any = option(None, "names of the categories to convert; if unset, all")
     split: str | None = option(
-        None, "the split to convert, such as `train`; if unset, all, a file each"
+        None, "the split to convert, such as `train`; if unset, all, one file each"
     )
     skip_bad: bool = option(False, "skip broken entries with a warning instead of an error")
 

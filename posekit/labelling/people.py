@@ -1,4 +1,4 @@
-"""Loose points and boxes, as tools for images in general have them -> people."""
+"""Loose points and boxes, as general labelling tools have them -> people."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Point:
 
     Attributes:
         name: of the keypoint.
-        x, y: in pixels, or shares of the image.
+        x, y: in pixels, or fractions of the image's size.
         v: COCO's visibility.
-        group: of whom it is; None where the tool does not say.
+        group: the id of its person; None if the tool has none.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Box:
 
 @dataclass
 class Loose:
-    """What is on an image."""
+    """The loose points and boxes of an image."""
 
     image: Image
     place: str
@@ -60,7 +60,7 @@ class Loose:
 
 
 def is_hidden(word: object) -> int | None:
-    """COCO's visibility that a word of a user's stands for; None where it says nothing of it."""
+    """The COCO visibility that a user's word stands for; None if it does not tell."""
     text = str(word).strip().lower()
     for v, words in ((2, _SEEN), (1, _HIDDEN), (0, _ABSENT)):
         if text in words:
@@ -71,7 +71,7 @@ def is_hidden(word: object) -> int | None:
 def add_people(
     labels: LabelSet, images: Iterable[Loose], found: Findings, keypoints: Sequence[str]
 ) -> None:
-    """Makes people of loose points and boxes, and adds the images to the set.
+    """Makes people from loose points and boxes, and adds the images to the set.
 
     Points and boxes of one group are one person. A point without a group belongs to the only box
     that it lies in; on an image without boxes all such points are one person.
@@ -79,7 +79,7 @@ def add_people(
     Args:
         labels: gets images and categories.
         images: what is on each.
-        found: takes what is left out, and what is not clear.
+        found: takes what is left out, and what is unclear.
         keypoints: names in order; empty for all, in the order in which they turn up.
     """
     images = list(images)

@@ -105,7 +105,7 @@ def _measure(labels: LabelSet, found: Findings) -> None:
         elif size is None:
             found.add("images that are not readable", str(image.path))
         elif image.size is not None and image.size != size:
-            what = "images of another size than their labels say, so that these do not fit"
+            what = "images of another size than their labels say, so the labels do not fit"
             stated = "x".join(map(str, image.size))
             found.add(what, f"{image.path} is {size[0]}x{size[1]}, labels say {stated}")
         else:
@@ -135,8 +135,8 @@ def write_frames(images: Sequence[Image], clip: Path | None, folder: Path, found
     """Writes frames of clips as JPEG, `<folder>/<clip>/000012.jpg`, and sets their paths.
 
     Args:
-        images: frames.
-        clip: that they are of; None where each says it.
+        images: the frames.
+        clip: the clip that they are all of; None if each names its own.
         folder: for the pictures.
         found: takes frames that a clip does not have.
 

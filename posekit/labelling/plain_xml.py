@@ -1,4 +1,4 @@
-"""XML of others, read without what an XML can do to its reader."""
+"""XML files from others, read without what XML can do to its reader."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Element = ElementTree.Element
 def read_xml(path: Path) -> Element:
     """The root of a file.
 
-    Files that declare a document type are refused: entities of it can unfold to more than a machine
-    holds, or name files of this machine. No tool for labels writes one.
+    Files that declare a document type are refused: its entities can expand to more than memory
+    holds, or name files of this machine. No labelling tool writes one.
 
     Raises:
-        InputError: no such file, no XML, or a document type; names the line.
+        InputError: no such file, not XML, or a document type; names the line.
     """
     try:
         data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What MMPose's guide documents of an inferencer's call; the rest follows from `PredictOptions`."""
+"""The arguments of an inferencer's call in MMPose's guide; the rest is in `PredictOptions`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OPTIONS = PredictOptions.declared()
 
 @dataclass(frozen=True)
 class Argument:
-    """One that the guide documents.
+    """An argument that the guide documents.
 
     Attributes:
         note: what posekit does with it, in Markdown.
         only: the models that MMPose has it for; None for those that posekit's option is for.
-        silence: a value of MMPose's that says nothing, where it is not the option's default.
-        shown: its default in words, where the value does not say it.
-        own: it is told the predictor whatever its value is, or not at all.
+        silence: the value that means "unset" in MMPose, if it is not the option's default.
+        shown: its default in words, if the value does not say it.
+        own: whether it is kept even if it has its default value.
     """
 
     note: str = "the same"
@@ -90,7 +90,7 @@ ARGUMENTS: dict[str, Argument] = {
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a call that say something else than the documented default."""
+    """The options of a call that differ from the documented defaults."""
     return {name: value for name, value in options.items() if not _says_nothing(name, value)}
 
 

@@ -1,4 +1,4 @@
-"""MMPose's inferencers, and what a program for them may say."""
+"""MMPose's inferencers, with the arguments that programs pass to them."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def model_spec(
 def check_dimension(
     name: str, *, three_d: bool, trust: bool = False
 ) -> tuple[PoseSpec | OneStageSpec | LifterSpec, Located]:
-    """As `model_spec`, of a pose model that has to be 3D, or must not be.
+    """As `model_spec`, for a model that must be 3D, or must not be.
 
     Raises:
         InputError: the other kind of model.

@@ -15,7 +15,7 @@ __all__ = ["InstanceData"]
 
 
 class InstanceData(BaseDataElement):
-    """What is known of n instances: every field has n rows.
+    """The data of n instances: every field has n rows.
 
     Fields are arrays, tensors, lists, tuples, texts, or objects with `__len__`, `__getitem__` and
     `cat`. Indexing by a name gives the field; by an integer, a slice, a mask (n,) or indices it

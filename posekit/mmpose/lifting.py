@@ -91,7 +91,7 @@ def inference_pose_lifter_model(
 
     Args:
         model: from `init_model`.
-        pose_results_2d: of T frames, a sample per person; `pred_instances` has `keypoints`
+        pose_results_2d: for each of T frames a sample per person; `pred_instances` has `keypoints`
             (1, 17, 2 or more), Human3.6M's (`convert_keypoint_definition` makes them), in pixels,
             and `bboxes` (1, 4).
         with_track_id: samples have a `track_id`; otherwise all frames have the same people in

@@ -24,7 +24,7 @@ def data_sample(
     input_size: tuple[int, int],
     padding: float,
 ) -> PoseDataSample:
-    """n instances of an image: keypoints (n, K, 2 or 3), scores (n, K)."""
+    """A sample of n instances: keypoints (n, K, 2 or 3), scores (n, K)."""
     corners, box_scores = boxes.xyxy.copy(), boxes.scores.copy()
     centers, scales = boxes_to_cs(corners, input_size=input_size, padding=padding)
     return PoseDataSample(

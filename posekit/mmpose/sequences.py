@@ -37,13 +37,13 @@ TOP_OF_HEAD, TOP_OF_NECK = 12, 13
 def collect_multi_frames(
     video: Any, frame_id: int, indices: Sequence[int], online: bool = False
 ) -> list[Any]:
-    """The frame itself, then those at some distances from it.
+    """The frame itself, then those at the given distances from it.
 
     Args:
         video: frames by number, with a length: a list, or a reader.
         frame_id: the frame's number, from 0.
-        indices: distances, negative for the past; 0 is passed over. Beyond either end of the video
-            the frame there is taken again.
+        indices: distances, negative for the past; 0 is skipped. Beyond either end of the video the
+            frame at that end is repeated.
         online: look only into the past.
     """
     last = frame_id if online else len(video) - 1
@@ -127,20 +127,21 @@ def collate_pose_sequence(
     with_track_id: bool = True,
     target_frame: int = -1,
 ) -> list[PoseDataSample]:
-    """The people of a frame, each with its keypoints over all frames.
+    """The people of a frame, each with their keypoints over all frames.
 
     Args:
-        pose_results_2d: of T frames, a sample for each person, keypoints (1, K, C).
-        with_track_id: samples have a `track_id`, which says who is who; where a track is not seen
-            its nearest keypoints are taken. Otherwise all frames have the same people in order.
+        pose_results_2d: for each of T frames a sample per person, keypoints (1, K, C).
+        with_track_id: samples have a `track_id`, which says who is who; where a track is not seen,
+            its keypoints in the nearest frame are taken. Otherwise all frames have the same people
+            in order.
         target_frame: the frame whose people are taken.
 
     Returns:
         A sample per person, `pred_instances.keypoints` (1, T, K, C).
 
     Raises:
-        InputError: no frame, samples without a `track_id`, or frames of unlike many people where
-            they are taken in order.
+        InputError: no frame, samples without a `track_id`, or frames with different numbers of
+            people if they are taken in order.
     """
     frames = len(pose_results_2d)
     if not frames:

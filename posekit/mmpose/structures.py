@@ -1,4 +1,4 @@
-"""MMPose's data samples: what is known of one image, and what is done with several of them.
+"""MMPose's data samples: the data of one image, and how several samples are merged.
 
 Samples, their instances and maps behave as the originals do where users touch results:
 `sample.pred_instances.keypoints`, `"bboxes" in instances`, `instances[scores > 0.5]`,
@@ -88,7 +88,7 @@ class PixelData(BaseDataElement):
 
 
 class PoseDataSample(BaseDataElement):
-    """What is known of one image.
+    """The data of one image.
 
     Fields, as far as they are there: `gt_instances` and `pred_instances` (`InstanceData`),
     `gt_instance_labels`, `gt_fields` and `pred_fields` (`PixelData`). Metainfo: `ori_shape` and
@@ -103,7 +103,7 @@ class PoseDataSample(BaseDataElement):
         dtype: type | tuple[type, ...] | None = None,
         field_type: str = "data",
     ) -> None:
-        """As every element's; the fields of the class have their types."""
+        """As for every element; the fields of the class have fixed types."""
         if dtype is None and field_type == "data":
             dtype = SAMPLE_FIELDS.get(name)
         super().set_field(value, name, dtype, field_type)

@@ -203,7 +203,7 @@ class PoseLocalVisualizer:
         Args:
             name: the window's title.
             image: (H, W, 3), RGB, uint8; is not changed.
-            data_sample: its instances, with the dataset's meta that was set.
+            data_sample: whose instances are drawn, with the `dataset_meta` that was set.
             draw_gt: put the true keypoints, where the sample has any, left of the predicted ones.
             draw_pred: draw the predicted ones.
             draw_heatmap: put the heat maps, where the sample has them, below the drawing.

@@ -1,4 +1,4 @@
-"""Model cards for the Hub: what is there to say of a model, and how it is loaded."""
+"""Model cards for the Hub: what is known about a model, and how to load it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_ROWS = 200  # of keypoints
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured: of `dataset`, called so by those who measured, a metric and its value."""
+    """A measured figure: a metric and its value on `dataset`, as those who measured call it."""
 
     dataset: str
     name: str
@@ -31,14 +31,14 @@ class Subject:
     """What a card is about.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         repository: `organisation/name`.
         group: "model", "detector" or "lifter".
         skeleton: what it finds; None for a detector.
-        classes: of a detector.
+        classes: classes of a detector.
         figures: what was measured.
         figures_note: who measured.
-        license: of the weights, as the Hub calls licences; None where nobody said.
+        license: licence of the weights, as the Hub names it; None if unknown.
         about: further lines, such as the training data.
         pictures: file in the repository -> what it shows.
         load: arguments of `posekit.load` in the snippet.
@@ -65,7 +65,7 @@ class Subject:
 
 
 def is_own_card(text: str) -> bool:
-    """Whether a card is posekit's, or says nothing: then nobody's words are lost with it."""
+    """Whether a card was written by posekit or is empty, so that no one's words are lost."""
     body = re.sub(r"\A---\n.*?\n---\n", "", text.replace("\r\n", "\n"), flags=re.DOTALL)
     return not body.strip() or OWN_SENTENCE in body
 

@@ -68,7 +68,7 @@ def select(only: Sequence[str] | None) -> list[Checkpoint]:
         only: names, aliases, tasks and patterns of names; None for all.
 
     Raises:
-        InputError: one that is nothing of that.
+        InputError: a word that is none of these.
     """
     if only is None:
         return list(CHECKPOINTS)
@@ -118,7 +118,7 @@ def mirror_rows(
                 continue
             yield _mirrored(row, repository, digest, options, say)
         except AccessError as error:
-            stopped = "not tried, for nothing may be written there"
+            stopped = "not tried, since there is no write access"
             yield Mirrored(row.name, "failed", one_line(error))
         except PosekitError as error:
             yield Mirrored(row.name, "failed", one_line(error))
@@ -132,10 +132,10 @@ def _why_not(row: Checkpoint) -> Mirrored | None:
         return Mirrored(
             row.name,
             "refused",
-            f"its licence, {row.license}, is not known to let others pass it on",
+            f"its licence, {row.license}, is not known to allow redistribution",
         )
     if all(source.stands_in for source in row.sources):
-        return Mirrored(row.name, "left out", "its own weights are nowhere, others stand in")
+        return Mirrored(row.name, "left out", "its own weights cannot be had, others stand in")
     return None
 
 

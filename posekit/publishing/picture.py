@@ -56,8 +56,8 @@ def draw_skeleton(skeleton: Skeleton) -> np.ndarray:
 def lay_out(skeleton: Skeleton) -> np.ndarray:
     """Where to draw the K keypoints of a skeleton, (K, 2), x and y in no unit.
 
-    Those of a body go where a standing one has them, seen from the front. All others are placed
-    so that links of the graph are alike in length, and mirror images of each other lie so.
+    Those of a body go where a standing body has them, seen from the front. All others are placed so
+    that links have similar lengths, and mirrored keypoints lie symmetrically.
     """
     count = skeleton.num_keypoints
     known = {i: spot for i, spot in enumerate(_spots(skeleton)) if spot is not None}

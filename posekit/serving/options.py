@@ -1,4 +1,4 @@
-"""What a service can be told, when it is made and of an image. Light: no torch."""
+"""Options of a service, and of a single image. Imports no torch."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def image_options(named: dict[str, Any]) -> PredictOptions:
     """The options of one image, checked.
 
     Raises:
-        InputError: one that does not exist, has another value, or is not of single images.
+        InputError: an unknown option, a wrong value, or an option that single images do not have.
     """
     for name in named:
         if name in PredictOptions.declared() and name not in IMAGE_OPTIONS:

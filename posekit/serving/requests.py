@@ -23,15 +23,15 @@ LATEST = 1000  # answers whose times are remembered
 
 @dataclass(eq=False)
 class Request:
-    """An image of a caller's.
+    """A caller's image.
 
     Attributes:
         image: (H, W, 3), BGR, uint8.
-        options: of it, without boxes.
-        boxes: (n, 5), xyxy and score, where they were given.
-        begun: when the caller came, as `time.monotonic` tells it.
+        options: options of the image, without boxes.
+        boxes: (n, 5), xyxy and score, if they were given.
+        begun: when the caller came, by `time.monotonic`.
         ready: when its image had been read, likewise.
-        answer: its result, or why there is none.
+        answer: the result, or why there is none.
     """
 
     image: np.ndarray
@@ -76,15 +76,15 @@ class ServiceStatistics:
 
 
 class RequestQueue:
-    """A bounded queue that gives requests in batches.
+    """A bounded queue that hands out requests in batches.
 
     A caller asks for a place, reads its image and puts the request into it; so no more images are
     in memory than there are places. Every future is answered or cancelled at some time.
 
     Args:
         places: how many requests it holds.
-        most: of a batch.
-        wait: seconds that a request waits for others, where others came just before.
+        most: the largest batch.
+        wait: seconds that a request waits for others, if others came just before.
     """
 
     def __init__(self, *, places: int, most: int, wait: float) -> None:
@@ -115,7 +115,7 @@ class RequestQueue:
             return place
 
     def give_back(self, place: Future[None], why: Literal["failed", "dropped", "refused"]) -> None:
-        """Takes back a place that was asked for, had or not, of a request that will not come."""
+        """Returns a place, granted or not, of a request that will not come."""
         had = not place.cancel() and place.exception() is None
         with self._changed:
             self._counts[why] += 1
@@ -125,7 +125,7 @@ class RequestQueue:
                 self._waiting.remove(place)
 
     def put(self, request: Request) -> None:
-        """Takes a request, for which there is a place.
+        """Adds a request that has a place.
 
         Raises:
             BusyError: it is closed.
@@ -146,7 +146,7 @@ class RequestQueue:
                 self._release(1)
 
     def take(self) -> list[Request]:
-        """The next batch; waits for it. Empty where it is closed and there are no more."""
+        """Waits for the next batch; empty once the queue is closed and has no more."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._requests or self._closed)
@@ -182,7 +182,7 @@ class RequestQueue:
                 request.answer.set_result(answer)
 
     def close(self, *, drain: bool) -> None:
-        """Takes no more: who has not put a request into it by now gets a `BusyError`.
+        """Accepts no more: callers who have not put their request into it get a `BusyError`.
 
         Args:
             drain: the requests in it are computed; else they get a `BusyError` too.
@@ -201,7 +201,7 @@ class RequestQueue:
                 future.set_exception(closed())
 
     def statistics(self) -> ServiceStatistics:
-        """The figures of this moment."""
+        """The current figures."""
         with self._changed:
             seconds = np.array(self._seconds or [0.0])
             return ServiceStatistics(
@@ -231,5 +231,5 @@ class RequestQueue:
 
 
 def closed() -> BusyError:
-    """The error about a service that is closed."""
+    """The error of a service that is closed."""
     return BusyError("the service is closed: make a new one")

@@ -93,11 +93,11 @@ class PoseService:
         )
 
     def predict(self, image: Any, *, timeout: float | None = None, **options: Any) -> PoseResult:
-        """The people of an image; waits for them.
+        """Waits for the people of an image, and returns them.
 
         Args:
-            image: an array (H, W, 3), BGR, uint8; the bytes of an image's file; a tensor or an
-                image of PIL, as a predictor takes them.
+            image: an array (H, W, 3), BGR, uint8; the bytes of an image's file; a tensor or a PIL
+                image, as a predictor takes them.
             timeout: in seconds, instead of the service's own.
             options: options of `Predictor.stream`, among those in `IMAGE_OPTIONS`.
 
@@ -133,11 +133,11 @@ class PoseService:
         return self._queue.statistics()
 
     def close(self, *, drain: bool = True) -> None:
-        """Takes no more callers and ends its threads; more calls do nothing.
+        """Accepts no more callers and ends the threads; more calls do nothing.
 
         Args:
-            drain: images that wait are computed before; else their callers get a `BusyError`.
-                What is in the networks is finished in any case.
+            drain: waiting images are computed first; else their callers get a `BusyError`. What is
+                in the networks is finished in any case.
         """
         if os.getpid() == self._process:
             self._queue.close(drain=drain)
@@ -146,7 +146,7 @@ class PoseService:
             self._finish()
 
     async def aclose(self, *, drain: bool = True) -> None:
-        """As `close`; the event loop goes on."""
+        """As `close`, without blocking the event loop."""
         await asyncio.to_thread(self.close, drain=drain)
 
     def __enter__(self) -> PoseService:
@@ -261,7 +261,7 @@ def _boxes_of(bboxes: Any) -> np.ndarray:
     given = GivenBoxes(bboxes)
     if (count := len(given.per_image)) != 1:
         raise InputError(
-            f"bboxes must be (n, 4) or (n, 5), of the one image, found those of {count} images"
+            f"bboxes must be (n, 4) or (n, 5), for one image, found boxes for {count} images"
         )
     boxes = given.of(0)
     return np.column_stack([boxes.xyxy, boxes.scores])

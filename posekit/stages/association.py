@@ -1,11 +1,11 @@
 """Which instances may be which tracks, and how likely each is.
 
-Two numbers of each pair. The *similarity*, IoU or OKS, says whether the pair is allowed: it is
-taken where the track comes nearest to the instance, within what it was seen to jitter and what it
-may have wandered while it was away, so that noise and a gap forbid nothing. The *likelihood*
-chooses between allowed pairs: how well place, size and pose fit, each measured by how far off
-they usually are, as a Kalman filter weighs its innovations (Bar-Shalom and Fortmann, "Tracking and
-Data Association", 1988). Widths swing with every step, but alone tell apart whom one box covers.
+Each pair has two numbers. The *similarity*, IoU or OKS, says whether the pair is allowed. Before it
+is computed, the track is moved towards the instance, as far as its usual jitter and the time out of
+sight permit, so that noise and gaps rule nothing out. The *likelihood* chooses between allowed
+pairs: how well position, size and pose fit, each relative to its usual error, as a Kalman filter
+weighs its innovations (Bar-Shalom and Fortmann, "Tracking and Data Association", 1988). Widths
+swing with every step, but only they tell people apart whom one box covers.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Expected:
 def compare_boxes(tracks: _Tracks, boxes: Floats) -> tuple[Floats, Floats]:
     """IoU (m, n) of tracks and instances, and log likelihoods (m, n) that they are the same.
 
-    A likelihood above 0 says that this is more likely than somebody new.
+    A log likelihood above 0 means that the same person is more likely than somebody new.
     """
     expected = _Expected(tracks)
     grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
@@ -106,8 +106,8 @@ def compare_poses(
     Args:
         tracks: m of them.
         people: n instances.
-        sigmas: (K,), or none.
-        jitter: of keypoints, a variance in pixels^2 that the OKS allows beside its own.
+        sigmas: (K,), or empty.
+        jitter: variance of the keypoints' jitter in pixels^2, which the OKS allows beside its own.
     """
     boxes, points, scores = people
     expected = _Expected(tracks)
@@ -152,7 +152,7 @@ class PoseNoise:
         self._measured = False
 
     def measure(self, tracks: _Tracks, people: People) -> None:
-        """Takes the poses of the next frame, beside those of the tracks."""
+        """Measures the poses of the next frame against those of the tracks."""
         boxes, points, scores = people
         overlaps = box_iou(tracks.predicted_boxes(), boxes)
         overlaps[tracks.missed > 0] = 0

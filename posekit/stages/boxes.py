@@ -1,4 +1,4 @@
-"""The boxes of an image, and those that are given by the caller."""
+"""The boxes of an image, and boxes given by the caller."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def parse_boxes(values: Any, name: str, *, xywh: bool = False, hint: str = "") -
     Args:
         values: (n, 4) or (n, 5), the fifth a score; one box may be (4,) or (5,).
         name: what they are, for errors.
-        xywh: they are left, top, width and height, not corners.
-        hint: behind the error about corners.
+        xywh: whether they are left, top, width and height instead of corners.
+        hint: appended to the error about corners.
 
     Raises:
-        InputError: no numbers, another shape, or corners in the wrong order.
+        InputError: not numbers, another shape, or corners in the wrong order.
     """
     try:
         boxes = np.asarray(values, np.float32)
@@ -78,7 +78,7 @@ class GivenBoxes:
     """The option `bboxes`: those of each image, checked when its turn comes.
 
     Args:
-        bboxes: per image as `parse_boxes` takes them; for a single image these themselves.
+        bboxes: for each image what `parse_boxes` takes; for a single image just that.
     """
 
     def __init__(self, bboxes: Any) -> None:
@@ -91,7 +91,7 @@ class GivenBoxes:
             index: its position in the inputs.
 
         Raises:
-            InputError: there are none for it, or they are no boxes.
+            InputError: there are none for it, or they are not boxes.
         """
         if index >= len(self.per_image):
             raise InputError(
@@ -101,7 +101,7 @@ class GivenBoxes:
         return parse_boxes(self.per_image[index], f"bboxes of image {index}")
 
     def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The frames, up to the first one whose boxes raise what `of` raises."""
+        """Yields the frames; raises as `of` at the first one with wrong boxes."""
         for frame in frames:
             self.of(frame.index)
             yield frame

@@ -2,8 +2,8 @@
 
 A filter of half the order runs over each track in both directions, so that nothing is delayed
 (scipy's `sosfiltfilt`; Sports2D and Pose2Sim do the same). At the cutoff a movement's amplitude is
-halved. Only frames nearby matter to a filter of that kind, so a clip is filtered part by part, each
-with as many frames before and behind as the filter remembers.
+halved. Only nearby frames matter to such a filter, so a clip is filtered part by part, each with as
+many frames before and after it as the filter remembers.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def smooth_butterworth(
 ) -> Iterator[Packet]:
     """Yields packets with smoothed keypoints, some frames later than they come.
 
-    Gaps of up to half a second are bridged by straight lines, of which nothing is given; behind
-    longer ones the filter starts anew. Where a keypoint is seen in too few frames in a row for a
-    filter, it stays as it is.
+    Gaps of up to half a second are bridged by straight lines, which are not in the results; after
+    longer ones the filter starts anew. A keypoint that is seen in too few frames in a row for the
+    filter stays as it is.
 
     Args:
         packets: of one or several clips, with track ids.

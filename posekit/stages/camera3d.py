@@ -1,4 +1,4 @@
-"""Images and boxes -> keypoints in 2D, and in metres before the camera."""
+"""Images and boxes -> keypoints in 2D, and in 3D in metres from the camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNIT = (
     "metres, where the camera is like those of the training data: a focal length of 1145 pixels, "
     "the hips 5.14 m away"
 )
-AXES = "x to the right, y down, z away from the camera, from the camera"
+AXES = "x to the right, y down, z away from the camera; the origin is the camera"
 
 
 class CameraEstimator(Estimator3D):

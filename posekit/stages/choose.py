@@ -45,7 +45,7 @@ class Chooser:
         threshold: the least IoU between a chosen person's box and the next one.
 
     Raises:
-        InputError: an argument that is none of these.
+        InputError: an argument that is not one of these.
     """
 
     def __init__(

@@ -26,12 +26,12 @@ class ClipTracks:
 
     Args:
         skeleton: the keypoints of the people.
-        similarity: as a `Tracker` takes it, or what makes other trackers (`own_tracker`).
+        similarity: as a `Tracker` takes it, or a maker of other trackers (see `own_tracker`).
         threshold: likewise.
         max_age: likewise.
         det_interval: people are detected in every n-th frame, or with "auto" as `DetectorTurns`
             says; tracks carry the boxes between.
-        images: whether successive images are frames in this sense, and not clips' alone.
+        images: whether successive images count as such frames too, not only those of clips.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ClipTracks:
         self._expected = np.zeros((0, 4))  # where they are looked for
 
     def carried(self, frame: Frame) -> Boxes | None:
-        """Boxes from the frame before; None where the detector has its turn."""
+        """Boxes from the frame before; None if the detector has its turn."""
         self._carried = None
         if self._interval == 1 or (frame.clip is None and not self._images):
             return None
@@ -84,10 +84,10 @@ class ClipTracks:
         return Boxes(boxes.astype(np.float32), scores.astype(np.float32))
 
     def lost(self, poses: Poses) -> bool:
-        """Whether the detector has its turn after all, because carried boxes show people no more.
+        """Whether the detector must run after all, because carried boxes no longer show people.
 
-        That is one of them with `det_interval="auto"`, and all of them, as behind a cut, with a
-        number.
+        With `det_interval="auto"` one such box is enough; with a number it must be all of them, as
+        after a cut.
         """
         if self._carried is None or not len(self._carried):
             return False
@@ -98,7 +98,7 @@ class ClipTracks:
         return lost
 
     def keep(self, rows: np.ndarray) -> None:
-        """Of the boxes carried to this frame, those that its result still has, in its order."""
+        """Keeps those boxes carried to this frame that its result still has, in its order."""
         if self._carried is not None:
             self._carried, self._expected = self._carried[rows], self._expected[rows]
 

@@ -52,7 +52,7 @@ class Detections:
     def select(
         self, categories: Collection[int], *, score_threshold: float, nms_threshold: float
     ) -> Detections:
-        """Those of some classes and above a score, without the ones that overlap a better one."""
+        """The detections of some classes above a score, without those that overlap a better one."""
         wanted = np.isin(self.labels, list(categories)) & (self.scores > score_threshold)
         subset = self[wanted]
         return subset[nms(subset.boxes_xyxy, subset.scores, nms_threshold, pixel_offset=1.0)]
@@ -64,8 +64,8 @@ class Detector:
     Args:
         net: the network, on its device.
         spec: its description.
-        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
-            it is, or for a graph the fastest engine.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for plain
+            PyTorch, or for a graph the fastest engine.
     """
 
     def __init__(
@@ -128,8 +128,8 @@ class Detector:
             images: as in a call.
             categories: numbers of the classes.
             score_threshold: lower ones are left out.
-            nms_threshold: of two with a larger IoU the worse is left out.
-            whole_if_none: where there is none, the whole image is a box of score 1.
+            nms_threshold: of two with a larger IoU the one with the lower score is left out.
+            whole_if_none: if there is none, the whole image is a box of score 1.
 
         Raises:
             InputError: the detector has no such class.
@@ -238,7 +238,7 @@ class Detector:
 def check_levels(
     levels: Sequence[Tensor], strides: Sequence[int], input_size: tuple[int, int]
 ) -> None:
-    """Boxes would be elsewhere with other strides than the network's, without a word."""
+    """Refuses strides other than the network's, which would silently misplace the boxes."""
     found = [tuple(level.shape[-2:]) for level in levels]
     width, height = input_size
     expected = [(math.ceil(height / s), math.ceil(width / s)) if s > 0 else () for s in strides]

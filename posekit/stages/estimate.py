@@ -39,10 +39,10 @@ class Crops:
     """n crops of images.
 
     Attributes:
-        pixels: (n, h, w, 4), BGR and a byte that means nothing, uint8; where the images are
-            tensors, a tensor (n, h, w, 3).
+        pixels: (n, h, w, 4), uint8, BGR and an unused byte; if the images are tensors, a tensor (n,
+            h, w, 3).
         centers: (n, 2), of the crops, in pixels of their images.
-        scales: (n, 2), their sizes, in pixels of their images.
+        scales: (n, 2), the crops' sizes, in pixels of their images.
     """
 
     pixels: np.ndarray | Tensor
@@ -50,7 +50,7 @@ class Crops:
     scales: np.ndarray
 
     def to_image(self, keypoints: np.ndarray) -> np.ndarray:
-        """Keypoints (n, K, 2), in pixels of the crops, in those of their images."""
+        """Keypoints (n, K, 2) in pixels of the crops -> in pixels of their images."""
         height, width = self.pixels.shape[1:3]
         return to_image(keypoints, self.centers, self.scales, input_size=(width, height))
 
@@ -78,8 +78,8 @@ class PoseEstimator:
         net: the network, on its device.
         spec: its description.
         skeleton: the keypoints that the network finds.
-        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
-            it is, or for a graph the fastest engine.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for plain
+            PyTorch, or for a graph the fastest engine.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class PoseEstimator:
 
     @property
     def device(self) -> torch.device:
-        """Where crops are made ready for the network."""
+        """The device on which crops are prepared for the network."""
         return self.normalize.device
 
     @property
@@ -224,7 +224,7 @@ class PoseEstimator:
 
 
 def doubles_left_out(result: PoseResult) -> np.ndarray:
-    """Rows of a result without those whose keypoints lie on a better one's, best first."""
+    """Rows of a result, best first, without those whose keypoints lie on a better one's."""
     return nearby_joints_nms(
         result.keypoints, result.box_scores, num_nearby=result.keypoints.shape[1] // 3
     )

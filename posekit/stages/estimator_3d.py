@@ -1,4 +1,4 @@
-"""What estimators of 3D poses share: they stand around one of crops."""
+"""The base of estimators of 3D poses: each wraps a `PoseEstimator`."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ class Estimator3D:
 
     @property
     def device(self) -> torch.device:
-        """Where crops are made ready for the network."""
+        """The device on which crops are prepared for the network."""
         return self.estimator.device

@@ -1,4 +1,4 @@
-"""What makes poses of images, whatever kind of model it is."""
+"""The estimator for any kind of pose model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Estimator = PoseEstimator | HandEstimator | CameraEstimator | OneStageEstimator
 def make_estimator(
     net: torch.nn.Module, spec: PoseSpec | OneStageSpec, skeleton: Skeleton, backend: str | None
 ) -> Estimator:
-    """What makes poses of images, by what the network gives."""
+    """The estimator that fits what the network gives."""
     if isinstance(spec, OneStageSpec):
         return OneStageEstimator(net, spec, skeleton, backend=backend)
     if not spec.keypoints_3d:

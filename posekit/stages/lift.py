@@ -114,8 +114,8 @@ class Lifter:
             skeleton=self.skeleton,
             unit=self._unit(normalize),
             axes=(
-                f"{X_LEFT}, y away from the camera, z up; x and y from the "
-                f"person's root joint, z from {'the lowest keypoint' if on_ground else 'it too'}, "
+                f"{X_LEFT}, y away from the camera, z up; x and y from the person's root joint, "
+                f"z from {'the lowest keypoint' if on_ground else 'the same joint'}, "
                 "so that people's places in the scene are not known"
             ),
         )
@@ -158,7 +158,7 @@ class Lifter:
 
 
 def check_liftable(skeleton: Skeleton) -> None:
-    """Raises `InputError` where 2D keypoints are not the ones that lifters take."""
+    """Raises an `InputError` if 2D keypoints are not those that lifters take."""
     if skeleton.names != load_skeleton("coco").names:
         raise InputError(
             f"lifting takes COCO's 17 keypoints, found {skeleton.num_keypoints} of "

@@ -1,11 +1,11 @@
 """Where tracks go: centres at nearly constant velocity, by a Kalman filter.
 
-x and y are filtered alike and apart. A covariance is (..., 3): of the place, of place and velocity,
-and of the velocity. It grows while a track is out of sight, so that the first sighting after a gap
-says more about the new velocity than all before the gap, and of a new track the filter is the line
-fitted to all sightings (Bar-Shalom, Li and Kirubarajan, "Estimation with Applications to Tracking
-and Navigation", 2001). How much the sightings jitter is measured from their second differences,
-which a velocity does not enter.
+x and y are filtered alike and apart. A covariance is (..., 3): the variance of the position, the
+covariance of position and velocity, the variance of the velocity. It grows while a track is out of
+sight, so that the first sighting after a gap says more about the new velocity than all before the
+gap; for a new track the filter is the line fitted to all sightings (Bar-Shalom, Li and Kirubarajan,
+"Estimation with Applications to Tracking and Navigation", 2001). How much the sightings jitter is
+measured from their second differences, which do not depend on the velocity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SURPRISE = 3.0
 
 
 def new_covariance(noise: Floats, heights: Floats) -> Floats:
-    """(m, 2, 3) after the first sighting, whose noise has variances (m, 2)."""
+    """The covariance (m, 2, 3) after the first sighting, whose noise has variances (m, 2)."""
     speed = np.broadcast_to((ANY_SPEED * heights) ** 2, noise.shape)
     return np.stack([noise, np.zeros_like(noise), speed], axis=-1)
 
@@ -42,7 +42,7 @@ def predicted(covariance: Floats, heights: Floats, frames: Floats) -> Floats:
 
 
 def place_variance(covariance: Floats, heights: Floats, frames: Floats) -> Floats:
-    """Of the covariance that `predicted` gives, that of the place (m, 2)."""
+    """The variance of the position (m, 2), in the covariance that `predicted` gives."""
     place, both, speed = covariance[..., 0], covariance[..., 1], covariance[..., 2]
     turn = (ACCELERATION * heights) ** 2
     variance: Floats = place + frames * (2 * both + frames * (speed + turn * frames / 3))
@@ -50,10 +50,11 @@ def place_variance(covariance: Floats, heights: Floats, frames: Floats) -> Float
 
 
 def corrected(covariance: Floats, noise: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
-    """After a sighting so far (m, 2) from the expected place, with noise of variances (m, 2).
+    """Updates for a sighting `errors` (m, 2) off the expected place; noise has variances (m, 2).
 
     Returns:
-        The covariance (m, 2, 3), and what of the error (m, 2) place and velocity take.
+        The covariance (m, 2, 3), and the gains (m, 2) by which position and velocity follow the
+        error.
     """
     surprise = np.maximum(errors**2 / (SURPRISE**2 * (covariance[..., 0] + noise)), 1)
     covariance = covariance * surprise[..., None]

@@ -57,11 +57,11 @@ class OneStageEstimator:
         net: the network, on its device.
         spec: its description.
         skeleton: the keypoints that the network finds.
-        backend: what runs the network, or its name, as `make_backend` takes it; None for PyTorch as
-            it is. Keypoints of the people found are computed by PyTorch in any case.
+        backend: what runs the network, or its name, as `make_backend` takes it; None for plain
+            PyTorch. Keypoints of the people found are computed by PyTorch in any case.
 
     Raises:
-        InputError: `net` is a graph in a file, which has the raw outputs alone.
+        InputError: `net` is a graph in a file, which has only the raw outputs.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class OneStageEstimator:
     ) -> None:
         if isinstance(net, GraphFile):
             raise InputError(
-                f"{net.path} is a graph, which lacks what makes keypoints of {spec.name}'s raw "
-                "outputs: give the checkpoint as weights (or none, for those that are published), "
-                "and the engine as backend"
+                f"{net.path} is a graph, which lacks the part that turns {spec.name}'s raw outputs "
+                "into keypoints: give the checkpoint as weights (or leave weights out for the "
+                "published ones), and the engine as backend"
             )
         parameter = next(net.parameters())
         self.net = net
@@ -98,7 +98,7 @@ class OneStageEstimator:
 
     @property
     def device(self) -> torch.device:
-        """Where images are made ready for the network."""
+        """The device on which images are prepared for the network."""
         return self.normalize.device
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Trackers that users bring: what they must have, and what they answer."""
+"""Trackers that users bring: what they must have, and checks of what they return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CARRYING = ("carry", "follow", "still_there", "is_missing", "boxes_of")
 
 
 class ClipTracker(Protocol):
-    """Who is who in one clip; `posekit.stages.track.Tracker` is one.
+    """A tracker for one clip, such as `posekit.stages.track.Tracker`.
 
     With `det_interval` it also has that class's `carry`, `follow`, `still_there`, `is_missing` and
     `boxes_of`.
@@ -44,10 +44,10 @@ class ClipTracker(Protocol):
 
 
 def check_own_tracker(given: Any) -> None:
-    """Refuses what is no tracker for clips.
+    """Refuses a value of `track` that gives no trackers.
 
     Raises:
-        InputError: it is neither called for a tracker nor one that begins anew.
+        InputError: it is neither a function that makes trackers nor a tracker with `reset()`.
     """
     if callable(given) or (hasattr(given, "update") and hasattr(given, "reset")):
         return
@@ -64,11 +64,11 @@ def check_own_tracker(given: Any) -> None:
 
 
 def maker_of(given: Any, *, carrying: bool) -> Callable[[], Any]:
-    """What gives the tracker of a new clip.
+    """A function that returns the tracker for a new clip.
 
     Args:
         given: as `check_own_tracker` lets it through.
-        carrying: it has to carry boxes to frames where no detector runs.
+        carrying: whether it has to carry boxes to frames where no detector runs.
     """
 
     def new() -> Any:
@@ -97,7 +97,7 @@ def maker_of(given: Any, *, carrying: bool) -> Callable[[], Any]:
 
 
 def checked_ids(found: npt.ArrayLike, people: int, tracker: Any) -> npt.NDArray[np.int64]:
-    """What a tracker answered, (n,).
+    """The ids that a tracker returned, (n,), checked.
 
     Raises:
         InputError: other shapes or types, or an id that two people have.
@@ -109,6 +109,6 @@ def checked_ids(found: npt.ArrayLike, people: int, tracker: Any) -> npt.NDArray[
     if not whole or len(np.unique(known)) < len(known):
         raise InputError(
             f"expected {people} whole numbers from {type(tracker).__name__}.update, one per person "
-            f"and none twice but those below 0, found {np.array2string(ids, threshold=20)}"
+            f"and none twice except below 0, found {np.array2string(ids, threshold=20)}"
         )
     return ids.astype(np.int64)

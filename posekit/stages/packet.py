@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Download:
-    """The file that a video of a URL goes to; deleted when nobody holds this any more.
+    """The file that a video from a URL is downloaded to; deleted when nobody holds this any more.
 
     Args:
         suffix: of the file's name.
@@ -71,7 +71,7 @@ class Cut:
         return time < self.start - TOLERANCE
 
     def is_behind(self, time: float) -> bool:
-        """Whether a frame of that time comes behind the last one that is taken."""
+        """Whether a frame of that time comes after the last one that is taken."""
         return self.end is not None and time >= self.end - TOLERANCE
 
 
@@ -80,13 +80,12 @@ WHOLE = Cut()
 
 @dataclass(eq=False)
 class Stretch:
-    """Frames of a clip by their numbers, where several share its frames.
+    """A range of a clip's frames by number, for workers that share a clip.
 
     Attributes:
         first: number of the first one.
-        last: of the one behind the last; None for the clip's end.
-        following: seconds of the frame behind the last, once that is known; None where there is
-            none.
+        last: number of the one after the last; None for the clip's end.
+        following: seconds of the frame after the last, once known; None if there is none.
     """
 
     first: int
@@ -94,7 +93,7 @@ class Stretch:
     following: float | None = None
 
     def is_behind(self, number: int) -> bool:
-        """Whether a frame comes behind the last one that is taken."""
+        """Whether a frame comes after the last one that is taken."""
         return self.last is not None and number >= self.last
 
 
@@ -107,9 +106,9 @@ class Clip:
         source: path or URL, or `webcam:0`.
         size: (w, h) of its frames as they are shown, in pixels.
         fps: frames per second, on average, of those that are taken.
-        num_frames: how many it says are taken; None where that is not known, as of a camera.
+        num_frames: how many frames it says are taken; None if unknown, as for a camera.
         live: frames come as time passes; those that nobody takes in time are lost.
-        download: its file, where a URL's was fetched as a whole.
+        download: its file, if it was fetched from a URL as a whole.
         cut: which of its frames are taken.
     """
 
@@ -152,7 +151,7 @@ class Frame:
 
     @property
     def live(self) -> bool:
-        """It came from a camera or a stream: nothing may wait for the next one."""
+        """Whether it came from a camera or a stream: then nothing may wait for the next one."""
         return self.clip is not None and self.clip.live
 
 
@@ -167,8 +166,8 @@ class Packet:
         result: what was found so far.
         clip: what it is a frame of; None for an image.
         time: seconds since the clip began; None for an image.
-        image: (H, W, 3), BGR, uint8; None where it would wait for long in memory: who draws on it
-            reads it once more.
+        image: (H, W, 3), BGR, uint8; None if it would stay in memory for long: whoever draws on it
+            reads it again.
         heatmap: (H, W), float32, where heat maps are drawn.
     """
 
@@ -180,7 +179,7 @@ class Packet:
 
     @property
     def live(self) -> bool:
-        """It came from a camera or a stream: nothing may wait for the next one."""
+        """Whether it came from a camera or a stream: then nothing may wait for the next one."""
         return self.clip is not None and self.clip.live
 
     def having(self, **changes: Any) -> Packet:
@@ -195,7 +194,7 @@ AUTO_BYTES = 64 << 20  # of their images, on a GPU twice as many
 
 
 def chunk_size(nbytes: int, size: int | Literal["auto"], *, gpu: bool = False) -> int:
-    """How many images of so many bytes `in_chunks` takes together."""
+    """How many images of `nbytes` bytes each `in_chunks` takes together."""
     if size != "auto":
         return size
     most, room = (AUTO_SIZE_GPU, 2 * AUTO_BYTES) if gpu else (AUTO_SIZE, AUTO_BYTES)
@@ -205,11 +204,11 @@ def chunk_size(nbytes: int, size: int | Literal["auto"], *, gpu: bool = False) -
 def in_chunks(
     frames: Iterable[Frame], size: int | Literal["auto"], *, gpu: bool = False
 ) -> Iterator[list[Frame]]:
-    """Lists of frames; those of a camera one by one, for nothing may wait there.
+    """Lists of frames; those of a camera one by one, since nothing may wait there.
 
     Args:
         frames: in order.
-        size: how many; "auto" for what pays and does not take much memory.
+        size: the most per list; "auto" fills an engine's batch within a limit of memory.
         gpu: whether the networks run on one.
     """
     most, room = (AUTO_SIZE_GPU, 2 * AUTO_BYTES) if gpu else (AUTO_SIZE, AUTO_BYTES)
@@ -227,7 +226,7 @@ def in_chunks(
 
 
 def until_error(frames: Iterable[Frame], failure: list[InputError]) -> Iterator[Frame]:
-    """The frames up to an `InputError`, which goes to `failure`."""
+    """The frames up to an `InputError`, which is appended to `failure`."""
     try:
         yield from frames
     except InputError as error:
@@ -248,7 +247,7 @@ def continues(before: PoseResult | None, result: PoseResult) -> bool:
 
 
 def track_ids_of(result: PoseResult) -> list[int]:
-    """Who the people of a result are.
+    """The track ids of a result's people.
 
     Raises:
         InputError: nobody tracked them, or a track is there twice.

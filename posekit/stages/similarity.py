@@ -29,12 +29,12 @@ RELIABLE_SHARE = 0.5
 
 
 def box_iou(boxes: Floats, others: Floats) -> Floats:
-    """(m, n) of boxes (m, 4) and (n, 4)."""
+    """IoU (m, n) of boxes (m, 4) and (n, 4)."""
     return box_iou_rowwise(boxes[:, None], others[None])
 
 
 def box_iou_rowwise(boxes: Floats, others: Floats) -> Floats:
-    """Of boxes (..., 4), broadcast against each other; 0 where neither has an area."""
+    """IoU of boxes (..., 4), broadcast against each other; 0 where neither has an area."""
     low = np.maximum(boxes[..., :2], others[..., :2])
     high = np.minimum(boxes[..., 2:], others[..., 2:])
     inside = np.maximum(high - low, 0)
@@ -44,7 +44,7 @@ def box_iou_rowwise(boxes: Floats, others: Floats) -> Floats:
 
 
 def shares_inside(boxes: Floats, others: Floats) -> Floats:
-    """(m, n), how much of each of the boxes (m, 4) lies in each of the others (n, 4)."""
+    """The fraction (m, n) of each box (m, 4) that lies in each of the others (n, 4)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     overlap = np.maximum(high - low, 0).prod(axis=-1)
@@ -56,10 +56,9 @@ def pose_oks(
     people: tuple[Floats, Floats, Floats],
     sigmas: Floats,
 ) -> Floats:
-    """(m, n) of boxes (m, 4), keypoints (m, K, 2), scores (m, K) and the same of n people.
+    """OKS (m, n) of boxes (m, 4), keypoints (m, K, 2), scores (m, K) and those of n people.
 
-    Of pairs that have a body's width between them it is 0 in any case, so only the others are
-    looked at.
+    For pairs with a body's width between them it is 0 in any case, so only the others are computed.
     """
     boxes, points, scores = tracks
     other_boxes, other_points, other_scores = people

@@ -2,8 +2,8 @@
 
 Both ways take packets as they come and pass on the same ones, in the same order, with smoothed
 results. Images (no `frame_id`) pass through untouched; what is remembered ends with its clip.
-Keypoints that are far less sure than their person's others pass through as well, and count for no
-other frame.
+Keypoints with far lower scores than their person's others pass through too, and do not affect other
+frames.
 
 Sources: One Euro filter (Casiez et al., CHI 2012, "1€ Filter: A Simple Speed-based Low-pass Filter
 for Noisy Input in Interactive Systems"); Savitzky and Golay, Analytical Chemistry 36 (1964).
@@ -174,12 +174,12 @@ def smooth_one_euro(
 ) -> Iterator[Packet]:
     """Yields packets with smoothed keypoints, without delay; see `OneEuroFilter`.
 
-    Keypoints are measured by the longer side of their box, those in 3D by the figure's extent. A
-    track that was away for more than half a second starts anew.
+    Speeds are relative to the longer side of the box, in 3D to the figure's extent. A track that
+    was away for more than half a second starts anew.
 
     Args:
         packets: of one or several clips, with track ids.
-        fps: frames per second, by which `frame_id` tells the time of a packet that does not.
+        fps: frames per second, to compute the time of packets that have only a `frame_id`.
 
     Raises:
         InputError: a parameter out of range, at once; people without track ids, when they come.
@@ -196,12 +196,12 @@ def smooth_savgol(
     """Yields packets with smoothed keypoints, half a window later than they come.
 
     Each keypoint gets the value, at its frame, of the polynomial that fits its trusted positions in
-    the window best. At the ends of a track the window is cut off, and a missed frame is left out of
-    the fit; where fewer frames are there than the polynomial has coefficients, its order is lower.
+    the window best. At the ends of a track the window is shorter, and missed frames are left out of
+    the fit; with fewer frames than coefficients, the order is lower.
 
     Args:
         packets: of one or several clips, with track ids.
-        window: frames, odd; `window // 2` packets are waited for.
+        window: number of frames, odd; the delay is `window // 2` packets.
         order: of the polynomial, lower than `window`.
 
     Raises:
@@ -396,7 +396,7 @@ def _weights(offsets: tuple[int, ...], order: int) -> Floats:
 
 
 def trusted_keypoints(scores: Floats) -> Bools:
-    """Which keypoints (n, K) are not far less sure than their person's others."""
+    """Which keypoints (n, K) do not score far lower than their person's others."""
     level = np.maximum(np.nan_to_num(scores), 0).mean(axis=1, keepdims=True)
     trusted: Bools = np.logical_and(scores > 0, scores >= TRUSTED_SHARE * level)
     return trusted

@@ -1,4 +1,4 @@
-"""Which way keypoints are smoothed, as a user says it."""
+"""Smoothing by the method that the user chose."""
 
 from __future__ import annotations
 

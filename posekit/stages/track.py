@@ -1,8 +1,8 @@
 """Tracking: the instances of each frame of a video -> stable ids.
 
-Two steps, on arrays. Each track is carried to the next frame (`motion`). Then one optimal
-assignment of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say
-who it may be, the likelihood of place, size and pose who it is.
+Two steps, on arrays. Each track is carried to the next frame (`motion`). Then all tracks are
+assigned to all instances at once, optimally (`association`): IoU of the boxes or OKS of the poses
+say who it may be, the likelihood of position, size and pose who it is.
 
     tracker = Tracker()
     ids = tracker.update(boxes, box_scores, keypoints, keypoint_scores)  # a frame with detection
@@ -148,8 +148,8 @@ class Tracker:
     def carry(self, image_size: tuple[int, int] | None = None) -> tuple[Floats, Floats, Ints]:
         """The people to look for in the next frame where no detector runs.
 
-        Those that were seen in the last frame, without the ones of whose box less than a quarter
-        lies in the image. Changes nothing: `follow` is told what was found.
+        They are those seen in the last frame, except where less than a quarter of the box lies in
+        the image. Changes nothing; tell `follow` what was found.
 
         Args:
             image_size: (w, h), in pixels; None keeps people who have left the image.
@@ -168,10 +168,10 @@ class Tracker:
     ) -> Bools:
         """Takes the poses that were found in carried boxes as the next frame.
 
-        Each box becomes that round the keypoints, with the margins that it had at the last
-        detection, scaled by how much the person has grown. A person is lost whose mean score
-        falls below half of that at the last detection, or whose pose is another carried person's
-        (the one that had to jump is dropped). Lost people, and those not named, count as missed.
+        Each box becomes the one around the keypoints, with its margins at the last detection,
+        scaled by how much the person has grown. A person is lost if their mean score falls below
+        half of that at the last detection, or if their pose is that of another carried person (the
+        one that had to jump is dropped). Lost people, and those not in `ids`, count as missed.
 
         Args:
             ids: (m,), as `carry` gave them, or some of them.
@@ -196,7 +196,7 @@ class Tracker:
     def still_there(
         self, ids: npt.ArrayLike, keypoints: npt.ArrayLike, keypoint_scores: npt.ArrayLike
     ) -> Bools:
-        """What `follow` would say, which is told nothing by it."""
+        """What `follow` would return, without changing the tracks."""
         rows = self._rows(ids)
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
         return self._still_there(rows, points, confidences)[1]

@@ -1,8 +1,8 @@
-"""In which frames the detector has its turn: a function of the frames alone, never of time.
+"""In which frames the detector runs: a function of the frames alone, never of time.
 
 With a number, in every n-th frame. With "auto", where there is reason to doubt that the boxes
-carried along still show everybody: doubts of successive frames add up, and the detector runs where
-they make 1. In both cases it runs in the very frame in which the scene changes.
+carried along still show everybody: doubts of successive frames add up, and the detector runs when
+they reach 1. In both cases it runs in the very frame in which the scene changes.
 
     turns = DetectorTurns("auto")
     if turns.due(image, number, expected):
@@ -51,7 +51,7 @@ LEVEL_GAIN = 0.3  # of a new score in the running level
 
 
 class DetectorTurns:
-    """Whether the detector runs in the next frame of a clip; a new clip takes a new one.
+    """Decides whether the detector runs in the next frame of a clip; use a new one per clip.
 
     Args:
         interval: every n-th frame, or "auto".
@@ -75,13 +75,13 @@ class DetectorTurns:
     def due(
         self, image: np.ndarray, number: int, expected: Floats, *, missing: bool = False
     ) -> bool:
-        """Takes the next frame and says whether the detector has its turn in it.
+        """Takes the next frame and returns whether the detector runs in it.
 
         Args:
             image: (H, W, 3), BGR, uint8.
-            number: of the frame, of which every n-th has its turn.
-            expected: (m, 4), xyxy in pixels, where the people who are known are.
-            missing: somebody else was seen lately and should be in the image still.
+            number: number of the frame; the detector runs in every n-th.
+            expected: (m, 4), xyxy in pixels, where known people are expected.
+            missing: whether somebody else was seen lately and should still be in the image.
         """
         small = _small(image)
         before, self._before = self._before, small
@@ -105,10 +105,10 @@ class DetectorTurns:
         return self._doubts >= 1
 
     def detected(self, ids: npt.ArrayLike, boxes: Floats, keypoint_scores: Floats) -> None:
-        """Takes who was found in a frame with detection.
+        """Takes the people found in a frame with detection.
 
         Args:
-            ids: (n,), of their tracks.
+            ids: (n,), their track ids.
             boxes: (n, 4), xyxy in pixels.
             keypoint_scores: (n, K).
         """
@@ -122,10 +122,10 @@ class DetectorTurns:
     def followed(
         self, ids: npt.ArrayLike, expected: Floats, boxes: Floats, keypoint_scores: Floats
     ) -> None:
-        """Takes who was found in a frame without detection.
+        """Takes the people found in a frame without detection.
 
         Args:
-            ids: (m,), of their tracks.
+            ids: (m,), their track ids.
             expected: (m, 4), xyxy in pixels, where each was looked for.
             boxes: (m, 4), where each is.
             keypoint_scores: (m, K).

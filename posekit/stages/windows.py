@@ -41,25 +41,24 @@ def lift_stream(
     max_gap: int = DEFAULT_MAX_GAP,
     batch_size: int = 1024,
 ) -> Iterator[Packet]:
-    """Packets whose results have `pose3d`, in the order in which they come.
+    """Yields packets whose results have `pose3d`, in the order in which they come.
 
     With a window of one frame, and for images always, each result is lifted alone and leaves at
     once. With a longer one, a packet leaves when `window` more of its clip have come, or its clip
-    ends: windows never reach from one clip into another. A track shorter than a window is one.
-    Where a track is missed in up to `max_gap` results in a row, those get the person too, behind
-    the others: box and keypoints are drawn straight from before to after, with the lower of both
-    scores, and `interpolated` is True. A longer gap ends the track's windows.
-    Of a live clip the past alone counts: nothing waits, and no result gets people who were missed;
-    a gap is filled for what comes after it.
-    If `packets` raises `InputError`, what came before is lifted first.
+    ends: windows never reach from one clip into another. A track shorter than a window is lifted as
+    a whole. If a track is missed in up to `max_gap` results in a row, these get the person too,
+    after the others: box and keypoints are interpolated linearly, with the lower of both scores,
+    and `interpolated` is True. A longer gap ends the track's windows. For a live clip only the past
+    counts: nothing waits, and no result gets people who were missed; a gap is only filled as input
+    for the frames after it. If `packets` raises `InputError`, what came before is lifted first.
 
     Args:
         packets: of images and clips, with COCO's 17 keypoints; those of clips with `track_ids`
             where the window is longer than a frame. All of a window are kept, with the images and
             drawings that they hold.
         lifter: does the lifting.
-        window: frames that are lifted together, of one person; None for as many as the network
-            takes, or nine of a live clip.
+        window: frames of one person that are lifted together; None for as many as the network
+            takes, or nine for a live clip.
         flip_test: average with the mirrored sequence; None does as the configuration says.
         disable_norm_pose_2d: leave people where they are in the image and as large.
         disable_rebase_keypoint: leave heights relative to the root joint.
@@ -67,9 +66,8 @@ def lift_stream(
         batch_size: most frames that go through the network at once; one window always does.
 
     Raises:
-        InputError: a window that the network does not take, at once; results with other
-            keypoints than COCO's, of a clip that nobody tracked, or with a track twice, when
-            their turn comes.
+        InputError: a window that the network does not take, at once; results with other keypoints
+            than COCO's, of a clip without track ids, or with a track twice, when their turn comes.
     """
     length = lifter.max_frames if window is None else window
     if not _is_count(length, 1) or length > lifter.max_frames:

@@ -84,7 +84,7 @@ def crop(image: np.ndarray, matrix: np.ndarray, out: np.ndarray, *, pad_value: i
     Args:
         image: (H, W, 3), uint8.
         matrix: (2, 3), from image to crop coordinates, as `crop_matrices` makes them.
-        out: (h, w, 3), uint8, C-contiguous; it is written.
+        out: (h, w, 3), uint8, C-contiguous; it is overwritten.
         pad_value: grey level outside the image.
     """
     height, width = out.shape[:2]
@@ -110,7 +110,7 @@ def crop_all(
     Args:
         image: (H, W, 3), uint8.
         matrices: (n, 2, 3), from image to crop coordinates, as `crop_matrices` makes them.
-        out: (n, h, w, 4), uint8, C-contiguous; it is written. The fourth byte means nothing.
+        out: (n, h, w, 4), uint8, C-contiguous; it is overwritten. The fourth byte means nothing.
         pad_value: grey level outside the image.
     """
     count, height, width = out.shape[:3]

@@ -38,7 +38,7 @@ def place_images(
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A uint8 or float32 array as a tensor there; Python does not wait for a copy to a GPU."""
+    """A uint8 or float32 array as a tensor on a device; does not wait for a copy to a GPU."""
     if device.type != "cuda":
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
     dtype = torch.uint8 if array.dtype == np.uint8 else torch.float32
@@ -166,7 +166,7 @@ def batched_nms(
         boxes_xyxy: (N, k, 4), best first.
         valid: (N, k), bool: which of them count.
         labels: (N, k), their classes.
-        threshold: boxes whose IoU with a kept one of their class is larger go.
+        threshold: boxes whose IoU with a kept one of their class is larger are dropped.
 
     Returns:
         Which boxes stay (N, k), bool, and for which images that is final (N,), bool: a chain of

@@ -19,7 +19,7 @@ def letterbox(
 
     Args:
         image: (H, W, 3), uint8.
-        out: (h, w, 3), uint8; it is written, the rest is filled with `pad_value`.
+        out: (h, w, 3), uint8; it is overwritten, and filled up with `pad_value`.
         pad_value: grey level of the border.
         keep_ratio: False stretches the image to the whole of `out` instead.
 

@@ -29,10 +29,10 @@ def nms(
     Args:
         boxes_xyxy: (n, 4).
         scores: (n,).
-        threshold: boxes whose IoU with a kept one is larger go.
+        threshold: boxes whose IoU with a kept one is larger are dropped.
         pixel_offset: 1 counts both border pixels into a side's length, as older evaluation code
             does; 0 measures it.
-        max_kept: stop with so many, the best ones; None keeps all.
+        max_kept: keep at most this many, the best ones; None keeps all.
 
     Returns:
         Indices of the boxes kept, best first; ties keep the input's order.
@@ -80,7 +80,7 @@ def oks_nms(
         keypoints: (n, K, 2).
         scores: (n,).
         areas: (n,), of the people, in the keypoints' unit squared.
-        threshold: poses whose similarity to a kept one is larger go; 0.9 is usual.
+        threshold: poses whose similarity to a kept one is larger are dropped; 0.9 is usual.
         sigmas: (K,), the keypoints' sigmas as COCO defines them.
 
     Returns:
@@ -118,7 +118,7 @@ def soft_oks_nms(
         areas: (n,), of the people, in the keypoints' unit squared.
         threshold: the smaller, the further back; 0.9 is usual.
         sigmas: (K,), the keypoints' sigmas as COCO defines them.
-        max_kept: at most so many are kept.
+        max_kept: keep at most this many.
 
     Returns:
         Indices of the poses kept, best first; ties keep the input's order.
@@ -156,8 +156,8 @@ def nearby_joints_nms(
         distance_threshold: joints are near each other below this distance, in multiples of the
             diagonal of the box around the pose in question.
         num_nearby: a pose with more near joints than that is a duplicate.
-        max_kept: at most so many are kept, the best ones; None keeps all (the reference's own
-            default is 30).
+        max_kept: keep at most this many, the best ones; None keeps all (the reference's own default
+            is 30).
 
     Returns:
         Indices of the poses kept, best first; ties keep the input's order.

@@ -212,7 +212,7 @@ class Walk:
                 keypoint_scores=np.ones((1, 133), np.float32),
                 skeleton=skeleton,
                 unit="metres, where ...",
-                axes="x to the right, y down, z away from the camera, from the camera",
+                axes="x to the right, y down, z away from the camera; the origin is the camera",
                 up="-y",
             )
             changes = {

@@ -50,7 +50,7 @@ def does_all(job: Any, tasks: Any, options: Any, connection: Connection) -> None
         (
             is_ended,
             ["a.mp4"],
-            (PosekitError, "^Ray: the cluster is gone, .* run the same command again to resume$"),
+            (PosekitError, "^Ray: the cluster is gone: .* run the same command again to resume$"),
         ),
         (is_refused, [], (InputError, "address=nowhere")),
         (does_all, ["a.mp4", "b.mp4"], None),

@@ -180,7 +180,7 @@ def test_a_damaged_clip_is_done_whole(
     computed.clear()
     two = batch(copy, tmp_path / "two", split=SPLIT).entries[0]
     assert None in computed and computed[0] == (0, 16)
-    assert "is done whole, not in pieces: " in caplog.text
+    assert "is processed whole, not in pieces: " in caplog.text
     # Not the bytes: a damaged frame looks as the threads of its decoder take turns.
     assert (one.status, one.frames, one.error) == (two.status, two.frames, two.error)
     assert tables(tmp_path / "one").keys() == tables(tmp_path / "two").keys()
@@ -212,7 +212,7 @@ def test_frames_that_are_counted_wrongly_are_found_out(
     number = cutting.Seek.number
     monkeypatch.setattr(cutting.Seek, "number", lambda self, *given: number(self, *given) + 1)
     assert batch(clip, tmp_path / "a", split=SPLIT).ok
-    assert "its frames cannot be told by their numbers" in caplog.text and computed[-1] is None
+    assert "its frames cannot be located by number" in caplog.text and computed[-1] is None
     monkeypatch.undo()
     assert batch(clip, tmp_path / "b", split="none").ok
     assert tables(tmp_path / "a") == tables(tmp_path / "b")

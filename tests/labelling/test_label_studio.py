@@ -112,7 +112,7 @@ def test_predictions_count_where_nobody_labelled(tmp_path: Path) -> None:
     ]
     found = posekit.labels(export(tmp_path, tasks), out=tmp_path / "coco.json")
     check(tmp_path / "coco.json")
-    assert any("its predictions are taken, which nobody corrected" in note for note in found.notes)
+    assert any("using predictions, which nobody has corrected" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_predictions_count_where_nobody_labelled(tmp_path: Path) -> None:
     labels(video, {0: "a.png", 1: "b.png"}, predicted=True).save(str(tmp_path / "set.slp"))
     found = posekit.labels(tmp_path / "set.slp", out=tmp_path / "coco.json")
     check(tmp_path / "coco.json", boxes=False)
-    assert any("its predictions are taken" in note for note in found.notes)
+    assert any("using predictions" in note for note in found.notes)
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:

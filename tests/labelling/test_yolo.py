@@ -131,7 +131,7 @@ def test_a_wrong_yaml_is_one_line(tmp_path: Path, old: str, new: str, what: str)
         ("0 0.5 0.5 0.1 0.1 0.5 0.5", "lines of another length than 20"),
         ("0 nose 0.5 0.1 0.1" + 5 * " 0.5 0.5 2", "lines with something else than numbers"),
         ("3 0.5 0.5 0.1 0.1" + 5 * " 0.5 0.5 2", "classes that data.yaml does not name"),
-        ("0 100 80 20 20" + 5 * " 100 80 2", "beyond 0..1: expected shares of the picture"),
+        ("0 100 80 20 20" + 5 * " 100 80 2", "beyond 0..1: expected fractions of the picture"),
         ("0 0.5 0.5 0 0.1" + 5 * " 0.5 0.5 2", "boxes without area"),
         ("0 nan 0.5 0.1 0.1" + 5 * " 0.5 0.5 2", "beyond 0..1"),
     ],
@@ -182,8 +182,8 @@ def test_what_is_no_path_is_one_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("flips", "pairs", "note"),
     [
-        ("[0, 1, 2, 3, 4]", None, "mirrors nothing, and names tell sides (left_hand, right_hand)"),
-        ("[0, 2, 1, 3, 4]", 1, "mirrors left_foot to left_foot, its name says right_foot: the so"),
+        ("[0, 1, 2, 3, 4]", None, "no mirror pairs, but names tell sides (left_hand, right_hand)"),
+        ("[0, 2, 1, 3, 4]", 1, "mirrors left_foot to left_foot, its name says right_foot: using"),
         ("[0, 2, 1, 4, 3]", 2, ""),
     ],
 )

@@ -45,8 +45,8 @@ def test_without_push_it_is_only_said(
     assert main(["mirror", "org"]) == 1  # for one is refused
     printed = capsys.readouterr().out
     assert f"{POSE}: would be uploaded: about 4 MB" in printed
-    assert "closed: refused: its licence, CC-BY-NC-4.0, is not known to let" in printed
-    assert "other: left out: its own weights are nowhere" in printed
+    assert "closed: refused: its licence, CC-BY-NC-4.0, is not known to allow" in printed
+    assert "other: left out: its own weights cannot be had" in printed
     assert "rtmdet-nano_drawn-256: left out: it comes with the package" in printed
     assert "8-bit files (weights=int8) are not mirrored" in printed
     assert "set push=true to upload" in printed

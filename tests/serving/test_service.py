@@ -414,7 +414,7 @@ def test_a_forked_process_is_told(service: PoseService) -> None:
         ({"bbox_thr": 2}, "bbox_thr must be a number from 0 to 1"),
         ({"max_peple": 2}, "unknown option 'max_peple'; did you mean max_people"),
         ({"timeout": 0}, "timeout must be a number above 0"),
-        ({"bboxes": [[[1, 2, 3, 4]], [[1, 2, 3, 4]]]}, "of the one image, found those of 2"),
+        ({"bboxes": [[[1, 2, 3, 4]], [[1, 2, 3, 4]]]}, "for one image, found boxes for 2"),
         ({"bboxes": [[3, 2, 1, 4]]}, "x1 <= x2"),
         ({"disable_norm_pose_2d": True}, "applies to models that lift 2D poses only"),
     ],

@@ -39,7 +39,7 @@ REPORT = 0.25  # seconds between two reports of frames
 
 
 def default_threads(options: RunOptions) -> int:
-    """Of each worker."""
+    """The number of threads per worker."""
     if options.threads is not None:
         return options.threads
     there = len(usable_cores())
@@ -55,14 +55,14 @@ def run(
     stop: Stop,
     on_frames: Callable[[int], None],
 ) -> Iterator[Outcome]:
-    """The outcome of each task, as they end.
+    """Yields the outcome of each task as it ends.
 
     Args:
-        job: of all of them.
+        job: what all of them have in common.
         tasks: to do.
         options: how many workers.
         stop: once it is requested, no task is begun.
-        on_frames: told of frames that are done.
+        on_frames: called with the number of further frames done.
 
     Raises:
         PosekitError: the networks cannot be loaded, or workers end before they can do anything.
@@ -238,7 +238,7 @@ def _reason(code: int | None) -> str:
 
 @contextlib.contextmanager
 def inheriting_no_ctrl_c() -> Iterator[None]:
-    """Ctrl-C, which a terminal sends to all processes, is the driver's from a child's start on."""
+    """Child processes started here ignore a terminal's Ctrl-C, which is for the driver."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -291,7 +291,7 @@ class _Reporter:
 
 
 def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, in the middle of whatever it does."""
+    """Ends this process as soon as the one that started it is gone, whatever it is doing."""
     parent: Any = multiprocessing.parent_process()
 
     def watch() -> None:

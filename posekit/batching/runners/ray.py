@@ -3,8 +3,9 @@
 Clips are rows of a data set, each a block of its own; an actor that dies costs its clip one more
 attempt. The folder of the results must be one that all machines of the cluster share.
 
-Ray ends the process that has connected to a cluster whose head is gone. So that is one of its own,
-and this one says what happened; only where the caller has connected already, it is the caller's.
+Ray ends any process that is connected to a cluster whose head is gone. So a separate process
+connects, and this one says what happened; only if the caller is connected already, its own process
+is used.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 2  # at a clip whose actor dies
 PATIENCE = 30.0  # seconds for a cluster of this machine to end in
 GONE = (
-    "Ray: the cluster is gone, as where its head was killed or cannot be reached; run the "
-    "same command again to resume"
+    "Ray: the cluster is gone: its head was killed or cannot be reached; run the same "
+    "command again to resume"
 )
 NOT_BEGUN = (
     "the process that talks to Ray ended at once; in a script, call posekit.batch below "
@@ -53,7 +54,7 @@ def run(
     stop: Stop,
     on_frames: Callable[[int], None],
 ) -> Iterator[Outcome]:
-    """As `posekit.batching.runners.local.run`; frames are told of when their clip has ended.
+    """As `posekit.batching.runners.local.run`; frames are counted when their clip has ended.
 
     Raises:
         InputError: Ray is not installed, or there is no cluster at the address.

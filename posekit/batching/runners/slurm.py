@@ -40,10 +40,10 @@ INTERVAL = 2.0  # seconds between two looks at the jobs and the manifests
 
 
 class ShardJob:
-    """A shard as a job; submitit queues it again where it was preempted or its time was up.
+    """A shard as a job; submitit queues it again if it is preempted or its time is up.
 
     Args:
-        batch: does a batch of a configuration.
+        batch: runs a batch for a configuration.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -69,10 +69,10 @@ class ShardJob:
 def run_jobs(
     config: Mapping[str, Any], options: BatchOptions, sources: Sequence[Source], batch: Batch
 ) -> BatchResult:
-    """Submits the jobs and waits for them; where this process ends before, they go on.
+    """Submits the jobs and waits for them; if this process ends before them, they go on.
 
     Raises:
-        InputError: submitit or SLURM is not there, a setting that they do not know, or a shard.
+        InputError: submitit or SLURM is missing, a setting that they do not know, or `shard`.
         PosekitError: no job could do anything.
     """
     if options.part is not None:

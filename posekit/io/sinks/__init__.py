@@ -1,7 +1,7 @@
 """Output formats of results: one module per format, found by its name.
 
-Each module has what `Format` says. `pictures`, `video` and `crops` are of pixels; any other is a
-value of the options `formats` and `pred_format`, by being here.
+Each module has the interface of `Format`. `pictures`, `video` and `crops` write pixels; any other
+module is a value of the options `formats` and `pred_format`, by being here.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Run:
         skeleton: skeleton of the 2D keypoints.
         skeleton_3d: skeleton of the 3D keypoints; None without them.
         models: names of the models used, such as `{"model": "rtmpose-m_...", "detector": ...}`.
-        weights: file of the weights of each of these, or "published".
-        weights_sha256: of these files, in hexadecimal digits; who asks waits for them to be read.
-        licenses: of the published weights, by their models' names.
-        options: those that were said.
+        weights: weights file of each of these, or "published".
+        weights_sha256: SHA-256 of these files, in hexadecimal digits; computed when asked for.
+        licenses: licences of the published weights, by model name.
+        options: the options that were set.
         kpt_thr: keypoints below this score count as not seen.
-        root: folder that paths of images are relative to; None where they have none.
-        settings: what formats of people who move are told.
+        root: folder that paths of images are relative to; None for none.
+        settings: options of the formats in which people move.
     """
 
     skeleton: Skeleton
@@ -71,7 +71,7 @@ class Run:
     settings: MotionOptions = field(default_factory=MotionOptions)
 
     def relative(self, source: str | None) -> str | None:
-        """The path of an image from the root, with slashes; None where it does not lie there."""
+        """An image's path relative to the root, with slashes; None if it is not below it."""
         if source is None or self.root is None:
             return None
         path = Path(source).absolute()
@@ -82,8 +82,7 @@ class Sink:
     """The file of one image or clip, or of several, open for their packets.
 
     Attributes:
-        guard: those that make further files while they are open call it with each, for it refuses
-            one that is an input.
+        guard: refuses a path that is an input; a sink that makes further files calls it with each.
     """
 
     guard: Callable[[Path], None] = staticmethod(lambda path: None)
@@ -101,7 +100,7 @@ class Sink:
         raise NotImplementedError
 
     def skip(self, source: str, error: str) -> None:
-        """Takes that an input, or what was left of a clip, could not be read.
+        """Notes that an input, or the rest of a clip, could not be read.
 
         Args:
             source: path or URL.
@@ -109,19 +108,19 @@ class Sink:
         """
 
     def close(self, complete: bool) -> None:
-        """Finishes the file; if this is never called, what is there is whole, or has another name.
+        """Finishes the file. Without this call, what is there is valid, or has another name.
 
         Args:
-            complete: everything that was to come has come.
+            complete: whether all results have come.
         """
 
 
 class Format(Protocol):
     """The interface of a module in this folder.
 
-    A module may also have `TOGETHER`, see `Together`, `NEEDS`, see `needs`, `check(run)`, which
-    raises an InputError where results of such a run cannot be written so, and `assumes(run)`, what
-    it takes for granted, in words that are told once for all formats; None for nothing.
+    A module may also have `TOGETHER` (see `Together`), `NEEDS` (see `needs`), `check(run)`, which
+    raises an InputError if the format cannot hold the results of such a run, and `assumes(run)`,
+    which returns what the format takes for granted, in words for a warning, or None.
     """
 
     def file_name(self, name: str, clip: Clip | None) -> str:
@@ -139,7 +138,7 @@ class DrawingFormat(Format, Protocol):
     """A format of drawings.
 
     Attributes:
-        SUFFIXES: of its files.
+        SUFFIXES: suffixes of its files.
     """
 
     SUFFIXES: tuple[str, ...]
@@ -157,17 +156,17 @@ def load_format(name: str) -> Format:
 
 
 def load_drawing(name: Literal["pictures", "video"]) -> DrawingFormat:
-    """The format of an image's drawing, or of a clip's; it brings OpenCV and PyAV."""
+    """The format of an image's or a clip's drawing; imports OpenCV and PyAV."""
     return cast(DrawingFormat, importlib.import_module(f"{__name__}.{name}"))
 
 
 def together(wanted: Format) -> Together:
-    """Whose results the format has in one file."""
+    """Which results the format puts into one file."""
     return getattr(wanted, "TOGETHER", "")
 
 
 def needs(formats: Iterable[Format], what: Literal["time", "tracks"]) -> list[str]:
-    """The names of formats that are of videos only, or of people who are told apart."""
+    """Names of the formats that need videos ("time"), or people with ids ("tracks")."""
     return [format_name(one) for one in formats if what in getattr(one, "NEEDS", ())]
 
 
@@ -178,7 +177,7 @@ def format_name(wanted: Format) -> str:
 
 
 def check_formats(formats: Iterable[Format], run: Run) -> None:
-    """Refuses what a format cannot hold, and says once what formats take for granted.
+    """Refuses what a format cannot hold, and warns once of what formats take for granted.
 
     Raises:
         InputError: names the format, and what it expects.

@@ -1,7 +1,7 @@
 """Angles of joints and segments as a table, a row per person and frame, in degrees.
 
-Columns are `posekit.angles`' names. The images of a run are in one file. A clip's people go on
-without jumps of whole turns, see `TrackedAngles`. The file has its name only when it is finished;
+Columns have the names in `posekit.angles`. The images of a run share one file. In a clip, angles do
+not jump by whole turns, see `TrackedAngles`. The file gets its name when it is finished;
 `a.angles.partial.csv` is of a clip that was not read to its end.
 """
 
@@ -37,7 +37,7 @@ DIGITS = 6
 
 
 def check(run: Run) -> None:
-    """Sees that the model gives the angles.
+    """Checks that the model gives the angles.
 
     Raises:
         InputError: it does not.

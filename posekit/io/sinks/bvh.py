@@ -1,7 +1,7 @@
 """Animations as Blender, Maya and MotionBuilder read them: Biovision's BVH, a file per person.
 
 `a_person3.bvh` of person 3 of `a.mp4`: the skeleton in T-pose with Mixamo's names of joints, then a
-line of numbers per frame. Centimetres and degrees, y up, right-handed. Each file has its name when
+line of numbers per frame. Centimetres and degrees, y up, right-handed. Each file gets its name when
 it is finished; one of a clip that was not read to its end stays `a_person3.bvh.part`.
 """
 
@@ -30,7 +30,7 @@ LINES = 256  # that are made at once
 
 
 def check(run: Run) -> None:
-    """Sees that the model gives 3D poses of bodies.
+    """Checks that the model gives 3D poses of bodies.
 
     Raises:
         InputError: it does not.

@@ -1,8 +1,8 @@
-"""COCO's data set of all images and frames of a run, to be corrected and trained on.
+"""A COCO data set of all images and frames of a run, to correct and to train on.
 
-`predictions.coco.json` has it: keypoints of a score of at least `kpt_thr` are seen (v = 2), others
-0, 0, 0. Frames of a clip are images named `<clip>/<frame_id>.jpg`, which are not written. It has
-its name only when it is finished.
+In `predictions.coco.json`, keypoints with a score of at least `kpt_thr` are visible (v = 2), others
+are 0, 0, 0. Frames of a clip are images named `<clip>/<frame_id>.jpg`, which are not written. The
+file gets its name when it is finished.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Results as COCO's server takes them: `predictions.coco_results.json`, a list for all of a run.
+"""Results as COCO's server takes them: `predictions.coco_results.json`, one list for a run.
 
-`image_id` is the number that is an image's name, as in `000000000139.jpg`; where the first name is
-none, and for frames of clips, images are counted from 1, as `coco` does.
+`image_id` is the number in an image's name, as in `000000000139.jpg`; if the first name is not a
+number, and for frames of clips, images are counted from 1, as in `coco`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What ControlNet's editors of poses read: OpenPose's 18 keypoints with face and hands, 0 to 1.
 
-An image's file is a list with one object, a clip's a list with one per frame. x and y are shares of
-`canvas_width` and `canvas_height`.
+An image's file is a list with one object, a clip's a list with one per frame. x and y are fractions
+of `canvas_width` and `canvas_height`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["check", "file_name", "open_sink"]
 
 
 def check(run: Run) -> None:
-    """Sees that the model is of bodies.
+    """Checks that the model is for bodies.
 
     Raises:
         InputError: it is not.
@@ -37,7 +37,7 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 
 def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
-    """Opens a file, which has its name when it is finished."""
+    """Opens a file, which gets its name when it is finished."""
     return _Frames(path)
 
 

@@ -21,7 +21,7 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 
 class Crops(Sink):
-    """Files `<path>_<number>_<instance>.jpg`, each whole or not there.
+    """Files `<path>_<number>_<instance>.jpg`, each complete or absent.
 
     Args:
         path: what their names begin with.

@@ -1,7 +1,7 @@
-"""A table, a row per person and frame; the images of a run are in one.
+"""A table with a row per person and frame; the images of a run share one.
 
-Beside `a.csv` stands `a.meta.json`: what its columns are of, and whether the clip is complete. Both
-have their names only when they are finished; `a.csv.part` is what a killed run leaves.
+`a.meta.json` beside `a.csv` says what the columns mean and whether the clip is complete. Both get
+their names when they are finished; a killed run leaves `a.csv.part`.
 """
 
 from __future__ import annotations

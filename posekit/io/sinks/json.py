@@ -32,8 +32,8 @@ class JsonSink(Sink):
     Args:
         path: of the file.
         clip: what the frames are of; None for a single image, which is written whole or not at all.
-        before: what stands before the value, and
-        after: behind it, for programs that want the value within something else.
+        before: text before the value, and
+        after: text after it, for programs that want the value inside something else.
 
     Raises:
         OutputError: it cannot be made.
@@ -71,7 +71,7 @@ def frame_record(packet: Packet) -> bytes:
 
 
 def encode(record: object, name: str) -> bytes:
-    """A value of the file `name` as JSON in a line.
+    """A value as one line of JSON, for the file `name`.
 
     Raises:
         OutputError: it has numbers that are not finite.

@@ -1,4 +1,4 @@
-"""JSON lines: a clip's frames, each in a line of its own. Images are as `json` has them."""
+"""JSON lines: a clip's frames, each in a line of its own. Images are written as by `json`."""
 
 from __future__ import annotations
 

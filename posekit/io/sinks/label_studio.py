@@ -1,8 +1,8 @@
 """Label Studio's tasks of all images and frames of a run, with what was found as predictions.
 
 `predictions.label_studio.json` has them; `predictions.label_studio.xml` is the labelling interface
-of a project for them. Pictures are named as those of `coco`, under Label Studio's local
-files (`/data/local-files/?d=...`). Keypoints below `kpt_thr` are left out.
+for their project. Pictures have the same names as in `coco`, under Label Studio's local files
+(`/data/local-files/?d=...`). Keypoints below `kpt_thr` are left out.
 """
 
 from __future__ import annotations

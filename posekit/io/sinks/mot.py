@@ -1,7 +1,7 @@
 """Angles as a motion for OpenSim, a MOT file per person, in degrees.
 
-Columns are `posekit.angles`' names; those that were never seen are left out. OpenSim's reader of
-motions loses its place at a missing number, so gaps are interpolated, and said so.
+Columns have the names in `posekit.angles`; angles that were never seen are left out. OpenSim's
+reader loses its place at a missing number, so gaps are interpolated, with a warning.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def check(run: Run) -> None:
-    """Sees that the model gives the angles.
+    """Checks that the model gives the angles.
 
     Raises:
         InputError: it does not.

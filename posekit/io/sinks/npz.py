@@ -1,4 +1,4 @@
-"""Animations as NumPy's arrays, a file per person: what `bvh` has, as quaternions, and more.
+"""Animations as NumPy arrays, a file per person: those of `bvh`, with quaternions, and more.
 
 `a_person3.npz` of person 3 of `a.mp4`; `numpy.load` reads it, without pickles.
 """
@@ -27,7 +27,7 @@ AXES = "x to the right of the image, y up from the ground, z towards the camera,
 
 
 def check(run: Run) -> None:
-    """Sees that the model gives 3D poses of bodies.
+    """Checks that the model gives 3D poses of bodies.
 
     Raises:
         InputError: it does not.

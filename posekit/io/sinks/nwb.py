@@ -1,7 +1,7 @@
 """A clip as Neurodata Without Borders, with poses as `ndx-pose` has them.
 
-See `posekit.bridges.nwb`. People need `track_ids`, unless there is never more than one. The clip
-waits on the disk.
+See `posekit.bridges.nwb`. People need `track_ids`, unless there is never more than one. Results
+wait on the disk until the clip ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NEEDS = frozenset({"time", "tracks"})
 
 
 def check(run: Run) -> None:
-    """Sees that ndx-pose is there.
+    """Checks that ndx-pose is installed.
 
     Raises:
         InputError: it is not.

@@ -1,7 +1,7 @@
 """OpenPose's JSON 1.3: a folder per clip, a file per frame, BODY_25 with face and hands.
 
-From Halpe-26 and whole bodies BODY_25 is exact; from COCO's 17 keypoints the neck and the middle of
-the hips are means, and feet are 0, 0, 0. Scores are clipped to 0..1.
+Halpe-26 has all of BODY_25. Neck and middle of the hips are means where the skeleton lacks them,
+other missing keypoints, such as the feet of COCO's 17, are 0, 0, 0. Scores are clipped to 0..1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["check", "file_name", "open_sink", "people"]
 
 
 def check(run: Run) -> None:
-    """Sees that the model is of bodies.
+    """Checks that the model is for bodies.
 
     Raises:
         InputError: it is not.
@@ -36,7 +36,7 @@ def file_name(name: str, clip: Clip | None) -> str:
 
 
 def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
-    """Opens a file for an image, or a folder for a clip; each file is whole or not there."""
+    """Opens a file for an image, or a folder for a clip; each file is complete or absent."""
     return _Files(path, clip)
 
 

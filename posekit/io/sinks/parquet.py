@@ -1,8 +1,8 @@
-"""A table, a row per person and frame, without loss; the images of a run are in one.
+"""A table with a row per person and frame, without loss; the images of a run share one.
 
-The columns are those of `posekit.records`, with lists of fixed size, of NaN where nobody is. The
-key `posekit` of the file's metadata is JSON that says what they are of, and whether the clip is
-complete. The file has its name only when it is finished; until then it is `a.parquet.part`.
+The columns are those of `posekit.records`, as lists of fixed size, filled with NaN in rows without
+a person. The key `posekit` of the file's metadata is JSON that says what the columns mean and
+whether the clip is complete. The file is called `a.parquet.part` until it is finished.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPRESSION = "zstd"
 
 
 def check(run: Run | None = None) -> None:
-    """Sees that pyarrow is there.
+    """Checks that pyarrow is installed.
 
     Raises:
         InputError: it is not.

@@ -1,4 +1,4 @@
-"""An image's drawing, as a picture of the kind that its name says."""
+"""An image's drawing, in the format that its file name says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def file_name(name: str, clip: Clip | None) -> str:
-    """The image's own name; a PNG's where OpenCV does not write its kind."""
+    """The image's own name; ending in `.png` if OpenCV cannot write its format."""
     path = Path(name)
     return path.name if path.suffix.lower() in SUFFIXES else path.with_suffix(".png").name
 

@@ -1,7 +1,7 @@
 """A clip as `pose-format` writes it; see `posekit.bridges.pose_format`.
 
-People need `track_ids`, unless there is never more than one. The clip waits on the
-disk.
+People need `track_ids`, unless there is never more than one. Results wait on the disk until the
+clip ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NEEDS = frozenset({"time", "tracks"})
 
 
 def check(run: Run) -> None:
-    """Sees that pose-format is there.
+    """Checks that pose-format is installed.
 
     Raises:
         InputError: it is not.

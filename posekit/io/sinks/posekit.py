@@ -1,12 +1,12 @@
-"""JSON that says who, when and by what: MMPose's `meta_info` and `instance_info`, and more.
+"""JSON with skeleton, times and models: MMPose's `meta_info` and `instance_info`, and more.
 
     {"meta_info": {"keypoint_id2name": {...}, "skeleton_links": [...], ...},
      "about": {"models": {...}, "source": "clip.mp4", "fps": 25.0, ...},
      "instance_info": [{"frame_id": 0, "time": 0.0, "instances": [...]}, ...],
      "complete": true}
 
-Of an image `instance_info` has its instances. `complete` is false until the clip is finished, so a
-killed run can be told from a finished one.
+For an image, `instance_info` has its instances. `complete` is false until the clip is finished, so
+a killed run can be told from a finished one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A recording that Rerun's viewer plays, of a clip or of all images; see `posekit.bridges.rerun`.
 
-It has its name only when it is finished; until then it is `a.rrd.part`.
+It is called `a.rrd.part` until it is finished.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOGETHER: Together = "images"
 
 
 def check(run: Run) -> None:
-    """Sees that rerun-sdk is there.
+    """Checks that rerun-sdk is installed.
 
     Raises:
         InputError: it is not.

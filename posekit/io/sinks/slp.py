@@ -1,6 +1,6 @@
-"""SLEAP's labels, as `sleap-io` writes them; the images of a run are in one file.
+"""SLEAP's labels, as `sleap-io` writes them; the images of a run share one file.
 
-Results wait on the disk; see `posekit.bridges.sleap_io`.
+Results wait on the disk until the end; see `posekit.bridges.sleap_io`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOGETHER: Together = "images"
 
 
 def check(run: Run) -> None:
-    """Sees that sleap-io is there.
+    """Checks that sleap-io is installed.
 
     Raises:
         InputError: it is not.

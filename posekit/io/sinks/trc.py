@@ -1,8 +1,8 @@
 """Marker trajectories for OpenSim and Pose2Sim, a TRC file per person, in metres with Y up.
 
-X points to the right of the image and Z towards the camera; of 2D models Z is 0. Markers have the
-names of Pose2Sim's HALPE_26. A keypoint that is not seen is empty, and `nan` at a line's very end,
-for OpenSim counts the cells.
+X points to the right of the image and Z towards the camera; for 2D models Z is 0. Markers have the
+names of Pose2Sim's HALPE_26. A keypoint that is not seen has empty cells, or `nan` at the very end
+of a line, since OpenSim counts the cells.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ log = logging.getLogger(__name__)
 
 
 def check(run: Run) -> None:
-    """Sees that the model is of people.
+    """Checks that the model is for people.
 
     Raises:
-        InputError: it is not of people.
+        InputError: it is not for people.
     """
     check_markers(run.skeleton_3d or run.skeleton, "format trc")
 
 
 def assumes(run: Run) -> str | None:
-    """How tall people are, where nobody says it: markers are in metres."""
+    """The assumed height of people if none is given, since markers are in metres."""
     body = run.settings
     if run.skeleton_3d is None and body.person_height is None and body.pixels_per_metre is None:
         return (

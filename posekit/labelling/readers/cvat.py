@@ -1,7 +1,7 @@
 """CVAT's XML, "for images 1.1" and "for video 1.1": skeletons, or points and boxes.
 
-`outside` is no label, `occluded` is hidden. Of a track every frame that the file has is taken, up
-to where it is outside as a whole.
+`outside` means no label, `occluded` hidden. Every frame of a track that the file has is taken, up
+to where the whole track is outside.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     """See `posekit.labelling.readers`.
 
     Raises:
-        InputError: no XML of CVAT's.
+        InputError: not an XML file of CVAT's.
     """
     if path.is_dir():
         path = next(iter(sorted(path.rglob("annotations.xml"))), path / "annotations.xml")

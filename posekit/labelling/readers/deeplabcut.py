@@ -1,7 +1,7 @@
 """DeepLabCut: `CollectedData_*.csv` and `.h5` of one animal or several, a project, or its results.
 
-HDF5 is read as plain tables through h5py. What pandas keeps in it as pickles is not read, which no
-file of labels needs.
+HDF5 is read as plain tables through h5py. Pickles that pandas may keep in it are not read; no label
+file needs them.
 """
 
 from __future__ import annotations

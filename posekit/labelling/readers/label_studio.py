@@ -32,9 +32,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     predictions = not any(_annotations(task) for task in tasks if isinstance(task, Mapping))
     predictions &= any(isinstance(t, Mapping) and t.get("predictions") for t in tasks)
     if predictions:
-        found.whole(
-            "no task has annotations: its predictions are taken, which nobody corrected", False
-        )
+        found.whole("no task has annotations: using predictions, which nobody has corrected", False)
     images = []
     for number, task in enumerate(tasks):
         place = f"{path}, tasks[{number}]"
@@ -88,7 +86,9 @@ def _loose(task: Mapping[str, Any], place: str, predictions: bool, found: Findin
         )
     if len(done) > 1:
         found.add(
-            "tasks of several annotations: the newest, or the ground truth, counts", place, False
+            "tasks with several annotations: using the ground truth or else the newest",
+            place,
+            False,
         )
     results = chosen.get("result")
     if not isinstance(results, list):

@@ -1,4 +1,4 @@
-"""SLEAP's .slp, through sleap-io: labels of users, or where there are none, predictions."""
+"""SLEAP's .slp, through sleap-io: user labels, or predictions if there are none."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
         labels.categories.setdefault(_name(skeleton), _category(skeleton, keypoints, found))
     by_users = any(frame.user_instances for frame in data.labeled_frames)
     if not by_users:
-        found.whole("nobody labelled an instance: its predictions are taken", False)
+        found.whole("no instance has user labels: using predictions", False)
     for frame in data.labeled_frames:
         image = _image(frame)
         place = f"{path}, {image.name}"
         for instance in frame.user_instances if by_users else frame.predicted_instances:
             image.people.append(_person(instance, labels, data.tracks, place))
         for _ in frame.predicted_instances if by_users else ():
-            found.leave_out("predictions beside labels of users")
+            found.leave_out("predictions beside user labels")
         if by_users and not frame.user_instances:
             found.add("frames without user labels, left out", place, False)
             continue

@@ -1,8 +1,8 @@
 """VGG Image Annotator 2: its project, or its annotations as JSON or CSV.
 
-Users choose what attributes a region has. The keypoint's name is that called `keypoint`, `name`,
-`label` or the like, whose person it is that called `person`, `group`, `id` or the like, and whether
-it is seen that called `visibility` or `occluded`; an attribute that stands alone is the name.
+Users choose the attributes of a region. One called `keypoint`, `name`, `label` or the like is the
+keypoint's name; `person`, `group`, `id` or the like says whose it is, and `visibility` or
+`occluded` whether it is seen. A single attribute is the name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ultralytics' data sets of poses: `data.yaml`, pictures, and a text file of labels for each.
+"""Ultralytics' pose data sets: `data.yaml`, pictures, and a text file of labels for each.
 
 A line is `class x y width height`, then x, y and, where `kpt_shape` says 3, the visibility of each
-keypoint; all but the first and the last are shares of the picture.
+keypoint; x, y, width and height are fractions of the picture's size.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ class _Rows:
         points = self._points(numbers[5:], place)
         values = [*numbers[1:5], *(side for x_, y_, v in points if v for side in (x_, y_))]
         if not all(-SLACK <= value <= 1 + SLACK for value in values):
-            what = "lines with numbers beyond 0..1: expected shares of the picture, not pixels"
+            what = "lines with numbers beyond 0..1: expected fractions of the picture, not pixels"
             self.found.add(what, place)
             return None
         if not (width > 0 and height > 0):
@@ -313,7 +313,7 @@ class _Rows:
             x, y = numbers[at : at + 2]
             v = numbers[at + 2] if self.width == 3 else 2.0 * (x > 0 or y > 0) * (x >= 0 <= y)
             if v not in (0, 1, 2):
-                what = "visibilities other than 0, 1 and 2: above 0 is seen"
+                what = "visibilities other than 0, 1 and 2: any above 0 is taken as seen"
                 self.found.add(what, place, False)
                 v = 2.0 if v > 0 else 0.0
             points.append((x, y, int(v)) if v else (0.0, 0.0, 0))
