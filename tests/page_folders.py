@@ -47,7 +47,8 @@ PLACES = 4  # that a detector takes for people in the packaged picture
 PACKAGED_NAMES = ("rtmdet-nano_drawn-256", "rtmpose-n_drawn-192x128")
 # What names a model in code: `model=human`, `load("human")`, `--pose2d human`, `model=tiny,small`.
 NAMED = re.compile(
-    r"(?:\b(?:model|detector|pose2d)=|--(?:pose2d|pose3d|det-model) |"
+    r"(?:\b(?:model|detector|pose2d)=|override /(?:model|detector): |"
+    r"--(?:pose2d|pose3d|det-model) |"
     r"\b(?:load|export|train|evaluate|bench|batch|create_model|MMPoseInferencer)\(\s*)"
     r"[\"']?([\w.,-]+)|^posekit download (.*)$",
     re.MULTILINE,
@@ -58,7 +59,7 @@ def networks_of(blocks: Iterable[Block]) -> set[str]:
     """The published networks that the code of some blocks needs, but those of the package."""
     found: set[str] = set()
     for block in blocks:
-        if not block.runs:
+        if not block.runs and block.mark != "file":
             continue
         for name, names in NAMED.findall(block.code):
             for word in name.split(",") if name else shlex.split(names):
