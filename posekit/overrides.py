@@ -74,7 +74,9 @@ def sort_overrides(
         if key in NAMED:
             groups[key] = unquoted(value)
         elif key == "lifter":
-            raise InputError(f"name a lifter as the model: model={value}")
+            raise InputError(
+                f"name a lifter as the model: model={value}; pose2d=... is the 2D model below it"
+            )
         elif key == "~detector":
             groups["detector"] = "none"
         elif key in literal and not _is_mapping(key, value):
