@@ -18,7 +18,10 @@ from posekit.serving.service import PoseService
 __all__ = ["Networks", "status_of"]
 
 MOST_LOADED = 2  # models that stay in memory while nobody uses them
-RETRY = "; this model needs a network connection once; the next try continues where this one ended"
+RETRY = (
+    "this needs a network connection once, and the next try continues where this one ended; the "
+    "demo model works without"
+)
 
 
 @dataclass(eq=False)
@@ -107,7 +110,9 @@ class Networks:
     def _load(self, name: str, say: Callable[[str], None]) -> Predictor:
         for part in prefetch([name], DownloadOptions(), say):
             if part.state == "failed":
-                raise DownloadError(f"{part.name} cannot be downloaded: {part.reason}{RETRY}")
+                raise DownloadError(
+                    f"the weights of {part.name} cannot be downloaded: {RETRY}. {part.reason}"
+                )
         options = self._options
         return load(name, device=options.device, dtype=options.dtype)
 
