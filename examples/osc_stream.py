@@ -1,7 +1,7 @@
 """Sends people's keypoints to other programs as they come, as OSC or JSON over UDP.
 
 `python examples/osc_stream.py webcam --model human --port 9000` sends to TouchDesigner, Max, Unity,
-... messages /posekit/<track id>/<keypoint> x y score, x and y as shares of the picture. `--json`
+... messages /posekit/<track id>/<keypoint> x y score, x and y as fractions of the picture. `--json`
 sends an object per person with the same numbers instead, `--realtime` keeps the times of a file.
 """
 
