@@ -29,7 +29,9 @@ from typing import Any, NoReturn
 
 __all__ = ["run_python"]
 
-LIBRARIES = ("cv2", "hydra", "numpy", "safetensors.torch", "torch", "yaml")
+LIBRARIES = (
+    *("accelerate", "av", "cv2", "hydra", "numpy", "safetensors.torch", "timm", "torch", "yaml"),
+)
 
 _lock = threading.Lock()
 

@@ -100,6 +100,7 @@ def test_a_folder_with_a_bad_file_does_the_rest_and_says_so(
 def test_a_reader_that_has_seen_enough_is_no_success(tmp_path: Path) -> None:
     # What follows what was read may be missing: here all figures and the file of them.
     options = ["model=rtmdet-nano_drawn-256", "rounds=1", "backends=[torch]", "direct=false"]
+    options += ["batch_sizes=[1]"]
     command = [sys.executable, "-m", "posekit", "bench", *options, "device=cpu", "out=b.json"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

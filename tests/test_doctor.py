@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +18,7 @@ from posekit.commands.doctor import doctor
 from posekit.errors import InputError
 from posekit.version import __version__
 from posekit.weights.load import create_model
+from tests.processes import run_python
 
 
 @pytest.fixture
@@ -28,6 +26,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the processor can do at best takes a while to measure well."""
+    monkeypatch.setattr("posekit.commands.doctor.MATRIX_SIZE", 256)
 
 
 def test_versions_device_engines_and_speed_are_printed(
@@ -116,16 +120,12 @@ def test_anything_else_than_a_device_is_refused(
 
 def test_threads_and_missing_packages_are_those_of_the_process(cache: Path) -> None:
     program = (
-        "import sys; sys.modules['openvino'] = None\n"
-        "from posekit.commands.doctor import doctor\n"
-        "sys.exit(doctor(device='cpu'))"
+        "import sys, torch; sys.modules['openvino'] = None; torch.set_num_threads(1)\n"
+        "from posekit.commands import doctor\n"
+        "doctor.MATRIX_SIZE = 256\n"
+        "sys.exit(doctor.doctor(device='cpu'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )  # fails where OpenVINO is a dependency
+    done = run_python("-c", program)  # fails where OpenVINO is a dependency
     text = " ".join(done.stdout.split())
     assert "threads 1 of" in text
     assert 'pip install "posekit[openvino]"' in text

@@ -66,14 +66,13 @@ def test_licences_are_those_of_published_weights() -> None:
 
 def test_results_do_not_depend_on_batch_sizes(human: posekit.Predictor, shared: Path) -> None:
     images = [shared / "images" / f"{image}.jpg" for image in IMAGES]
-    first, *others = (
+    first, other = (
         list(human.stream(images, batch_size=size, pose_batch_size=size, flip_test=False))
-        for size in (1, 3, 8)
+        for size in (1, 3)
     )
-    for other in others:
-        for result, expected in zip(other, first, strict=True):
-            np.testing.assert_allclose(result.boxes_xyxy, expected.boxes_xyxy, atol=1e-3)
-        assert_same_poses(*poses_of(other), *poses_of(first))
+    for result, expected in zip(other, first, strict=True):
+        np.testing.assert_allclose(result.boxes_xyxy, expected.boxes_xyxy, atol=1e-3)
+    assert_same_poses(*poses_of(other), *poses_of(first))
 
 
 def poses_of(results: list[PoseResult]) -> tuple[np.ndarray, np.ndarray]:

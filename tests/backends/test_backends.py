@@ -157,7 +157,7 @@ def test_keypoints_stay_on_photographs(
     backend = make_backend(estimator.net, kind, input_size=size, cache_dir=tmp_path)
     found = estimator.codec.decode(backend(batch))[0]
     away = np.linalg.norm(found - expected, axis=-1)
-    assert away.shape == (8, 17)
+    assert away.shape == (4, 17)
     assert np.percentile(away, 99) <= 0.1
 
 
@@ -174,8 +174,8 @@ def photographed(
         net = create_model(model, weights=weights(model))
         estimator = PoseEstimator(net, spec, load_skeleton(spec.keypoints))
         labels = json.loads((shared / "annotations" / "test_coco.json").read_text())
-        # Eight people, so that one size of batch is compiled.
-        people = labels["annotations"][:8]
+        # Four people, in one batch, so that one size is compiled.
+        people = labels["annotations"][:4]
         names = {image["id"]: image["file_name"] for image in labels["images"]}
         images = [cv2.imread(str(shared / "images" / names[one["image_id"]])) for one in people]
         boxes = np.array([person["bbox"] for person in people], np.float32)

@@ -153,8 +153,9 @@ from posekit.cli import main
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 for form, output in json.loads(sys.argv[1]).items():
+    words = [f"model={sys.argv[2]}", f"format={form}", f"output={output}", f"inputs={sys.argv[3]}"]
     with contextlib.redirect_stderr(io.StringIO()) as said:
-        status = main(["export", f"model={sys.argv[2]}", f"format={form}", f"output={output}"])
+        status = main(["export", *words, "detector=none"])
     print(json.dumps([form, status, said.getvalue().splitlines()[-1]]), flush=True)
 """
 
@@ -173,7 +174,7 @@ def export_to_a_full_disk(folder: Path, *forms: str) -> dict[str, tuple[Path, in
             outputs[form].parent.mkdir()
             outputs[form].write_text("before")
     paths = json.dumps({form: str(output) for form, output in outputs.items()})
-    done = run_python("-c", ON_A_FULL_DISK, paths, DRAWN)
+    done = run_python("-c", ON_A_FULL_DISK, paths, DRAWN, IMAGE)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     return {form: (outputs[form], status, said) for form, status, said in found}
 

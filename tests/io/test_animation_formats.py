@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable
 from fractions import Fraction
@@ -32,6 +29,7 @@ from tests.animation.walker import STATURE, Walk
 from tests.conftest import ROOT
 from tests.io.test_formats import frame
 from tests.io.test_write import small_disk  # noqa: F401
+from tests.processes import run_python
 from tests.stages.test_lift import lifter_of, small_network
 
 BOTH = ("bvh", "npz")
@@ -322,9 +320,7 @@ def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
                 sink.write(packet, None)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
-    done = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    done = run_python("-c", script, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL
     assert not list(tmp_path.iterdir())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import os
 import struct
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from posekit.errors import InputError, OutputError
 from posekit.files import PACKAGED
 from posekit.io.listing import hide_password
 from posekit.io.video import CameraReader, VideoReader, VideoWriter
+from tests.processes import run_python
 
 SATURATED = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
 
@@ -496,9 +496,7 @@ class TestWriter:
             "    print(video.frames_written, error)\n"
         )
         root = Path(__file__).resolve().parents[2]
-        output = subprocess.run(
-            [sys.executable, "-c", program, str(path)], capture_output=True, text=True, cwd=root
-        ).stdout
+        output = run_python("-c", program, path, cwd=root).stdout
         written = int(output.split()[0])
         assert written > 20
         assert f"cannot write {path}" in output
@@ -535,13 +533,7 @@ class TestWriter:
         )
         limits = [str(size - missing) for missing in (1, 100, 600, 1000, 1300)]
         root = Path(__file__).resolve().parents[2]
-        result = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / "a.mp4"), *limits],
-            capture_output=True,
-            text=True,
-            cwd=root,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
+        result = run_python("-c", program, tmp_path / "a.mp4", *limits, cwd=root)
         assert result.stdout.split() == [f"{limit}:True" for limit in limits], result.stderr
 
 

@@ -324,9 +324,8 @@ def test_the_guide_has_every_documented_argument_alias_and_config(document: str)
 # --- the inferencer -------------------------------------------------------------------------------
 
 
-# The predictor is checked with all of them; here a person, several, a face and a whole image do.
+# The predictor is checked with all of them; here a person, several and a whole image do.
 QUICK = {
-    "rtmpose-m_8xb256-120e_face6-256x256__001766",
     "rtmpose-m_8xb256-210e_hand5-256x256__33",
     "rtmpose-m_8xb256-420e_body8-256x192__000000000785",
     "rtmpose-m_8xb256-420e_body8-256x192__000000040083",

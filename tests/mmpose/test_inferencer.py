@@ -63,6 +63,8 @@ def load(
 
 # A smaller sibling is compared at every run, or the same model on another image.
 SLOW = (
+    "rtmpose-m_8xb256-420e_body8-256x192__000000040083",
+    "rtmpose-m_8xb256-420e_body8-256x192__000000196141",
     "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192__000000000785",
     "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192__000000196141",
     "td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192__000000000785",

@@ -34,8 +34,14 @@ def test_smallest_one_matches_in_float32() -> None:
     assert_matches_in_float32(SMALLEST, build_network(load_spec(SMALLEST.name).net))
 
 
-# The same networks as of body8 and, but for the number of keypoints, of hand5.
-SLOW = ("rtmpose-m_8xb256-420e_coco-256x192", "rtmpose-m_8xb64-210e_ap10k-256x256")
+# The same networks as of body8, of hand5 and, in another width, RTMW-m, but for the keypoints.
+SLOW = (
+    "rtmpose-m_8xb256-420e_coco-256x192",
+    "rtmpose-m_8xb512-700e_body8-halpe26-256x192",
+    "rtmpose-m_8xb64-210e_ap10k-256x256",
+    "rtmpose-m_8xb256-120e_face6-256x256",
+    "rtmw-l_8xb1024-270e_cocktail14-256x192",
+)
 
 
 @pytest.mark.parametrize(

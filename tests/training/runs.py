@@ -6,6 +6,7 @@ import csv
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from torch import Tensor
 from posekit.compose import compose_command
 from tests.conftest import ROOT
 from tests.datasets import sets
+from tests.processes import run_python
 
 MODEL = {
     "net": {
@@ -89,6 +91,15 @@ def start(folder: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> subp
     )
 
 
+def fork(
+    folder: Path, *overrides: str, program: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """As `start`, until it ends, in a process that need not import PyTorch first."""
+    arguments = ["train", "--config-dir", str(folder / "conf"), *overrides]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+    return run_python(*program, "-m", "posekit", *arguments, cwd=ROOT, env=environment)
+
+
 class _At(logging.Handler):
     """Acts once a line of a run's log has some words."""
 
@@ -108,7 +119,8 @@ def killed_after(words: str) -> None:
     kill = _At(words, lambda: os.kill(os.getpid(), signal.SIGKILL))
     logging.getLogger("posekit.training").addHandler(kill)
     # As `python -m posekit` has them, whose words follow the program here.
-    main(sys.argv[sys.argv.index("posekit") + 1 :])
+    with one_thread():
+        main(sys.argv[sys.argv.index("posekit") + 1 :])
 
 
 def killed_once_after(words: str) -> None:
@@ -121,6 +133,12 @@ def killed_once_after(words: str) -> None:
         main(arguments)
     else:
         killed_after(words)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @contextmanager

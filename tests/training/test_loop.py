@@ -5,6 +5,8 @@ import logging
 import math
 import resource
 import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from posekit.weights.tensors import load_weights
 from tests.conftest import ROOT
 from tests.datasets import sets
 from tests.training import runs
-from tests.training.runs import losses, weights
+from tests.training.runs import free_port, losses, weights
 
 
 def assert_same_state(one: Any, other: Any) -> None:
@@ -65,9 +67,8 @@ def test_a_run_cut_twice_ends_with_the_weights_of_one_that_was_not(tmp_path: Pat
     options_now = [*options, f"out_dir={tmp_path / 'cut'}", "resume=true"]
     # In itself, for from outside a fast run might be over before.
     killed = ("-c", "from tests.training.runs import killed_after; killed_after('step 5/16')")
-    process = runs.start(tmp_path, *options_now, launcher=killed)
-    _, log = process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL, log
+    process = runs.fork(tmp_path, *options_now, program=killed)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     with runs.interrupted_after("step 11/16"), pytest.raises(KeyboardInterrupt):
         runs.train(tmp_path, *options_now)
     cut = runs.train(tmp_path, *options_now)
@@ -80,16 +81,20 @@ def test_a_run_cut_twice_ends_with_the_weights_of_one_that_was_not(tmp_path: Pat
 def test_two_processes_learn_as_one_with_the_double_batch(tmp_path: Path) -> None:
     options = [*runs.workshop(tmp_path), "train_net.drop_path_rate=0", "epochs=4"]
     one = runs.train(tmp_path, *options, "batch_size=4", f"out_dir={tmp_path / 'one'}")
-    # They meet at a port that is chosen as it is opened.
-    meet = ("--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1")
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", *meet)
     if not torch.cuda.is_available():
         options += ["device=null"]  # the best there is
-    process = runs.start(
-        tmp_path, *options, "batch_size=2", f"out_dir={tmp_path / 'two'}", launcher=launcher
-    )
-    _, log = process.communicate(timeout=600)
-    assert process.returncode == 0, log
+    options += ["batch_size=2", f"out_dir={tmp_path / 'two'}"]
+
+    # What torchrun gives them; itself it launches the runs of `test_processes.py`.
+    meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+
+    def run(rank: str) -> subprocess.CompletedProcess[str]:
+        return runs.fork(tmp_path, *options, RANK=rank, LOCAL_RANK=rank, **meet)
+
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(run, "01"))
+    log = "".join(process.stderr for process in both)
+    assert [process.returncode for process in both] == [0, 0], log
     assert len(losses(one)) == 8
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(one), rtol=1e-5)
     assert log.count("data: 8 samples") == 1  # one process speaks
@@ -200,19 +205,16 @@ def test_a_disk_without_room_for_a_line_is_named(tmp_path: Path) -> None:
     assert (run / "last.ckpt").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_run_resumes_as_it_was_started(tmp_path: Path) -> None:
+    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
+    runs.train(tmp_path, *options, "epochs=1")
+    for change, message in (
         ("batch_size=2", "the run has 2 steps of 4 samples per epoch, now 4 of 2"),
         ("model.net.depth=3", "is of another model or optimizer"),
         ("optimizer=sgd", "the run has optimizer=adamw, now sgd"),
-    ],
-)
-def test_a_run_resumes_as_it_was_started(tmp_path: Path, change: str, message: str) -> None:
-    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
-    runs.train(tmp_path, *options, "epochs=1")
-    with pytest.raises(InputError, match=message):
-        runs.train(tmp_path, *options, "epochs=2", "resume=true", change)
+    ):
+        with pytest.raises(InputError, match=message):
+            runs.train(tmp_path, *options, "epochs=2", "resume=true", change)
     # The same step in two parts is the same step.
     runs.train(tmp_path, *options, "epochs=2", "resume=true", "batch_size=2", "accumulate=2")
 
@@ -497,9 +499,19 @@ def test_small_batches_learn_at_a_smaller_rate(optimizer: str, factor: float) ->
         ("layer_decay=null model.net.depth=x", "model.net.depth: expected a whole number"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, override: str, message: str) -> None:
+def test_a_value_that_cannot_be_used_is_named(
+    discs: tuple[Path, list[str]], override: str, message: str
+) -> None:
+    folder, options = discs
     with pytest.raises(InputError, match=message):
-        runs.train(tmp_path, *runs.workshop(tmp_path), *override.split(), "dry_run=true")
+        runs.train(folder, *options, *override.split(), "dry_run=true")
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A workshop that nothing is trained in, and its overrides."""
+    folder = tmp_path_factory.mktemp("discs")
+    return folder, runs.workshop(folder)
 
 
 def test_every_model_that_has_a_recipe_composes() -> None:
@@ -584,16 +596,26 @@ def spoil_groups(state: dict[str, Any]) -> None:
     ],
 )
 def test_a_state_that_does_not_fit_is_said_in_a_line(
-    tmp_path: Path, spoil: Any, message: str
+    ended: tuple[Path, list[str], bytes], spoil: Any, message: str
 ) -> None:
-    options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}", "optimizer=adamw"]
-    run = runs.train(tmp_path, *options)
-    state = load_checkpoint(run / "last.ckpt")
+    folder, options, last = ended
+    path = folder / "run" / "last.ckpt"
+    path.write_bytes(last)
+    state = load_checkpoint(path)
     spoil(state)
-    torch.save(state, run / "last.ckpt")
+    torch.save(state, path)
     with pytest.raises(InputError, match=message) as raised:
-        runs.train(tmp_path, *options, "epochs=4", "resume=true")
+        runs.train(folder, *options, "epochs=4", "resume=true")
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], bytes]:
+    """A run, its overrides and its last checkpoint."""
+    folder = tmp_path_factory.mktemp("ended")
+    options = [*runs.workshop(folder), f"out_dir={folder / 'run'}", "optimizer=adamw"]
+    run = runs.train(folder, *options)
+    return folder, options, (run / "last.ckpt").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["ckpt_KeyError.ckpt", "ckpt_error.ckpt"])

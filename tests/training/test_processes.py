@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from posekit.errors import InputError
 from posekit.training.checkpoint import load_checkpoint
 from posekit.training.processes import launch_id
 from tests.training import runs
-from tests.training.runs import losses, weights
+from tests.training.runs import free_port, losses, weights
 from tests.training.test_loop import assert_same_state
 
 KILLED = "from tests.training.runs import killed_once_after; killed_once_after({words!r})"
@@ -80,12 +79,6 @@ def torchrun(*arguments: str, words: str = "") -> tuple[str, ...]:
         return (*launcher, *arguments)
     code = KILLED.format(words=words)
     return (*launcher, *arguments, "--no-python", sys.executable, "-c", code)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def undisturbed(folder: Path, options: list[str]) -> Path:

@@ -16,7 +16,13 @@ from posekit.models.vitpose import ViTPose
 from posekit.skeleton import load_skeleton
 from posekit.spec import load_spec
 from posekit.weights.hub import resolve_weights
-from tests.networks import ROUNDED_TOLERANCE, assert_small, load_case, reference_case
+from tests.networks import (
+    ROUNDED_TOLERANCE,
+    ReferenceCase,
+    assert_small,
+    load_case,
+    reference_case,
+)
 from weights_convert import ConversionError, convert_file, convert_state_dict
 from weights_convert.experts import EXPERTS, fold_expert, note_on_expert
 
@@ -25,9 +31,14 @@ PART = 4  # rows of an expert, of 16
 PLUS = [row for row in CHECKPOINTS if row.name.startswith("vitpose-plus-")]
 
 
+@pytest.fixture(scope="module")
+def case(shared: Path) -> ReferenceCase:
+    """Of a network with experts."""
+    return reference_case(shared / "reference" / FOLDER)
+
+
 @pytest.mark.parametrize("number", [0, 1])
-def test_an_expert_of_the_reference_matches(shared: Path, number: int) -> None:
-    case = reference_case(shared / "reference" / FOLDER)
+def test_an_expert_of_the_reference_matches(case: ReferenceCase, number: int) -> None:
     described = case.golden["outputs"][number]
     net = small_vitpose(list(EXPERTS)[described["expert"]])
     load_case(case, net, layout="transformers")
@@ -171,9 +182,8 @@ def test_an_expert_that_was_named_is_taken_without_a_word(
 
 
 def test_a_head_of_another_data_set_is_said(
-    shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    case: ReferenceCase, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    case = reference_case(shared / "reference" / FOLDER)
     path = tmp_path / "model.safetensors"
     save_file(case.state, path)
     convert_file(path, "vitpose-plus-s_ap10k-256x192", tmp_path / "out.safetensors")

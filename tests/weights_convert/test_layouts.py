@@ -41,19 +41,25 @@ def as_vitpose(state: dict[str, Any], path: Path) -> None:
 @pytest.mark.parametrize(
     "folder, model, write",
     [
-        (
+        pytest.param(
             "transformers/vitpose-base-simple",
             "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
             as_transformers,
+            marks=pytest.mark.slow,  # test_experts.py has a smaller one
         ),
         pytest.param(
             "transformers/vitpose-base",
             "td-hm_ViTPose-base_8xb64-210e_coco-256x192",
             as_transformers,
-            marks=pytest.mark.slow,  # between the one before and the one after
+            marks=pytest.mark.slow,
         ),
         ("vitpose/vitpose-b-coco", "td-hm_ViTPose-base_8xb64-210e_coco-256x192", as_vitpose),
-        ("motionbert/MB_ft_h36m", "human3d", as_motionbert),
+        pytest.param(
+            "motionbert/MB_ft_h36m",
+            "human3d",
+            as_motionbert,
+            marks=pytest.mark.slow,  # the one below is a third of it
+        ),
     ],
 )
 def test_a_file_of_another_program(
@@ -90,10 +96,9 @@ def test_a_file_of_a_networks_own_authors(
     assert_small(case, relative_errors(case, net), case.tolerance)
 
 
-def test_weights_of_another_family_are_refused(shared: Path, tmp_path: Path) -> None:
+def test_weights_of_another_family_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "a.pth"
-    folder = shared / "reference" / "layouts" / "motionbert" / "MB_ft_h36m"
-    as_motionbert(reference_state(folder), source)
+    as_motionbert(reference_state(LAYOUTS / "motionbert" / "MB_ft_h36m_global_lite"), source)
     with pytest.raises(ConversionError, match="does not fit ViTPose"):
         convert_file(source, "vitpose-b", tmp_path / "out.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]

@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.processes import run_python
 from weights_convert import ConversionError, UnsafeCheckpointError
 from weights_convert.reader import read_checkpoint as read_file
 
@@ -470,8 +471,7 @@ def test_what_would_exhaust_the_machine_is_an_error(tmp_path: Path) -> None:
         for write in (write_zip, write_legacy)
     ]
     # In a process of its own: the worst of these end it.
-    command = [sys.executable, "-c", READ_ALL, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run_python("-c", READ_ALL, *paths)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["ConversionError"] * len(paths)
 
