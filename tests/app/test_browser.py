@@ -185,7 +185,7 @@ def test_a_closed_tab_ends_the_work_and_its_files_go(
 
     left: list[Any] = []
     close = module.Visit.close
-    monkeypatch.setattr(module.Visit, "close", lambda visit: (left.append(visit), close(visit))[1])
+    monkeypatch.setattr(module.Visit, "close", lambda visit: (close(visit), left.append(visit))[0])
     page = Page(chromium, server)
     page.send(clip)
     page.page.click("#pk-run")
