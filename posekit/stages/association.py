@@ -5,7 +5,7 @@ taken where the track comes nearest to the instance, within what it was seen to 
 may have wandered while it was away, so that noise and a gap forbid nothing. The *likelihood*
 chooses between allowed pairs: how well place, size and pose fit, each measured by how far off
 they usually are, as a Kalman filter weighs its innovations (Bar-Shalom and Fortmann, "Tracking and
-Data Association", 1988). Widths swing with every step, but alone tell apart whom one box covers.
+Data Association", 1988). Sizes swing with every step (`swing`), and tell apart whom one box covers.
 """
 
 from __future__ import annotations

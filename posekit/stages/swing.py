@@ -13,7 +13,14 @@ import numpy as np
 
 from posekit.stages.similarity import Floats
 
-__all__ = ["advanced", "corrected", "log_densities", "new_swings", "predicted"]
+__all__ = [
+    "advanced",
+    "corrected",
+    "expected_sizes",
+    "log_densities",
+    "new_swings",
+    "predicted",
+]
 
 # Of the filters, in frames per step.
 PERIODS = np.array([14.0, 18.0, 24.0, 35.0])
@@ -63,6 +70,12 @@ def predicted(states: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """Log sizes (m, P, 2) in the frame of these states, and their variances."""
     variance = covariance[..., 0, 0] + 2 * covariance[..., 0, 1] + covariance[..., 1, 1]
     return states[..., 0] + states[..., 1], variance
+
+
+def expected_sizes(states: Floats, weights: Floats) -> Floats:
+    """(m, 2), log sizes in the frame of these states, as the filters together foretell them."""
+    found: Floats = np.einsum("mpc,mp->mc", states[..., 0] + states[..., 1], np.exp(weights))
+    return found
 
 
 def log_densities(errors: Floats, variance: Floats) -> Floats:

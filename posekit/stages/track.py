@@ -1,6 +1,6 @@
 """Tracking: the instances of each frame of a video -> stable ids.
 
-Two steps, on arrays. Each track is carried to the next frame (`motion`). Then one optimal
+Two steps, on arrays. Each track is carried to the next frame (`motion`, `swing`). Then one optimal
 assignment of all tracks to all instances (`association`): IoU of the boxes or OKS of the poses say
 who it may be, the likelihood of place, size and pose who it is.
 
@@ -262,13 +262,9 @@ class Tracker:
         tracks.centers[rows] = expected + alpha * errors
         tracks.velocities[rows] += beta * errors
         tracks.covariance[rows] = left
-        tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows] = swing.corrected(
-            tracks.swings[rows],
-            tracks.swing_covariance[rows],
-            tracks.periods[rows],
-            sizes,
-            tracks.noise[rows, 2:],
-        )
+        swung = tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows]
+        swung = swing.corrected(*swung, sizes, tracks.noise[rows, 2:])
+        tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows] = swung
         tracks.sightings[rows] += 1
         tracks.missed[rows] = 0
         tracks.boxes[rows] = boxes
@@ -393,12 +389,7 @@ class _Tracks:
     @property
     def sizes(self) -> Floats:
         """(m, 2), logarithms of width and height, as expected in this frame."""
-        found: Floats = np.einsum(
-            "mpc,mp->mc",
-            swing.predicted(self.swings, self.swing_covariance)[0],
-            np.exp(self.periods),
-        )
-        return found
+        return swing.expected_sizes(self.swings, self.periods)
 
     def advance(self) -> None:
         """Carries the sizes to the next frame."""
