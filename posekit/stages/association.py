@@ -4,8 +4,8 @@ Each pair has two numbers. The *similarity*, IoU or OKS, says whether the pair i
 is computed, the track is moved towards the instance, as far as its usual jitter and the time out of
 sight permit, so that noise and gaps rule nothing out. The *likelihood* chooses between allowed
 pairs: how well position, size and pose fit, each relative to its usual error, as a Kalman filter
-weighs its innovations (Bar-Shalom and Fortmann, "Tracking and Data Association", 1988). Widths
-swing with every step, but only they tell people apart whom one box covers.
+weighs its innovations (Bar-Shalom and Fortmann, "Tracking and Data Association", 1988). Sizes
+swing with every step (`swing`), and tell people apart whom one box covers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from posekit.stages import motion
+from posekit.stages import motion, swing
 from posekit.stages.similarity import (
     DEFAULT_SIGMA,
     Bools,
@@ -32,11 +32,10 @@ __all__ = ["People", "PoseNoise", "compare_boxes", "compare_poses", "log_sizes"]
 
 People = tuple[Floats, Floats, Floats]  # boxes (n, 4), keypoints (n, K, 2), scores (n, K)
 
-# A centre bobs by this share of the height, even where no jitter was measured; a height by its.
-BOB, RESIZE = 0.005, 0.04
-# Somebody new walks at most so fast, in heights per frame (1.2 a second). Per frame out of sight, a
-# log width swings so much, and a log height grows so much.
-FASTEST, SWING, GROWTH = 0.04, 0.04, 0.01
+# A centre bobs by this share of the height, even where no jitter was measured; a size by its.
+BOB, RESIZE = 0.005, 0.01
+# Somebody new walks at most so fast, in heights per frame (1.2 a second).
+FASTEST = 0.04
 # So many standard deviations from there, it is as unlikely as farther away: people do leap.
 FAR = 5.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
@@ -46,7 +45,7 @@ KNOWN = 3
 # Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
 # a track of few sightings was nobody; that the way on was to stand still; and that an instance is
 # somebody new, on a square of one height.
-SEEN, BACK, NOBODY, AT_REST, NEW = 2.0, -1.0, -2.0, -6.0, -10.0
+SEEN, BACK, NOBODY, AT_REST, NEW = 3.0, -1.0, -2.0, -6.0, -10.0
 # A pose says as much as this many coordinates (keypoints do not err one by one), less by the frame.
 POSE_COORDINATES, STALE = 3.0, 0.1
 # Poses are alike only of whom no more than so many sides of the box are apart.
@@ -72,7 +71,9 @@ class _Expected:
         np.minimum(covariance[..., 2], (FASTEST * height) ** 2, out=covariance[..., 2])
         jitter = motion.place_variance(covariance, height, missed + 1) + tracks.noise[:, :2]
         self.center_variance = jitter + (BOB * height) ** 2
-        self.size_variance = tracks.noise[:, 2:] + RESIZE**2 + (missed * (SWING, GROWTH)) ** 2
+        self.log_sizes, variance = swing.predicted(tracks.swings, tracks.swing_covariance)
+        self.size_variance = variance + tracks.noise[:, None, 2:] + RESIZE**2
+        self.periods = tracks.periods
         reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
@@ -93,7 +94,7 @@ def compare_boxes(tracks: _Tracks, boxes: Floats) -> tuple[Floats, Floats]:
     grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
     sides = expected.sides[:, None] * np.exp(_beyond(grown, expected.stretch))
     found = []
-    for offset, likely in _by_place(expected, boxes, grown):
+    for offset, likely in _by_place(expected, boxes):
         found.append((_iou_apart(_beyond(offset, expected.reach), expected.sides, sides), likely))
     return _best(expected, found)
 
@@ -112,7 +113,7 @@ def compare_poses(
     boxes, points, scores = people
     expected = _Expected(tracks)
     grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
-    placed = _by_place(expected, boxes, grown)
+    placed = _by_place(expected, boxes)
     # Most pairs are too far apart for any likeness, and are not looked at.
     span = (LARGEST_SPAN * expected.sides)[:, None] + expected.reach
     near = np.zeros(grown.shape[:2], np.bool_)
@@ -172,18 +173,18 @@ class PoseNoise:
         self._measured = True
 
 
-def _by_place(expected: _Expected, boxes: Floats, grown: Floats) -> list[tuple[Floats, Floats]]:
+def _by_place(expected: _Expected, boxes: Floats) -> list[tuple[Floats, Floats]]:
     """For each place where tracks may be, offsets (m, n, 2) from it and log likelihoods (m, n)."""
     variance = expected.center_variance[:, None]
-    size_variance = expected.size_variance[:, None]
     scale = np.log(variance[..., 0] * variance[..., 1])
-    scale += np.log(size_variance[..., 0] * size_variance[..., 1])
-    resized = _sum_of_two(grown**2 / size_variance)
+    off = log_sizes(boxes)[None, :, None] - expected.log_sizes[:, None]  # (m, n, P, 2)
+    sized = swing.log_densities(off, expected.size_variance[:, None]) + expected.periods[:, None]
+    likely = np.logaddexp.reduce(sized, axis=-1) - 0.5 * scale
     found = []
     for place in expected.places:
         offset = box_centers(boxes)[None] - place[:, None]
         far = np.minimum(_sum_of_two(offset**2 / variance), FAR**2)
-        found.append((offset, -0.5 * (far + resized + scale)))
+        found.append((offset, likely - 0.5 * far))
     return found
 
 

@@ -1,6 +1,6 @@
 """Tracking: the instances of each frame of a video -> stable ids.
 
-Two steps, on arrays. Each track is carried to the next frame (`motion`). Then all tracks are
+Two steps, on arrays. Each track is carried to the next frame (`motion`, `swing`). Then all tracks are
 assigned to all instances at once, optimally (`association`): IoU of the boxes or OKS of the poses
 say who it may be, the likelihood of position, size and pose who it is.
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posekit.errors import InputError
-from posekit.stages import motion
+from posekit.stages import motion, swing
 from posekit.stages.association import People, PoseNoise, compare_boxes, compare_poses, log_sizes
 from posekit.stages.similarity import (
     Bools,
@@ -48,9 +48,9 @@ SAME_POSE_OKS = 0.9
 # A carried box's sides change by at most this factor per frame, so that a keypoint that jumps to
 # a neighbour does not take the box along.
 SIDE_CHANGE = 1.25
-# Of a new sighting in the size of a track, and in how much it was seen to jitter; before anything
-# was seen of that, a centre jitters by this share of the height.
-SIZE_GAIN, NOISE_GAIN, FIRST_NOISE = 0.4, 0.1, 0.03
+# Of a new sighting in how much a track was seen to jitter; before anything was seen of that, each
+# side of a box jitters by this share of the height, and so the centre and the sizes.
+NOISE_GAIN, FIRST_NOISE = 0.05, 0.03
 TIE = 1e-9  # of a gain, for each place in the order
 LITTLE = 1e-3  # what an allowed pair is worth that is less likely than somebody new
 
@@ -122,6 +122,7 @@ class Tracker:
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(boxes))
         if not len(self._tracks):
             self._tracks = _no_tracks(points.shape[1])
+        self._tracks.advance()
         rows, columns = self._assign((boxes, points, confidences))
         self._tracks.missed += 1
         self._see(rows, boxes[columns], points[columns], confidences[columns])
@@ -187,6 +188,7 @@ class Tracker:
         rows = self._rows(ids)
         points, confidences = self._check_keypoints(keypoints, keypoint_scores, len(rows))
         boxes, kept = self._still_there(rows, points, confidences)
+        self._tracks.advance()
         self._tracks.missed += 1
         if len(rows):
             self._see(rows[kept], boxes[kept], points[kept], confidences[kept])
@@ -251,9 +253,8 @@ class Tracker:
         """Corrects tracks by where they were seen, `missed` frames after the last time."""
         tracks = self._tracks
         frames = tracks.missed[rows, None].astype(np.float64)
-        seen, heights = box_centers(boxes), np.exp(tracks.sizes[rows, 1:])
-        resized = log_sizes(boxes) - tracks.sizes[rows]
-        self._measure_noise(rows, seen, resized)
+        seen, sizes, heights = box_centers(boxes), log_sizes(boxes), np.exp(tracks.sizes[rows, 1:])
+        self._measure_noise(rows, seen, sizes)
         grown = motion.predicted(tracks.covariance[rows], heights, frames)
         expected = tracks.centers[rows] + tracks.velocities[rows] * frames
         errors = seen - expected
@@ -261,19 +262,22 @@ class Tracker:
         tracks.centers[rows] = expected + alpha * errors
         tracks.velocities[rows] += beta * errors
         tracks.covariance[rows] = left
-        tracks.sizes[rows] += SIZE_GAIN * resized
+        swung = tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows]
+        swung = swing.corrected(*swung, sizes, tracks.noise[rows, 2:])
+        tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows] = swung
         tracks.sightings[rows] += 1
         tracks.missed[rows] = 0
         tracks.boxes[rows] = boxes
         tracks.keypoints[rows] = points
         tracks.keypoint_scores[rows] = scores
 
-    def _measure_noise(self, rows: Ints, seen: Floats, resized: Floats) -> None:
-        """Takes where centres (m, 2) were seen, and how much log sizes (m, 2) have changed."""
+    def _measure_noise(self, rows: Ints, seen: Floats, sizes: Floats) -> None:
+        """Takes where centres (m, 2) were seen, and log sizes (m, 2)."""
         tracks = self._tracks
-        steps = seen - box_centers(tracks.boxes[rows])
+        before = tracks.boxes[rows]
+        steps = np.concatenate([seen - box_centers(before), sizes - log_sizes(before)], axis=1)
         # A second difference of noise has six times its variance.
-        squares = np.concatenate([(steps - tracks.steps[rows]) ** 2 / 6, resized**2], axis=1)
+        squares = (steps - tracks.steps[rows]) ** 2 / 6
         steps[tracks.missed[rows] > 1] = np.nan
         tracks.steps[rows] = steps
         told = np.isfinite(squares) & (tracks.missed[rows, None] == 1)
@@ -364,8 +368,10 @@ class _Tracks:
     centers: Floats  # (m, 2), pixels
     velocities: Floats  # (m, 2), pixels per frame
     covariance: Floats  # (m, 2, 3), of these two, see `motion`
-    steps: Floats  # (m, 2), pixels, between the last two frames; NaN where it was not seen in both
-    sizes: Floats  # (m, 2), logarithms of width and height
+    steps: Floats  # (m, 4), of centre and log sizes in the last frame; NaN if not seen in both
+    swings: Floats  # (m, P, 2, 3), of log sizes in this frame, see `swing`
+    swing_covariance: Floats  # (m, P, 2, 3, 3)
+    periods: Floats  # (m, P), log weights
     noise: Floats  # (m, 4), variances of centre (pixels^2) and of log size, as measured
     sightings: Ints  # (m,)
     missed: Ints  # (m,), frames since it was last seen
@@ -379,6 +385,15 @@ class _Tracks:
     def joined(self, others: _Tracks) -> _Tracks:
         names = [field.name for field in dataclasses.fields(self)]
         return _Tracks(*(np.concatenate([getattr(self, x), getattr(others, x)]) for x in names))
+
+    @property
+    def sizes(self) -> Floats:
+        """(m, 2), logarithms of width and height, as expected in this frame."""
+        return swing.expected_sizes(self.swings, self.periods)
+
+    def advance(self) -> None:
+        """Carries the sizes to the next frame."""
+        self.swings, self.swing_covariance = swing.advanced(self.swings, self.swing_covariance)
 
     def predicted_boxes(self) -> Floats:
         """(m, 4), one frame on: the centre moves, the size stays."""
@@ -396,8 +411,11 @@ def _new_tracks(
     ids: Ints, boxes: Floats, box_scores: Floats, points: Floats, scores: Floats
 ) -> _Tracks:
     centers, heights = box_centers(boxes), boxes[:, 3:] - boxes[:, 1:2]
-    noise = np.zeros((len(ids), 4))
-    noise[:, :2] = (FIRST_NOISE * heights) ** 2
+    sizes = log_sizes(boxes)
+    # Of two sides the mean has half the variance of one, the difference twice that.
+    sides = (FIRST_NOISE * heights) ** 2
+    noise = np.concatenate([sides / 2, sides / 2, 2 * sides * np.exp(-2 * sizes)], axis=1)
+    swings, swing_covariance, periods = swing.new_swings(sizes, noise[:, 2:])
     return _Tracks(
         ids=ids.copy(),
         boxes=boxes,
@@ -410,8 +428,10 @@ def _new_tracks(
         centers=centers,
         velocities=np.zeros_like(centers),
         covariance=motion.new_covariance(noise[:, :2], heights),
-        steps=np.full_like(centers, np.nan),
-        sizes=log_sizes(boxes),
+        steps=np.full_like(boxes, np.nan),
+        swings=swings,
+        swing_covariance=swing_covariance,
+        periods=periods,
         noise=noise,
         sightings=np.ones(len(ids), np.int64),
         missed=np.zeros(len(ids), np.int64),

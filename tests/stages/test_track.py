@@ -173,6 +173,27 @@ def test_one_who_was_just_seen_comes_before_one_who_was_away() -> None:
     assert ids_of(tracker, (103, 200)) == [1]
 
 
+@pytest.mark.parametrize("hidden", [range(0), range(63, 72)])
+def test_two_in_one_place_are_told_apart_by_how_their_boxes_swing(hidden: range) -> None:
+    tracker = Tracker()
+    seen = []
+    for frame in range(100):
+        boxes, *others = people((300, 300), (302, 300))
+        middle = (boxes[:, [0]] + boxes[:, [2]]) / 2
+        # One opens the legs while the other closes them; every ten frames they are alike.
+        half = (
+            WIDTH / 2 * np.exp(0.3 * np.cos(2 * np.pi * frame / 20 + 0.5) * np.array([[1], [-1]]))
+        )
+        boxes[:, [0, 2]] = middle + half * [-1, 1]
+        if frame in hidden:
+            tracker.update(boxes[:0], *(array[:0] for array in others))
+            continue
+        turn = 1 if frame % 3 else -1  # the order is the detector's
+        ids = tracker.update(boxes[::turn], *(array[::turn] for array in others))[::turn]
+        seen.append(tuple(ids.tolist()))
+    assert len(set(seen[30:])) == 1  # once the first steps are seen
+
+
 def test_nobody_is_followed() -> None:
     tracker = Tracker()
     _, _, ids = tracker.carry((64, 48))
