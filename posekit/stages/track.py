@@ -1,8 +1,8 @@
 """Tracking: the instances of each frame of a video -> stable ids.
 
-Two steps, on arrays. Each track is carried to the next frame (`motion`, `swing`). Then all tracks are
-assigned to all instances at once, optimally (`association`): IoU of the boxes or OKS of the poses
-say who it may be, the likelihood of position, size and pose who it is.
+Two steps, on arrays. Each track is carried to the next frame (`motion`, `swing`). Then all tracks
+are assigned to all instances at once, optimally (`association`): IoU of the boxes or OKS of the
+poses say who it may be, the likelihood of position, size and pose who it is.
 
     tracker = Tracker()
     ids = tracker.update(boxes, box_scores, keypoints, keypoint_scores)  # a frame with detection
