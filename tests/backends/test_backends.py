@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -438,6 +439,7 @@ class Blocked:
 package = ""
 sys.meta_path.insert(0, Blocked())
 from pathlib import Path
+from typing import Any
 from torch import nn
 from posekit.backends import make_backend
 from posekit.errors import InputError
