@@ -55,22 +55,32 @@ def test_each_run_has_a_folder_and_a_row(
 
 
 @pytest.mark.parametrize(
-    "launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)]
+    ("launcher", "runs"),
+    [
+        ("joblib", 2),
+        pytest.param("joblib", 4, marks=pytest.mark.slow),
+        pytest.param("submitit_local", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_launchers_of_other_processes(
-    workshop: tuple[Path, list[str]], tmp_path: Path, launcher: str
+    workshop: tuple[Path, list[str]], tmp_path: Path, launcher: str, runs: int
 ) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
-    words = [f"hydra/launcher={launcher}", "seed=3,4", "dry_run=true", "out_dir=all"]
+    seeds = [str(3 + number) for number in range(runs)]
+    words = [f"hydra/launcher={launcher}", f"seed={','.join(seeds)}", "out_dir=all"]
+    words += ["dry_run=true"] if runs == 2 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "posekit", "train", "-m", *workshop[1], *words]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert [(row["seed"], row["status"]) for row in rows(tmp_path / "all")] == [
-        ("3", "done"),
-        ("4", "done"),
-    ]
+    found = rows(tmp_path / "all")
+    assert [(row["seed"], row["status"]) for row in found] == [(seed, "done") for seed in seeds]
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
+    folders = sorted(path.name for path in (tmp_path / "all").iterdir() if path.name.isdecimal())
+    assert folders == [row["run"] for row in found]
+    for row in found if runs > 2 else []:
+        measured = json.loads((tmp_path / "all" / row["run"] / "export/metrics.json").read_text())
+        assert float(row["AP"]) == pytest.approx(measured["AP"], abs=1e-4)
 
 
 def test_optuna_is_told_what_was_measured(workshop: tuple[Path, list[str]], tmp_path: Path) -> None:
