@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,32 +54,47 @@ def test_each_run_has_a_folder_and_a_row(
     assert names == ["0", "1", "2", "3", "multirun.yaml", "sweep.csv"]
 
 
-@pytest.mark.parametrize(
-    "launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.slow)]
-)
-def test_launchers_of_other_processes(
-    workshop: tuple[Path, list[str]],
-    tmp_path: Path,
-    launcher: str,
-    monkeypatch: pytest.MonkeyPatch,
+def test_two_runs_of_joblib(
+    workshop: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     # Of the commands the one that imports least, since each process imports all of it.
-    words = ["model=demo", "device=cpu", f"hydra/launcher={launcher}", "kpt_thr=0.1,0.2"]
+    words = ["model=demo", "device=cpu", "hydra/launcher=joblib", "kpt_thr=0.1,0.2"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     try:
         assert main(["predict", "-m", *workshop[1][:2], *words, "out_dir=all"]) == 0
-    finally:
-        if launcher == "joblib":  # its processes wait for more
-            loky = pytest.importorskip("joblib.externals.loky")
-            loky.get_reusable_executor().shutdown(wait=True)
+    finally:  # its processes wait for more
+        loky = pytest.importorskip("joblib.externals.loky")
+        loky.get_reusable_executor().shutdown(wait=True)
     assert [(row["kpt_thr"], row["status"]) for row in rows(tmp_path / "all")] == [
         ("0.1", "done"),
         ("0.2", "done"),
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_of_other_processes(
+    workshop: tuple[Path, list[str]], tmp_path: Path, launcher: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
+    seeds = ["3", "4", "5", "6"]
+    words = [f"hydra/launcher={launcher}", f"seed={','.join(seeds)}", "out_dir=all"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "posekit", "train", "-m", *workshop[1], *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "all")
+    assert [(row["seed"], row["status"]) for row in found] == [(seed, "done") for seed in seeds]
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+    folders = sorted(path.name for path in (tmp_path / "all").iterdir() if path.name.isdecimal())
+    assert folders == [row["run"] for row in found]
+    for row in found:
+        measured = json.loads((tmp_path / "all" / row["run"] / "export/metrics.json").read_text())
+        assert float(row["AP"]) == pytest.approx(measured["AP"], abs=1e-4)
 
 
 def test_optuna_is_told_what_was_measured(workshop: tuple[Path, list[str]], tmp_path: Path) -> None:

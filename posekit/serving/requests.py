@@ -94,6 +94,7 @@ class RequestQueue:
         self._requests: deque[Request] = deque()
         self._free = places
         self._expected = 1  # callers that are around
+        self._takers = 0  # threads that wait for a batch
         self._running = 0
         self._closed = False
         self._counts: Counter[str] = Counter()
@@ -146,24 +147,39 @@ class RequestQueue:
                 self._release(1)
 
     def take(self) -> list[Request]:
-        """Waits for the next batch; empty once the queue is closed and has no more."""
+        """Waits for the next batch; empty once the queue is closed and has no more.
+
+        Threads that wait at the same time get a share each.
+        """
         with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._requests or self._closed)
-                if not self._requests:
-                    return []
-                first = self._requests[0]
-                batch = [one for one in self._requests if one.fits(first)][: self._most]
-                left = first.ready + self._wait - time.monotonic()
-                if len(batch) < min(self._expected, self._most) and left > 0 and not self._closed:
-                    self._changed.wait(left)
-                    continue
-                for request in batch:
-                    self._requests.remove(request)
-                self._release(len(batch))
-                if batch := [one for one in batch if one.answer.set_running_or_notify_cancel()]:
-                    self._running += len(batch)
-                    return batch
+            self._takers += 1
+            try:
+                while True:
+                    self._changed.wait_for(lambda: self._requests or self._closed)
+                    if not self._requests:
+                        return []
+                    if batch := self._taken():
+                        return batch
+            finally:
+                self._takers -= 1
+
+    def _taken(self) -> list[Request]:
+        """The oldest requests that fit together; none where others are worth the wait."""
+        first = self._requests[0]
+        fitting = [one for one in self._requests if one.fits(first)]
+        share = min(-(-max(len(fitting), self._expected) // self._takers), self._most)
+        batch = fitting[:share]
+        left = first.ready + self._wait - time.monotonic()
+        if len(batch) < min(share, self._expected) and left > 0 and not self._closed:
+            self._changed.wait(left)
+            return []
+        for request in batch:
+            self._requests.remove(request)
+        self._expected = max(1, self._expected - len(batch))  # for the other threads
+        self._release(len(batch))
+        batch = [one for one in batch if one.answer.set_running_or_notify_cancel()]
+        self._running += len(batch)
+        return batch
 
     def note(self, batch: list[Request], answers: list[PoseResult | BaseException]) -> None:
         """Answers the requests of a batch that was taken."""

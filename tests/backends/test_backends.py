@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -249,6 +250,26 @@ def test_engines_are_made_in_threads_while_others_compute(kind: str, tmp_path: P
         assert count.result() > 0
 
 
+@pytest.mark.parametrize(("threads", "callers"), [(1, 2), (2, 1)])
+def test_openvino_leaves_no_core_to_other_callers_idle(
+    tiny: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, callers: int
+) -> None:
+    skip_unavailable("openvino")
+    monkeypatch.setattr("posekit.backends.engines.openvino.usable_cores", lambda: [0, 1])
+    torch.set_num_threads(threads)
+    backend: Any = make_backend(tiny, "openvino", input_size=(16, 16), cache_dir=tmp_path)
+    images = images_of(3)
+    expected = flatten(backend(images))[0]
+    lanes = [backend._lanes.get()]  # another thread is at it
+    assert backend._lanes.qsize() == callers - 1
+    if callers > 1:
+        torch.testing.assert_close(flatten(backend(images))[0], expected)
+        lanes.append(backend._lanes.get())
+    for lane in lanes:
+        compiled = lane._queue[0].get_compiled_model()
+        assert compiled.get_property("ENABLE_CPU_PINNING") == (threads == 2)
+
+
 TWO_ENGINES_AND_CTRL_C = """
 import pathlib, signal, sys, torch
 from posekit.backends import make_backend
@@ -418,6 +439,7 @@ class Blocked:
 package = ""
 sys.meta_path.insert(0, Blocked())
 from pathlib import Path
+from typing import Any
 from torch import nn
 from posekit.backends import make_backend
 from posekit.errors import InputError

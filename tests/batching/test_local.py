@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import select
@@ -65,6 +66,58 @@ def test_a_clip_that_kills_its_worker_fails_and_the_others_go_on(
     assert failed.name == "a.mp4" and (failed.error or "").startswith("worker died: killed by SIGK")
     assert [entry.name for entry in result.done] == ["b.mp4"]
     assert "trying again" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_one_shard(
+    clips: Path, undisturbed: Path, small_disk: Path
+) -> None:
+    def shard(number: int) -> Any:
+        return batch(clips, small_disk, shard=f"{number}/2", workers=1)
+
+    assert not shard(2).left
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(free_bytes(small_disk) - 12_288))
+    full = shard(1)
+    assert "No space left" in (full.stopped or "") and full.left and not full.ok
+    filler.unlink()
+    again = [shard(number) for number in (1, 2)]
+    assert again[0].now == full.left and not again[0].left and again[1].now == 0
+    assert tables(small_disk) == tables(undisturbed) and not list(small_disk.rglob("*.part"))
+    lines = [
+        json.loads(line)
+        for path in small_disk.glob("_manifest*.jsonl")
+        for line in path.read_bytes().splitlines()
+    ]
+    assert len(lines) == len({line["path"] for line in lines}) == 5
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+@pytest.mark.slow
+def test_a_clip_that_vanishes_during_the_run_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (write_clip(tmp_path / "in" / name, frames=3) for name in ("a.mp4", "b.mp4"))
+    out, clip = tmp_path / "out", Progress.clip
+
+    def vanish(self: Progress) -> None:
+        clip(self)
+        if second.exists():
+            second.rename(tmp_path / "away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "clip", vanish)
+        patch.setattr(Progress, "frames", lambda *_: None)
+        result = batch([first, second], out, workers=1)
+    assert [entry.name for entry in result.done] == ["a.mp4"]
+    assert [entry.error for entry in result.failed] == [f"no such file: {second}"]
+    (tmp_path / "away").rename(second)
+    again = batch([first, second], out, workers=1, retry_failed=True)
+    assert again.ok and again.now == 1 and len(tables(out)) == 2
 
 
 def test_a_killed_driver_leaves_nothing_running_and_nothing_undone(tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_who_is_among_others_waits_for_as_many() -> None:
     assert taken == [3]
 
 
+def test_threads_that_wait_together_share_what_comes() -> None:
+    requests = queue(wait=1e6)
+    put(requests, 4)
+    requests.note(requests.take(), [ValueError()] * 4)
+    requests._takers = 1  # another thread is in `take`
+    put(requests, 4)
+    assert len(requests.take()) == 2
+    requests._takers = 0  # which is this one now
+    assert len(requests.take()) == 2
+
+
 def test_others_that_do_not_come_are_not_waited_for() -> None:
     requests = queue(wait=0.01)
     put(requests, 3)

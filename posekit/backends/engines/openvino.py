@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from queue import LifoQueue
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from posekit.backends.files import GraphFile, check_graph, read_graph
 from posekit.backends.graphs import example_images, for_export, save_openvino, to_openvino
 from posekit.backends.openvino_package import import_openvino
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
+from posekit.cores import usable_cores
 from posekit.models.fuse import fold_batch_norms
 
 __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 
 MAX_STREAMS = 8  # images that are computed side by side
+_compiling = threading.Lock()  # one thread reads a network at a time
 
 PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 CAPABILITIES = {torch.float16: "FP16", torch.bfloat16: "BF16"}  # as OpenVINO names them
@@ -34,6 +37,7 @@ class OpenVinoBackend:
 
     The images of a batch are computed side by side, each by its own part of the threads: these do
     not wait for others after each layer, and any number of images is as fast per image as eight.
+    Callers in several threads compute at the same time, as many as there are cores for.
 
     Args:
         net: in eval mode; or a `GraphFile`, whose file is run.
@@ -51,11 +55,18 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": PRECISIONS[target.dtype],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._streams = min(torch.get_num_threads(), MAX_STREAMS)
-        self._lock = threading.Lock()  # requests are shared
+        cores = len(usable_cores())
+        if torch.get_num_threads() < cores:
+            # Its own choice is the first cores, for each network and each process: all would wait
+            # for these and leave the others idle.
+            self.options["ENABLE_CPU_PINNING"] = False
         self.model = self._of_file(net) if isinstance(net, GraphFile) else self._of_network(net)
         # A fixed size is faster than any size, by a third for small networks.
         self.model.reshape([1, 3, *reversed(target.input_size)])
+        # Last in, first out: a caller that is alone always has the same one, the only one made.
+        self._lanes: LifoQueue[_Lane] = LifoQueue()
+        for _ in range(max(1, cores // torch.get_num_threads())):
+            self._lanes.put(_Lane(self.model, self.options))
 
     def _of_network(self, net: nn.Module) -> Any:
         openvino = import_openvino()
@@ -88,12 +99,29 @@ class OpenVinoBackend:
         if not len(images):
             return no_outputs(self.template, torch.device("cpu"), self.target.dtype)
         check_process(self._process, "openvino")
-        found = self._infer([part.numpy() for part in images.float().contiguous().split(1)])
+        lane = self._lanes.get()
+        try:
+            found = lane.infer([part.numpy() for part in images.float().contiguous().split(1)])
+        finally:
+            self._lanes.put(lane)
         outputs = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
         tensors = [torch.from_numpy(array).to(self.target.dtype) for array in outputs]
         return nest(tensors, self.template)
 
-    def _infer(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+
+class _Lane:
+    """What one caller at a time computes with; graphs are compiled when they are first needed.
+
+    Args:
+        model: the network, for one image.
+        options: of its threads and its type.
+    """
+
+    def __init__(self, model: Any, options: Mapping[str, Any]) -> None:
+        self._model, self._options = model, options
+        self._streams = min(options["INFERENCE_NUM_THREADS"], MAX_STREAMS)
+
+    def infer(self, images: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """The outputs of each image (1, 3, h, w)."""
         found: list[list[np.ndarray]] = [[]] * len(images)
 
@@ -104,17 +132,16 @@ class OpenVinoBackend:
         # Where most streams would have nothing to do, an image takes all threads instead.
         rest = len(images) % self._streams
         together = len(images) - rest if rest <= self._streams // 2 else len(images)
-        with self._lock:
-            if together:
-                self._queue.set_callback(keep)
-                try:
-                    for index in range(together):
-                        self._queue.start_async([images[index]], index, share_inputs=True)
-                finally:  # after Ctrl-C too they read the inputs
-                    self._queue.wait_all()
-            for index in range(together, len(images)):
-                self._request.infer([images[index]], share_inputs=True)
-                keep(self._request, index)
+        if together:
+            self._queue.set_callback(keep)
+            try:
+                for index in range(together):
+                    self._queue.start_async([images[index]], index, share_inputs=True)
+            finally:  # after Ctrl-C too they read the inputs
+                self._queue.wait_all()
+        for index in range(together, len(images)):
+            self._request.infer([images[index]], share_inputs=True)
+            keep(self._request, index)
         return found
 
     @cached_property
@@ -124,13 +151,13 @@ class OpenVinoBackend:
 
     @cached_property
     def _queue(self) -> Any:
-        """Several images at a time, each by its own part of the threads, without waits."""
-        openvino = import_openvino()
-
-        return openvino.AsyncInferQueue(self._compile(NUM_STREAMS=self._streams), self._streams)
+        """Several images at a time, each by its own part of the threads, which never wait."""
+        compiled = self._compile(NUM_STREAMS=self._streams)
+        return import_openvino().AsyncInferQueue(compiled, self._streams)
 
     def _compile(self, **options: Any) -> Any:
-        return openvino_core().compile_model(self.model, "CPU", {**self.options, **options})
+        with _compiling:
+            return openvino_core().compile_model(self._model, "CPU", {**self._options, **options})
 
 
 @cache
