@@ -84,7 +84,11 @@ def _address() -> str:
     folder = tempfile.mkdtemp(prefix="posekit-tests-")
     command = [sys.executable, "-m", "tests.processes", f"{folder}/line"]
     mother = subprocess.Popen(
-        command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"HF_HUB_DISABLE_XET": "1"},  # the Hub of tests speaks git LFS
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert mother.stdin is not None and mother.stdout is not None
     mother.stdout.readline()  # it listens now

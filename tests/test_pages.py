@@ -149,6 +149,7 @@ REASONS = {
     "needs a GPU, and a checkout": "make gpu",
     "needs a GPU, and wheels that were brought along": r"benchmarks\.gpu",
     "needs a Ray cluster": "address=auto",
+    "needs SLURM and a Ray cluster": "runner=ray",
     "needs a camera": "webcam",
     "needs a server of CVAT": "server-host",
     "needs a store of yours": "s3://",

@@ -101,7 +101,7 @@ def test_mirroring_by_statistics_is_mirroring_of_the_joints(root: int) -> None:
     ("change", "message"),
     [
         ({"keypoints_std": [[1, 2]]}, "keypoints_std: expected 2 numbers for each of 3 joints"),
-        ({"target_std": [[1, 1, 1], [1, 0, 1]]}, "positive deviations"),
+        ({"target_std": [[1, 1, 1], [1, 0, 1]]}, "positive standard deviations"),
         (
             {"keypoints_mean": [[0, 0]], "keypoints_std": [[1, 1]]},
             "expected 1 joints, or 0 without",

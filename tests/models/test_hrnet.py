@@ -99,5 +99,5 @@ def test_each_deconvolution_of_the_head_doubles_the_size(kernel: int) -> None:
 
 
 def test_a_deconvolution_that_cannot_double_the_size_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"one of \[2, 3, 4\], found 5"):
+    with pytest.raises(ValueError, match=r"sizes among \[2, 3, 4\], found 5"):
         HeatmapHead(8, 5, deconv_channels=(6,), deconv_kernels=(5,))

@@ -225,7 +225,7 @@ def peak():
     # Not getrusage's, which begins with what the process that started this one had.
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
-sizes = {"in_features": 5000, "out_features": 5000}
+sizes = {"in_features": 8000, "out_features": 7000}
 net = build_network(Component("torch.nn.Linear", sizes))
 before = peak()
 net = load_weights(net, Path(sys.argv[1]))
@@ -237,6 +237,6 @@ print(peak() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_loading_takes_little_more_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    save_file({"weight": torch.ones(5000, 5000), "bias": torch.zeros(5000)}, path)
+    save_file({"weight": torch.ones(7000, 8000), "bias": torch.zeros(7000)}, path)
     done = run_python("-c", PEAK, path, check=True)
     assert 0.9 < int(done.stdout) / path.stat().st_size < 1.3
