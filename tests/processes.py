@@ -84,11 +84,7 @@ def _address() -> str:
     folder = tempfile.mkdtemp(prefix="posekit-tests-")
     command = [sys.executable, "-m", "tests.processes", f"{folder}/line"]
     mother = subprocess.Popen(
-        command,
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"HF_HUB_DISABLE_XET": "1"},  # the Hub of tests speaks git LFS
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert mother.stdin is not None and mother.stdout is not None
     mother.stdout.readline()  # it listens now
@@ -150,6 +146,9 @@ def _be(order: Mapping[str, Any]) -> NoReturn:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
+    # It read the environment, for its address and cache, when it was imported: that happens again.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]
     del sys.modules["__main__"]
     status = _status_of(order["arguments"])
     with contextlib.suppress(OSError, ValueError):
