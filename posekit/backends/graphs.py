@@ -83,12 +83,9 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with quiet_tracing(), _root_logger_as_it_was():
-        # This frontend reads traced graphs. Not strict, for a class of one's own may give lists and
-        # dicts, which a strict trace refuses. Not checked by running twice more, for what the graph
+        # This frontend reads traced graphs. Not checked by running twice more, for what the graph
         # computes is compared with the network where it is exported.
-        graph = TorchScriptPythonDecoder(
-            torch.jit.trace(net, (example,), check_trace=False, strict=False)
-        )
+        graph = TorchScriptPythonDecoder(torch.jit.trace(net, (example,), check_trace=False))
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(graph))
     model.reshape([-1, *example.shape[1:]])
