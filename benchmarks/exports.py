@@ -7,7 +7,7 @@ exported. The raw outputs of the file are compared with those of the network, no
 random the largest place of a heat map is often one of several, and a refined one far away. Prints,
 class by class, how many kinds and models there are and the largest difference of an output, in
 multiples of its deviation; exits with 1 where a file cannot be written or differs by more than
-1e-3. Networks of more than `--most` million parameters are left out, and named.
+1e-2. Networks of more than `--most` million parameters are left out, and named.
 """
 
 from __future__ import annotations
@@ -24,20 +24,16 @@ import torch
 from posekit.build import build_network
 from posekit.config import CONF_DIR
 from posekit.exporting.formats import load_format
-from posekit.exporting.graph import ExportGraph
+from posekit.exporting.graph import ExportGraph, with_processing
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.samples import take_samples
 from posekit.exporting.subject import Subject, describe
-from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, load_spec
-from posekit.stages.detect import Detector
-from posekit.stages.estimate import PoseEstimator
-from posekit.stages.one_stage import OneStageEstimator
 from posekit.table import format_table
 from posekit.weights.load import load_network
 from tests.page_folders import write_weights
 
-MOST = 1e-3
+MOST = 1e-2  # float32 itself is up to 1e-3 off float64 in these networks; a wrong graph about 1
 
 
 def kinds(pattern: str) -> list[list[str]]:
@@ -61,13 +57,7 @@ def difference(name: str, folder: Path, wanted: str) -> float:
     write_weights(name, weights)
     net = load_network(spec, weights)
     assert isinstance(spec, DetectorSpec | OneStageSpec | PoseSpec)
-    network: Detector | OneStageEstimator | PoseEstimator
-    if isinstance(spec, DetectorSpec):
-        network = Detector(net, spec, backend="eager")
-    elif isinstance(spec, OneStageSpec):
-        network = OneStageEstimator(net, spec, load_skeleton(spec.keypoints))
-    else:
-        network = PoseEstimator(net, spec, load_skeleton(spec.keypoints))
+    network = with_processing(net, spec)
     graph = ExportGraph(network, preprocess=False, decode=False, dtype=torch.float32)
     samples = take_samples(network, [])
     output = folder / f"out{load_format(wanted).suffix}"

@@ -18,13 +18,12 @@ from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.exporting.compare import compare, refuse_differences
 from posekit.exporting.formats import load_format
-from posekit.exporting.graph import ExportGraph
+from posekit.exporting.graph import ExportGraph, with_processing
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.result import ExportResult
 from posekit.exporting.samples import read_images, take_samples
 from posekit.exporting.subject import Subject, describe
 from posekit.parts import Part, Parts, find_part, find_parts
-from posekit.skeleton import load_skeleton
 from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
@@ -155,13 +154,9 @@ def _networks(
     part: Part, spec: PoseSpec | OneStageSpec | DetectorSpec, parts: Parts
 ) -> tuple[PoseEstimator | OneStageEstimator | Detector, Callable[[], Detector] | None]:
     """What is exported, and what makes the detector that finds people for it."""
-    net = _load(part, parts.search)
-    if isinstance(spec, DetectorSpec):
-        return Detector(net, spec), None
-    skeleton = load_skeleton(spec.keypoints, search=parts.search)
-    if isinstance(spec, OneStageSpec):
-        return OneStageEstimator(net, spec, skeleton), None
-    network = PoseEstimator(net, spec, skeleton)
+    network = with_processing(_load(part, parts.search), spec, parts.search)
+    if not isinstance(network, PoseEstimator):
+        return network, None
     finder = parts.detector
     if finder is None:
         return network, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,14 +13,37 @@ from torch import Tensor, nn
 from posekit.backends.outputs import describe_outputs, flatten, output_names
 from posekit.codecs.simcc import SimCC
 from posekit.exporting.people import suppressed_people
+from posekit.skeleton import load_skeleton
+from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
 from posekit.stages.detect import MAX_CANDIDATES, Detector
 from posekit.stages.estimate import PoseEstimator
 from posekit.stages.one_stage import OneStageEstimator
 from posekit.transforms.device import batched_nms
 
-__all__ = ["SCORE_THRESHOLD", "ExportGraph"]
+__all__ = ["SCORE_THRESHOLD", "ExportGraph", "with_processing"]
 
 SCORE_THRESHOLD = 0.05  # boxes below it are no candidates
+
+
+def with_processing(
+    net: nn.Module, spec: PoseSpec | OneStageSpec | DetectorSpec, search: Sequence[Path] = ()
+) -> PoseEstimator | OneStageEstimator | Detector:
+    """A network with its pre- and post-processing.
+
+    Args:
+        net: the network, on its device.
+        spec: its description.
+        search: folders with skeletons, searched before the packaged ones.
+
+    Raises:
+        InputError: a skeleton that is not there.
+    """
+    if isinstance(spec, DetectorSpec):
+        return Detector(net, spec)
+    skeleton = load_skeleton(spec.keypoints, search=search)
+    if isinstance(spec, OneStageSpec):
+        return OneStageEstimator(net, spec, skeleton)
+    return PoseEstimator(net, spec, skeleton)
 
 
 class ExportGraph(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 
 from posekit.backends.engines.openvino import openvino_core
 from posekit.datasets.synthetic import generate_scene
+from posekit.errors import InputError
+from posekit.exporting.graph import with_processing
 from posekit.exporting.result import ExportResult
-from posekit.spec import load_spec
+from posekit.spec import PoseSpec, load_spec
 from posekit.stages.detect import Detector
 from posekit.weights.load import create_model
 from tests.exporting.conftest import DRAWN, DRAWN_DETECTOR
@@ -69,3 +72,10 @@ def test_processing_inside_the_graph_is_left_out_when_it_loads_back(
     found = create_model(model, weights=output)(images)
     for a, b in zip(expected[1], found[1], strict=True):
         torch.testing.assert_close(b, a, atol=1e-3 * float(a.std()), rtol=0)
+
+
+def test_processing_of_an_unknown_skeleton_is_refused() -> None:
+    spec = load_spec(DRAWN)
+    assert isinstance(spec, PoseSpec)
+    with pytest.raises(InputError, match="nobodys"):
+        with_processing(create_model(DRAWN), dataclasses.replace(spec, keypoints="nobodys"))
