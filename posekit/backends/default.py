@@ -88,9 +88,9 @@ class DefaultBackend:
     """The network itself for the first batches, then the engine that is usually the fastest.
 
     What `auto` has measured for such a network on this machine takes precedence. An engine that
-    fails is replaced by PyTorch, with a warning. The switch depends on the number of batches
-    before, never on time. In a forked process, which an engine's threads do not survive, the
-    network itself runs.
+    fails is replaced by PyTorch, with a warning. The switch depends on how many pixels came before
+    (`FIRST_PIXELS`), never on time. In a forked process, which an engine's threads do not survive,
+    the network itself runs.
 
     Args: as `make_backend`, and
         folder: the folder of measurements and of the engines' files.

@@ -44,7 +44,7 @@ def find_images(
     end is looked for there, from the whole path down to the base name (Windows' and other machines'
     paths, web addresses), then the base name anywhere in `source.images`. Spellings of one name
     (upper case, Unicode's forms) are one where that is unambiguous. If no file is found, the path
-    is the name as it is.
+    is that of the name in the folder of images.
 
     Args:
         source: the label file; without `images`, its folder, `images/` in it or beside it, or the

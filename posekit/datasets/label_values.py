@@ -129,7 +129,8 @@ def flat_keypoints(part: Any, count: int | None) -> tuple[list[float], bool]:
         count: number of keypoints; None if it is not known.
 
     Returns:
-        The numbers, with NaN where v says that it is labelled; and whether v was absent.
+        The numbers; coordinates that are no usable numbers, of keypoints that v says are labelled,
+        are NaN. And whether v was absent.
 
     Raises:
         ValueError: it holds something else than numbers.

@@ -123,7 +123,7 @@ def epoch_and_index(key: Key, length: int) -> tuple[int, int]:
     """The epoch (0 if `key` is only an index) and the index of a sample.
 
     Raises:
-        IndexError: the index is not below `length`.
+        IndexError: the index is below 0, or not below `length`.
     """
     epoch, index = key if isinstance(key, tuple) else (0, key)
     epoch, index = int(epoch), int(index)

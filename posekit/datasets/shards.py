@@ -82,7 +82,7 @@ def _content(name: str, data: bytes) -> dict[str, Any]:
 
 
 def write_shards(pattern: str, content: Mapping[str, Any], paths: Sequence[str]) -> list[Path]:
-    """Writes labels and images as shards of about equal size, each whole or not at all.
+    """Writes labels and images as shards of about equally many images, each whole or not at all.
 
     Args:
         pattern: `shards/{000..012}.tar`, or a single tar.

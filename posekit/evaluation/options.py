@@ -26,7 +26,7 @@ class LabelOptions(Options):
     dataset: str | os.PathLike[str] | dict[str, Any] | None = option(
         None,
         "a name from `conf/dataset/`, a YAML file like those, or its content; if unset, "
-        "`coco`, or `coco_boxes` for a detector; if `val` is given, only that is used",
+        "only `val`, or without that `coco` (for a detector `coco_boxes`)",
         python=True,
     )
     root: str | os.PathLike[str] | None = option(

@@ -91,6 +91,7 @@ class ExportGraph(nn.Module):
         return tuple(tensor.float() for tensor in flatten(outputs))
 
     def output_names(self) -> list[str]:
+        """A name for each tensor that `forward` gives, in order."""
         if not self.decode:
             template = describe_outputs(self.network.net, self.network.input_size)
             return output_names(template)

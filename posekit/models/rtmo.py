@@ -393,7 +393,11 @@ class CoordinateClassifier(nn.Module):
         return logits.clamp(-MAX_LOGIT, MAX_LOGIT).softmax(dim=-1)
 
     def sigmas(self, vectors: Tensor) -> Tensor:
-        """The keypoints' standard deviations (n, K), as parts of a person's size, for training."""
+        """How large the keypoints' errors (n, K) are thought to be, for training.
+
+        In parts of a person's size, the root of the area: an error's density falls by a factor of e
+        over two sigmas.
+        """
         return self.sigma_proj(vectors).sigmoid() * self.sigma_scale
 
 

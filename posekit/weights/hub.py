@@ -314,7 +314,7 @@ def _cache_errors() -> Iterator[None]:
 
 
 def cached_weights(model: str) -> Path | None:
-    """The published weights of a model in the cache, if whole and in the current layout."""
+    """The packaged weights of a model, or those in the cache if whole and of the current layout."""
     if (packaged := PACKAGED / f"{model}.safetensors").is_file():
         return packaged
     path = _cache_path(model)

@@ -46,12 +46,14 @@ class Canvas:
         self.labels = np.zeros(image.shape[:2], np.uint8)
 
     def fill(self, polygon: Array, color: Color, part: int = 0) -> None:
+        """Draws a convex polygon (n, 2), in pixels; in the map too, unless its part is 0."""
         points = np.rint(polygon * (1 << SHIFT)).astype(np.int32)
         cv2.fillConvexPoly(self.image, points, color, cv2.LINE_AA, SHIFT)
         if part:
             cv2.fillConvexPoly(self.labels, points, part, cv2.LINE_8, SHIFT)
 
     def line(self, points: Array, color: Color, width: float) -> None:
+        """Draws an open line through points (n, 2); these and its width are in pixels."""
         places = np.rint(points * (1 << SHIFT)).astype(np.int32)
         cv2.polylines(self.image, [places], False, color, max(1, round(width)), cv2.LINE_AA, SHIFT)
 
@@ -68,5 +70,6 @@ class Shape:
 
 
 def hull(*points: Array) -> Array:
+    """The corners (m, 2) of the convex hull of all points, (n, 2) each."""
     together = np.concatenate(points).astype(np.float32)
     return cv2.convexHull(together)[:, 0].astype(np.float64)
