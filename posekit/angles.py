@@ -250,8 +250,8 @@ def facing_strength(
 ) -> Floats:
     """How clearly people look to the right of the picture (positive) or to the left (negative).
 
-    This is how far the big toes are in front of the heels, or without feet the nose in front of the
-    ears, as a fraction of the person's height.
+    This is how far to the right of the heels the big toes are, or without feet the nose to the
+    right of the ears, as a fraction of the person's height.
 
     Args:
         keypoints, skeleton, keypoint_scores, threshold: as for `measure_angles`, in 2D.

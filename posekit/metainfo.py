@@ -105,13 +105,13 @@ def parse_pose_metainfo(metainfo: str | Path | Mapping[str, Any]) -> dict[str, A
 
 
 def guess_skeleton(count: int) -> Skeleton | None:
-    """The only skeleton with this number of keypoints; None if several or none have it."""
+    """The usual skeleton with this number of keypoints; None if there is no usual one."""
     name = SKELETON_OF_COUNT.get(count)
     return None if name is None else load_skeleton(name)
 
 
 def known_skeleton(meta: Mapping[str, Any]) -> Skeleton | None:
-    """The skeleton that a `dataset_meta` names; None if its keypoints differ."""
+    """The skeleton that a `dataset_meta` names; None for none, or if its keypoints differ."""
     names = {public: name for name, public in DATASET_NAMES.items()}
     name = str(meta.get("dataset_name"))
     name = names.get(name, name)

@@ -257,7 +257,7 @@ class PredictOptions(
             self.check_one_stage(spec.name)
 
     def check_inputs(self, inputs: Inputs) -> None:
-        """Refuses images for formats that are for videos only, and parts of them.
+        """Refuses images if a format is for videos only, or if a part of a video is asked for.
 
         Raises:
             InputError: names the format, or the option.

@@ -77,12 +77,12 @@ def control(name: str) -> Any:
 
 
 def settings_of(values: Sequence[Any], *, pose3d: bool, clip: bool) -> dict[str, Any]:
-    """The controls' values as options, without those for other models or for videos.
+    """The controls' values as options, without defaults and those that do not apply here.
 
     Args:
         values: of the controls, in the order of `NAMES`.
-        pose3d: whether the model gives 3D poses.
-        clip: whether the source is a clip.
+        pose3d: whether the model gives 3D poses; then those of 2D models are left out.
+        clip: whether the source is a clip; if not, those for clips are left out.
     """
     declared = PredictOptions.declared()
     said: dict[str, Any] = {}

@@ -35,8 +35,8 @@ class Entry:
         name: name of its results, relative to their folder.
         size: size of the clip in bytes; None if unknown.
         mtime: when the clip was last changed, as its file system reports it.
-        status: "done"; "partial": the clip is damaged, and the results have the frames before; or
-            "failed": there are no results.
+        status: "done"; "partial": the clip could not be read as a whole, and the results have the
+            frames that could; or "failed": there are no results.
         frames: number of frames in the results.
         seconds: the time taken.
         error: why it is not done.

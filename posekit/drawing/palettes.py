@@ -30,7 +30,7 @@ class Palette:
 
     Attributes:
         people: colours of boxes, labels and trails, one per person in turn.
-        sides: colours for the left, the right and the middle of a person; empty if skeletons keep
+        sides: colours for the left, the right and the middle of a person; None if skeletons keep
             their own colours.
     """
 

@@ -37,7 +37,7 @@ class Person:
         motion: the animation.
         track_id: the person's track id.
         times: (F,), seconds since the clip began.
-        frame_ids: (F,), frame numbers in the clip; -1 for frames that the clip does not have.
+        frame_ids: (F,), frame numbers in the clip; -1 for frames without a result of the person.
         stature: the person's height, in metres.
         complete: whether the clip was read to its end.
     """

@@ -83,7 +83,7 @@ class Spool:
                     file.close()
 
     def add(self, result: PoseResult) -> None:
-        """Keeps a result, without its drawing; the same result again is ignored.
+        """Keeps a result, without its drawing; the same one twice in a row is kept once.
 
         Raises:
             OutputError: the disk is full.

@@ -28,7 +28,7 @@ TICKS = 90_000  # per second, at least: how finely an MP4 keeps times
 
 
 class VideoWriter:
-    """Writes an MP4 with H.264 that browsers play, even if it is never finished.
+    """Writes an MP4 with H.264 that browsers play; one that is never finished plays too.
 
     The file is written in fragments of half a second, each complete: after a crash or on a full
     disk, what `frames_written` counts is there. `close` makes an ordinary MP4 of it. Colours are

@@ -131,9 +131,9 @@ def collate_pose_sequence(
 
     Args:
         pose_results_2d: for each of T frames a sample per person, keypoints (1, K, C).
-        with_track_id: samples have a `track_id`, which says who is who; where a track is not seen,
-            its keypoints in the nearest frame are taken. Otherwise all frames have the same people
-            in order.
+        with_track_id: samples have a `track_id`, which says who is who. From the target on, forward
+            and back, once a track is not seen its last keypoints are taken for all frames beyond.
+            Otherwise all frames have the same people in order.
         target_frame: the frame whose people are taken.
 
     Returns:

@@ -39,8 +39,8 @@ class Crops:
     """n crops of images.
 
     Attributes:
-        pixels: (n, h, w, 4), uint8, BGR and an unused byte; if the images are tensors, a tensor (n,
-            h, w, 3).
+        pixels: (n, h, w, 4), uint8, BGR and an unused byte; if the images are tensors, a tensor
+            (n, h, w, 3).
         centers: (n, 2), of the crops, in pixels of their images.
         scales: (n, 2), the crops' sizes, in pixels of their images.
     """

@@ -2,7 +2,7 @@
 
 Users choose the attributes of a region. One called `keypoint`, `name`, `label` or the like is the
 keypoint's name; `person`, `group`, `id` or the like says whose it is, and `visibility` or
-`occluded` whether it is seen. A single attribute is the name.
+`occluded` whether it is seen. If none is called so, the only other attribute is the name.
 """
 
 from __future__ import annotations
