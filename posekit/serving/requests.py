@@ -164,13 +164,13 @@ class RequestQueue:
                 self._takers -= 1
 
     def _taken(self) -> list[Request]:
-        """The oldest requests that fit together; none where others are worth the wait."""
+        """The oldest requests that fit together; or none, after a wait for others to join them."""
         first = self._requests[0]
         fitting = [one for one in self._requests if one.fits(first)]
         share = min(-(-max(len(fitting), self._expected) // self._takers), self._most)
         batch = fitting[:share]
         left = first.ready + self._wait - time.monotonic()
-        if len(batch) < min(share, self._expected) and left > 0 and not self._closed:
+        if len(batch) < share and left > 0 and not self._closed:
             self._changed.wait(left)
             return []
         for request in batch:

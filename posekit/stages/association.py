@@ -63,7 +63,8 @@ class _Expected:
     """Where m tracks are expected, and with which variances."""
 
     def __init__(self, tracks: _Tracks) -> None:
-        self.sides = np.exp(tracks.sizes)
+        self.sizes = tracks.sizes
+        self.sides = np.exp(self.sizes)
         self.height = height = self.sides[:, 1:]
         self.missed = missed = tracks.missed[:, None].astype(np.float64)
         n = tracks.sightings[:, None]
@@ -71,9 +72,9 @@ class _Expected:
         np.minimum(covariance[..., 2], (FASTEST * height) ** 2, out=covariance[..., 2])
         jitter = motion.place_variance(covariance, height, missed + 1) + tracks.noise[:, :2]
         self.center_variance = jitter + (BOB * height) ** 2
-        self.log_sizes, variance = swing.predicted(tracks.swings, tracks.swing_covariance)
+        self.swung, variance = swing.predicted(tracks.swings, tracks.swing_covariance)
         self.size_variance = variance + tracks.noise[:, None, 2:] + RESIZE**2
-        self.periods = tracks.periods
+        self.swing_weights = tracks.swing_weights
         reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
@@ -91,7 +92,7 @@ def compare_boxes(tracks: _Tracks, boxes: Floats) -> tuple[Floats, Floats]:
     A log likelihood above 0 means that the same person is more likely than somebody new.
     """
     expected = _Expected(tracks)
-    grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
+    grown = log_sizes(boxes)[None] - expected.sizes[:, None]
     sides = expected.sides[:, None] * np.exp(_beyond(grown, expected.stretch))
     found = []
     for offset, likely in _by_place(expected, boxes):
@@ -112,11 +113,10 @@ def compare_poses(
     """
     boxes, points, scores = people
     expected = _Expected(tracks)
-    grown = log_sizes(boxes)[None] - tracks.sizes[:, None]
     placed = _by_place(expected, boxes)
     # Most pairs are too far apart for any likeness, and are not looked at.
     span = (LARGEST_SPAN * expected.sides)[:, None] + expected.reach
-    near = np.zeros(grown.shape[:2], np.bool_)
+    near = np.zeros((len(tracks), len(boxes)), np.bool_)
     for offset, _ in placed:
         within = np.abs(offset) < span
         near |= within[..., 0] & within[..., 1]
@@ -177,9 +177,9 @@ def _by_place(expected: _Expected, boxes: Floats) -> list[tuple[Floats, Floats]]
     """For each place where tracks may be, offsets (m, n, 2) from it and log likelihoods (m, n)."""
     variance = expected.center_variance[:, None]
     scale = np.log(variance[..., 0] * variance[..., 1])
-    off = log_sizes(boxes)[None, :, None] - expected.log_sizes[:, None]  # (m, n, P, 2)
-    sized = swing.log_densities(off, expected.size_variance[:, None]) + expected.periods[:, None]
-    likely = np.logaddexp.reduce(sized, axis=-1) - 0.5 * scale
+    off = log_sizes(boxes)[None, :, None] - expected.swung[:, None]  # (m, n, P, 2)
+    sized = swing.log_densities(off, expected.size_variance[:, None])
+    likely = np.logaddexp.reduce(sized + expected.swing_weights[:, None], axis=-1) - 0.5 * scale
     found = []
     for place in expected.places:
         offset = box_centers(boxes)[None] - place[:, None]

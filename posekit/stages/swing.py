@@ -44,10 +44,15 @@ _ADDED[:, 1, 1] = _ADDED[:, 2, 2] = SWING**2 * (1 - DAMPING**2)
 
 
 def new_swings(sizes: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
-    """After log sizes (m, 2) were seen for the first time, with noise of variances (m, 2).
+    """The filters of tracks that were seen for the first time.
+
+    Args:
+        sizes: (m, 2), logarithms of width and height in pixels.
+        noise: (m, 2), their variances.
 
     Returns:
-        States (m, P, 2, 3), covariances (m, P, 2, 3, 3), and log weights of the periods (m, P).
+        States (m, P, 2, 3), of width and height: level and the two coordinates of the cycle; their
+        covariances (m, P, 2, 3, 3); and log weights of the periods (m, P).
     """
     m, periods = len(sizes), len(PERIODS)
     states = np.zeros((m, periods, 2, 3))
@@ -61,7 +66,7 @@ def new_swings(sizes: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def advanced(states: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """States and covariances one frame on."""
+    """States (m, P, 2, 3) and covariances (m, P, 2, 3, 3), one frame on."""
     states = np.matmul(_STEP, states[..., None])[..., 0]
     return states, _STEP @ covariance @ np.swapaxes(_STEP, -1, -2) + _ADDED
 
@@ -73,13 +78,13 @@ def predicted(states: Floats, covariance: Floats) -> tuple[Floats, Floats]:
 
 
 def expected_sizes(states: Floats, weights: Floats) -> Floats:
-    """(m, 2), log sizes in the frame of these states, as the filters together foretell them."""
+    """Log sizes (m, 2) in the frame of these states: the mean of the filters, by their weights."""
     found: Floats = np.einsum("mpc,mp->mc", states[..., 0] + states[..., 1], np.exp(weights))
     return found
 
 
 def log_densities(errors: Floats, variance: Floats) -> Floats:
-    """(...), of errors (..., 2) of log sizes with variances (..., 2)."""
+    """Log densities (...), at least `LEAP`, of errors (..., 2) with variances (..., 2)."""
     terms = errors**2 / variance + np.log(2 * np.pi * variance)
     found: Floats = np.maximum(-0.5 * (terms[..., 0] + terms[..., 1]), LEAP)
     return found
@@ -88,7 +93,13 @@ def log_densities(errors: Floats, variance: Floats) -> Floats:
 def corrected(
     states: Floats, covariance: Floats, weights: Floats, sizes: Floats, noise: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """States, covariances and log weights after log sizes (m, 2) were seen, with that noise."""
+    """States, covariances and log weights once the sizes of this frame are seen.
+
+    Args:
+        states, covariance, weights: of this frame, shaped as `new_swings` returns them.
+        sizes: (m, 2), logarithms of width and height in pixels.
+        noise: (m, 2), their variances.
+    """
     expected, variance = predicted(states, covariance)
     variance = variance + noise[:, None]
     errors = sizes[:, None] - expected

@@ -262,9 +262,9 @@ class Tracker:
         tracks.centers[rows] = expected + alpha * errors
         tracks.velocities[rows] += beta * errors
         tracks.covariance[rows] = left
-        swung = tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows]
+        swung = tracks.swings[rows], tracks.swing_covariance[rows], tracks.swing_weights[rows]
         swung = swing.corrected(*swung, sizes, tracks.noise[rows, 2:])
-        tracks.swings[rows], tracks.swing_covariance[rows], tracks.periods[rows] = swung
+        tracks.swings[rows], tracks.swing_covariance[rows], tracks.swing_weights[rows] = swung
         tracks.sightings[rows] += 1
         tracks.missed[rows] = 0
         tracks.boxes[rows] = boxes
@@ -272,7 +272,7 @@ class Tracker:
         tracks.keypoint_scores[rows] = scores
 
     def _measure_noise(self, rows: Ints, seen: Floats, sizes: Floats) -> None:
-        """Takes where centres (m, 2) were seen, and log sizes (m, 2)."""
+        """Measures the jitter of centres (m, 2), in pixels, and log sizes (m, 2) as now seen."""
         tracks = self._tracks
         before = tracks.boxes[rows]
         steps = np.concatenate([seen - box_centers(before), sizes - log_sizes(before)], axis=1)
@@ -369,9 +369,9 @@ class _Tracks:
     velocities: Floats  # (m, 2), pixels per frame
     covariance: Floats  # (m, 2, 3), of these two, see `motion`
     steps: Floats  # (m, 4), of centre and log sizes in the last frame; NaN if not seen in both
-    swings: Floats  # (m, P, 2, 3), of log sizes in this frame, see `swing`
+    swings: Floats  # (m, P, 2, 3), states of log sizes in this frame, see `swing`
     swing_covariance: Floats  # (m, P, 2, 3, 3)
-    periods: Floats  # (m, P), log weights
+    swing_weights: Floats  # (m, P), log weights of the periods of steps
     noise: Floats  # (m, 4), variances of centre (pixels^2) and of log size, as measured
     sightings: Ints  # (m,)
     missed: Ints  # (m,), frames since it was last seen
@@ -389,7 +389,7 @@ class _Tracks:
     @property
     def sizes(self) -> Floats:
         """(m, 2), logarithms of width and height, as expected in this frame."""
-        return swing.expected_sizes(self.swings, self.periods)
+        return swing.expected_sizes(self.swings, self.swing_weights)
 
     def advance(self) -> None:
         """Carries the sizes to the next frame."""
@@ -415,7 +415,7 @@ def _new_tracks(
     # Of two sides the mean has half the variance of one, the difference twice that.
     sides = (FIRST_NOISE * heights) ** 2
     noise = np.concatenate([sides / 2, sides / 2, 2 * sides * np.exp(-2 * sizes)], axis=1)
-    swings, swing_covariance, periods = swing.new_swings(sizes, noise[:, 2:])
+    swings, swing_covariance, swing_weights = swing.new_swings(sizes, noise[:, 2:])
     return _Tracks(
         ids=ids.copy(),
         boxes=boxes,
@@ -428,10 +428,10 @@ def _new_tracks(
         centers=centers,
         velocities=np.zeros_like(centers),
         covariance=motion.new_covariance(noise[:, :2], heights),
-        steps=np.full_like(boxes, np.nan),
+        steps=np.full_like(noise, np.nan),
         swings=swings,
         swing_covariance=swing_covariance,
-        periods=periods,
+        swing_weights=swing_weights,
         noise=noise,
         sightings=np.ones(len(ids), np.int64),
         missed=np.zeros(len(ids), np.int64),

@@ -439,7 +439,6 @@ class Blocked:
 package = ""
 sys.meta_path.insert(0, Blocked())
 from pathlib import Path
-from typing import Any
 from torch import nn
 from posekit.backends import make_backend
 from posekit.errors import InputError

@@ -194,6 +194,21 @@ def test_two_in_one_place_are_told_apart_by_how_their_boxes_swing(hidden: range)
     assert len(set(seen[30:])) == 1  # once the first steps are seen
 
 
+@BOTH
+@pytest.mark.parametrize("sides", [(0, 1), (1, 0), (0, 0)])
+def test_boxes_without_an_area_leave_all_numbers_finite(
+    similarity: Similarity, sides: tuple[int, int]
+) -> None:
+    tracker = Tracker(similarity=similarity)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        for frame in range(60):
+            boxes, *others = people((300, 300), (500, 300))
+            if frame % 7 == 0:
+                boxes[:, 2:] = boxes[:, :2] + (boxes[:, 2:] - boxes[:, :2]) * sides
+            tracker.update(boxes, *others)
+            assert np.isfinite(tracker.predicted_boxes()[0]).all()
+
+
 def test_nobody_is_followed() -> None:
     tracker = Tracker()
     _, _, ids = tracker.carry((64, 48))

@@ -26,7 +26,7 @@ from posekit.models.fuse import fold_batch_norms
 __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 
 MAX_STREAMS = 8  # images that are computed side by side
-_compiling = threading.Lock()  # one thread reads a network at a time
+_compiling = threading.Lock()  # else two callers might compile one network's model at once
 
 PRECISIONS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 CAPABILITIES = {torch.float16: "FP16", torch.bfloat16: "BF16"}  # as OpenVINO names them
@@ -50,13 +50,13 @@ class OpenVinoBackend:
         self.template = describe_outputs(net, target.input_size)
         self.target = target
         self._process = os.getpid()
+        threads, cores = torch.get_num_threads(), len(usable_cores())
         # Its own choice would be bfloat16 wherever the processor has it.
         self.options = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[target.dtype],
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": threads,
         }
-        cores = len(usable_cores())
-        if torch.get_num_threads() < cores:
+        if threads < cores:
             # Its own choice is the first cores, for each network and each process: all would wait
             # for these and leave the others idle.
             self.options["ENABLE_CPU_PINNING"] = False
@@ -65,7 +65,7 @@ class OpenVinoBackend:
         self.model.reshape([1, 3, *reversed(target.input_size)])
         # Last in, first out: a caller that is alone always has the same one, the only one made.
         self._lanes: LifoQueue[_Lane] = LifoQueue()
-        for _ in range(max(1, cores // torch.get_num_threads())):
+        for _ in range(max(1, cores // threads)):
             self._lanes.put(_Lane(self.model, self.options))
 
     def _of_network(self, net: nn.Module) -> Any:
@@ -114,7 +114,7 @@ class _Lane:
 
     Args:
         model: the network, for one image.
-        options: of its threads and its type.
+        options: OpenVINO's properties: of the arithmetic, and of the threads for one caller.
     """
 
     def __init__(self, model: Any, options: Mapping[str, Any]) -> None:
