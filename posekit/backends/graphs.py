@@ -7,9 +7,9 @@ import errno
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from posekit.backends.openvino_package import import_openvino
 from posekit.errors import first_line
 
 __all__ = [
+    "BATCH",
     "OPSET",
+    "FreeAxis",
     "example_images",
     "for_export",
     "quantize_onnx",
@@ -35,6 +37,21 @@ _quiet = threading.RLock()
 OPSET = 17  # onnxruntime 1.12 and OpenVINO 2023.0 read it
 
 
+class FreeAxis(NamedTuple):
+    """An axis of a graph's input and outputs that may have another length each time.
+
+    Attributes:
+        name: the same for all that have this length.
+        most: its greatest length; None for any.
+    """
+
+    name: str
+    most: int | None = None
+
+
+BATCH = {0: FreeAxis("batch")}  # of a network that sees images
+
+
 def for_export(net: nn.Module) -> nn.Module:
     """The network on the CPU in float32; itself where it is that already."""
     return moved(net, torch.device("cpu"), torch.float32)
@@ -47,18 +64,25 @@ def example_images(input_size: tuple[int, int]) -> Tensor:
 
 
 def to_onnx(
-    net: nn.Module, example: Tensor, path: Path, *, names: Sequence[str], opset: int = OPSET
+    net: nn.Module,
+    example: Tensor,
+    path: Path,
+    *,
+    names: Sequence[str],
+    free_axes: Mapping[int, FreeAxis] = BATCH,
+    opset: int = OPSET,
 ) -> None:
-    """Writes an ONNX graph with the input `input` and a batch of any size.
+    """Writes an ONNX graph with the input `input`.
 
     Args:
         net: takes one tensor and returns nested tuples of tensors; in eval mode.
-        example: an input, two images.
+        example: an input of two images, and at least 2 along each other free axis.
         path: the file to write.
         names: names of the outputs.
+        free_axes: of the input and of each output.
         opset: version of the operator set.
     """
-    axes = {name: {0: "batch"} for name in ("input", *names)}
+    axes = {number: axis.name for number, axis in free_axes.items()}
     # The exporter by tracing needs no further package and keeps the data flow as it is written.
     exporter: dict[str, Any] = {"dynamo": False} if _has_two_exporters() else {}
     with quiet_tracing():
@@ -68,15 +92,21 @@ def to_onnx(
             str(path),
             input_names=["input"],
             output_names=list(names),
-            dynamic_axes=axes,
+            dynamic_axes=dict.fromkeys(("input", *names), axes),
             opset_version=opset,
             **exporter,
         )
 
 
-def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any:
-    """An `openvino.Model` with the input `input` and a batch of any size; see `to_onnx`."""
-    import_openvino()
+def to_openvino(
+    net: nn.Module,
+    example: Tensor,
+    *,
+    names: Sequence[str],
+    free_axes: Mapping[int, FreeAxis] = BATCH,
+) -> Any:
+    """An `openvino.Model` with the input `input`; see `to_onnx`."""
+    openvino = import_openvino()
     # Not by `openvino.convert_model`: it reports every conversion to its makers over the network,
     # unless the user has told it not to, and runs the traced network twice more to compare.
     from openvino.frontend import FrontEndManager
@@ -88,7 +118,12 @@ def to_openvino(net: nn.Module, example: Tensor, *, names: Sequence[str]) -> Any
         graph = TorchScriptPythonDecoder(torch.jit.trace(net, (example,), check_trace=False))
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(graph))
-    model.reshape([-1, *example.shape[1:]])
+    shape = [openvino.Dimension(length) for length in example.shape]
+    for number, axis in free_axes.items():
+        # Without bounds its engine tries lengths that a kernel over time may not fit into.
+        free = axis.most is None
+        shape[number] = openvino.Dimension(-1) if free else openvino.Dimension(1, axis.most)
+    model.reshape(openvino.PartialShape(shape))
     model.inputs[0].get_tensor().set_names({"input"})
     for output, name in zip(model.outputs, names, strict=True):
         output.get_tensor().set_names({name})

@@ -10,12 +10,13 @@ import torch
 from posekit.backends.outputs import nest
 from posekit.errors import InputError
 from posekit.exporting.formats import Runner
-from posekit.exporting.graph import SCORE_THRESHOLD, ExportGraph
+from posekit.exporting.graph import SCORE_THRESHOLD, ExportGraph, Processed
 from posekit.exporting.people import best_people, people_distances
 from posekit.exporting.result import Difference, in_pixels
+from posekit.exporting.sequences import joint_distances
 from posekit.exporting.subject import Subject
 from posekit.stages.detect import Detector
-from posekit.stages.estimate import PoseEstimator
+from posekit.stages.lift import Lifter
 from posekit.stages.one_stage import OneStageEstimator
 
 __all__ = ["TOLERANCES", "compare", "refuse_differences"]
@@ -26,7 +27,7 @@ MAX_BOXES = 100  # of an image, best first, that a detector is compared on
 
 
 def compare(subject: Subject, run: Runner) -> Difference:
-    """Distances between the points of the network and those of the file, one crop at a time.
+    """Distances between the points of the network and those of the file, one sample at a time.
 
     Args:
         subject: what was written.
@@ -37,7 +38,9 @@ def compare(subject: Subject, run: Runner) -> Difference:
     """
     graph, crops = subject.graph, subject.samples.compared
     distance = _keypoint_distances
-    if isinstance(graph.network, OneStageEstimator):
+    if isinstance(graph.network, Lifter):
+        distance = _joint_distances
+    elif isinstance(graph.network, OneStageEstimator):
         distance = _people_distances
     elif isinstance(graph.network, Detector):
         distance = _detection_distances if graph.decode else _cell_distances
@@ -102,6 +105,14 @@ def _keypoint_distances(
     return np.linalg.norm(found - expected, axis=-1), np.abs(found_scores - scores)
 
 
+def _joint_distances(
+    graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of all 3D joints (n, T, K), which have no scores, of sequences (n, T, 17, 2)."""
+    assert isinstance(graph.network, Lifter)
+    return joint_distances(graph.network, crops, *outputs), np.zeros(0)
+
+
 def _people_distances(
     graph: ExportGraph, crops: np.ndarray, outputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -159,8 +170,9 @@ def _detection_distances(
     return np.concatenate(distances), np.concatenate(differences)
 
 
-def _eager(network: PoseEstimator | OneStageEstimator | Detector, crops: np.ndarray) -> Any:
+def _eager(network: Processed, crops: np.ndarray) -> Any:
     """The network's own raw outputs for crops (n, h, w, 3), BGR, uint8."""
+    assert not isinstance(network, Lifter)
     with torch.no_grad():
         return network.net(network.normalize(crops))
 

@@ -18,16 +18,15 @@ from posekit.declared import function_takes
 from posekit.errors import InputError, OutputError, PosekitError
 from posekit.exporting.compare import compare, refuse_differences
 from posekit.exporting.formats import load_format
-from posekit.exporting.graph import ExportGraph, with_processing
+from posekit.exporting.graph import ExportGraph, Processed, with_processing
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.result import ExportResult
 from posekit.exporting.samples import read_images, take_samples
 from posekit.exporting.subject import Subject, describe
 from posekit.parts import Part, Parts, find_part, find_parts
-from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
-from posekit.stages.one_stage import OneStageEstimator
 from posekit.weights.hub import STANDS_IN, stand_in
 from posekit.weights.load import load_network
 
@@ -43,8 +42,8 @@ def export(model: str, options: ExportOptions) -> ExportResult:
     `<file>.json` beside the file reports the comparison; see docs/export.md.
 
     Args:
-        model: a pose model or a detector, by any name that `posekit.load` takes, or a trained
-            model's folder.
+        model: a pose model, a lifter or a detector, by any name that `posekit.load` takes, or a
+            trained model's folder.
         {options}
 
     Returns:
@@ -67,6 +66,10 @@ def _find_parts(name: str, options: ExportOptions) -> Parts:
         key: getattr(options, key) for key in ("weights", "config_dir", "trust")
     }
     part, search = find_part(name, **known)
+    if isinstance(part.spec, LifterSpec):
+        if options.detector is not None or options.detector_weights is not None:
+            raise InputError(f"{part.spec.name} is a lifter: no detector finds its inputs")
+        return Parts(None, lifter=part, search=search)
     if not isinstance(part.spec, DetectorSpec):
         beside: dict[str, Any] = {
             key: getattr(options, key) for key in ("detector", "detector_weights")
@@ -83,7 +86,8 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     """As `export`, for parts that have already been found.
 
     Args:
-        parts: a model, and a detector that finds people for it; or a detector alone.
+        parts: a model, and a detector that finds people for it; or a detector alone; or a lifter,
+            whose 2D model is not looked at.
         options: those of `export`; the ones that choose parts have already been applied.
 
     Returns, Raises: as `export`.
@@ -123,13 +127,21 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
     return _write(Subject(graph, spec, samples, options, description, output))
 
 
-def _part_to_export(
-    parts: Parts, options: ExportOptions
-) -> tuple[Part, PoseSpec | OneStageSpec | DetectorSpec]:
+def _part_to_export(parts: Parts, options: ExportOptions) -> tuple[Part, Spec]:
     """The part to export, checked against the options."""
     if parts.lifter is not None:
         name = parts.lifter.spec.name
-        raise InputError(f"export supports 2D models and detectors only; {name} is a lifter")
+        for key in ("inputs", "detector_weights", "quantize"):
+            if getattr(options, key) is not None:
+                raise InputError(
+                    f"{key} does not apply: {name} is a lifter, which sees keypoints; leave it out"
+                )
+        if options.preprocess or options.decode:
+            raise InputError(
+                f"preprocess and decode are for networks that see images; {name} is a lifter: its "
+                "file takes and gives normalised keypoints"
+            )
+        return parts.lifter, parts.lifter.spec
     part = parts.model or parts.detector
     assert part is not None
     spec = part.spec
@@ -139,8 +151,7 @@ def _part_to_export(
                 f"detector_weights does not apply: {spec.name} itself is exported; use weights"
             )
         return part, spec
-    if not isinstance(spec, PoseSpec | OneStageSpec):
-        raise InputError(f"export supports 2D models and detectors only; {spec.name} is neither")
+    assert isinstance(spec, PoseSpec | OneStageSpec)
     codec = spec.codec.name
     if options.decode and codec not in ("SimCC", "PersonCells"):
         raise InputError(
@@ -151,8 +162,8 @@ def _part_to_export(
 
 
 def _networks(
-    part: Part, spec: PoseSpec | OneStageSpec | DetectorSpec, parts: Parts
-) -> tuple[PoseEstimator | OneStageEstimator | Detector, Callable[[], Detector] | None]:
+    part: Part, spec: Spec, parts: Parts
+) -> tuple[Processed, Callable[[], Detector] | None]:
     """What is exported, and what makes the detector that finds people for it."""
     network = with_processing(_load(part, parts.search), spec, parts.search)
     if not isinstance(network, PoseEstimator):

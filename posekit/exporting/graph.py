@@ -10,24 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from posekit.backends.graphs import BATCH, FreeAxis
 from posekit.backends.outputs import describe_outputs, flatten, output_names
 from posekit.codecs.simcc import SimCC
 from posekit.exporting.people import suppressed_people
 from posekit.skeleton import load_skeleton
-from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, Spec
 from posekit.stages.detect import MAX_CANDIDATES, Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.lift import Lifter
 from posekit.stages.one_stage import OneStageEstimator
 from posekit.transforms.device import batched_nms
 
-__all__ = ["SCORE_THRESHOLD", "ExportGraph", "with_processing"]
+__all__ = ["SCORE_THRESHOLD", "ExportGraph", "Processed", "with_processing"]
+
+Processed = PoseEstimator | OneStageEstimator | Detector | Lifter
 
 SCORE_THRESHOLD = 0.05  # boxes below it are no candidates
 
 
-def with_processing(
-    net: nn.Module, spec: PoseSpec | OneStageSpec | DetectorSpec, search: Sequence[Path] = ()
-) -> PoseEstimator | OneStageEstimator | Detector:
+def with_processing(net: nn.Module, spec: Spec, search: Sequence[Path] = ()) -> Processed:
     """A network with its pre- and post-processing.
 
     Args:
@@ -43,6 +45,8 @@ def with_processing(
     skeleton = load_skeleton(spec.keypoints, search=search)
     if isinstance(spec, OneStageSpec):
         return OneStageEstimator(net, spec, skeleton)
+    if isinstance(spec, LifterSpec):
+        return Lifter(net, spec, skeleton)
     return PoseEstimator(net, spec, skeleton)
 
 
@@ -50,7 +54,8 @@ class ExportGraph(nn.Module):
     """One tensor in, a flat tuple of tensors out, float32 except for a detector's labels.
 
     Args:
-        network: the network and its processing.
+        network: the network and its processing. A lifter's graph takes and gives what its codec
+            encodes and decodes, sequences (n, T, K, D).
         preprocess: take images (n, h, w, 3), BGR, uint8, instead of normalised ones.
         decode: give keypoints (n, K, 2), in pixels of the input, and scores (n, K); for a detector
             boxes (n, m, 4), scores (n, m), best first, 0 where there are fewer, and labels (n, m),
@@ -61,7 +66,7 @@ class ExportGraph(nn.Module):
 
     def __init__(
         self,
-        network: PoseEstimator | OneStageEstimator | Detector,
+        network: Processed,
         *,
         preprocess: bool,
         decode: bool,
@@ -76,6 +81,7 @@ class ExportGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.preprocess:
+            assert not isinstance(self.network, Lifter)
             images = images.permute(0, 3, 1, 2)
             normalize = self.network.normalize
             if normalize.reverse:
@@ -90,8 +96,17 @@ class ExportGraph(nn.Module):
             outputs = _keypoints(self.network.codec, outputs)
         return tuple(tensor.float() for tensor in flatten(outputs))
 
+    @property
+    def free_axes(self) -> dict[int, FreeAxis]:
+        """By number; the same of the input and of each output."""
+        if isinstance(self.network, Lifter):
+            return {**BATCH, 1: FreeAxis("frames", self.network.max_frames)}
+        return BATCH
+
     def output_names(self) -> list[str]:
         """A name for each tensor that `forward` gives, in order."""
+        if isinstance(self.network, Lifter):
+            return ["keypoints_3d"]
         if not self.decode:
             template = describe_outputs(self.network.net, self.network.input_size)
             return output_names(template)

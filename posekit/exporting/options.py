@@ -48,7 +48,8 @@ class FormatOptions(Options):
         "`int8` computes in 8-bit integers, for `format=onnx`; value ranges are measured on "
         "`inputs`",
     )
-    opset: int = option(17, "ONNX operator set version, for `format=onnx`", least=13, most=20)
+    # Attention came with 14.
+    opset: int = option(17, "ONNX operator set version, for `format=onnx`", least=14, most=20)
 
     def check(self) -> None:
         wanted = load_format(self.format)

@@ -16,10 +16,11 @@ class Difference:
     """How far a file's points are from the network's own.
 
     Points are keypoints, or the corners of boxes. Distances are in pixels of the network's input,
-    rounded to three digits; None is infinity: a box in an image where the other side has none.
+    for a lifter of 4 mm each, rounded to three digits; None is infinity: a box in an image where
+    the other side has none.
 
     Attributes:
-        crops: how many were compared; for a detector, whole images.
+        crops: how many were compared; for a detector, whole images; for a lifter, sequences.
         points: how many there were in them.
         maximum_px: the largest distance.
         mean_px: the mean distance.
@@ -44,7 +45,7 @@ class ExportResult:
         paths: all files written: this one, those that belong to it, and the report.
         description: what a program needs to know to run the file; also stored in the file.
         inputs: the images whose crops file and network were compared on.
-        boxes: where the boxes of the crops come from; None for a detector.
+        boxes: where the boxes of the crops come from; None for a detector or a lifter.
         calibrated_on: the crops that value ranges were measured on; None without `quantize`.
         difference: how much file and network differ.
         tolerance_px: how much they may differ, in pixels; None with `quantize`.
@@ -61,10 +62,11 @@ class ExportResult:
 
     def __str__(self) -> str:
         found = self.difference
+        what = "sequences" if "codec" in self.description else "crops"
         of = "" if self.boxes is None else f", boxes of {self.boxes}"
         return (
             f"{self.path}: largest difference {in_pixels(found.maximum_px)}, mean "
-            f"{in_pixels(found.mean_px)}, on {found.crops} crops of {self.inputs}{of}"
+            f"{in_pixels(found.mean_px)}, on {found.crops} {what} of {self.inputs}{of}"
         )
 
     def to_report(self) -> dict[str, Any]:

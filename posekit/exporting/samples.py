@@ -1,4 +1,4 @@
-"""What an export is compared and calibrated on: crops as the network gets them in prediction."""
+"""What an export is compared and calibrated on: inputs as the network gets them in prediction."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import numpy as np
 
 from posekit.datasets.synthetic import generate_scene
 from posekit.errors import DownloadError, InputError, first_line
+from posekit.exporting.graph import Processed
+from posekit.exporting.sequences import drawn_sequences
 from posekit.io import read_frames
 from posekit.stages.detect import Detector
 from posekit.stages.estimate import PoseEstimator
+from posekit.stages.lift import Lifter
 from posekit.stages.one_stage import OneStageEstimator, letterbox_cs
 from posekit.transforms.image import letterbox
 
@@ -29,13 +32,13 @@ log = logging.getLogger(__name__)
 
 
 class Samples(NamedTuple):
-    """Crops, and for a detector whole images, as they come to the network.
+    """Crops, for a detector whole images, and for a lifter sequences of joints.
 
     Attributes:
-        compared: (n, h, w, 3), BGR, uint8, up to 16.
+        compared: (n, h, w, 3), BGR, uint8, up to 16; or (n, T, 17, 2), in pixels.
         calibrating: others, up to 64; the same one if there is only one.
         inputs: what they show, in words.
-        boxes: where the crops' boxes are from; None for a detector or a one-stage model.
+        boxes: where the crops' boxes are from; None where there are no crops.
     """
 
     compared: np.ndarray
@@ -63,7 +66,7 @@ def read_images(inputs: Any) -> list[np.ndarray]:
 
 
 def take_samples(
-    network: PoseEstimator | OneStageEstimator | Detector,
+    network: Processed,
     images: Sequence[np.ndarray],
     *,
     find: Callable[[], Detector] | None = None,
@@ -79,6 +82,9 @@ def take_samples(
         categories: the detector's classes that count as people.
         calibrate: whether to keep some crops for calibration.
     """
+    if isinstance(network, Lifter):
+        sequences = drawn_sequences(network, MAX_COMPARED + MAX_CALIBRATING * calibrate)
+        return _divided(sequences, "drawn people", None, calibrate=calibrate)
     inputs, source = f"{len(images)} images", None
     if images:
         if isinstance(network, PoseEstimator):
@@ -96,12 +102,17 @@ def take_samples(
         samples = np.asarray(network.letterbox(images, *letterbox_cs(sizes, network.input_size)))
     else:
         samples = _crops(network, images, boxes)
+    return _divided(samples, inputs, source, calibrate=calibrate)
+
+
+def _divided(samples: np.ndarray, inputs: str, boxes: str | None, *, calibrate: bool) -> Samples:
+    """Those that are compared, and those that are calibrated on."""
     numbers = np.arange(len(samples))
     is_compared = numbers < MAX_COMPARED
     if calibrate:  # every other one, so that both see all images
         is_compared = (numbers % 2 == 0) & (numbers < 2 * MAX_COMPARED)
     compared, others = samples[is_compared], samples[~is_compared]
-    return Samples(compared, others if len(others) else compared, inputs, source)
+    return Samples(compared, others if len(others) else compared, inputs, boxes)
 
 
 def _found_boxes(

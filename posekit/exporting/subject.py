@@ -17,8 +17,10 @@ from posekit.component import plain
 from posekit.exporting.graph import ExportGraph
 from posekit.exporting.options import ExportOptions
 from posekit.exporting.samples import Samples
-from posekit.spec import DetectorSpec, OneStageSpec, PoseSpec
+from posekit.exporting.sequences import encoded
+from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 from posekit.stages.detect import Detector
+from posekit.stages.lift import Lifter
 from posekit.version import __version__
 
 __all__ = ["Subject", "describe", "run_module"]
@@ -38,7 +40,7 @@ class Subject:
     """
 
     graph: ExportGraph
-    spec: PoseSpec | OneStageSpec | DetectorSpec
+    spec: Spec
     samples: Samples
     options: ExportOptions
     description: Mapping[str, Any]
@@ -51,19 +53,47 @@ class Subject:
 
     @property
     def example(self) -> Tensor:
-        """An input of two images."""
+        """An input of two images, or of two sequences."""
         return self.inputs(self.samples.compared[:1]).repeat(2, 1, 1, 1)
 
     def inputs(self, crops: np.ndarray) -> Tensor:
-        """Crops (n, h, w, 3), BGR, uint8, as the graph takes them."""
+        """Some of the samples, as the graph takes them."""
         graph = self.graph
+        if isinstance(graph.network, Lifter):
+            return encoded(graph.network, crops)
         return torch.from_numpy(crops) if graph.preprocess else graph.network.normalize(crops)
 
 
-def describe(
+def describe(graph: ExportGraph, spec: Spec, options: ExportOptions) -> dict[str, Any]:
+    """The description of a file, see `Subject`."""
+    written: dict[str, Any] = {
+        "posekit": __version__,
+        "network": spec.name,
+        "format": options.format,
+        "precision": options.precision,
+    }
+    if isinstance(spec, LifterSpec):
+        return {**written, **_of_sequences(graph, spec)}
+    return {**written, **_of_images(graph, spec, options)}
+
+
+def _of_sequences(graph: ExportGraph, spec: LifterSpec) -> dict[str, Any]:
+    """What a lifter's graph takes and gives."""
+    network = graph.network
+    assert isinstance(network, Lifter)
+    return {
+        "input": {"layout": "n, t, k, d", "type": "float32", "max_frames": spec.max_frames},
+        "outputs": graph.output_names(),
+        "codec": spec.codec.to_config(),
+        "flip_test": spec.flip_test,
+        "keypoints": list(network.skeleton.names),
+    }
+
+
+def _of_images(
     graph: ExportGraph, spec: PoseSpec | OneStageSpec | DetectorSpec, options: ExportOptions
 ) -> dict[str, Any]:
-    """The description of a file, see `Subject`."""
+    """What a graph takes and gives that sees images."""
     in_bytes = {"layout": "n, h, w, 3", "type": "uint8", "color": "bgr"}
     normalised = {
         "layout": "n, 3, h, w",
@@ -71,11 +101,8 @@ def describe(
         **{key: plain(value) for key, value in spec.normalization.items()},
     }
     network = graph.network
+    assert not isinstance(network, Lifter)
     found: dict[str, Any] = {
-        "posekit": __version__,
-        "network": spec.name,
-        "format": options.format,
-        "precision": options.precision,
         "preprocess": options.preprocess,
         "decode": options.decode,
         "input_size": list(network.input_size),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from posekit.backends.files import GraphFile
 from posekit.codecs.lifting import (
     METRES_PER_PIXEL,
     center_in_frame,
@@ -33,9 +34,17 @@ class Lifter:
         net: the network, on its device.
         spec: its description.
         skeleton: the keypoints that the network gives.
+
+    Raises:
+        InputError: the network is a graph in a file.
     """
 
     def __init__(self, net: nn.Module, spec: LifterSpec, skeleton: Skeleton) -> None:
+        if isinstance(net, GraphFile):
+            raise InputError(
+                f"{net.path} is a graph for other programs: {spec.name} runs in PyTorch, from its "
+                "weights"
+            )
         parameter = next(net.parameters())
         self.net = net
         self.spec = spec

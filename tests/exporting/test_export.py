@@ -23,6 +23,8 @@ from posekit.weights.hub import stand_in
 from tests.conftest import ROOT
 from tests.exporting.conftest import DRAWN, DRAWN_DETECTOR, report_of
 
+LIFTER = "motionbert_h36m"
+
 
 def test_the_function_is_there_before_and_after_its_room_is_imported(
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +115,7 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (DRAWN, {"format": "onx"}, "format must be one of .*did you mean onnx"),
         (DRAWN, {"format": None}, "format must be one of"),
         (DRAWN, {"formt": "onnx"}, "unknown option 'formt'; did you mean format"),
-        (DRAWN, {"opset": 21}, "opset must be a whole number from 13 to 20, found 21"),
+        (DRAWN, {"opset": 21}, "opset must be a whole number from 14 to 20, found 21"),
         (DRAWN, {"output": "."}, "output of format=onnx must end in .onnx, found '.'"),
         (DRAWN, {"output": 3}, "output must be a text or a path, or left out, found 3"),
         (DRAWN, {"detector_weights": "a.pth", "detector": "none"}, "no detector to load them"),
@@ -121,7 +123,10 @@ def test_a_place_that_cannot_be_written_is_named_before_weights_are_fetched(
         (DRAWN, {"weights": "missing.pth"}, "missing.pth"),
         (DRAWN_DETECTOR, {"detector": "none"}, "is used alone"),
         (DRAWN_DETECTOR, {"detector_weights": "a.pth"}, "use weights"),
-        ("motionbert_h36m", {}, "2D models and detectors only; motionbert_h36m is a lifter"),
+        (LIFTER, {"inputs": "a.jpg"}, "inputs does not apply: .* is a lifter"),
+        (LIFTER, {"quantize": "int8"}, "quantize does not apply: .* is a lifter"),
+        (LIFTER, {"decode": True}, "preprocess and decode are for networks that see images"),
+        (LIFTER, {"detector": "none"}, "is a lifter: no detector finds its inputs"),
     ],
 )
 def test_mistakes_are_one_line(

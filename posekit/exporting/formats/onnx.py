@@ -19,8 +19,15 @@ def write(subject: Subject, path: Path) -> Runner:
     from posekit.backends.engines.onnxruntime import library
     from posekit.backends.graphs import quantize_onnx, to_onnx
 
-    graph, opset = subject.graph, subject.options.opset
-    to_onnx(graph, subject.example, path, names=graph.output_names(), opset=opset)
+    graph = subject.graph
+    to_onnx(
+        graph,
+        subject.example,
+        path,
+        names=graph.output_names(),
+        free_axes=graph.free_axes,
+        opset=subject.options.opset,
+    )
     if subject.options.quantize is not None:
         images = subject.inputs(subject.samples.calibrating).split(1)
         quantize_onnx(path, [image.numpy() for image in images])

@@ -17,7 +17,9 @@ def write(subject: Subject, path: Path) -> Runner:
     from posekit.backends.engines.openvino import openvino_core
     from posekit.backends.graphs import save_openvino, to_openvino
 
-    model = to_openvino(subject.graph, subject.example, names=subject.graph.output_names())
+    graph = subject.graph
+    names, free_axes = graph.output_names(), graph.free_axes
+    model = to_openvino(graph, subject.example, names=names, free_axes=free_axes)
     model.set_rt_info(subject.text, "posekit")
     save_openvino(model, path, in_half_precision=subject.options.precision == "float16")
     exactly = {"INFERENCE_PRECISION_HINT": "f32"}

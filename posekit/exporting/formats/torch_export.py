@@ -24,8 +24,12 @@ def write(subject: Subject, path: Path) -> Runner:
 
     file = io.BytesIO()  # not into the path: on a full disk torch ends the process
     with quiet_tracing():
-        shapes = ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
-        exported = torch.export.export(subject.graph, (subject.example,), dynamic_shapes=shapes)
+        graph = subject.graph
+        shapes = {
+            number: torch.export.Dim(axis.name, min=1, max=axis.most or MAX_BATCH)
+            for number, axis in graph.free_axes.items()
+        }
+        exported = torch.export.export(graph, (subject.example,), dynamic_shapes=(shapes,))
         torch.export.save(exported, file, extra_files={"posekit.json": subject.text})
         path.write_bytes(file.getbuffer())
         loaded = torch.export.load(str(path)).module()
