@@ -13,8 +13,10 @@ import pytest
 import torch
 
 import posekit
+from posekit.backends.graphs import to_onnx
 from posekit.config import PACKAGED
 from posekit.exporting.formats import FORMATS, load_format
+from posekit.exporting.formats.onnx import gather_weights
 from posekit.exporting.result import ExportResult
 from posekit.weights.load import create_model
 from tests.exporting.conftest import DRAWN, DRAWN_DETECTOR, report_of
@@ -203,3 +205,30 @@ def assert_one_line_and_the_file_before(output: Path, status: int, said: str) ->
     assert said.startswith(f"posekit: error: cannot write {output}: ")
     assert output.read_text() == "before"
     assert list(output.parent.iterdir()) == [output]
+
+
+def test_weights_in_many_files_come_into_one(tmp_path: Path, onnx_runtime: Any) -> None:
+    import onnx
+
+    path = tmp_path / "net.onnx"
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(), torch.nn.Conv2d(64, 2, 1))
+    to_onnx(net.eval(), torch.zeros(2, 3, 8, 8), path, names=["heatmap"])
+    images = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
+
+    def run() -> np.ndarray:
+        session = onnx_runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        (output,) = session.run(None, {"input": images})
+        return np.asarray(output)
+
+    before = run()
+    graph = onnx.load(path)  # as torch leaves one of more than 2 GB
+    onnx.save(
+        *(graph, path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=False,
+        size_threshold=0,
+    )
+    assert len(list(tmp_path.iterdir())) == 5
+    gather_weights(path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
+    np.testing.assert_array_equal(run(), before)

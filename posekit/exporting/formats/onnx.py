@@ -10,7 +10,7 @@ from posekit.exporting.formats import Format, Runner
 if TYPE_CHECKING:
     from posekit.exporting.subject import Subject
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "gather_weights"]
 
 
 def write(subject: Subject, path: Path) -> Runner:
@@ -28,6 +28,7 @@ def write(subject: Subject, path: Path) -> Runner:
         free_axes=graph.free_axes,
         opset=subject.options.opset,
     )
+    gather_weights(path)
     if subject.options.quantize is not None:
         images = subject.inputs(subject.samples.calibrating).split(1)
         quantize_onnx(path, [image.numpy() for image in images])
@@ -39,6 +40,34 @@ def write(subject: Subject, path: Path) -> Runner:
         file.write(metadata.SerializeToString())
     session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda inputs: list(session.run(None, {"input": inputs.numpy()}))
+
+
+def gather_weights(path: Path) -> None:
+    """Puts a graph's weights into one file beside it, where they are in many.
+
+    A message holds 2 GB at most; what is larger, torch writes as a file for each tensor.
+
+    Args:
+        path: the graph.
+    """
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    graph = onnx.load(str(path), load_external_data=False)
+    loose = {
+        entry.value
+        for tensor in graph.graph.initializer
+        if uses_external_data(tensor)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    if not loose:
+        return
+    whole = onnx.load(str(path))
+    for name in loose:
+        (path.parent / name).unlink()
+    location = f"{path.name}.data"
+    onnx.save(whole, str(path), save_as_external_data=True, location=location)
 
 
 FORMAT = Format(
