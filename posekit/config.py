@@ -139,14 +139,17 @@ def input_size(name: str) -> str:
 
 def _stems(search: Sequence[Path], groups: Sequence[str] = GROUPS) -> set[str]:
     """Names of the YAMLs: of hundreds, so that no `Path` is made of each."""
-    return {
-        entry.name.removesuffix(".yaml")
-        for root in (*search, CONF_DIR)
-        for group in groups
-        if (root / group).is_dir()
-        for entry in os.scandir(root / group)
-        if entry.name.endswith(".yaml")
-    }
+    try:
+        return {
+            entry.name.removesuffix(".yaml")
+            for root in (*search, CONF_DIR)
+            for group in groups
+            if (root / group).is_dir()
+            for entry in os.scandir(root / group)
+            if entry.name.endswith(".yaml")
+        }
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
 def config_path(name: str, search: Sequence[Path] = ()) -> Path:

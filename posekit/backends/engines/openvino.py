@@ -207,7 +207,7 @@ def _lacks(dtype: torch.dtype) -> str | None:
 ENGINE = Engine(
     title="OpenVINO",
     summary='on x86-64 installed with posekit, else with `pip install "posekit[openvino]"`; '
-    "computes several images, on CPUs also several frames, side by side",
+    "computes several images side by side, on CPUs also those of several callers",
     make=OpenVinoBackend,
     packages=("openvino",),
     missing=_missing,
