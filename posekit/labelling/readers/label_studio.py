@@ -74,9 +74,7 @@ def _loose(task: Mapping[str, Any], place: str, predictions: bool, found: Findin
     if not isinstance(task.get("data"), Mapping):
         name = _image_name(task, place)
         if _says_hidden(task):
-            what = (
-                "tasks of JSON-MIN, which does not say what a choice is of: export as JSON"
-            )
+            what = "tasks of JSON-MIN, which does not say what a choice is of: export as JSON"
             found.add(what, place, False)
         return _with_results(name, place, list(_results_of_min(task)), found)
     name = _image_name(task["data"], place)
