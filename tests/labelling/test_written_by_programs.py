@@ -63,6 +63,15 @@ def test_a_file_is_read(tmp_path: Path, name: str, images: int, how: dict[str, A
     assert found.sheet is not None and found.sheet.is_file()
 
 
+def test_deeplabcuts_table_is_read(tmp_path: Path) -> None:
+    data = draw(tmp_path / "labeled-data" / "walk")
+    name = "CollectedData_napari_deeplabcut_0.4.0.csv"
+    found = posekit.labels(shutil.copy(DATA / name, data), out=tmp_path / "coco.json")
+    content = check(tmp_path / "coco.json", hidden=False, boxes=False)
+    assert [one["track_id"] for one in content["annotations"]] == [0, 1, 0]
+    assert found.counts[""]["images"] == 3
+
+
 @pytest.mark.parametrize("name", ["via_2.0.10.json", "via_2.0.10.csv"])
 def test_numbers_of_options_in_exports_of_via_are_noted(tmp_path: Path, name: str) -> None:
     source = copy(tmp_path, name)
