@@ -149,6 +149,30 @@ def test_a_broken_line_of_via_3_is_named(tmp_path: Path) -> None:
         posekit.labels(source, out=tmp_path / "coco.json")
 
 
+@pytest.mark.parametrize("change", [{"vid": "99"}, {"z": [1.5]}])
+def test_a_region_of_via_3_that_is_of_no_image_is_noted(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    source = copy(tmp_path, "via_3.0.10_project.json")
+    data = json.loads(source.read_text())
+    next(iter(data["metadata"].values())).update(change)
+    source.write_text(json.dumps(data))
+    found = posekit.labels(source, out=tmp_path / "coco.json")
+    assert found.counts[""]["seen"] == 12
+    assert any("1 x regions of a time, or of no image" in note for note in found.notes)
+
+
+def test_points_of_datumaro_without_groups_are_of_the_box_around_them(tmp_path: Path) -> None:
+    source = copy(tmp_path, "datumaro_1.13.12.json")
+    data = json.loads(source.read_text())
+    for item in data["items"]:
+        for one in item["annotations"]:
+            one["group"] = 0
+    source.write_text(json.dumps(data))
+    posekit.labels(source, out=tmp_path / "coco.json")
+    check(tmp_path / "coco.json")
+
+
 def test_videos_of_via_3_are_left_out_with_a_note(tmp_path: Path) -> None:
     source = copy(tmp_path, "via_3.0.10_project.json")
     data = json.loads(source.read_text())

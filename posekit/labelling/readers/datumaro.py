@@ -112,16 +112,13 @@ class _File:
 
     def _add(self, one: Loose, annotations: Sequence[Mapping[str, Any]]) -> None:
         image = one.image
-        boxes = {
-            a["group"]: self._box(a, one.place)
-            for a in annotations
-            if a.get("type") == "bbox" and a.get("group")
-        }
+        drawn = [a for a in annotations if a.get("type") == "bbox"]
+        boxes = {a["group"]: self._box(a, one.place) for a in drawn if a.get("group")}
         for number, about in enumerate(annotations):
             at = f"{one.place}, annotations[{number}]"
             kind, group = about.get("type"), about.get("group")
             if kind not in ("points", "skeleton"):
-                if kind != "bbox" or not group:
+                if kind != "bbox":
                     what = f"annotations of the type '{kind}', left out: keypoints are points"
                     self.found.add(what, at, False)
                 continue
@@ -141,12 +138,12 @@ class _File:
             sides = boxes.get(group)
             track = track if type(track) is int else None
             image.people.append(Person(category.name, points, sides, at, track))
-        if not image.people:
-            one.boxes += [
-                Box(self.names[a["label_id"]], boxes[a["group"]], a["group"])
-                for a in annotations
-                if a.get("type") == "bbox" and a.get("group")
-            ]
+        for about in drawn:
+            if one.points:
+                name, sides = self.names[about["label_id"]], self._box(about, one.place)
+                one.boxes.append(Box(name, sides, about.get("group") or None))
+            elif not about.get("group"):
+                self.found.add("boxes without a group, left out", one.place, False)
 
     def _box(self, about: Mapping[str, Any], at: str) -> tuple[float, float, float, float]:
         sides = [parse_number(value, at, "bbox") for value in about["bbox"]]

@@ -57,8 +57,10 @@ def regions_of_project(path: Path, data: Mapping[str, Any], found: Findings) -> 
                 found.add(what, f"{path}, view {view}", False)
         for key, entry in data["metadata"].items():
             name = names.get(str(entry["vid"]))
-            region = _region(entry["xy"], entry["z"], entry["av"], attributes)
-            if name is not None and region is not None:
+            region = _region(entry["xy"], entry["av"], attributes)
+            if region is not None and (name is None or entry["z"]):
+                found.add("regions of a time, or of no image, left out", f"{path}, {key}", False)
+            elif region is not None and name is not None:
                 yield f"{name}, metadata {key}", name, region
     except (AttributeError, LookupError, TypeError) as error:
         raise InputError(f"{path}: its files or metadata are not VIA's: {error!r}") from None
@@ -89,7 +91,7 @@ def regions_of_csv(path: Path, found: Findings) -> Iterator[Region]:
                     found.add(what, f"{path}, {place}", False)
                     continue
                 yield place, str(files[0]), None
-                region = _region(xy, z, cell_of(path, place, cells[5]), attributes)
+                region = _region(xy, cell_of(path, place, cells[5]), attributes)
                 if region is not None:
                     yield place, str(files[0]), region
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -135,12 +137,11 @@ def _attributes(value: Any, place: str) -> dict[str, tuple[str, Mapping[str, Any
 
 def _region(
     xy: Sequence[Any],
-    z: Sequence[Any],
     values: Mapping[str, Any],
     attributes: Mapping[str, tuple[str, Mapping[str, Any]]],
 ) -> dict[str, Any] | None:
-    """As VIA 2 has it; None for what is about the whole picture, or a time."""
-    if not xy or z:
+    """As VIA 2 has it; None for what is about the whole picture."""
+    if not xy:
         return None
     kind, sides = _SHAPES.get(xy[0], (f"{xy[0]} of VIA 3", ()))
     about = {}
