@@ -10,7 +10,8 @@ counts. What is not reported (gaps, people hidden by others) is nobody's mistake
 truth.
 
 The tracker was made with seeds from 0 to 19, 100 to 103, 200 to 203, 300 to 331 and 500 to 515 in
-view, while the people stayed as they are; the figures are of seeds from 600 on, looked at once.
+view, while the people stayed as they are; the figures are of seeds from 600 on, looked at once,
+and of 700 to 731.
 
 Those of `trackers` give no id to people in their first frames, and OC-SORT none to boxes with
 scores below 0.6, as all of nobody's have. What has no id cannot switch, but costs MOTA and IDF1.

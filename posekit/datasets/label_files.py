@@ -196,7 +196,7 @@ def _of_text(path: Path, start: str) -> Foreign | None:
         )
     if first.startswith("scorer,") or "bodyparts," in start[:2000].lower():
         return _DEEPLABCUT
-    if "region_shape_attributes" in first:
+    if "region_shape_attributes" in first or first.startswith("# exported using vgg image anno"):
         return _VIA
     if _is_yolo(lines):
         return Foreign("a label file of YOLO", _YOLO_TEXT)
@@ -313,7 +313,7 @@ def _of_list(first: Mapping[str, Any]) -> Foreign | None:
         return Foreign("MPII's list of joints", _OWN)
     if "shapes" in first:
         return _LABELME
-    if "keypointlabels" in str(first)[:20_000] or (
+    if re.search("'(keypointlabels|original_width)'", str(first)[:20_000]) or (
         "data" in first and first.keys() & {"annotations", "predictions"}
     ):
         return _LABEL_STUDIO
@@ -326,6 +326,8 @@ def _has(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
 
 def _is_via(data: Mapping[str, Any]) -> bool:
     if "_via_img_metadata" in data or "_via_settings" in data:
+        return True
+    if {"project", "attribute", "file", "metadata", "view"} <= data.keys():  # VIA 3
         return True
     first = next(iter(data.values()), None)
     return isinstance(first, Mapping) and "regions" in first and "filename" in first

@@ -69,6 +69,16 @@ def test_label_studios_own_schema_takes_them(tmp_path: Path) -> None:
         assert known.validate_prediction(prediction, return_errors=True)
 
 
+def test_label_studios_exports_know_the_order_of_keypoints(tmp_path: Path) -> None:
+    """Its COCO export fails without it."""
+    keypoints = pytest.importorskip("label_studio_sdk.converter.keypoints")
+    utils = pytest.importorskip("label_studio_sdk.converter.utils")
+    result = image("a.png")
+    path = write(tmp_path, [result]).with_suffix(".xml")
+    known = utils.parse_config(path.read_text(encoding="utf-8"))
+    assert keypoints.build_kp_order(known) == list(result.skeleton.names)
+
+
 def test_a_picture_of_nobody_is_a_task(tmp_path: Path) -> None:
     nobody = image("a.png")
     nobody = dataclasses.replace(

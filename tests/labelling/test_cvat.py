@@ -172,6 +172,73 @@ def test_frames_as_cvat_exports_them_are_taken_as_they_are(tmp_path: Path) -> No
     assert names == [f"images/frame_00000{at}.PNG" for at in (0, 1, 3)]
 
 
+def test_a_box_track_is_of_the_skeleton_track_in_its_group(tmp_path: Path) -> None:
+    """CVAT writes `group_id` with a track, not with its shapes."""
+    x, y, w, h = PEOPLE[0].box
+    corners = f'xtl="{x}" ytl="{y}" xbr="{x + w}" ybr="{y + h}"'
+    box = f'<box frame="0" keyframe="1" outside="0" occluded="0" {corners} z_order="0"></box>'
+    shapes = skeleton(PEOPLE[0], 'frame="0" keyframe="1"')
+    two = (
+        f'<track id="0" label="person" source="manual" group_id="4">{shapes}</track>'
+        f'<track id="1" label="person" source="manual" group_id="4">{box}</track>'
+    )
+    (tmp_path / "annotations.xml").write_text(video(two))
+    write_clip(tmp_path / "walk.mp4", frames=1)
+    posekit.labels(tmp_path / "annotations.xml", out=tmp_path / "coco.json")
+    (one,) = read(tmp_path / "coco.json")["annotations"]
+    assert one["bbox"] == list(PEOPLE[0].box) and one["track_id"] == 0
+
+
+def test_a_turned_box_is_the_upright_one_around_it(tmp_path: Path) -> None:
+    """By a quarter around its centre: 110 x 60 at (45, 55) reaches from (70, 30) to (130, 140)."""
+    points = skeleton(PEOPLE[2], 'label="person" group_id="1"')
+    box = (
+        '<box label="person" xtl="45.00" ytl="55.00" xbr="155.00" ybr="115.00" rotation="90.00" '
+        'group_id="1"></box>'
+    )
+    size = f'width="{SIZE[0]}" height="{SIZE[1]}"'
+    text = f'<annotations><meta>{LABELS}</meta><image id="0" name="b.png" {size}>{points}{box}'
+    path = write(tmp_path, f"{text}</image></annotations>")
+    posekit.labels(path, out=tmp_path / "coco.json")
+    check(tmp_path / "coco.json", people=PEOPLE[2:])
+
+
+def test_frames_of_several_videos_of_a_project_are_kept_apart(tmp_path: Path) -> None:
+    tasks = "".join(
+        f"<task><id>{number}</id><source>{name}</source><original_size><width>{SIZE[0]}</width>"
+        f"<height>{SIZE[1]}</height></original_size></task>"
+        for number, name in ((3, "walk.mp4"), (5, "run.mp4"))
+    )
+    found = "".join(
+        f'<track id="{i}" label="person" task_id="{task}" subset="{subset}">'
+        + skeleton(person, 'frame="0" keyframe="1"')
+        + "</track>"
+        for i, (task, subset, person) in enumerate(
+            ((3, "Train", PEOPLE[0]), (5, "Validation", PEOPLE[1]))
+        )
+    )
+    meta = f"<meta><project>{LABELS}<tasks>{tasks}</tasks></project></meta>"
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{meta}{found}</annotations>")
+    for name in ("walk.mp4", "run.mp4"):
+        write_clip(tmp_path / name, frames=1)
+    made = posekit.labels(tmp_path / "annotations.xml", out=tmp_path / "coco.json")
+    names = [read(path)["images"][0]["file_name"] for path in made.files.values()]
+    assert list(made.files) == ["train", "val"]
+    assert names == ["coco_frames/walk/000000.jpg", "coco_frames/run/000000.jpg"]
+    (one,) = read(made.files["val"])["annotations"]
+    assert one["keypoints"][:2] == [150, 30]
+
+
+def test_frames_of_a_video_labelled_as_images_are_taken_from_it(tmp_path: Path) -> None:
+    text = images().replace('name="a.png"', 'name="frame_000002"')
+    text = text.replace("</task>", "<source>walk.mp4</source></task>")
+    (tmp_path / "annotations.xml").write_text(re.sub(r'<image id="[12]".*?</image>', "", text))
+    write_clip(tmp_path / "walk.mp4", frames=3)
+    posekit.labels(tmp_path / "annotations.xml", out=tmp_path / "coco.json")
+    (image,) = read(tmp_path / "coco.json")["images"]
+    assert image["file_name"] == "coco_frames/walk/000002.jpg" and image["frame_id"] == 2
+
+
 def test_a_video_that_is_not_there_or_too_short_is_named(tmp_path: Path) -> None:
     (tmp_path / "annotations.xml").write_text(video(tracks()))
     with pytest.raises(InputError, match=r"frames of 'walk.mp4', which is not there; name it"):

@@ -42,11 +42,17 @@ def open_sink(path: Path, clip: Clip | None, run: Run) -> Sink:
 
 
 def interface(skeleton: Skeleton) -> str:
-    """Label Studio's labelling interface for a skeleton: boxes, keypoints, and `occluded`."""
+    """Label Studio's labelling interface for a skeleton: boxes, keypoints, and `occluded`.
+
+    Its COCO export fails without `model_index`, a keypoint's place in the order.
+    """
     name = quoteattr(str(category(skeleton)["name"]))
     labels = "".join(
-        f'    <Label value={quoteattr(keypoint)} background="#{r:02x}{g:02x}{b:02x}"/>\n'
-        for keypoint, (r, g, b) in zip(skeleton.names, skeleton.keypoint_colors, strict=True)
+        f'    <Label value={quoteattr(keypoint)} model_index="{i}" '
+        f'background="#{r:02x}{g:02x}{b:02x}"/>\n'
+        for i, (keypoint, (r, g, b)) in enumerate(
+            zip(skeleton.names, skeleton.keypoint_colors, strict=True)
+        )
     )
     return (
         '<View>\n  <Image name="image" value="$image"/>\n'

@@ -1,11 +1,13 @@
 """CVAT's XML, "for images 1.1" and "for video 1.1": skeletons, or points and boxes.
 
 `outside` means no label, `occluded` hidden. Every frame of a track that the file has is taken, up
-to where the whole track is outside.
+to where the whole track is outside. Of a turned box the upright one around it is taken. A project's
+file has the tracks of several videos, each a task.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,6 +59,9 @@ class _Reader:
         self.path, self.root, self.found = path, root, found
         self.keypoints = tuple(keypoints)
         self.skeletons = self._declared()
+        meta = root.find("meta")
+        self.meta = root if meta is None else meta
+        self.tasks = {task.findtext("id"): task for task in self.meta.iterfind(".//task")}
 
     def _declared(self) -> dict[str, Category]:
         """Skeletons that the file's head describes; others follow from what they consist of."""
@@ -80,29 +85,26 @@ class _Reader:
         return self.skeletons[label]
 
     def image(self, element: Element) -> Loose:
-        """A picture."""
+        """A picture, or a frame of a video that was labelled like pictures."""
         name = element.get("name") or ""
         place = f"{self.path}, image {name or element.get('id')}"
         size = _size(element.get("width"), element.get("height"))
-        one = Loose(Image(name, size, split=_split(element.get("subset"))), place)
+        about = self.tasks.get(element.get("task_id"), self.meta)
+        image = Image(name, size, split=_split(element.get("subset")))
+        frame = re.fullmatch(r"frame_(\d{6,9})", name)
+        if frame and (source := about.findtext(".//source")):
+            image.video, image.frame = Path(source), int(frame.group(1))
+        one = Loose(image, place)
         for child in element:
             self._add(one, child, child.get("label") or "", place)
         self._pair(one)
         return one
 
     def frames(self) -> list[Loose]:
-        """Frames of the tracks of a video."""
-        tracks = list(self.root.iterfind("track"))
-        if not tracks:
-            return []
-        meta = self.root.find("meta")
-        meta = self.root if meta is None else meta
-        source = meta.findtext(".//source") or meta.findtext(".//name") or "video"
-        size = _size(
-            meta.findtext(".//original_size/width"), meta.findtext(".//original_size/height")
-        )
-        frames: dict[int, Loose] = {}
-        for number, track in enumerate(tracks):
+        """Frames of the tracks of videos."""
+        frames: dict[tuple[str, int], Loose] = {}
+        for number, track in enumerate(self.root.iterfind("track")):
+            task = track.get("task_id") or ""
             for element in track:
                 id_, at_ = track.get("id", number), element.get("frame")
                 place = f"{self.path}, track {id_!s:.20}, frame {at_!s:.20}"
@@ -112,16 +114,27 @@ class _Reader:
                 if element.get("outside") == "1":
                     self.found.leave_out("frames in which a track is outside")
                     continue
-                if at not in frames:
-                    image = Image(f"frame_{at:06d}.png", size, video=Path(source), frame=at)
-                    frames[at] = Loose(image, f"{self.path}, frame {at}")
+                if (task, at) not in frames:
+                    image = self._frame(task, at, _split(track.get("subset")))
+                    frames[task, at] = Loose(image, f"{self.path}, frame {at}")
                 track_id = parse_index(track.get("id"))
                 track_id = number if track_id is None else track_id
                 label = track.get("label") or element.get("label") or ""
-                self._add(frames[at], element, label, place, track_id)
+                if _group(element) is None and (group := _group(track)) is not None:
+                    element.set("group_id", group)  # CVAT writes it with the track
+                self._add(frames[task, at], element, label, place, track_id)
         for one in frames.values():
             self._pair(one)
-        return [frames[at] for at in sorted(frames)]
+        return [frames[key] for key in sorted(frames)]
+
+    def _frame(self, task: str, at: int, split: str) -> Image:
+        about = self.tasks.get(task, self.meta)
+        source = about.findtext(".//source") or about.findtext(".//name") or "video"
+        size = _size(
+            about.findtext(".//original_size/width"), about.findtext(".//original_size/height")
+        )
+        name = f"frame_{at:06d}.png"
+        return Image(name, size, split=split, video=Path(source), frame=at)
 
     def _pair(self, one: Loose) -> None:
         """Boxes of a skeleton's group are the person's; others beside skeletons are left out."""
@@ -147,8 +160,8 @@ class _Reader:
                 self._add_points(one, element, label, place)
             elif element.tag == "box":
                 corners = [_number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")]
-                x, y, x2, y2 = corners
-                one.boxes.append(Box(label, (x, y, x2 - x, y2 - y), _group(element)))
+                turned = parse_number(element.get("rotation") or 0, place, "rotation")
+                one.boxes.append(Box(label, _upright(*corners, turned), _group(element)))
             elif element.tag not in ("tag", "attribute"):
                 what = f"shapes of the kind '{element.tag}', left out: keypoints are points"
                 self.found.add(what, place, False)
@@ -234,6 +247,16 @@ def _split(subset: str | None) -> str:
 def _group(element: Element) -> str | None:
     group = element.get("group_id")
     return None if group in (None, "", "0") else group
+
+
+def _upright(
+    x: float, y: float, x2: float, y2: float, turned: float
+) -> tuple[float, float, float, float]:
+    """x, y, width, height of the upright box around one that is turned around its centre."""
+    w, h = x2 - x, y2 - y
+    c, s = abs(math.cos(math.radians(turned))), abs(math.sin(math.radians(turned)))
+    width, height = (w, h) if not turned else (w * c + h * s, w * s + h * c)
+    return ((x + x2 - width) / 2, (y + y2 - height) / 2, width, height)
 
 
 def _visibility(element: Element) -> int:

@@ -1,5 +1,7 @@
 """Datumaro's JSON: `skeleton` and `points` annotations, with boxes of the same group.
 
+A point whose label has no keypoints is one itself: of the person that its group is.
+
 Read without Datumaro, which brings more than it takes to read this.
 """
 
@@ -22,6 +24,7 @@ from posekit.labelling.label_set import (
     Points,
     parse_number,
 )
+from posekit.labelling.people import Box, Loose, Point, add_people
 
 __all__ = ["read"]
 
@@ -40,7 +43,8 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
         data = read_json(str(file))
         if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):
             raise InputError(f"{file}: expected Datumaro's list 'items'")
-        _File(file, data, keypoints, labels, found).read(path.is_dir())
+        one = _File(file, data, keypoints, labels, found)
+        add_people(labels, one.read(path.is_dir()), found, keypoints)
     return labels
 
 
@@ -73,21 +77,24 @@ class _File:
             raise InputError(f"{path}: its 'categories' are not Datumaro's: {error!r}") from None
         labels.categories.update({c.name: c for c in self.categories.values()})
 
-    def read(self, split: bool) -> None:
-        """Adds its items."""
+    def read(self, split: bool) -> list[Loose]:
+        """Its images, with people, and with points and boxes that are none yet."""
+        images = []
         for number, item in enumerate(self.data["items"]):
             place = f"{self.path}, items[{number}]"
             try:
                 image = self._image(item, place)
                 image.split = self.path.stem if split and self.path.stem != "default" else ""
-                image.people = self._people(item.get("annotations") or [], place)
+                one = Loose(image, place)
+                self._add(one, item.get("annotations") or [])
             except InputError as error:
                 self.found.add("items that cannot be read", str(error))
                 continue
             except (AttributeError, LookupError, TypeError, ValueError) as error:
                 self.found.add("items that cannot be read", f"{place}: {error!r}")
                 continue
-            self.labels.images.append(image)
+            images.append(one)
+        return images
 
     def _image(self, item: Mapping[str, Any], place: str) -> Image:
         about = item.get("image") or {}
@@ -103,34 +110,46 @@ class _File:
         image.path = next((path for path in candidates if is_file(path)), None)
         return image
 
-    def _people(self, annotations: Sequence[Mapping[str, Any]], place: str) -> list[Person]:
-        boxes = {
-            a["group"]: a["bbox"] for a in annotations if a.get("type") == "bbox" and a.get("group")
-        }
-        people = []
-        for number, one in enumerate(annotations):
-            at = f"{place}, annotations[{number}]"
-            kind = one.get("type")
+    def _add(self, one: Loose, annotations: Sequence[Mapping[str, Any]]) -> None:
+        image = one.image
+        drawn = [a for a in annotations if a.get("type") == "bbox"]
+        boxes = {a["group"]: self._box(a, one.place) for a in drawn if a.get("group")}
+        for number, about in enumerate(annotations):
+            at = f"{one.place}, annotations[{number}]"
+            kind, group = about.get("type"), about.get("group")
             if kind not in ("points", "skeleton"):
-                if kind != "bbox" or not one.get("group"):
+                if kind != "bbox":
                     what = f"annotations of the type '{kind}', left out: keypoints are points"
                     self.found.add(what, at, False)
                 continue
-            category = self.categories.get(one.get("label_id"))
+            category = self.categories.get(about.get("label_id"))
+            attributes = about.get("attributes") or {}
             if category is None:
-                raise InputError(f"{at}: its label has no keypoints in 'categories'")
-            points = self._points(one, category, at)
-            box = boxes.get(one.get("group"))
-            sides = None if box is None else tuple(parse_number(v, at, "bbox") for v in box)
-            if sides is not None and len(sides) != 4:
-                raise InputError(
-                    f"{at}: expected four numbers as the bbox of its group, found {box}"
-                )
-            track = (one.get("attributes") or {}).get("track_id")
-            people.append(
-                Person(category.name, points, sides, at, track if type(track) is int else None)
-            )
-        return people
+                if kind != "points" or len(about.get("points") or []) != 2:
+                    raise InputError(f"{at}: its label has no keypoints in 'categories'")
+                ((x, y, v),) = _triples(about, 1, at)
+                v = min(v, 1) if attributes.get("occluded") is True else v
+                if v:
+                    name = self.names[about["label_id"]]
+                    one.points.append(Point(name, x, y, v, group or None))
+                continue
+            track = attributes.get("track_id")
+            points = self._points(about, category, at)
+            sides = boxes.get(group)
+            track = track if type(track) is int else None
+            image.people.append(Person(category.name, points, sides, at, track))
+        for about in drawn:
+            if one.points:
+                name, sides = self.names[about["label_id"]], self._box(about, one.place)
+                one.boxes.append(Box(name, sides, about.get("group") or None))
+            elif not about.get("group"):
+                self.found.add("boxes without a group, left out", one.place, False)
+
+    def _box(self, about: Mapping[str, Any], at: str) -> tuple[float, float, float, float]:
+        sides = [parse_number(value, at, "bbox") for value in about["bbox"]]
+        if len(sides) != 4:
+            raise InputError(f"{at}: expected four numbers as the bbox, found {about['bbox']}")
+        return (sides[0], sides[1], sides[2], sides[3])
 
     def _points(self, one: Mapping[str, Any], category: Category, at: str) -> Points:
         if one["type"] == "points":

@@ -2,7 +2,8 @@
 
 A point belongs to the box that is its parent (`parentID`), that a relation ties it to, or, in
 JSON-MIN, which has neither, that it lies in. It is hidden where a choice or text of its region says
-`occluded`, `hidden`, or COCO's 0, 1, 2.
+`occluded`, `hidden`, or COCO's 0, 1, 2. Of an interface with `Labels` beside `KeyPoint` and
+`Rectangle`, whose results are one entry for the place and one for the label, both are joined.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = ["read"]
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 _BOXES, _POINTS = "rectanglelabels", "keypointlabels"
+# What a region's place is called where its label is an entry of its own.
+_BARE = {"rectangle": _BOXES, "keypoint": _POINTS}
 
 
 def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
@@ -70,6 +73,9 @@ def _annotations(task: Mapping[str, Any]) -> list[Any]:
 def _loose(task: Mapping[str, Any], place: str, predictions: bool, found: Findings) -> Loose | None:
     if not isinstance(task.get("data"), Mapping):
         name = _image_name(task, place)
+        if _says_hidden(task):
+            what = "tasks of JSON-MIN, which does not say what a choice is of: export as JSON"
+            found.add(what, place, False)
         return _with_results(name, place, list(_results_of_min(task)), found)
     name = _image_name(task["data"], place)
     rows = task.get("predictions") or [] if predictions else _annotations(task)
@@ -106,6 +112,14 @@ def _image_name(data: Mapping[str, Any], place: str) -> str:
     return found[0]
 
 
+def _says_hidden(task: Mapping[str, Any]) -> bool:
+    """Whether a task of JSON-MIN has a choice such as `occluded`."""
+    words = [v for v in task.values() if isinstance(v, str)]
+    for value in task.values():
+        words += [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+    return any(is_hidden(word) == 1 for word in words if not word.isdigit())
+
+
 def _results_of_min(task: Mapping[str, Any]) -> Iterator[Any]:
     """Regions of JSON-MIN, as those of JSON; what lists of a task are not regions."""
     for key, rows in task.items():
@@ -113,6 +127,9 @@ def _results_of_min(task: Mapping[str, Any]) -> Iterator[Any]:
             kind = (
                 next((k for k in row if k.endswith("labels")), "") if isinstance(row, dict) else ""
             )
+            if kind == "labels" and {"x", "y"} <= row.keys():
+                kind = _BOXES if "height" in row else _POINTS
+                row = {**row, kind: row["labels"]}
             if kind:
                 yield {
                     "id": f"{key}[{number}]",
@@ -125,9 +142,12 @@ def _results_of_min(task: Mapping[str, Any]) -> Iterator[Any]:
 
 def _with_results(name: str, place: str, results: list[Any], found: Findings) -> Loose:
     one = Loose(Image(name), place)
-    regions = [r for r in results if isinstance(r, Mapping)]
+    regions = _joined([r for r in results if isinstance(r, Mapping)])
     if len(regions) < len(results):
         raise InputError(f"{place}: a result is not an object")
+    pictures = {(r.get("to_name"), r.get("item_index")) for r in regions if _is_place(r)}
+    if len(pictures) > 1:
+        raise InputError(f"{place}: its regions are on several images, expected one in each task")
     parents = _parents(regions)
     words = _words(regions)
     sizes = set()
@@ -160,6 +180,27 @@ def _with_results(name: str, place: str, results: list[Any], found: Findings) ->
         raise InputError(f"{place}: its regions are of images of several sizes: {sorted(sizes)}")
     one.image.size = next(iter(sizes), None)
     return one
+
+
+def _is_place(region: Mapping[str, Any]) -> bool:
+    return region.get("type") in (_BOXES, _POINTS)
+
+
+def _joined(regions: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Regions whose label is an entry of its own, with that label."""
+    names = {
+        str(region.get("id")): region["value"].get("labels")
+        for region in regions
+        if region.get("type") == "labels" and isinstance(region.get("value"), Mapping)
+    }
+    found: list[Mapping[str, Any]] = []
+    for region in regions:
+        kind, value = _BARE.get(str(region.get("type"))), region.get("value")
+        if kind is not None and isinstance(value, Mapping) and str(region.get("id")) in names:
+            value = {**value, kind: names[str(region.get("id"))]}
+            region = {**region, "type": kind, "value": value}
+        found.append(region)
+    return found
 
 
 def _parents(regions: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """labelme (and X-AnyLabeling): a JSON per picture, with named points, boxes and `group_id`.
 
 A point is hidden where its shape is `difficult`, or one of its flags or its description says so:
-`occluded`, `hidden`, or COCO's 0, 1, 2.
+`occluded`, `hidden`, or COCO's 0, 1, 2. Of a turned box the upright one around it is taken.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from posekit.labelling.label_set import Image, LabelSet, parse_number
 from posekit.labelling.people import Box, Loose, Point, add_people, is_hidden
 
 __all__ = ["read"]
+
+
+# labelme's and X-AnyLabeling's; the last two are turned.
+_BOXES = ("rectangle", "oriented_rectangle", "rotation")
 
 
 def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
@@ -73,7 +77,7 @@ def _add_shape(one: Loose, shape: Any, place: str, found: Findings) -> None:
         raise InputError(f"{place}: expected an object, found {shape!r:.40}")
     kind, label = shape.get("shape_type", "polygon"), shape.get("label")
     rows = shape.get("points")
-    if kind not in ("point", "rectangle"):
+    if kind not in ("point", *_BOXES):
         found.add(f"shapes of the kind '{kind}', left out: keypoints are points", place, False)
         return
     if not isinstance(label, str) or not label.strip():
@@ -90,7 +94,7 @@ def _add_shape(one: Loose, shape: Any, place: str, found: Findings) -> None:
         one.points.append(Point(label.strip(), *points[0], _visibility(shape), group))
         return
     if len(points) not in (2, 4):
-        raise InputError(f"{place}: expected two corners, found {len(points)}")
+        raise InputError(f"{place}: expected two or four corners, found {len(points)}")
     xs, ys = zip(*points, strict=True)
     box = (min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
     one.boxes.append(Box(label.strip(), box, group))

@@ -1,14 +1,15 @@
-"""VGG Image Annotator 2: its project, or its annotations as JSON or CSV.
+"""VGG Image Annotator: the project of VIA 2 or 3, or its annotations as JSON or CSV.
 
 Users choose the attributes of a region. One called `keypoint`, `name`, `label` or the like is the
 keypoint's name; `person`, `group`, `id` or the like says whose it is, and `visibility` or
-`occluded` whether it is seen. If none is called so, the only other attribute is the name.
+`occluded` whether it is seen. If none is called so, the only other attribute is the name. Regions
+have the number of an option that was chosen from a list; its text is in VIA 2's project and in all
+files of VIA 3.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import Image, LabelSet, parse_number
 from posekit.labelling.people import Box, Loose, Point, add_people, is_hidden
+from posekit.labelling.readers.via3 import (
+    Region,
+    cell_of,
+    is_via3_csv,
+    is_via3_project,
+    regions_of_csv,
+    regions_of_project,
+)
 
 __all__ = ["read"]
 
@@ -36,7 +45,7 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     """See `posekit.labelling.readers`."""
     labels = LabelSet("VGG Image Annotator")
     images: dict[str, Loose] = {}
-    for place, name, region in _regions(path):
+    for place, name, region in _regions(path, found):
         one = images.setdefault(name, Loose(Image(name), f"{path}, {name}"))
         if region is None:
             continue
@@ -44,19 +53,29 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
             _add_region(one, region, f"{path}, {place}", found)
         except InputError as error:
             found.add("regions that cannot be read", str(error))
+    if not keypoints and any(p.name.isdigit() for one in images.values() for p in one.points):
+        what = (
+            "keypoints are called by numbers: they may be those of a list's options, whose names "
+            "are in VIA's project (Project, Save)"
+        )
+        found.whole(what, False)
     add_people(labels, images.values(), found, keypoints)
     return labels
 
 
-def _regions(path: Path) -> Iterator[tuple[str, str, Mapping[str, Any] | None]]:
+def _regions(path: Path, found: Findings) -> Iterator[Region]:
     """Each region with its place and its picture's name; None for a picture without any."""
     if path.suffix.lower() == ".csv":
-        yield from _of_csv(path)
+        yield from regions_of_csv(path, found) if is_via3_csv(path) else _of_csv(path)
         return
     data = read_json(str(path))
+    if isinstance(data, Mapping) and is_via3_project(data):
+        yield from regions_of_project(path, data, found)
+        return
+    options = _options(data)
     data = data.get("_via_img_metadata", data)
     if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
-        raise InputError(f"{path}: expected the annotations of VIA 2, found another JSON")
+        raise InputError(f"{path}: expected the annotations of VIA, found another JSON")
     for key, entry in data.items():
         name, regions = entry.get("filename"), entry.get("regions", [])
         if not isinstance(name, str) or not isinstance(regions, list | Mapping):
@@ -66,42 +85,60 @@ def _regions(path: Path) -> Iterator[tuple[str, str, Mapping[str, Any] | None]]:
         for number, region in enumerate(listed):
             if not isinstance(region, Mapping):
                 raise InputError(f"{path}, {name}, regions[{number}]: expected an object")
-            yield f"{name}, regions[{number}]", name, region
+            yield f"{name}, regions[{number}]", name, _with_texts(region, options)
 
 
-def _of_csv(path: Path) -> Iterator[tuple[str, str, Mapping[str, Any] | None]]:
+def _options(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Texts of the numbered options of each attribute, which a project of VIA 2 has."""
+    attributes = data.get("_via_attributes")
+    region = attributes.get("region") if isinstance(attributes, Mapping) else None
+    found = {}
+    for name, attribute in region.items() if isinstance(region, Mapping) else ():
+        options = attribute.get("options") if isinstance(attribute, Mapping) else None
+        if isinstance(options, Mapping) and all(str(key).isdigit() for key in options):
+            found[str(name)] = options
+    return found
+
+
+def _with_texts(
+    region: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    about = region.get("region_attributes")
+    if not options or not isinstance(about, Mapping):
+        return region
+    said = dict(about)
+    for name, texts in options.items():
+        value = said.get(name)
+        if isinstance(value, Mapping):
+            said[name] = {str(texts.get(key) or key): on for key, on in value.items()}
+        elif isinstance(value, str) and value in texts:
+            said[name] = texts[value] or value
+    return {**region, "region_attributes": said}
+
+
+def _of_csv(path: Path) -> Iterator[Region]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.reader(file)
+            head = [field.lstrip("#") for field in next(reader, [])]
             needed = ("region_shape_attributes", "region_attributes")
-            named = {(field or "").lstrip("#") for field in reader.fieldnames or ()}
-            if not named.issuperset((*needed, "filename")):
+            if not {*needed, "filename"} <= set(head):
                 raise InputError(f"{path}, line 1: expected filename, {' and '.join(needed)}")
-            for row in reader:
+            for cells in reader:
                 place = f"line {reader.line_num}"
-                name = row.get("filename", row.get("#filename")) or ""
+                more = len(cells) - len(head)
+                if more > 0 and head[0] == "filename":  # VIA does not quote a name's commas
+                    cells[: more + 1] = [",".join(cells[: more + 1])]
+                row = dict(zip(head, cells, strict=False))
+                name = row.get("filename") or ""
                 if not name:
                     raise InputError(f"{path}, {place}: expected a filename")
                 yield place, name, None
-                values = [_cell(path, place, row[key]) for key in needed]
-                if values[0]:
-                    yield (
-                        place,
-                        name,
-                        {"shape_attributes": values[0], "region_attributes": values[1]},
-                    )
+                shape, about = (cell_of(path, place, row.get(key)) for key in needed)
+                if shape:
+                    yield place, name, {"shape_attributes": shape, "region_attributes": about}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-
-
-def _cell(path: Path, place: str, text: str | None) -> Any:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}, {place}: expected an object as JSON, found {text!r:.40}")
-    return value
 
 
 def _add_region(one: Loose, region: Mapping[str, Any], place: str, found: Findings) -> None:
