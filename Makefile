@@ -65,7 +65,8 @@ generated: $(VENV)/installed
 # The versions that are tested, by uv, from pyproject.toml: the lowest for Python 3.10 on Linux, which every
 # lower bound has a wheel for; the highest for every Python and system.
 UV ?= uv
-COMPILE := $(UV) pip compile pyproject.toml --extra test --extra onnx --python-version 3.10 --upgrade \
+# `gui`, so that the OpenCV that others bring is of the same version.
+COMPILE := $(UV) pip compile pyproject.toml --extra test --extra onnx --extra gui --python-version 3.10 --upgrade \
 	--no-header --no-annotate --quiet
 lock:
 	$(COMPILE) --resolution lowest-direct --python-platform x86_64-manylinux_2_28 -o requirements/lowest.txt

@@ -8,10 +8,18 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from posekit.version import __version__
+
+# pip refuses to install it there; a checkout has nobody who does.
+if sys.version_info < (3, 10):  # noqa: UP036
+    raise ImportError(
+        f"posekit needs Python 3.10 or newer, found {sys.version.split()[0]} ({sys.executable}): "
+        "make an environment with a newer one, `uv venv --python 3.12` or `python3.12 -m venv`"
+    )
 
 if TYPE_CHECKING:
     from posekit.angles import measure_angles

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
 import posekit
@@ -90,6 +91,17 @@ def shared() -> Path:
     if not (folder / "reference").is_dir():
         pytest.skip(f"no reference material at {folder}; set POSEKIT_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def same_crops() -> None:
+    """Skips where crops of photographs are not the reference's to the grey level.
+
+    OpenCV before 5 rounds positions to 32nds of a pixel, which moves 7% of a crop by up to 3 grey
+    levels, and with them the maxima of seeded networks, which are nearly ties.
+    """
+    if int(cv2.__version__.partition(".")[0]) < 5:
+        pytest.skip("the reference numbers were measured with OpenCV 5")
 
 
 @pytest.fixture(scope="session")

@@ -264,6 +264,43 @@ def test_two_posekits(tmp_path: Path) -> None:
     assert str(tmp_path / "posekit") in what and not fault["broken"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="commands are scripts of sh")
+def test_two_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a virtual environment, of pip's --user, and of pipx, by a link."""
+    commands = {
+        "venv/bin": "#!/bin/sh",
+        "user": "#!/usr/bin/python3",
+        "pipx/venvs/posekit/bin": "#!/pipx/python",
+    }
+    for folder, first in commands.items():
+        command = tmp_path / folder / "posekit"
+        command.parent.mkdir(parents=True)
+        command.write_text(f"{first}\n")
+        command.chmod(0o755)
+    (tmp_path / "venv" / "bin" / "python").touch()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "posekit").symlink_to(tmp_path / "pipx/venvs/posekit/bin/posekit")
+
+    def told(*folders: str) -> list[Seen | Fault]:
+        path = os.pathsep.join(str(tmp_path / folder) for folder in (*folders, "nothing"))
+        monkeypatch.setenv("PATH", path)
+        return list(faults._commands())
+
+    assert told() == told("venv/bin") == told("links", "pipx/venvs/posekit/bin") == []
+    (fault,) = told("links", "user")
+    assert isinstance(fault, Fault) and not fault.broken
+    assert fault.what == (
+        f"the command posekit is {tmp_path / 'pipx/venvs/posekit/bin/posekit'} and hides "
+        f"{tmp_path / 'user' / 'posekit'}"
+    )
+    assert fault.cure == (
+        "/usr/bin/python3 -m pip uninstall posekit; or, to keep that one, pipx uninstall posekit"
+    )
+    (fault,) = told("user", "venv/bin")
+    assert isinstance(fault, Fault)
+    assert fault.cure.startswith(f"{tmp_path / 'venv/bin/python'} -m pip uninstall posekit;")
+
+
 def test_a_record_of_another_version(bare: Path) -> None:
     found = found_by("_copies", python=["-S"], PYTHONPATH=f"{ROOT}{os.pathsep}{bare}")
     assert [str(one["what"]).startswith("pip has a record of version 9") for one in found] == [True]

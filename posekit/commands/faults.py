@@ -104,6 +104,32 @@ def _copies() -> Findings:
         )
 
 
+def _commands() -> Findings:
+    """Whether several installations have put a command `posekit` on the path."""
+    name = "posekit.exe" if os.name == "nt" else "posekit"
+    paths = (Path(folder, name) for folder in os.environ.get("PATH", "").split(os.pathsep))
+    # pipx and uv put links there.
+    found = list(dict.fromkeys(path.resolve() for path in paths if shutil.which(path)))
+    if len(found) > 1:
+        first, second = found[:2]
+        yield Fault(
+            f"the command posekit is {first} and hides {second}",
+            f"{_remover(second)}; or, to keep that one, {_remover(first)}",
+            broken=False,
+        )
+
+
+def _remover(command: Path) -> str:
+    """What removes the installation that a command belongs to."""
+    for tool, remove in (("pipx", "pipx uninstall"), ("uv", "uv tool uninstall")):
+        if tool in command.parts:
+            return f"{remove} posekit"
+    python = command.with_name("python")
+    if os.name != "nt" and not python.exists():  # pip's --user: the script names it
+        python = Path(_read(command).partition("\n")[0].removeprefix("#!").strip())
+    return f"{python} -m pip uninstall posekit"
+
+
 def _packages() -> Findings:
     """Whether what posekit needs is there, new enough, and can be imported."""
     try:
@@ -428,6 +454,6 @@ def _network() -> Findings:
 
 
 CHECKS: tuple[Callable[[], Findings], ...] = (
-    _copies, _packages, _windows, _video, _gpu, _threads, _memory, _shared_memory, _folders,
+    _copies, _commands, _packages, _windows, _video, _gpu, _threads, _memory, _shared_memory, _folders,
     _encoding, _network,
 )  # fmt: skip

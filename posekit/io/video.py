@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 from av.packet import Packet
 from av.stream import Disposition
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
 from posekit.io.cutting import Clock, Seek, check_end, cut_out
 from posekit.io.listing import hide_password
-from posekit.io.video_writer import MAX_FPS, VideoWriter
+from posekit.io.video_writer import MAX_FPS, VideoWriter, silence_ffmpeg
 from posekit.stages.packet import WHOLE, Cut, Stretch
 
 __all__ = ["CameraReader", "Readable", "VideoReader", "VideoWriter", "duration_of"]
@@ -100,13 +100,16 @@ class VideoReader:
 
     def _open(self, source: Any, container_format: str | None, timeout: float) -> None:
         url = isinstance(source, str)
+        options = {"rtsp_flags": "prefer_tcp"} if url else {"protocol_whitelist": "none"}
+        silence_ffmpeg()
         try:
             self._container = av.open(
                 source,
                 format=container_format,
                 timeout=timeout if url else None,
-                # A list of other files, whatever its name says, may not open those.
-                options={"rtsp_flags": "prefer_tcp"} if url else {"protocol_whitelist": "none"},
+                # A list of other files, whatever its name says, may not open those. As options of
+                # streams too, PyAV before 17.1 crashes where streams appear later (FLV, MPEG).
+                container_options=options,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             why = _why(error)
@@ -476,12 +479,7 @@ def _is_mp4(file: BinaryIO) -> bool:
 
 def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
-    # PyAV before 18 heeds a frame's matrix only where another one is named for the result, which
-    # has none: it is BGR.
-    named = frame.colorspace == Colorspace.ITU709
-    source, result = (Colorspace.ITU709, Colorspace.ITU601) if named else (None, None)
-    bgr = to_bgr.reformat(frame, format="bgr24", src_colorspace=source, dst_colorspace=result)
-    image = bgr.to_ndarray()
+    image = to_bgr.reformat(frame, format="bgr24").to_ndarray()
     turn = TURNS.get(round(frame.rotation / 90) * 90 % 360)
     return np.asarray(image if turn is None else cv2.rotate(image, turn))
 

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from posekit.errors import InputError, OutputError
 from posekit.io.places import identity
 
-__all__ = ["MAX_FPS", "VideoWriter"]
+__all__ = ["MAX_FPS", "VideoWriter", "silence_ffmpeg"]
 
 MAX_FPS = 1000
 FRAGMENT = 0.5  # seconds of a video that a killed process may lose, besides what is being encoded
@@ -266,14 +266,21 @@ class _FragmentFile:
             self.error = error
 
 
+def silence_ffmpeg() -> None:
+    """Keeps FFmpeg's messages out of Python's log.
+
+    Older versions of torchvision have PyAV log them, and then FFmpeg's threads and Python's may
+    wait for each other for ever.
+    """
+    av.logging.set_level(None)
+
+
 def _open_output(
     file: _FragmentFile, rate: Fraction, time_base: Fraction, size: tuple[int, int]
 ) -> tuple[OutputContainer, VideoStream]:
-    # Since FFmpeg 7.1 fragments become an ordinary MP4 when it is closed.
-    hybrid = av.library_versions["libavformat"] >= (61, 7, 0)
-    flags = "hybrid_fragmented" if hybrid else "frag_keyframe+empty_moov+default_base_moof"
+    silence_ffmpeg()
     options = {
-        "movflags": flags,
+        "movflags": "hybrid_fragmented",  # which becomes an ordinary MP4 when it is closed
         "frag_duration": str(round(FRAGMENT * 1e6)),
         "flush_packets": "1",
     }

@@ -71,6 +71,7 @@ def test_heights_start_at_the_lowest_keypoint_with_a_score() -> None:
     assert np.isfinite(stand_hands_up(keypoints, np.zeros((1, 3)))).all()
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_photograph_gives_the_references_hands(shared: Path) -> None:
     reference = shared / "reference"
     [result] = json.loads((reference / "inferencer" / "hand3d__33.json").read_text())["result"]

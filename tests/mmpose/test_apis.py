@@ -357,6 +357,7 @@ def load(
     return load
 
 
+@pytest.mark.usefixtures("same_crops")
 @pytest.mark.parametrize(
     "case",
     [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
@@ -419,6 +420,7 @@ def boxes_of(frames: list[list[dict[str, Any]]]) -> list[list[list[float]]]:
     return [[[*one["bbox"][0], one["bbox_score"]] for one in frame] for frame in frames]
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_a_video_matches(
     load: Callable[[str, str], MMPoseInferencer], shared: Path, tmp_path: Path
 ) -> None:
@@ -443,6 +445,7 @@ def test_a_video_matches(
     assert_keypoints_match(people, [one for frame in expected for one in frame])
 
 
+@pytest.mark.usefixtures("same_crops")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
@@ -479,6 +482,7 @@ def test_a_video_in_3d_matches(
     assert (np.array(distances) < 1e-2).mean() >= 0.9
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_an_image_in_3d_matches(person_3d: MMPoseInferencer, shared: Path) -> None:
     ((expected,),) = recorded_frames(shared, "human3d__000000000785")
     two_d = "rtmpose-m_8xb256-420e_body8-256x192__000000000785"
@@ -493,6 +497,7 @@ def test_an_image_in_3d_matches(person_3d: MMPoseInferencer, shared: Path) -> No
     assert sample.pred_instances.keypoints.shape == (1, 17, 3)
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_hands_in_3d_match(shared: Path, tmp_path: Path) -> None:
     ((expected,),) = recorded_frames(shared, "hand3d__33")
     name = "internet_res50_4xb16-20e_interhand3d-256x256"

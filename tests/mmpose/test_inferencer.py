@@ -72,6 +72,7 @@ SLOW = (
 )
 
 
+@pytest.mark.usefixtures("same_crops")
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES],
