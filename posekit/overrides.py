@@ -6,6 +6,7 @@ Values that are literal (paths, URLs) never pass through Hydra's grammar, so tha
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 
 from posekit.config import GROUPS, nearest_keys
 from posekit.errors import InputError, first_line
@@ -145,8 +146,14 @@ def explain(error: Exception, overrides: Sequence[str], valid: Any, command: str
         if key.startswith(("+", "~", "hydra")) or "@" in key or key in (*known, *OTHER_GROUPS):
             continue
         return unknown_key(key, valid, command)
+    if isinstance(error, MissingConfigException) and (file := error.missing_cfg_file):
+        group, slash, name = file.partition("/")
+        if slash and group in OTHER_GROUPS:
+            return _unknown_choice(group, name, error.options or [])
     parser = OverridesParser.create()
     for override in overrides:
+        if override.partition("=")[0] in OTHER_GROUPS and override.endswith("=null"):
+            return f"'{override}' chooses nothing: leave it out"
         if parser.parse_override(override).is_sweep_override():
             key, _, value = override.partition("=")
             return (
@@ -154,6 +161,19 @@ def explain(error: Exception, overrides: Sequence[str], valid: Any, command: str
                 "each (docs/sweeps.md)"
             )
     return one_line(error)
+
+
+def _unknown_choice(group: str, name: str, known: Sequence[str]) -> str:
+    """One line for a name that no file of a group has, with the nearest, or what a file needs."""
+    if group == "dataset" and Path(name).suffix:
+        return (
+            f"dataset={name}: expected the name of a data set, found a file; for labels of your "
+            "own: dataset.train=FILE to train, dataset=custom dataset.val=FILE to evaluate"
+        )
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    there = f" Known are {', '.join(known)}" if known and not close else ""
+    return f"unknown {group} '{name}'{hint or '.' * bool(there)}{there}"
 
 
 def one_line(error: Exception) -> str:

@@ -140,6 +140,21 @@ def test_sources_of_a_data_set_are_mappings(text: str) -> None:
     assert config["dataset"]["train"][0] == {"annotations": "a.json"}
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dataset=my.json", "expected the name of a data set, found a file; .*dataset.train=FILE"),
+        ("dataset=[my.json]", "expected the name of a data set, found a file"),
+        ("dataset=coko", "^unknown dataset 'coko'; did you mean coco"),
+        ("dataset=null", "chooses nothing: leave it out$"),
+        ("recipe=foo", "^unknown recipe 'foo'. Known are heatmap, motionbert, "),
+    ],
+)
+def test_a_choice_that_is_not_there(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compose_command("train", ["model=demo", override])
+
+
 def test_of_two_sources_the_last_one_counts() -> None:
     file, mapping = "dataset.train=a.json", "dataset.train={annotations: b.json}"
     first = compose_command("train", [file, mapping])["dataset"]["train"]

@@ -72,7 +72,7 @@ def _read(path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
         data = read_file(path)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
-    if shrink > 1:
+    if shrink > 1 and data[4:8].tobytes() != b"ftyp":  # OpenCV does not turn an AVIF
         try:
             image = cv2.imdecode(data, _REDUCED[shrink])
         except cv2.error:

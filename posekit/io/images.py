@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from posekit.errors import InputError, OutputError
+from posekit.io.avif import stored_turn
 
 __all__ = [
     "JPEG",
@@ -31,6 +32,8 @@ __all__ = [
 
 JPEG_QUALITY = 95
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# How a file begins that is an image, whatever is wrong with the rest.
+KNOWN = (JPEG, PNG[:4], b"BM", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
 # Scans of a progressive JPEG. Ten are usual and libjpeg writes no more than these; each one that a
 # file claims to have costs a pass over the whole picture.
 MAX_SCANS = 100
@@ -99,6 +102,9 @@ def decode_image(data: bytes | np.ndarray, name: str) -> np.ndarray:
     """
     content = data.tobytes() if isinstance(data, np.ndarray) else data
     check_whole(content, name)
+    if (turn := stored_turn(content)) is not None:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        return turn.upright(decode(content, name, flags))
     return decode(content, name, cv2.IMREAD_COLOR)
 
 
@@ -107,8 +113,15 @@ def decode(data: bytes | bytearray, name: str, flags: int) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            raise InputError(f"{name} is too large: OpenCV reads 2^30 pixels at most") from None
         raise InputError(f"{name} cannot be decoded: {error.err}") from None
     if image is None:
+        if bytes(data[:4]).startswith(KNOWN) or data[4:8] == b"ftyp":
+            raise InputError(
+                f"{name} is damaged, cut short, or an image of a kind that OpenCV cannot read; "
+                "copy it again, or convert it to JPEG or PNG"
+            )
         raise InputError(f"{name} is not an image, or has a format that OpenCV cannot read")
     return np.asarray(image)
 

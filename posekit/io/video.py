@@ -14,11 +14,13 @@ import av
 import cv2
 import numpy as np
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from posekit.errors import InputError
+from posekit.io import gif
 from posekit.io.cutting import Clock, Seek, check_end, cut_out
 from posekit.io.listing import hide_password
 from posekit.io.video_writer import MAX_FPS, VideoWriter, silence_ffmpeg
@@ -31,8 +33,8 @@ DAMAGED = "data is missing or damaged"
 UNKNOWN_COLOURS = "its colours are of a kind that FFmpeg does not convert"
 DEFAULT_FPS = Fraction(25)  # of what does not say, or nothing that can be
 MIN_FPS = Fraction(1, 1001)
-# OpenCV's constants for quarter turns against the clock.
-TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+# OpenCV's constants for what is mirrored: left and right, top and bottom.
+FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}
 
 
 class Readable(Protocol):
@@ -44,8 +46,8 @@ class Readable(Protocol):
 class VideoReader:
     """The frames of a video or a stream, once, in the order in which they are shown.
 
-    Frames are turned upright by the quarter turns that the file asks for. As in OpenCV, pixels that
-    are not square stay so, and frames are not mirrored even if the file asks for it.
+    Frames are turned by the quarter turns, and mirrored, as the file asks for. As in OpenCV, pixels
+    that are not square stay so.
 
     Args:
         source: a path, a URL that FFmpeg knows, such as `rtsp://...`, or an open binary file.
@@ -323,6 +325,8 @@ class VideoReader:
                 yield packet
         if gaps.pending:
             self._fault = self._fault or DAMAGED
+        if self._container.format.name == "gif" and self._file and not gif.is_whole(self._file):
+            self._fault = self._fault or DAMAGED
         yield None
         duration = Fraction(self._container.duration or 0, av.time_base)
         # Matroska and WebM stop without a word where they were cut; other formats may be wrong
@@ -337,7 +341,7 @@ class VideoReader:
             why = _why(self._fault or "the sender closed it")
             raise InputError(f"the stream {self.name} ended after {count} frames: {why}")
         if self._fault is not None:
-            total = f" of {self.num_frames}" if self.num_frames else ""
+            total = f" of {self.num_frames}" if (self.num_frames or 0) > count else ""
             raise InputError(
                 f"{self.name} is damaged or cut short: {count}{total} frames could be read: "
                 f"{_why(self._fault)}; copy or download it again"
@@ -480,8 +484,15 @@ def _is_mp4(file: BinaryIO) -> bool:
 def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
     image = to_bgr.reformat(frame, format="bgr24").to_ndarray()
-    turn = TURNS.get(round(frame.rotation / 90) * 90 % 360)
-    return np.asarray(image if turn is None else cv2.rotate(image, turn))
+    if (matrix := frame.side_data.get(SideDataType.DISPLAYMATRIX)) is None:
+        return image
+    # (3, 3): (x, y, 1) times it is where a pixel is to be seen.
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
+    if abs(b) > abs(a):
+        image = cv2.transpose(image)
+        a, d = c, b
+    flip = FLIPS.get((a < 0, d < 0))
+    return np.asarray(image if flip is None else cv2.flip(image, flip))
 
 
 def _why(fault: Exception | str) -> str:

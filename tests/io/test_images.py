@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, features
 
 from posekit.errors import InputError
 from posekit.io import decode_image
@@ -64,3 +64,38 @@ def test_a_progressive_jpeg_of_very_many_scans() -> None:
     scan = data[data.rindex(b"\xff\xda") : -2]
     with pytest.raises(InputError, match=r"a is damaged: it has \d+ scans, expected 100 at most"):
         decode_image(data[:-2] + scan * 200 + data[-2:], "a")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_avif_is_turned_and_mirrored_as_it_says(orientation: int) -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:20, :30], image[:20, 30:] = 255, 120
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "AVIF", exif=exif, quality=95)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
+    found = decode_image(file.getvalue(), "a")
+    assert found.shape == expected.shape and np.abs(found.astype(int) - expected).mean() < 2
+
+
+@pytest.mark.parametrize("length", [12, 40, 200, 300])
+def test_the_turn_of_an_avif_that_is_cut_short(length: int) -> None:
+    if not cv2.haveImageWriter(".avif"):
+        pytest.skip("this OpenCV has no AVIF")
+    with pytest.raises(InputError, match="a is damaged, cut short"):
+        decode_image(bytes(encoded(".avif")[:length]), "a")
+
+
+def test_a_known_kind_that_cannot_be_decoded_is_called_damaged() -> None:
+    data = encoded(".png")
+    data[len(data) // 2] ^= 255
+    with pytest.raises(InputError, match="a is damaged, cut short, or an image of a kind"):
+        decode_image(bytes(data), "a")
+
+
+def test_more_pixels_than_opencv_reads() -> None:
+    with pytest.raises(InputError, match="a is too large"):
+        decode_image(b"P6\n100000 100000\n255\n" + bytes(99), "a")

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from posekit.errors import InputError, OutputError
 from posekit.files import PACKAGED
@@ -88,9 +90,14 @@ def record_sound(path: Path) -> Path:
 def turn(path: Path, degrees: int) -> Path:
     """Has an MP4 say that it is to be turned clockwise, as a phone does."""
     cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    return place(path, cos, sin, -sin, cos)
+
+
+def place(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Has an MP4 say that the pixel x, y is to be seen at ax + cy, bx + dy."""
     data = bytearray(path.read_bytes())
     header = data.rindex(b"tkhd")  # before it lies that of the first fragment
-    matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     data[header + 44 : header + 80] = matrix
     path.write_bytes(data)
     return path
@@ -185,6 +192,45 @@ class TestReader:
         expected = np.rot90(image, -degrees // 90)
         assert video.size == (expected.shape[1], expected.shape[0])
         assert np.abs(found.astype(int) - expected).mean() < 4
+
+    @pytest.mark.parametrize(
+        ("matrix", "expected"),
+        [
+            ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+            ((1, 0, 0, -1), lambda image: image[::-1]),
+            ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+            ((0, -1, -1, 0), lambda image: np.rot90(image.swapaxes(0, 1), 2)),
+            ((0, 0, 0, 0), lambda image: image),
+        ],
+    )
+    def test_mirrored_videos(
+        self,
+        tmp_path: Path,
+        matrix: tuple[int, int, int, int],
+        expected: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:24, :32], image[:24, 32:] = 255, 120
+        path = tmp_path / "a.mp4"
+        with VideoWriter(path, fps=5, size=(64, 48)) as video:
+            video.write(image)
+        with VideoReader(place(path, *matrix)) as video:
+            ((found, _),) = list(video)
+        assert found.shape == expected(image).shape
+        assert np.abs(found.astype(int) - expected(image)).mean() < 4
+
+    def test_a_gif_with_a_damaged_block_is_not_taken_for_a_short_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.gif"
+        pictures = [Image.fromarray(np.full((40, 60), n * 20, np.uint8)) for n in range(9)]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:])
+        data = bytearray(path.read_bytes())
+        (tmp_path / "b.gif").write_bytes(data[:-1])
+        with VideoReader(tmp_path / "b.gif") as video:  # only the mark at its end is missing
+            assert len(list(video)) == 9
+        place = data.index(b"!\xf9", len(data) // 2)
+        path.write_bytes(data[:place] + b"\x99" + data[place + 1 :])
+        count, message = read_until_error(path)
+        assert 0 < count < 9 and "data is missing or damaged" in message
 
     @pytest.mark.parametrize("name", ["a:b.mp4", "写真 %03d.mp4", "http", "x?y=1#z.mp4"])
     def test_any_file_name(self, tmp_path: Path, name: str) -> None:

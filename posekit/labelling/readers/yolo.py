@@ -203,8 +203,8 @@ def _existing(path: Path, config: dict[str, Any], split: str, entry: str) -> Pat
     tried = [root / name for name in (entry, shorter) for root in (*roots, here)]
     place = next((one for one in tried if _is_dir(one) or is_file(one)), None)
     if place is None:
-        listed = " nor ".join(dict.fromkeys(str(one) for one in tried))
-        raise InputError(f"{path}: {split}: no such folder or list: neither {listed}")
+        listed = " or ".join(dict.fromkeys(str(one) for one in tried))
+        raise InputError(f"{path}: {split}: no such folder or list: {listed}")
     return place
 
 
