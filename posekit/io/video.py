@@ -483,7 +483,7 @@ def _is_mp4(file: BinaryIO) -> bool:
 
 def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
-    image = to_bgr.reformat(frame, format="bgr24").to_ndarray()
+    image: np.ndarray = to_bgr.reformat(frame, format="bgr24").to_ndarray()
     if (matrix := frame.side_data.get(SideDataType.DISPLAYMATRIX)) is None:
         return image
     # (3, 3): (x, y, 1) times it is where a pixel is to be seen.

@@ -159,9 +159,11 @@ class _Reader:
             elif element.tag == "points":
                 self._add_points(one, element, label, place)
             elif element.tag == "box":
-                corners = [_number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")]
+                x, y, x2, y2 = (
+                    _number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")
+                )
                 turned = parse_number(element.get("rotation") or 0, place, "rotation")
-                one.boxes.append(Box(label, _upright(*corners, turned), _group(element)))
+                one.boxes.append(Box(label, _upright(x, y, x2, y2, turned), _group(element)))
             elif element.tag not in ("tag", "attribute"):
                 what = f"shapes of the kind '{element.tag}', left out: keypoints are points"
                 self.found.add(what, place, False)

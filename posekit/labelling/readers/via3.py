@@ -12,7 +12,11 @@ from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 
 __all__ = [
-    *("Region", "cell_of", "is_via3_csv", "is_via3_project", "regions_of_csv"),
+    "Region",
+    "cell_of",
+    "is_via3_csv",
+    "is_via3_project",
+    "regions_of_csv",
     "regions_of_project",
 ]
 
