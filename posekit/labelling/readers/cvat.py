@@ -159,9 +159,11 @@ class _Reader:
             elif element.tag == "points":
                 self._add_points(one, element, label, place)
             elif element.tag == "box":
-                corners = [_number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")]
+                x, y, x2, y2 = (
+                    _number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")
+                )
                 turned = parse_number(element.get("rotation") or 0, place, "rotation")
-                one.boxes.append(Box(label, _upright(*corners, turned), _group(element)))
+                one.boxes.append(Box(label, _upright((x, y, x2, y2), turned), _group(element)))
             elif element.tag not in ("tag", "attribute"):
                 what = f"shapes of the kind '{element.tag}', left out: keypoints are points"
                 self.found.add(what, place, False)
@@ -250,9 +252,10 @@ def _group(element: Element) -> str | None:
 
 
 def _upright(
-    x: float, y: float, x2: float, y2: float, turned: float
+    corners: tuple[float, float, float, float], turned: float
 ) -> tuple[float, float, float, float]:
     """x, y, width, height of the upright box around one that is turned around its centre."""
+    x, y, x2, y2 = corners
     w, h = x2 - x, y2 - y
     c, s = abs(math.cos(math.radians(turned))), abs(math.sin(math.radians(turned)))
     width, height = (w, h) if not turned else (w * c + h * s, w * s + h * c)
