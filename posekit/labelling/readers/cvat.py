@@ -23,7 +23,7 @@ from posekit.labelling.label_set import (
     parse_index,
     parse_number,
 )
-from posekit.labelling.people import Box, Loose, Point, add_people
+from posekit.labelling.people import Box, Loose, Point, add_people, names_in_order
 from posekit.labelling.plain_xml import Element, read_xml
 
 __all__ = ["read"]
@@ -46,7 +46,8 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     images += reader.frames()
     labels.categories.update(reader.skeletons)
     # Points and boxes beside skeletons are people of their own.
-    add_people(labels, images, found, keypoints)
+    declared = [label.findtext("name") or "" for label in root.iterfind("meta//label")]
+    add_people(labels, images, found, keypoints or names_in_order(images, declared))
     return labels
 
 
