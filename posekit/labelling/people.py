@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from posekit.datasets.problems import Findings
 from posekit.labelling.label_set import ABSENT, Category, Image, LabelSet, Person
 
-__all__ = ["Box", "Loose", "Point", "add_people", "is_hidden"]
+__all__ = ["Box", "Loose", "Point", "add_people", "is_hidden", "names_in_order"]
 
 DEFAULT_CATEGORY = "person"
 _SEEN = {"2", "visible", "seen", "yes", "true"}
@@ -66,6 +66,22 @@ def is_hidden(word: object) -> int | None:
         if text in words:
             return v
     return None
+
+
+def names_in_order(images: Iterable[Loose], declared: Iterable[str]) -> tuple[str, ...]:
+    """Names of the points, in the order in which the tool declares them.
+
+    Args:
+        images: what is on each.
+        declared: all names, also of other things.
+
+    Returns:
+        The names of points in their order, empty if some are not declared.
+    """
+    images = list(images)
+    used = {point.name for one in images for point in one.points}
+    order = tuple(dict.fromkeys(declared))
+    return tuple(name for name in order if name in used) if used <= set(order) else ()
 
 
 def add_people(

@@ -106,6 +106,8 @@ def _tile(image: Image, labels: LabelSet) -> np.ndarray:
         if v == 1:
             cv2.circle(tile, at, 4, color[::-1], 1, cv2.LINE_AA)
         _write(tile, str(number), (at[0] + 4, at[1] - 3), color)
+    width, height = np.rint(scale * (right - left, bottom - top)).astype(int)
+    tile[height:], tile[:, width:] = GREY, GREY  # of people who are partly beyond what is shown
     _write(tile, image.path.name[-50:], (4, TILE - 6), (255, 255, 255))
     return tile
 
@@ -146,5 +148,8 @@ def _legend(categories: Sequence[Category]) -> list[tuple[str, tuple[int, int, i
 
 def _write(canvas: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
     plain = text.encode("ascii", "replace").decode()
-    for shade, weight in (((0, 0, 0), 3), (color[::-1], 1)):
-        cv2.putText(canvas, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, weight, cv2.LINE_AA)
+    # Not a thicker text behind it: of some versions of OpenCV thick letters are wider.
+    for right, down in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):
+        shade = (0, 0, 0) if right or down else color[::-1]
+        place = (at[0] + right, at[1] + down)
+        cv2.putText(canvas, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, shade, 1, cv2.LINE_AA)

@@ -266,3 +266,15 @@ def test_the_sheet_tells_left_from_right_and_hidden_from_seen(tmp_path: Path) ->
 def test_colours_follow_flip_pairs_where_names_tell_no_side() -> None:
     skeleton = skeleton_of(Category("x", ("a", "b", "c"), flip_indices=(0, 2, 1)))
     assert skeleton.keypoint_colors == ((51, 153, 255), (0, 255, 0), (255, 128, 0))
+
+
+def test_the_picture_shows_nobody_beside_the_part_that_is_shown(tmp_path: Path) -> None:
+    """Of the first picture the first 145 of 200 pixels; the second person reaches beyond."""
+    folder = labelme.folder_of(tmp_path / "set")
+    content = labelme.file_of("a.png")
+    content["shapes"][6]["points"] = [[180, 20], [120, 122]]  # smaller than the first person
+    (folder / "a.json").write_text(json.dumps(content))
+    found = posekit.labels(folder, out=tmp_path / "coco.json")
+    assert found.sheet is not None
+    first = cv2.imread(str(found.sheet))[:390, LEGEND : LEGEND + TILE].astype(int)
+    assert np.abs(first[:, 300:] - 40).max() < 20 < np.abs(first[:, :280] - 40).max()

@@ -51,7 +51,6 @@ def copy(folder: Path, name: str) -> Path:
         ("label_studio_1.23.2_separate_min.json", 3, {"atol": PIXEL, "hidden": False}),
         ("datumaro_1.13.12_cvat.xml", 3, {}),
         ("datumaro_1.13.12.json", 3, {}),
-        ("fiftyone_1.22.1_cvat.xml", 3, {"atol": PIXEL}),
     ],
 )
 def test_a_file_is_read(tmp_path: Path, name: str, images: int, how: dict[str, Any]) -> None:
@@ -61,6 +60,48 @@ def test_a_file_is_read(tmp_path: Path, name: str, images: int, how: dict[str, A
     assert found.counts[""]["images"] == images
     assert found.counts[""]["seen"] == (13 if how.get("hidden", True) else 14)
     assert found.sheet is not None and found.sheet.is_file()
+
+
+def test_fiftyones_labels_are_in_the_order_of_the_alphabet(tmp_path: Path) -> None:
+    source = copy(tmp_path, "fiftyone_1.22.1_cvat.xml")
+    posekit.labels(source, out=tmp_path / "coco.json")
+    assert read(tmp_path / "coco.json")["categories"][0]["keypoints"] == sorted(NAMES)
+    posekit.labels(source, out=tmp_path / "coco.json", keypoints=list(NAMES))
+    check(tmp_path / "coco.json", atol=PIXEL)
+
+
+def turn(name: str, text: str) -> str:
+    """The same labels, drawn in the opposite order."""
+    if name.endswith(".csv"):
+        lines = text.splitlines()
+        rows = [line for line in lines if not line.startswith("#")]
+        return "\n".join([*lines[: len(lines) - len(rows)], *rows[::-1]])
+    data = json.loads(text)
+    for entry in data.get("_via_img_metadata", {}).values():
+        entry["regions"].reverse()
+    for item in data.get("items", []):
+        item["annotations"].reverse()
+    if "metadata" in data:
+        data["metadata"] = dict(reversed(data["metadata"].items()))
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "via_2.0.10_project.json",
+        "via_3.0.10_project.json",
+        "via_3.0.10.csv",
+        "datumaro_1.13.12.json",
+    ],
+)
+def test_keypoints_have_the_order_that_the_tool_declares(tmp_path: Path, name: str) -> None:
+    """So that all exports of a project have the same, whatever was drawn first."""
+    source = copy(tmp_path, name)
+    source.write_text(turn(name, source.read_text()))
+    found = posekit.labels(source, out=tmp_path / "coco.json")
+    assert found.categories["person"] == NAMES
+    assert not any("order of appearance" in note for note in found.notes)
 
 
 def test_deeplabcuts_table_is_read(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_a_split_by_itself_and_the_folder_for_its_yaml(tmp_path: Path) -> None:
         posekit.labels(folder, out=tmp_path / "val.json", split="test")
 
 
+@pytest.mark.parametrize("suffix", [".avif", ".heif", ".jp2"])
+def test_no_picture_that_ultralytics_takes_is_overlooked(tmp_path: Path, suffix: str) -> None:
+    folder = data_set(tmp_path / "set")
+    picture = folder / "images" / "val" / "b.png"
+    picture.rename(picture.with_suffix(suffix))  # it is read by its content
+    posekit.labels(folder, out=tmp_path / "val.json", split="val")
+    check(tmp_path / "val.json", people=PEOPLE[2:])
+
+
 def test_a_list_of_pictures_and_a_set_that_was_moved(tmp_path: Path) -> None:
     config = CONFIG.replace("path: .", "path: /nowhere/set").replace("images/train", "../train.txt")
     folder = data_set(tmp_path / "set", config.replace("val: images/val\n", ""))

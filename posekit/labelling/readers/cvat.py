@@ -23,7 +23,7 @@ from posekit.labelling.label_set import (
     parse_index,
     parse_number,
 )
-from posekit.labelling.people import Box, Loose, Point, add_people
+from posekit.labelling.people import Box, Loose, Point, add_people, names_in_order
 from posekit.labelling.plain_xml import Element, read_xml
 
 __all__ = ["read"]
@@ -46,7 +46,8 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     images += reader.frames()
     labels.categories.update(reader.skeletons)
     # Points and boxes beside skeletons are people of their own.
-    add_people(labels, images, found, keypoints)
+    declared = [label.findtext("name") or "" for label in root.iterfind("meta//label")]
+    add_people(labels, images, found, keypoints or names_in_order(images, declared))
     return labels
 
 
@@ -163,7 +164,7 @@ class _Reader:
                     _number(element, key, place) for key in ("xtl", "ytl", "xbr", "ybr")
                 )
                 turned = parse_number(element.get("rotation") or 0, place, "rotation")
-                one.boxes.append(Box(label, _upright(x, y, x2, y2, turned), _group(element)))
+                one.boxes.append(Box(label, _upright((x, y, x2, y2), turned), _group(element)))
             elif element.tag not in ("tag", "attribute"):
                 what = f"shapes of the kind '{element.tag}', left out: keypoints are points"
                 self.found.add(what, place, False)
@@ -252,9 +253,10 @@ def _group(element: Element) -> str | None:
 
 
 def _upright(
-    x: float, y: float, x2: float, y2: float, turned: float
+    corners: tuple[float, float, float, float], turned: float
 ) -> tuple[float, float, float, float]:
     """x, y, width, height of the upright box around one that is turned around its centre."""
+    x, y, x2, y2 = corners
     w, h = x2 - x, y2 - y
     c, s = abs(math.cos(math.radians(turned))), abs(math.sin(math.radians(turned)))
     width, height = (w, h) if not turned else (w * c + h * s, w * s + h * c)

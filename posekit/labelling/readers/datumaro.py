@@ -24,7 +24,7 @@ from posekit.labelling.label_set import (
     Points,
     parse_number,
 )
-from posekit.labelling.people import Box, Loose, Point, add_people
+from posekit.labelling.people import Box, Loose, Point, add_people, names_in_order
 
 __all__ = ["read"]
 
@@ -44,7 +44,8 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
         if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):
             raise InputError(f"{file}: expected Datumaro's list 'items'")
         one = _File(file, data, keypoints, labels, found)
-        add_people(labels, one.read(path.is_dir()), found, keypoints)
+        images = one.read(path.is_dir())
+        add_people(labels, images, found, keypoints or names_in_order(images, one.names))
     return labels
 
 

@@ -18,7 +18,14 @@ from posekit.datasets.label_files import read_json
 from posekit.datasets.problems import Findings
 from posekit.errors import InputError
 from posekit.labelling.label_set import Image, LabelSet, parse_number
-from posekit.labelling.people import Box, Loose, Point, add_people, is_hidden
+from posekit.labelling.people import (
+    Box,
+    Loose,
+    Point,
+    add_people,
+    is_hidden,
+    names_in_order,
+)
 from posekit.labelling.readers.via3 import (
     Region,
     cell_of,
@@ -45,7 +52,8 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
     """See `posekit.labelling.readers`."""
     labels = LabelSet("VGG Image Annotator")
     images: dict[str, Loose] = {}
-    for place, name, region in _regions(path, found):
+    declared: list[str] = []
+    for place, name, region in _regions(path, found, declared):
         one = images.setdefault(name, Loose(Image(name), f"{path}, {name}"))
         if region is None:
             continue
@@ -59,20 +67,25 @@ def read(path: Path, keypoints: Sequence[str], found: Findings) -> LabelSet:
             "are in VIA's project (Project, Save)"
         )
         found.whole(what, False)
-    add_people(labels, images.values(), found, keypoints)
+    order = keypoints or names_in_order(images.values(), declared)
+    add_people(labels, images.values(), found, order)
     return labels
 
 
-def _regions(path: Path, found: Findings) -> Iterator[Region]:
-    """Each region with its place and its picture's name; None for a picture without any."""
+def _regions(path: Path, found: Findings, declared: list[str]) -> Iterator[Region]:
+    """Each region with its place and its picture's name; None for a picture without any.
+
+    The texts of lists' options are added to `declared`, in order.
+    """
     if path.suffix.lower() == ".csv":
-        yield from regions_of_csv(path, found) if is_via3_csv(path) else _of_csv(path)
+        yield from regions_of_csv(path, found, declared) if is_via3_csv(path) else _of_csv(path)
         return
     data = read_json(str(path))
     if isinstance(data, Mapping) and is_via3_project(data):
-        yield from regions_of_project(path, data, found)
+        yield from regions_of_project(path, data, found, declared)
         return
     options = _options(data)
+    declared += [str(text or key) for one in options.values() for key, text in one.items()]
     data = data.get("_via_img_metadata", data)
     if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
         raise InputError(f"{path}: expected the annotations of VIA, found another JSON")

@@ -42,13 +42,16 @@ def is_via3_csv(path: Path) -> bool:
         )
 
 
-def regions_of_project(path: Path, data: Mapping[str, Any], found: Findings) -> Iterator[Region]:
-    """The regions of a project's pictures.
+def regions_of_project(
+    path: Path, data: Mapping[str, Any], found: Findings, declared: list[str]
+) -> Iterator[Region]:
+    """The regions of a project's pictures; the texts of options are added to `declared`.
 
     Raises:
         InputError: files, views or metadata are not VIA's.
     """
     attributes = _attributes(data.get("attribute"), str(path))
+    declared += _texts(attributes)
     try:
         names = {}
         for view, about in data["view"].items():
@@ -70,8 +73,8 @@ def regions_of_project(path: Path, data: Mapping[str, Any], found: Findings) -> 
         raise InputError(f"{path}: its files or metadata are not VIA's: {error!r}") from None
 
 
-def regions_of_csv(path: Path, found: Findings) -> Iterator[Region]:
-    """The regions of an export.
+def regions_of_csv(path: Path, found: Findings, declared: list[str]) -> Iterator[Region]:
+    """The regions of an export; the texts of options are added to `declared`.
 
     Raises:
         InputError: a line is not as VIA writes it.
@@ -84,6 +87,7 @@ def regions_of_csv(path: Path, found: Findings) -> Iterator[Region]:
                 if line.startswith("# ATTRIBUTE = "):
                     value = cell_of(path, place, line.partition(" = ")[2])
                     attributes = _attributes(value, f"{path}, {place}")
+                    declared += _texts(attributes)
                 if line.startswith("#") or not line.strip():
                     continue
                 cells = next(csv.reader([line]))
@@ -137,6 +141,10 @@ def _attributes(value: Any, place: str) -> dict[str, tuple[str, Mapping[str, Any
         }
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{place}: its attributes are not VIA's: {error!r}") from None
+
+
+def _texts(attributes: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[str]:
+    return [str(text) for _, options in attributes.values() for text in options.values()]
 
 
 def _region(

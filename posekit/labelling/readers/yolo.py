@@ -27,7 +27,9 @@ from posekit.skeleton import load_skeleton
 __all__ = ["read"]
 
 SPLITS = ("train", "val", "test")
-SUFFIXES = {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp", ".heic"}
+# Ultralytics' own.
+SUFFIXES = {".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo"}
+SUFFIXES |= {".png", ".tif", ".tiff", ".webp"}
 MOST = 10_000  # keypoints, and classes that are only counted
 SLACK = 0.01  # of the picture, by which rounding may lead out of it
 
