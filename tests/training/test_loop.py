@@ -166,8 +166,6 @@ def test_a_bad_sample_stops_with_its_name(tmp_path: Path, workers: int) -> None:
     broken = tmp_path / "data" / "3.png"
     _, data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (240, 320, 3)))
     broken.write_bytes(data.tobytes()[:5000])  # the header is whole
-    if cv2.imread(str(broken)) is not None:
-        pytest.skip("OpenCV 4 takes what there is of a JPEG")
     with pytest.raises(InputError) as error:
         runs.train(tmp_path, *options)
     assert str(error.value).startswith(f"a sample cannot be used: image {broken} (id 13)")
