@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_an_empty_file_is_none(tmp_path: Path) -> None:
         ("a: &a [*a]\n", "an alias within itself"),
         ("&a {b: *a}\n", "an alias within itself"),
         ("a: " + "[" * 100 + "]" * 100, "more than 50 levels"),
-        ("a: " + "[" * 9000 + "]" * 9000, "nesting depth"),
+        ("a: " + "[" * 9000 + "]" * 9000, r"nesting depth|more than 50 levels"),
         (BOMB, "more than 100000 values"),
         (MERGES, "more than 100000 values"),
         ("a: \x00\n", "not valid YAML"),
@@ -62,7 +63,7 @@ def test_what_a_file_may_not_do(text: str, message: str, tmp_path: Path) -> None
     path.write_text(text)
     with pytest.raises(InputError, match=r"a\.yaml is not valid YAML") as caught:
         read_yaml(path)
-    assert message in str(caught.value)
+    assert re.search(message, str(caught.value))
     assert "\n" not in str(caught.value)
 
 

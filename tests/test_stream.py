@@ -476,6 +476,7 @@ def test_a_window_without_a_display(
         small.stream(video, show=True)
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_heat_maps_below_the_drawing(shared: Path, tmp_path: Path) -> None:
     name = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
     weights = tmp_path / "hrnet.safetensors"

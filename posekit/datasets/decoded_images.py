@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from posekit.datasets.archives import read_file
 from posekit.errors import InputError
-from posekit.io import decode_image
+from posekit.io.images import check_whole, decode, decode_image
 
 __all__ = ["ImageCache", "from_reduced", "reduction"]
 
@@ -72,14 +73,11 @@ def _read(path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
         data = read_file(path)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
-    if shrink > 1 and data[4:8].tobytes() != b"ftyp":  # OpenCV does not turn an AVIF
-        try:
-            image = cv2.imdecode(data, _REDUCED[shrink])
-        except cv2.error:
-            image = None
-        if image is not None:
-            return np.asarray(image), 1 / shrink
     try:
+        if shrink > 1 and data[4:8].tobytes() != b"ftyp":  # OpenCV does not turn an AVIF
+            check_whole(data.tobytes(), name)  # OpenCV before 4.12 takes what there is of a JPEG
+            with contextlib.suppress(InputError):
+                return decode(data.tobytes(), name, _REDUCED[shrink]), 1 / shrink
         return decode_image(data, name), 1.0
     except InputError as error:
         raise InputError(f"{name} cannot be decoded: {error}") from None

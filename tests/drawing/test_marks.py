@@ -169,7 +169,8 @@ def test_text_is_read_on_any_background(value: int) -> None:
     labels.of_person("12 0.9", (20, 40, 60, 120), (0, 114, 178), 14)
     labels.draw()
     beside = image[85:115, 95:170].reshape(-1, 3)
-    assert (beside == 255).all(axis=1).sum() > 20
+    # OpenCV 4 has thinner letters, nowhere quite white.
+    assert (beside > 200).all(axis=1).sum() > 20
     assert (beside < 40).all(axis=1).sum() > 20
     plate = image[15:40, 20:110].reshape(-1, 3)
     assert (plate == (178, 114, 0)).all(axis=1).sum() > 100

@@ -96,6 +96,7 @@ def test_merged_heat_maps_lie_on_the_people(hrnet: TopdownModel, image: np.ndarr
     assert not other[:, :, : left - 8].any() and other.any()
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_merged_heat_maps_are_drawn_as_the_reference_draws_them(
     shared: Path, hrnet: TopdownModel
 ) -> None:

@@ -28,7 +28,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
         for key, value in here.items():
             monkeypatch.setenv(key, value)
         keep_client_in(monkeypatch, tmp_path / "hf" / "hub")
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)
         monkeypatch.setattr(download, "PAUSES", ())
         monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
         yield running

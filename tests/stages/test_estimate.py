@@ -36,6 +36,7 @@ def test_a_queue_is_made_ahead_and_in_order() -> None:
     assert seen == [(0, 2), (1, 2), (2, 4), (3, 4), (4, 5)]
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_tensors_give_the_same_keypoints(drawn: posekit.Predictor) -> None:
     scenes = [generate_scene(seed) for seed in range(8)]
     images, boxes = [s.image for s in scenes], [s.boxes_xyxy for s in scenes]

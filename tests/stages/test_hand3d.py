@@ -60,6 +60,7 @@ def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_photograph_matches_the_reference(shared: Path) -> None:
     reference = shared / "reference"
     [result] = json.loads((reference / "inferencer" / "hand3d__33.json").read_text())["result"]

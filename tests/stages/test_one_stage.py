@@ -124,6 +124,7 @@ def test_letterboxes_hold_whole_images() -> None:
     assert scales.tolist() == [[400, 200], [400, 200], [20, 10]]
 
 
+@pytest.mark.usefixtures("same_crops")
 def test_pixels_on_a_device_are_those_of_opencv(estimator: OneStageEstimator) -> None:
     image = np.random.default_rng(3).integers(0, 256, (90, 200, 3), np.uint8)
     places = letterbox_cs([(200, 90)], estimator.input_size)

@@ -17,6 +17,7 @@ from posekit.transforms.affine import (
 )
 
 
+@pytest.mark.usefixtures("same_crops")
 @pytest.mark.parametrize("kind", ["plain", "udp", "square", "outside"])
 def test_crops_match_the_reference(shared: Path, kind: str) -> None:
     image = cv2.imread(str(shared / "images" / "000000000785.jpg"))

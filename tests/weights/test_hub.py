@@ -1083,6 +1083,7 @@ def test_the_date_that_a_server_asks_for_is_kept(server: HubServer, waits: list[
     assert 20 < waits[0] <= 40  # the date has whole seconds, and this machine may be slow
 
 
+@pytest.mark.skipif(huggingface_hub.__version__.startswith("0."), reason="old clients give up")
 def test_the_hub_is_not_waited_for_longer_either(
     server: HubServer, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1139,7 +1140,7 @@ def test_a_web_page_in_the_place_of_the_hub_is_an_error_of_a_line(
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     server.add("/me/nets/resolve/main/net.pth", b"<html>Log in</html>")
     monkeypatch.setattr(server, "hides_hub", True)
-    with pytest.raises(DownloadError, match=r"hf://me/nets/net\.pth: .*(Hub|metadata|header)"):
+    with pytest.raises(DownloadError, match=r"hf://me/nets/net\.pth: .*(Hub|metadata|header|huggingface\.co)"):
         hub.resolve_weights(MODEL, "hf://me/nets/net.pth")
 
 
