@@ -213,7 +213,10 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
     error = _unknown(stem, search, detector=detector)
     if stem == name:
         raise error
-    raise UnknownModelError(f"no such file: {name}; its name says: {error}")
+    raise UnknownModelError(
+        f"{error}. There is no such file either, which could be a model of your own "
+        "(docs/migrating.md)"
+    )
 
 
 def _config_stem(path: str) -> str:
