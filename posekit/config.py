@@ -213,7 +213,13 @@ def resolve_name(name: str, search: Sequence[Path] = (), *, detector: bool = Fal
             return official[candidate]
         if candidate in _stems(search):
             return candidate
-    raise _unknown(stem, search, detector=detector)
+    error = _unknown(stem, search, detector=detector)
+    if stem == name:
+        raise error
+    raise UnknownModelError(
+        f"{error}. There is no such file either, which could be a model of your own "
+        "(docs/migrating.md)"
+    )
 
 
 def _config_stem(path: str) -> str:
@@ -252,7 +258,8 @@ def _unknown(name: str, search: Sequence[Path], *, detector: bool = False) -> Un
         return _unknown_detector(name, search)
     candidates = nearest(name, [*model_names(search), *_official_names()])
     hint = f"; did you mean {', '.join(candidates)}?" if candidates else "."
-    return UnknownModelError(f"unknown model '{name}'{hint} `posekit models` lists all of them")
+    shown = f"'{name}'" if name.isprintable() else ascii(name)  # one line, whatever it is
+    return UnknownModelError(f"unknown model {shown}{hint} `posekit models` lists all of them")
 
 
 # What programs write behind a model's name.

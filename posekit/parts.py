@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posekit.config import find_checkpoint
-from posekit.errors import InputError
+from posekit.errors import InputError, UnknownModelError
 from posekit.locate import Located, choose_parts, locate
 from posekit.spec import Spec, load_spec
 from posekit.weights.hub import PUBLISHED, named_here
@@ -88,7 +88,12 @@ def find_parts(
         InputError: a configuration that does not describe a model, or weights for a part that is
             not there.
     """
-    search = () if config_dir is None else (Path(config_dir),)
+    given = {
+        "weights": weights,
+        "pose2d_weights": pose2d_weights,
+        "detector_weights": detector_weights,
+    }
+    search = _checked(name, config_dir, trust, given)
     found = choose_parts(os.fspath(name), pose2d=pose2d, detector=detector, search=search)
     if found.lifter is None and pose2d_weights is not None:
         raise InputError("pose2d_weights apply to models that lift 2D poses; use weights")
@@ -123,9 +128,31 @@ def find_part(
         UnknownModelError: nothing has that name.
         InputError: a configuration that does not describe a model.
     """
-    search = () if config_dir is None else (Path(config_dir),)
+    search = _checked(name, config_dir, trust, {"weights": weights})
     found = locate(name, search, detector=detector)
     return _part(found, weights, "weights=", trust), found.search
+
+
+def _checked(
+    name: Any, config_dir: Any, trust: Any, weights: Mapping[str, Any]
+) -> tuple[Path, ...]:
+    """The folders of a user's own configurations, where all is of the types that it must be."""
+    if not isinstance(name, str | os.PathLike):
+        raise UnknownModelError(f"expected the name of a model, found {name!r}")
+    for key, value in weights.items():
+        if value is not None and (not isinstance(value, str | os.PathLike) or value == ""):
+            raise InputError(
+                f"{named_here(f'{key}=').rstrip('= ')}: expected a file, a folder or a URL, "
+                f"found {value!r}"
+            )
+    # A text such as "no" would count as true.
+    if not isinstance(trust, bool):
+        raise InputError(f"trust must be true or false, found {trust!r}")
+    if config_dir is None:
+        return ()
+    if not Path(config_dir).is_dir():
+        raise InputError(f"config_dir: no such folder: {config_dir}")
+    return (Path(config_dir),)
 
 
 def _part(found: Located, weights: str | Path | None, key: str, trust: bool) -> Part:

@@ -26,7 +26,13 @@ import torch
 import posekit
 from posekit.config import PACKAGED
 from posekit.drawing.drawer import Drawer, Look
-from posekit.errors import InputError, OutputError, UnknownModelError, WeightsError
+from posekit.errors import (
+    InputError,
+    OutputError,
+    PosekitError,
+    UnknownModelError,
+    WeightsError,
+)
 from posekit.finding import PoseFinder
 from posekit.io import Clip, Frame
 from posekit.io.video import VideoWriter
@@ -560,6 +566,41 @@ def test_boxes_per_image_with_different_counts(small: posekit.Predictor) -> None
 def test_wrong_boxes(small: posekit.Predictor, bboxes: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         next(small(np.zeros((64, 64, 3), np.uint8), bboxes=bboxes))
+
+
+def test_boxes_for_more_images_than_there_are(
+    small: posekit.Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    boxes = [[[1, 1, 20, 30]]] * 3
+    assert len(list(small([np.zeros((40, 40, 3), np.uint8)] * 2, bboxes=boxes))) == 2
+    assert "boxes for 3 images, but there are 2" in caplog.text
+
+
+def test_empty_texts_name_no_folders(
+    small: posekit.Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = dict.fromkeys(("out_dir", "vis_out_dir", "pred_out_dir"), "")
+    list(small(np.zeros((40, 40, 3), np.uint8), bboxes=[[1, 1, 20, 30]], **folders))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (None, {}, "^expected the name of a model, found None$"),
+        (3, {}, "^expected the name of a model, found 3$"),
+        ("human\n", {}, r"^unknown model 'human\\n'; did you mean human"),
+        ("/none/x.py", {}, "^unknown model 'x'.* There is no such file either"),
+        ("demo", {"weights": 3}, "^weights: expected a file, a folder or a URL, found 3$"),
+        ("demo", {"detector_weights": ""}, "^detector_weights: expected a file.* found ''$"),
+        ("demo", {"trust": "no"}, "^trust must be true or false, found 'no'$"),
+        ("demo", {"config_dir": "/none"}, "^config_dir: no such folder: /none$"),
+    ],
+)
+def test_arguments_of_load_are_checked(name: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PosekitError, match=message):
+        posekit.load(name, **options)
 
 
 def test_boxes_for_fewer_images_than_there_are(small: posekit.Predictor) -> None:

@@ -149,7 +149,9 @@ def flat_keypoints(part: Any, count: int | None) -> tuple[list[float], bool]:
     else:
         width = 3
         pairs = len(part) == 2 * count if count else len(part) % 3 and not len(part) % 2
-        if pairs and len(part):
+        # x, y, v of too few keypoints may be as long as x, y of all.
+        triples = not len(part) % 3 and all(number(value) in (0, 1, 2) for value in part[2::3])
+        if pairs and len(part) and not (triples and any(map(number, part[2::3]))):
             width = 2
         if len(part) % width:
             return [number(value) for value in part], False  # the count will be wrong

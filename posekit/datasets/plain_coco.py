@@ -168,6 +168,8 @@ def _categories(
             raise InputError(f"{at}: categories[{i}], 'name' is not a text")
         if not isinstance(names, list):
             raise InputError(f"{at}: categories[{i}], 'keypoints' is not a list")
+        if any(name is None or not str(name).strip() for name in names):
+            raise InputError(f"{at}: categories[{i}], 'keypoints' has one without a name: {names}")
         if any(row["id"] == stands for row in categories):
             found.add("duplicate category ids", f"categories[{i}], {category.get('id')}")
             continue

@@ -24,7 +24,7 @@ from posekit.errors import InputError
 from posekit.names import side_note
 from posekit.skeleton import Skeleton
 
-__all__ = ["Report", "validate"]
+__all__ = ["Report", "check_in_boxes", "validate"]
 
 # So many images have their header read, evenly spaced: all of a small set, a sample of a large one.
 MOST_HEADERS = 2000
@@ -102,7 +102,7 @@ def validate(
         problems += found
         problems += _check_files(source, labels)
         if isinstance(labels, PoseLabels) and source.boxes is None:
-            problems += _check_in_boxes(source, labels)
+            problems += check_in_boxes(source, labels)
         instances += len(labels.boxes_xyxy)
         images += len(labels.image_ids)
     return Report(
@@ -153,7 +153,7 @@ def _check_sides(dataset: Dataset, skeleton: Skeleton) -> list[Problem]:
     return [] if what is None else [Problem(source.annotations, what, fatal=False)]
 
 
-def _check_in_boxes(source: Source, labels: PoseLabels) -> list[Problem]:
+def check_in_boxes(source: Source, labels: PoseLabels) -> list[Problem]:
     """Instances whose crops show none of their labelled keypoints."""
     first, last = labels.boxes_xyxy[:, None, :2], labels.boxes_xyxy[:, None, 2:]
     margin = BOX_MARGIN * (last - first)

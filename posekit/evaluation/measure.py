@@ -8,7 +8,9 @@ from typing import Any
 
 from posekit.datasets.detection_samples import DetectionDataset
 from posekit.datasets.pose_samples import PoseDataset
+from posekit.datasets.problems import raise_errors
 from posekit.datasets.source_skeletons import dataset_skeleton
+from posekit.datasets.validate import check_in_boxes
 from posekit.errors import InputError
 from posekit.evaluation.boxes import choose_boxes
 from posekit.evaluation.common_skeleton import common_skeleton
@@ -63,6 +65,7 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
         samples = PoseDataset(
             sources, labelled, input_size=spec.input_size, padding=spec.padding, udp=spec.udp
         )
+        _check_units(samples)
         found = PoseMetrics(
             samples,
             skeleton,
@@ -90,6 +93,13 @@ def measure_poses(parts: Parts, data: LabelledSet, options: EvaluateOptions) -> 
     if figures:
         settings["published with boxes"] = published_boxes(data.name)
     return EvaluateResult(found.compute(), figures, settings, predictions)
+
+
+def _check_units(samples: PoseDataset) -> None:
+    """Refuses labels in other units than pixels, which would give figures without a meaning."""
+    for source, labels in zip(samples.sources, samples.labels, strict=True):
+        if source.boxes is None:
+            raise_errors([found for found in check_in_boxes(source, labels) if found.fatal])
 
 
 def _check_poses(spec: PoseSpec, data: LabelledSet, options: EvaluateOptions) -> None:

@@ -228,8 +228,20 @@ class _Evaluator:
 
     def _statement(self, node: ast.stmt) -> None:
         match node:
-            case ast.Assign(targets=[target], value=value):
+            case ast.Assign(targets=targets, value=value):
+                found = self.value(value)
+                for target in targets:
+                    self._assign(target, found)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self._assign(target, self.value(value))
+            case ast.AugAssign(target=ast.Name(id=name) as target, op=op, value=value):
+                before = ast.copy_location(ast.Name(name, ast.Load()), node)
+                result = self.value(ast.copy_location(ast.BinOp(before, op, value), node))
+                if isinstance(kept := self.names.get(name), list):
+                    kept[:] = result  # other names of the list see it too
+                    self._bounded(kept, node)
+                else:
+                    self._assign(target, result)
             case ast.Expr(value=ast.Constant()):
                 pass  # a text that stands alone
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="append"), args=[x])):

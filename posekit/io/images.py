@@ -252,5 +252,8 @@ def to_bgr(image: np.ndarray, *, rgb: bool = False) -> np.ndarray:
     if channels == 1:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR))
     if channels not in (3, 4):
-        raise InputError(f"an image must have 1, 3 or 4 channels, found {image.shape}")
+        raise InputError(
+            f"an image must be (H, W, C) with 1, 3 or 4 channels, which come last, "
+            f"found {image.shape}"
+        )
     return np.ascontiguousarray(image[..., 2::-1] if rgb else image[..., :3])

@@ -103,17 +103,19 @@ class WriteOptions(Options):
     @property
     def drawing_name(self) -> str | None:
         """The file's name if `vis_out_dir` is a file; None if it is a folder."""
-        if self.vis_out_dir is None:
+        if self.vis_out_dir in (None, ""):
             return None
-        path, text = Path(self.vis_out_dir), os.fspath(self.vis_out_dir)
+        text = os.fspath(self.vis_out_dir)
+        path = Path(text)
         if path.suffix.lower() not in listing.IMAGE_SUFFIXES | listing.VIDEO_SUFFIXES:
             return None
         return None if text.endswith(("/", os.sep)) or path.is_dir() else path.name
 
     def _folder(self, own: str | os.PathLike[str] | None, name: str) -> Path | None:
-        if own is not None:
+        # An empty text is none, as MMPose has it: as a path it would be the current folder.
+        if own not in (None, ""):
             return Path(own)
-        return None if self.out_dir is None else Path(self.out_dir) / name
+        return None if self.out_dir in (None, "") else Path(self.out_dir) / name
 
 
 def chosen_formats(wanted: Any) -> tuple[Format, ...]:

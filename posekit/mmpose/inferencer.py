@@ -15,7 +15,7 @@ from posekit import checkpoints
 from posekit.config import nearest, read_config
 from posekit.declared import document
 from posekit.drawing.window import check_display
-from posekit.errors import InputError, UnknownModelError
+from posekit.errors import InputError
 from posekit.locate import Located, locate
 from posekit.mmpose.arguments import ARGUMENTS, check_applies, without_defaults
 from posekit.mmpose.samples import data_sample
@@ -282,16 +282,8 @@ def model_spec(
             f"expected a model's name or the path of its configuration, found {type(name).__name__}"
         )
     text = os.fspath(name)
-    try:
-        found = locate(text)
-        spec = load_spec(found.name, found.search, trust=found.trusted(trust))
-    except UnknownModelError as error:
-        if not text.endswith(".py"):
-            raise
-        raise UnknownModelError(
-            f"{error}. There is no such file either, which could be a model of your own "
-            "(docs/migrating.md)"
-        ) from None
+    found = locate(text)
+    spec = load_spec(found.name, found.search, trust=found.trusted(trust))
     if isinstance(spec, DetectorSpec):
         raise InputError(f"{name} is a detector: pass it as det_model")
     return spec, found
@@ -322,5 +314,7 @@ def detector_categories(det_model: str | Path | None) -> tuple[int, ...] | None:
     return (0,) if det_model in ("human", "hand", "face") else None
 
 
-def _name_or_none(name: str | Path | None) -> str | None:
+def _name_or_none(name: Any) -> str | None:
+    if name is not None and not isinstance(name, str | os.PathLike):
+        raise InputError(f"expected a model's name or its configuration's path, found {name!r}")
     return None if name is None else os.fspath(name)

@@ -75,10 +75,11 @@ def visualize(
     points = points[..., :2]
     scores = np.ones(points.shape[:2]) if keypoint_score is None else as_array(keypoint_score)
     scores = scores[None] if scores.ndim == 1 else scores
-    # A copy: the metainfo is this drawing's alone.
-    drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)
+    drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)  # own metainfo
     if metainfo is not None:
         drawer.set_dataset_meta(metainfo)
+        if (count := drawer.dataset_meta.get("num_keypoints")) not in (None, points.shape[1]):
+            raise InputError(f"metainfo has {count} keypoints, found {points.shape[1]} in the pose")
     sample = PoseDataSample(pred_instances=InstanceData(keypoints=points, keypoint_scores=scores))
     drawer.add_datasample(
         "visualization",

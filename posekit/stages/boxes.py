@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from posekit.errors import InputError
 from posekit.stages.packet import Frame
 
 __all__ = ["Boxes", "GivenBoxes", "parse_boxes", "whole_image"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +105,18 @@ class GivenBoxes:
 
     def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Yields the frames; raises as `of` at the first one with wrong boxes."""
+        count = 0
         for frame in frames:
             self.of(frame.index)
+            count = frame.index + 1
             yield frame
             del frame
+        if count < len(self.per_image):
+            log.warning(
+                "bboxes has boxes for %d images, but there are %d: the others are not used",
+                len(self.per_image),
+                count,
+            )
 
 
 def _depth(nested: Any) -> int:

@@ -223,6 +223,11 @@ def test_keypoints_without_visibility_are_labelled_and_it_is_said(
     assert "2 x 'keypoints' without visibility, labelled but where they are 0, 0" in warnings
 
 
+def test_two_keypoints_of_three_are_not_three_without_visibility(tmp_path: Path) -> None:
+    errors, _ = changed(tmp_path, mapped("keypoints", lambda values: values[:6]))
+    assert "2 x wrong keypoint counts, expected 3 x (x, y, visibility)" in errors
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -41,6 +41,15 @@ def change(index: int, **values: Any) -> Callable[[Data], None]:
     return lambda data: data["annotations"][index].update(values)
 
 
+@pytest.mark.parametrize("name", ["", " ", None])
+def test_keypoints_without_a_name(tmp_path: Path, name: str | None) -> None:
+    data = coco()
+    names = data["categories"][0]["keypoints"]
+    data["categories"][0]["keypoints"] = [names[0], name, *names[2:]]
+    found = errors(validate(save(tmp_path, data)))
+    assert "categories[0], 'keypoints' has one without a name: " in found
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -89,6 +89,19 @@ def test_labels_of_ones_own_in_each_form(own: dict[str, Any], tmp_path: Path, fo
     assert (result.settings["people"], result.published) == (2, {})
 
 
+def test_labels_that_are_not_in_pixels(own: dict[str, Any], tmp_path: Path) -> None:
+    data = coco(count=2)
+    width = data["images"][0]["width"]
+    for annotation in data["annotations"]:
+        annotation["bbox"] = [side / width for side in annotation["bbox"]]
+        annotation["keypoints"] = [
+            value if place % 3 == 2 else value / width
+            for place, value in enumerate(annotation["keypoints"])
+        ]
+    with pytest.raises(InputError, match="are 'keypoints' in pixels of the image"):
+        posekit.evaluate(MODEL, **own, val=save(tmp_path, data), metrics="epe")
+
+
 def test_a_data_set_of_ones_own_folder_comes_first(own: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     described = yaml.safe_dump({"val": save(tmp_path, coco(count=1)), "metrics": "epe"})

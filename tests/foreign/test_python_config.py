@@ -33,6 +33,8 @@ def read(folder: Path, text: str, **others: str) -> dict:
         ("x = {f'{i}': [i] for i in range(3) if i}", {"1": [1], "2": [2]}),
         ("'a text'\nx = 1 if not [] else 2", 1),
         ("d = dict(a=1)\nd['b'] = 2\nx = d", {"a": 1, "b": 2}),
+        ("a = b = [1]\nx: list = a\na += [2]\nb += [3]", [1, 2, 3]),
+        ("x = 2\nx *= 3\nx -= 1", 5),
     ],
 )
 def test_values_are_those_that_python_gives(tmp_path: Path, text: str, value: object) -> None:
@@ -85,6 +87,10 @@ NESTED = "a0 = (1,)\n" + "".join(f"a{i + 1} = (a{i}, a{i})\n" for i in range(40)
         "x = " + "(" * 5000 + ")" * 5000,
         "x = " + "-" * 5000 + "1",
         "x = []\nx.append(x)",
+        "x = []\nx += [x]",
+        "x = 'a'\nfor i in range(99):\n    x += x",
+        "x = y = undefined",
+        "x: int",
         "n = [0] * 99999\nfor i in n:\n    for j in n:\n        'nothing'",
         "x = [[0] * 100000 for i in range(100000)]",
         NESTED + "x = str(a40)",

@@ -1020,6 +1020,11 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), [[1], [1, 2]]), "rows of one length"),
         (lambda: visualize(np.zeros((4, 4, 3), np.uint8), "nose"), "expected numbers"),
         (lambda: VISUALIZERS.build({"type": "UniversalVisualizer"}), "UniversalVisualizer"),
+        (lambda: MMPoseInferencer(3), "model's name or its configuration's path, found 3"),
+        (
+            lambda: visualize(np.zeros((9, 9, 3), np.uint8), np.zeros((1, 5, 2)), None, "coco"),
+            "metainfo has 17 keypoints, found 5 in the pose",
+        ),
         (lambda: VISUALIZERS.build(None), "configuration is a dict, found NoneType"),
         (lambda: VISUALIZERS.build({"line_with": 2}), "unknown argument 'line_with'"),
         (lambda: PoseLocalVisualizer().get_image(), "nothing has been drawn"),
