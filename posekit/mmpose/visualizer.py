@@ -78,7 +78,8 @@ def visualize(
     drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)  # own metainfo
     if metainfo is not None:
         drawer.set_dataset_meta(metainfo)
-        if (count := drawer.dataset_meta.get("num_keypoints")) not in (None, points.shape[1]):
+        about = drawer.dataset_meta or {}
+        if (count := about.get("num_keypoints")) not in (None, points.shape[1]):
             raise InputError(f"metainfo has {count} keypoints, found {points.shape[1]} in the pose")
     sample = PoseDataSample(pred_instances=InstanceData(keypoints=points, keypoint_scores=scores))
     drawer.add_datasample(
