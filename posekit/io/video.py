@@ -14,7 +14,6 @@ import av
 import cv2
 import numpy as np
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
@@ -484,8 +483,9 @@ def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     named = frame.colorspace == Colorspace.ITU709
     source, result = (Colorspace.ITU709, Colorspace.ITU601) if named else (None, None)
     bgr = to_bgr.reformat(frame, format="bgr24", src_colorspace=source, dst_colorspace=result)
-    image = bgr.to_ndarray()
-    if (matrix := frame.side_data.get(SideDataType.DISPLAYMATRIX)) is None:
+    image: np.ndarray = bgr.to_ndarray()
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
         return image
     # (3, 3): (x, y, 1) times it is where a pixel is to be seen.
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()

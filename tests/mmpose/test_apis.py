@@ -1018,7 +1018,7 @@ def test_heat_maps_are_drawn_below(shared: Path, user: Path) -> None:
         (lambda: MMPoseInferencer(3), "model's name or its configuration's path, found 3"),
         (
             lambda: visualize(np.zeros((9, 9, 3), np.uint8), np.zeros((1, 5, 2)), None, "coco"),
-            "metainfo has 17 keypoints, found 5 in the pose",
+            "metainfo has another number of keypoints than the 5 to draw",
         ),
         (lambda: VISUALIZERS.build(None), "configuration is a dict, found NoneType"),
         (lambda: VISUALIZERS.build({"line_with": 2}), "unknown argument 'line_with'"),
