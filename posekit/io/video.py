@@ -14,7 +14,6 @@ import av
 import cv2
 import numpy as np
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -484,8 +483,8 @@ def _is_mp4(file: BinaryIO) -> bool:
 def _upright(frame: av.VideoFrame, to_bgr: VideoReformatter) -> np.ndarray:
     """(H, W, 3), BGR, uint8."""
     image: np.ndarray = to_bgr.reformat(frame, format="bgr24").to_ndarray()
-    sides: Any = frame.side_data  # whose keys are typed otherwise than they are
-    if (matrix := sides.get(SideDataType.DISPLAYMATRIX)) is None:
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
         return image
     # (3, 3): (x, y, 1) times it is where a pixel is to be seen.
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()

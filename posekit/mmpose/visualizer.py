@@ -72,15 +72,15 @@ def visualize(
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[2] < 2:
         raise InputError(f"keypoints must be (n, K, 2), found {points.shape}")
-    points = points[..., :2]
+    points, count = points[..., :2], points.shape[1]
     scores = np.ones(points.shape[:2]) if keypoint_score is None else as_array(keypoint_score)
     scores = scores[None] if scores.ndim == 1 else scores
     drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)  # own metainfo
     if metainfo is not None:
         drawer.set_dataset_meta(metainfo)
-        about = drawer.dataset_meta or {}
-        if (count := about.get("num_keypoints")) not in (None, points.shape[1]):
-            raise InputError(f"metainfo has {count} keypoints, found {points.shape[1]} in the pose")
+        named = (drawer.dataset_meta or {}).get("num_keypoints", count)
+        if named != count:
+            raise InputError(f"metainfo has {named} keypoints, found {count} in the pose")
     sample = PoseDataSample(pred_instances=InstanceData(keypoints=points, keypoint_scores=scores))
     drawer.add_datasample(
         "visualization",
