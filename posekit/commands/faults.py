@@ -454,6 +454,6 @@ def _network() -> Findings:
 
 
 CHECKS: tuple[Callable[[], Findings], ...] = (
-    _copies, _commands, _packages, _windows, _video, _gpu, _threads, _memory, _shared_memory, _folders,
-    _encoding, _network,
+    _copies, _commands, _packages, _windows, _video, _gpu, _threads, _memory, _shared_memory,
+    _folders, _encoding, _network,
 )  # fmt: skip

@@ -1140,7 +1140,9 @@ def test_a_web_page_in_the_place_of_the_hub_is_an_error_of_a_line(
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     server.add("/me/nets/resolve/main/net.pth", b"<html>Log in</html>")
     monkeypatch.setattr(server, "hides_hub", True)
-    with pytest.raises(DownloadError, match=r"hf://me/nets/net\.pth: .*(Hub|metadata|header|huggingface\.co)"):
+    with pytest.raises(
+        DownloadError, match=r"hf://me/nets/net\.pth: .*(Hub|metadata|header|huggingface\.co)"
+    ):
         hub.resolve_weights(MODEL, "hf://me/nets/net.pth")
 
 
