@@ -40,8 +40,8 @@ def problem_of(error: BaseException) -> str | None:
     library = re.search(r"\blib[^\s/:]+\.so[.\d]*", str(error))
     if library is not None:
         return (
-            f"OpenCV needs {library[0]}, which this machine lacks: use the package without "
-            f"windows, {_write_headless()}"
+            f"OpenCV needs {library[0]}, which this machine lacks; the package without windows "
+            f"does not: {_write_headless()}"
         )
     if isinstance(error, ModuleNotFoundError):
         return f"OpenCV is not installed: {_write_headless()}"

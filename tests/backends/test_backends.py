@@ -455,6 +455,8 @@ for case in sys.argv[2:]:
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path) -> None:
+    if torch.__version__.startswith(("2.4.", "2.5.")):
+        pytest.skip("timm imports ONNX with this PyTorch")
     # The last one is asked for when the one before it has been imported.
     cases = ["openvino:openvino", "onnxruntime:onnxruntime", "onnx:onnxruntime"]
     for kind in ("openvino", "onnxruntime"):

@@ -23,7 +23,10 @@ def write(subject: Subject, path: Path) -> Runner:
     model.set_rt_info(subject.text, "posekit")
     save_openvino(model, path, in_half_precision=subject.options.precision == "float16")
     exactly = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino_core().compile_model(path, "CPU", exactly)
+    try:
+        compiled = openvino_core().compile_model(path, "CPU", exactly)
+    except RuntimeError:  # OpenVINO 2024 does not say that it could not write all
+        raise OSError("OpenVINO cannot read it back; is the disk full?") from None
     return lambda inputs: list(compiled([inputs.numpy()]).values())
 
 
