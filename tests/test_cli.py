@@ -170,6 +170,7 @@ def test_no_network_and_no_cache_lists_what_was_tried(tmp_path: Path) -> None:
         (["inputs=a.png", "formats=csv,coco"], "several values: a list is formats=[csv,coco]"),
         (["inputs=a.png", "out=b"], "unknown key 'out'; did you mean out_dir?"),
         (["model=human"], "inputs is missing"),
+        (["model=demo", "inputs=[]"], "inputs is empty"),
     ],
 )
 def test_mistakes_are_one_line(

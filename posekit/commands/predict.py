@@ -59,8 +59,10 @@ def predict(
         options["pred_format"] = pred_format
     # Everything that can be wrong without a network is checked before torch is imported.
     chosen = PredictOptions.from_keywords(options)
-    if not config["inputs"]:
+    if config["inputs"] is None:
         config["inputs"] = str(_sample(config))
+    elif not config["inputs"]:
+        raise InputError("inputs is empty: name an image, a video or a folder, inputs=FILE")
     inputs = Inputs.of(config["inputs"], recursive=config["recursive"], include=config["include"])
     if inputs.is_camera if chosen.show is None else chosen.show:
         check_display()
