@@ -74,8 +74,6 @@ def _in_tar(
     # Not compressed, for any member is read at any time.
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for entry in archive:
-            # tarfile keeps all that it has seen, of which there may be millions.
-            archive.members = []
             if not entry.isreg() or entry.issparse():
                 continue
             place, size, text, header = entry.offset_data, entry.size, None, 0
