@@ -130,8 +130,10 @@ def store_of(url: str) -> tuple[Any, str]:
 
 
 def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
-    names = ("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified")
-    names = (*names, "updated", "created", "blob_id")
+    names = (
+        *("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified"),
+        *("updated", "created", "blob_id"),
+    )
     changed = next((info[name] for name in names if info.get(name) is not None), None)
     if not isinstance(changed, str | int | float | None):
         changed = str(changed)
