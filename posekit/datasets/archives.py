@@ -3,45 +3,46 @@
 An archive is a folder, and its members are the files in it: `train2017.zip/train2017/9.jpg`. Shards
 are one folder together: `shards/{000..015}.tar/9.jpg`. Members are found by an index of their
 places, so that any of them can be read at any time: samples come in the same order as from a
-folder, and a run that resumes needs nothing more. Shards on a server or in a store are fetched
-once, into the cache.
+folder, and a run that resumes needs nothing more. Of shards on a server or in a store each file is
+requested when it is needed, so that nothing but a list of them is on the disk; see
+`posekit.datasets.remote_shards`.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import functools
 import glob
-import hashlib
 import logging
+import multiprocessing
 import os
 import re
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
+from posekit.datasets.members import TEXT, Member, content_of, members_of, of_file
+from posekit.datasets.remote_shards import about_of, copied, of_url, remote_members
 from posekit.errors import InputError, first_line
-from posekit.files import cache_dir, make_folder
 from posekit.io.listing import STORE_SCHEMES, WEB_SCHEMES, hide_password
-from posekit.io.remote import describe, fetch, find
+from posekit.io.remote import find
 
 __all__ = [
     "expanded",
     "file_size",
     "is_archive",
     "is_folder",
+    "is_remote",
+    "kept",
     "names_below",
     "names_in",
     "read_file",
-    "read_members",
+    "read_labels",
 ]
 
 log = logging.getLogger(__name__)
@@ -51,30 +52,18 @@ ARCHIVE = re.compile(r"(.*?\.(?:tar|zip))(?:/+(.*))?", re.DOTALL | re.IGNORECASE
 URL = re.compile(rf"({'|'.join(sorted(STORE_SCHEMES | WEB_SCHEMES))}):/+", re.IGNORECASE)
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
-LOCAL_HEADER = 30  # bytes of a ZIP's, before the name
-FETCHERS = 4  # shards that are fetched at once
+AT_ONCE = 4  # shards that are listed or copied at once
+KEPT = "filecache::"  # before a URL whose archives are copied to this machine
 
 
-class Member(NamedTuple):
-    """Where a file is in an archive.
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether this is read over the network each time: a URL, unless it is kept."""
+    return URL.match(os.fspath(path)) is not None
 
-    Attributes:
-        archive: its path.
-        changed: modification time of the archive, in nanoseconds.
-        offset: position of the first byte; in ZIPs, of the header before it.
-        size: size of the file, in bytes.
-        packed: size as stored, in bytes; the same for a tar.
-        method: compression method of a ZIP; None for a tar.
-        checksum: CRC-32 of a ZIP; 0 for a tar.
-    """
 
-    archive: str
-    changed: int
-    offset: int
-    size: int
-    packed: int
-    method: int | None = None
-    checksum: int = 0
+def kept(url: str) -> str:
+    """The name of a URL's archives as copies on this machine, which are made when one is read."""
+    return url if url.startswith(KEPT) else f"{KEPT}{url}"
 
 
 def read_file(path: str | os.PathLike[str]) -> np.ndarray:
@@ -155,8 +144,8 @@ def is_archive(path: str | os.PathLike[str]) -> bool:
     return found is not None and not found[2]
 
 
-def read_members(pattern: str, suffix: str) -> Iterator[tuple[str, bytes]]:
-    """The paths and contents of an archive's files with a suffix, shard by shard.
+def read_labels(pattern: str) -> Iterator[tuple[str, bytes]]:
+    """The paths and contents of an archive's JSONs, shard by shard.
 
     Raises:
         InputError: an archive is missing, damaged or cannot be fetched.
@@ -164,12 +153,23 @@ def read_members(pattern: str, suffix: str) -> Iterator[tuple[str, bytes]]:
     shards, _ = _split(pattern)
     if not shards:
         raise InputError(f"{pattern} cannot be read: no such file")
-    for name, member in _index(shards).items():
-        if name.endswith(suffix):
+    members = _index(shards)
+    for shard in shards:
+        if is_remote(shard):  # its labels were read with the places of its files
+            with _damage_named(shard):
+                for name, _, text in remote_members(shard):
+                    if text is not None:
+                        yield f"{hide_password(shard)}/{name}", _as_bytes(text)
+    for name, member in members.items():
+        if name.endswith(TEXT) and not is_remote(member.archive):
             try:
                 yield f"{member.archive}/{name}", _content(member)
             except OSError as error:
                 raise InputError(f"{member.archive}: {error.strerror or error}") from None
+
+
+def _as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def expanded(pattern: str) -> list[str]:
@@ -192,11 +192,8 @@ def expanded(pattern: str) -> list[str]:
 def _shards(pattern: str) -> tuple[str, ...]:
     """The archives of this machine that a pattern stands for."""
     names = expanded(pattern)
-    if URL.match(pattern):
-        if len(names) == 1 and glob.has_magic(pattern.partition("://")[2]):
-            names = sorted(file.url for file in find(pattern))
-        with ThreadPoolExecutor(FETCHERS) as pool:
-            return tuple(pool.map(_fetched, names))
+    if is_remote(pattern.removeprefix(KEPT)):
+        return _remote_shards(names)
     if len(names) > 1:
         missing = [name for name in names if not Path(name).is_file()]
         if missing:
@@ -208,23 +205,28 @@ def _shards(pattern: str) -> tuple[str, ...]:
     return tuple(name for name in matching if Path(name).is_file())
 
 
-def _fetched(url: str) -> str:
-    """The copy of a server's or a store's archive, fetched by one process, where there was none."""
-    about = describe(url)
-    known = hashlib.sha256(repr((url, about.size, about.changed)).encode()).hexdigest()[:16]
-    path = cache_dir() / "shards" / f"{known}-{url.rpartition('/')[2]}"
-    make_folder(path.parent)
-    with FileLock(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
-            log.warning("fetching %s to %s", hide_password(url), path.parent)
-            part = path.with_name(f"{path.name}.part")
-            fetch(url, part)
-            if about.size is not None and part.stat().st_size != about.size:
-                raise InputError(
-                    f"{hide_password(url)}: received {part.stat().st_size} of {about.size} bytes"
-                )
-            part.replace(path)
-    return str(path)
+def _remote_shards(names: Sequence[str]) -> tuple[str, ...]:
+    """URLs of what is read there, paths of what is copied to this machine."""
+    keep = names[0].startswith(KEPT)
+    names = [name.removeprefix(KEPT) for name in names]
+    if len(names) == 1 and glob.has_magic(names[0].partition("://")[2]):
+        names = sorted(file.url for file in find(names[0]))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(about_of, names))
+        whole = [about for about in found if keep or not about.in_parts]
+        if whole and not keep:
+            log.warning(
+                "%s sends no parts of files: %d of %d shards are copied to the cache",
+                hide_password(whole[0].url), len(whole), len(names),
+            )  # fmt: skip
+        elif not whole and multiprocessing.parent_process() is None:
+            log.warning(
+                "%s: %d shards (%.1f GB) are read over the network, in each epoch again; "
+                "keep: true copies them to this machine once",
+                hide_password(names[0]), len(names), sum(a.size or 0 for a in found) / 1e9,
+            )  # fmt: skip
+        copies = dict(zip(whole, pool.map(copied, [about.url for about in whole]), strict=True))
+    return tuple(copies.get(about, about.url) for about in found)
 
 
 def _member(path: str | os.PathLike[str]) -> Member | None:
@@ -236,48 +238,40 @@ def _member(path: str | os.PathLike[str]) -> Member | None:
 def _index(shards: tuple[str, ...]) -> dict[str, Member]:
     """The files in archives, by their paths in them."""
     found: dict[str, Member] = {}
-    for shard in shards:
-        try:
-            members = _in_zip(shard) if shard.lower().endswith(".zip") else _in_tar(shard)
-        except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
-            raise InputError(f"{shard} cannot be read as an archive: {first_line(error)}") from None
+    if any(map(is_remote, shards)):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            listed = list(pool.map(_members, shards))
+    else:
+        listed = list(map(_members, shards))
+    for shard, members in zip(shards, listed, strict=True):
         for name, member in members.items():
             if name in found:
-                raise InputError(f"{name} is in {found[name].archive} and in {shard}")
+                raise InputError(
+                    f"{name} is in {hide_password(found[name].archive)} and in "
+                    f"{hide_password(shard)}"
+                )
             found[name] = member
     return found
 
 
-def _in_tar(path: str) -> dict[str, Member]:
-    changed = Path(path).stat().st_mtime_ns
-    with tarfile.open(path, "r:") as archive:  # not compressed, for any member is read at any time
-        found = {
-            entry.name.removeprefix("./"): Member(
-                path, changed, entry.offset_data, entry.size, entry.size
-            )
-            for entry in archive
-            if entry.isreg() and not entry.issparse()
-        }
-        # What follows a header that cannot be read is left out without a word.
-        end = archive.offset
-    with Path(path).open("rb") as file:
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise ValueError(f"it is damaged after its {len(found)} first files")
-    return found
+def _members(shard: str) -> dict[str, Member]:
+    with _damage_named(shard):
+        if is_remote(shard):
+            return {name: member for name, member, _ in remote_members(shard)}
+        with Path(shard).open("rb") as file:
+            changed = os.fstat(file.fileno()).st_mtime_ns
+            found = members_of(shard, file, changed, remote=False)
+            return {name: member for name, member, _ in found}
 
 
-def _in_zip(path: str) -> dict[str, Member]:
-    changed = Path(path).stat().st_mtime_ns
-    with zipfile.ZipFile(path) as archive:
-        return {
-            entry.filename: Member(
-                path, changed, entry.header_offset, entry.file_size, entry.compress_size,
-                entry.compress_type, entry.CRC,
-            )
-            for entry in archive.infolist()
-            if not entry.is_dir()
-        }  # fmt: skip
+@contextlib.contextmanager
+def _damage_named(shard: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
+        raise InputError(
+            f"{hide_password(shard)} cannot be read as an archive: {first_line(error)}"
+        ) from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -296,24 +290,4 @@ def _folders(shards: tuple[str, ...]) -> dict[str, frozenset[str]]:
 
 
 def _content(member: Member) -> bytes:
-    """A member's bytes; the archive is opened each time, so threads and processes share nothing."""
-    with Path(member.archive).open("rb") as file:
-        if os.fstat(file.fileno()).st_mtime_ns != member.changed:
-            raise OSError(errno.ESTALE, f"{member.archive} has changed since it was listed")
-        file.seek(member.offset)
-        if member.method is not None:
-            header = file.read(LOCAL_HEADER)
-            lengths = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:], "little")
-            file.seek(sum(lengths), os.SEEK_CUR)
-        content = file.read(member.packed)
-    if member.method == zipfile.ZIP_DEFLATED:
-        try:
-            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member.size + 1)
-        except zlib.error:
-            content = b""
-    elif member.method not in (None, zipfile.ZIP_STORED):
-        raise OSError(errno.ENOTSUP, f"{member.archive} has compression method {member.method}")
-    damaged = member.method is not None and zlib.crc32(content) != member.checksum
-    if damaged or len(content) != member.size:
-        raise OSError(errno.EIO, f"{member.archive} is damaged at this file")
-    return content
+    return content_of(member, of_url(member) if is_remote(member.archive) else of_file(member))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
+import functools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-from posekit.datasets.archives import read_file
+from posekit.datasets.archives import is_remote, read_file
+from posekit.datasets.read_ahead import Reader, readers_ahead
+from posekit.datasets.sampler import Key
 from posekit.errors import InputError
 from posekit.io.images import check_whole, decode, decode_image
 
@@ -29,6 +33,34 @@ class ImageCache:
         self.budget = int(megabytes * 2**20)
         self.used = 0
         self.images: OrderedDict[tuple[str, int], tuple[np.ndarray, float]] = OrderedDict()
+        self.coming: dict[str, Reader] = {}
+
+    def samples(
+        self,
+        make: Callable[[Key], dict[str, Any]],
+        keys: Sequence[Key],
+        path_of: Callable[[Key], str],
+    ) -> list[dict[str, Any]]:
+        """The samples of a batch; remote images are requested while those before are made.
+
+        Args:
+            make: gives the sample of a key.
+            keys: the keys of the batch.
+            path_of: the path of a sample's own image.
+        """
+        paths = [path_of(key) for key in keys]
+        held = {path for path, _ in self.images}
+        wanted = deque(
+            path for path in dict.fromkeys(paths) if is_remote(path) and path not in held
+        )
+        readers = readers_ahead(list(wanted))
+        made = []
+        for key, path in zip(keys, paths, strict=True):
+            if wanted and path == wanted[0]:
+                self.coming = {wanted.popleft(): next(readers)}
+            made.append(make(key))
+        self.coming = {}
+        return made
 
     def get(self, path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
         """The image (h, w, 3), BGR, uint8, read-only, and the factor from the original to it."""
@@ -37,7 +69,8 @@ class ImageCache:
         if found is not None:
             self.images.move_to_end(key)
             return found
-        found = _read(str(path), number, shrink)
+        read = self.coming.get(str(path)) or functools.partial(read_file, path)
+        found = _read(str(path), number, shrink, read)
         size = found[0].nbytes
         if size <= self.budget:
             self.images[key] = found
@@ -49,7 +82,7 @@ class ImageCache:
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing decoded goes to another process."""
-        return {"budget": self.budget, "used": 0, "images": OrderedDict()}
+        return {"budget": self.budget, "used": 0, "images": OrderedDict(), "coming": {}}
 
 
 def reduction(factor: float) -> int:
@@ -67,10 +100,10 @@ def from_reduced(matrix: np.ndarray, factor: float) -> np.ndarray:
     return moved
 
 
-def _read(path: str, number: int, shrink: int) -> tuple[np.ndarray, float]:
+def _read(path: str, number: int, shrink: int, read: Reader) -> tuple[np.ndarray, float]:
     name = f"image {path} (id {number})"
     try:
-        data = read_file(path)
+        data = read()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
     try:

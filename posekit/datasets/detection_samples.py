@@ -111,6 +111,14 @@ class DetectionDataset(Dataset[dict[str, Any]]):
             "image_id": self.labels[part].image_ids[row],
         }
 
+    def __getitems__(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """The samples of a batch, as `__getitem__` gives each."""
+        return self._images.samples(self.__getitem__, keys, self._path)
+
+    def _path(self, key: Key) -> str:
+        part, row = self._mixture.row(*epoch_and_index(key, len(self)))
+        return str(self.labels[part].image_paths[row])
+
     def _plain(self, epoch: int, index: int) -> dict[str, Any]:
         image, _, boxes, labels, image_id = self._read(epoch, index, 1)
         out = np.empty((self.input_size[1], self.input_size[0], 3), np.uint8)

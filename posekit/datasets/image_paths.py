@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from posekit.datasets.archives import is_folder, names_below, names_in, read_file
+from posekit.datasets.archives import is_folder, is_remote, names_below, names_in, read_file
 from posekit.datasets.problems import Findings
 from posekit.datasets.sources import Source
 from posekit.errors import InputError
@@ -89,13 +89,21 @@ def find_images(
 
 
 def upright_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """(w, h) from the file's header, as the image is displayed; None if it is no image."""
+    """(w, h) from the file's header, as the image is displayed; None if it is no image.
+
+    Raises:
+        InputError: a server or a store does not give it.
+    """
     from PIL import Image
 
     try:
-        with Image.open(
-            path if Path(path).is_file() else io.BytesIO(read_file(path).tobytes())
-        ) as image:
+        opened = path if is_file(path) else io.BytesIO(read_file(path).tobytes())
+    except OSError as error:
+        if is_remote(path):
+            raise InputError(f"image {path} cannot be read: {error.strerror or error}") from None
+        return None
+    try:
+        with Image.open(opened) as image:
             turned = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):

@@ -149,6 +149,14 @@ class PeopleDataset(Dataset[dict[str, Any]]):
             "epoch": np.int64(epoch),
         }
 
+    def __getitems__(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """The samples of a batch, as `__getitem__` gives each."""
+        return self._cache.samples(self.__getitem__, keys, self._path)
+
+    def _path(self, key: Key) -> str:
+        part, row = self._row(*epoch_and_index(key, len(self)))
+        return str(self.labels[part].image_paths[row])
+
     def _row(self, epoch: int, index: int) -> tuple[int, int]:
         """The source of a sample, and the row of its image there."""
         part, place = self._mixture.row(epoch, index)

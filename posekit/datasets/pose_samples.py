@@ -135,6 +135,15 @@ class PoseDataset(Dataset[dict[str, Any]]):
             "source": np.int64(part),
         }
 
+    def __getitems__(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """The samples of a batch, as `__getitem__` gives each."""
+        return self._images.samples(self.__getitem__, keys, self._path)
+
+    def _path(self, key: Key) -> str:
+        part, row = self._mixture.row(*epoch_and_index(key, len(self)))
+        labels = self.labels[part]
+        return str(labels.image_paths[labels.image_rows[row]])
+
     def _crop(
         self, part: int, row: int, view: View, *, whole: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posekit.datasets.archives import expanded, is_archive, read_file, read_members
+from posekit.datasets.archives import expanded, is_archive, read_file, read_labels
 from posekit.errors import InputError, OutputError
 from posekit.files import make_folder, replacing
 
@@ -46,7 +46,7 @@ def read_shards(pattern: str) -> dict[str, list[Any]]:
     lists: dict[str, list[Any]] = {key: [] for key in LISTS}
     places: dict[str, list[Any]] = {key: [] for key in LISTS}
     categories: dict[str, Any] = {}
-    for name, data in read_members(pattern, ".json"):
+    for name, data in read_labels(pattern):
         content = _content(name, data)
         noted = content.get("places") or {}
         for key in ("images", "annotations"):

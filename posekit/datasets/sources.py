@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posekit.config import nearest
+from posekit.datasets.archives import is_remote, kept
 from posekit.datasets.shards import are_shards
 from posekit.errors import InputError
 from posekit.skeleton import Skeleton, load_skeleton, read_skeleton
@@ -42,6 +43,8 @@ class Source:
             other half in the next.
         skip_bad: leave out what is broken (missing images, wrong counts, boxes without area)
             with a warning instead of an error.
+        keep: copy archives that are URLs to the cache of this machine, once; False reads them over
+            the network, in each epoch again.
     """
 
     annotations: str
@@ -54,6 +57,7 @@ class Source:
     categories: tuple[str, ...] | None = None
     repeat: float = 1.0
     skip_bad: bool = False
+    keep: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,7 @@ def parse_sources(
         if key in chosen:
             text = os.fspath(chosen[key])
             chosen[key] = text if root is None or "://" in text else os.fspath(Path(root, text))
+    _mark_kept(at, chosen)
     if are_shards(chosen["annotations"]):
         chosen.setdefault("images", chosen["annotations"])
     for key in ("fields", "categories"):
@@ -137,11 +142,23 @@ def parse_sources(
     if "skeleton" in chosen:
         chosen["skeleton"] = _searched_skeleton(chosen["skeleton"], search)
     source = Source(**chosen)
-    if not isinstance(source.skip_bad, bool):
-        raise InputError(f"{at}.skip_bad must be true or false, found {source.skip_bad!r}")
+    for key in ("skip_bad", "keep"):
+        if not isinstance(value := getattr(source, key), bool):
+            raise InputError(f"{at}.{key} must be true or false, found {value!r}")
     if isinstance(source.repeat, bool) or not 0 < source.repeat < 1e6:
         raise InputError(f"{at}.repeat: expected a positive number, found {source.repeat!r}")
     return (source,)
+
+
+def _mark_kept(at: str, chosen: dict[str, Any]) -> None:
+    """Archives that are kept have another name, which leads worker processes to the copies too."""
+    if chosen.get("keep") is not True:
+        return
+    urls = [k for k in ("annotations", "images") if k in chosen and is_remote(chosen[k])]
+    if not urls:
+        raise InputError(f"{at}.keep is for archives that are URLs, found {chosen['annotations']}")
+    for key in urls:
+        chosen[key] = kept(chosen[key])
 
 
 def is_used(source: Source, category: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from posekit.datasets.archives import file_size
+from posekit.datasets.archives import file_size, is_remote
 from posekit.datasets.detection_labels import read_detection_labels
 from posekit.datasets.image_paths import upright_size
 from posekit.datasets.labels import DetectionLabels, PoseLabels
@@ -28,6 +28,7 @@ __all__ = ["Report", "check_in_boxes", "validate"]
 
 # So many images have their header read, evenly spaced: all of a small set, a sample of a large one.
 MOST_HEADERS = 2000
+MOST_REMOTE = 100  # images of a server, which come whole
 THREADS = 16
 # Keypoints may lie outside of their box, by so much of its sides.
 BOX_MARGIN = 0.5
@@ -178,7 +179,8 @@ def _check_files(source: Source, labels: PoseLabels | DetectionLabels) -> list[P
         chunks = np.array_split(labels.image_paths, max(count // 500, 1))  # a task per file is slow
         lengths = [length for part in pool.map(_lengths, chunks) for length in part]
         present = np.flatnonzero(np.array(lengths, np.int64) > 0)
-        sample = present[:: max(-(-len(present) // MOST_HEADERS), 1)]
+        most = MOST_REMOTE if count and is_remote(labels.image_paths[0]) else MOST_HEADERS
+        sample = present[:: max(-(-len(present) // most), 1)]
         sizes = list(pool.map(upright_size, labels.image_paths[sample]))
 
     def name(row: int) -> str:

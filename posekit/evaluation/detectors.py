@@ -16,7 +16,7 @@ from posekit.datasets.sources import Source, is_used
 from posekit.errors import InputError
 from posekit.evaluation.box_ap import BoxAP
 from posekit.evaluation.merged import merged_boxes
-from posekit.evaluation.networks import in_eval_mode, read_image
+from posekit.evaluation.networks import in_eval_mode, read_images
 from posekit.skeleton import Skeleton
 from posekit.stages.detect import Detector
 
@@ -69,8 +69,8 @@ def predict_boxes(
     merged, category_ids = merged_boxes(dataset)
     with in_eval_mode(detector.net):
         for part, labels in enumerate(dataset.labels):
-            for path, number in zip(labels.image_paths, labels.image_ids, strict=True):
-                image = read_image(path, number)
+            images = read_images(labels.image_paths.tolist(), labels.image_ids.tolist())
+            for image, number in zip(images, labels.image_ids, strict=True):
                 found = detector([image], score_threshold=score_threshold)[0]
                 found = found[category_ids[found.labels] >= 0]  # of classes that are labelled here
                 numbers = np.full(len(found), number)
@@ -118,8 +118,9 @@ def detect_boxes(
     raise_errors([problem for problem in problems if problem.fatal])
     found: list[dict[str, Any]] = []
     with in_eval_mode(detector.net):
-        for path, number in zip(labels.image_paths, labels.image_ids, strict=True):
-            detections = detector([read_image(path, number)], score_threshold=score_threshold)[0]
+        images = read_images(labels.image_paths.tolist(), labels.image_ids.tolist())
+        for image, number in zip(images, labels.image_ids, strict=True):
+            detections = detector([image], score_threshold=score_threshold)[0]
             chosen = detections.select(
                 classes,
                 score_threshold=score_threshold,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch import nn
 
-from posekit.datasets.archives import read_file
+from posekit.datasets.read_ahead import readers_ahead
 from posekit.errors import InputError
 from posekit.io import decode_image
 
-__all__ = ["in_eval_mode", "read_image"]
+__all__ = ["in_eval_mode", "read_images"]
 
 
 @contextlib.contextmanager
@@ -26,14 +26,20 @@ def in_eval_mode(net: nn.Module) -> Iterator[None]:
         net.train(training)
 
 
-def read_image(path: str, number: int) -> np.ndarray:
-    """Reads an image of a data set: (H, W, 3), BGR, uint8.
+def read_images(paths: Sequence[str], numbers: Sequence[int]) -> Iterator[np.ndarray]:
+    """Images of a data set, each (H, W, 3), BGR, uint8; remote ones are requested ahead.
+
+    Args:
+        paths: their paths.
+        numbers: their ids.
 
     Raises:
-        InputError: it cannot be read; the message names path and id.
+        InputError: one cannot be read; the message names path and id.
     """
-    name = f"image {path} (id {number})"
-    try:
-        return decode_image(read_file(path), name)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+    for path, number, read in zip(paths, numbers, readers_ahead(paths), strict=True):
+        name = f"image {path} (id {number})"
+        try:
+            image = decode_image(read(), name)
+        except OSError as error:
+            raise InputError(f"{name} cannot be read: {error.strerror or error}") from None
+        yield image

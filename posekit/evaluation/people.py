@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from posekit.datasets.people_samples import PeopleDataset
 from posekit.datasets.plain_coco import plain_coco
 from posekit.datasets.sources import is_used
 from posekit.errors import InputError
-from posekit.evaluation.networks import in_eval_mode, read_image
+from posekit.evaluation.networks import in_eval_mode, read_images
 from posekit.evaluation.pose_metrics import PoseMetrics
 from posekit.stages.one_stage import OneStageEstimator, People
 
@@ -89,15 +90,15 @@ def predict_people(
     categories = [_category(dataset, part) for part in range(len(dataset.sources))]
     with in_eval_mode(estimator.net):
         for part, labels in enumerate(dataset.labels):
-            named = list(zip(labels.image_paths, labels.image_ids.tolist(), strict=True))
-            for start in range(0, len(named), batch_size):
-                chunk = named[start : start + batch_size]
+            numbers = labels.image_ids.tolist()
+            images = read_images(labels.image_paths.tolist(), numbers)
+            for start in range(0, len(numbers), batch_size):
                 found = estimator(
-                    [read_image(path, number) for path, number in chunk],
+                    list(itertools.islice(images, batch_size)),
                     score_threshold=score_threshold,
                     nms_threshold=nms_threshold,
                 )
-                for (_, number), people in zip(chunk, found, strict=True):
+                for number, people in zip(numbers[start : start + batch_size], found, strict=True):
                     yield FoundPeople(part, number, categories[part], people)
 
 

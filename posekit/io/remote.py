@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from posekit.errors import InputError
 from posekit.io.listing import hide_password, reason_of
 
-__all__ = ["RemoteFile", "describe", "fetch", "find", "find_below", "remove", "send"]
+__all__ = [
+    "RemoteFile",
+    "describe",
+    "fetch",
+    "find",
+    "find_below",
+    "remove",
+    "send",
+    "store_errors",
+    "store_of",
+]
 
 BLOCK = 1 << 20  # bytes
 
@@ -36,8 +46,8 @@ def fetch(url: str, path: Path) -> None:
     Raises:
         InputError: there is none, the store cannot be asked, or the package for it is missing.
     """
-    with _store_errors(url):
-        system, inside = _open(url)
+    with store_errors(url):
+        system, inside = store_of(url)
         with system.open(inside, "rb") as file, path.open("wb") as copy:
             while block := file.read(BLOCK):
                 copy.write(block)
@@ -49,8 +59,8 @@ def describe(url: str) -> RemoteFile:
     Raises:
         InputError: as `fetch`.
     """
-    with _store_errors(url):
-        system, inside = _open(url)
+    with store_errors(url):
+        system, inside = store_of(url)
         return _described(system, system.info(inside))
 
 
@@ -60,8 +70,8 @@ def find(url: str) -> list[RemoteFile]:
     Raises:
         InputError: as `fetch`, or there are none.
     """
-    with _store_errors(url):
-        system, inside = _open(url)
+    with store_errors(url):
+        system, inside = store_of(url)
         if any(sign in inside for sign in "*?["):
             found = list(system.glob(inside, detail=True).values())
         elif system.isdir(inside):
@@ -77,8 +87,8 @@ def find_below(url: str) -> list[str]:
     Raises:
         InputError: the store cannot be asked, or the package for it is missing.
     """
-    with _store_errors(url):
-        system, inside = _open(url)
+    with store_errors(url):
+        system, inside = store_of(url)
         if not system.isdir(inside):
             return []
         root = inside.rstrip("/") + "/"
@@ -91,8 +101,8 @@ def send(path: Path, url: str) -> None:
     Raises:
         InputError: it cannot be written there, or the package for the store is missing.
     """
-    with _store_errors(url, "write"):
-        system, inside = _open(url)
+    with store_errors(url, "write"):
+        system, inside = store_of(url)
         # Many stores have no folders; where one is missing, the next line says so.
         with contextlib.suppress(Exception):
             system.makedirs(inside.rpartition("/")[0], exist_ok=True)
@@ -106,12 +116,13 @@ def remove(url: str) -> None:
     Raises:
         InputError: it cannot be deleted.
     """
-    with _store_errors(url, "delete"):
-        system, inside = _open(url)
+    with store_errors(url, "delete"):
+        system, inside = store_of(url)
         system.rm_file(inside)
 
 
-def _open(url: str) -> tuple[Any, str]:
+def store_of(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path in it."""
     import fsspec.core
 
     system, inside = fsspec.core.url_to_fs(url)
@@ -119,7 +130,10 @@ def _open(url: str) -> tuple[Any, str]:
 
 
 def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
-    names = ("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated")
+    names = (
+        *("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified"),
+        *("updated", "created", "blob_id"),
+    )
     changed = next((info[name] for name in names if info.get(name) is not None), None)
     if not isinstance(changed, str | int | float | None):
         changed = str(changed)
@@ -127,7 +141,8 @@ def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
 
 
 @contextlib.contextmanager
-def _store_errors(url: str, act: str = "open") -> Iterator[None]:
+def store_errors(url: str, act: str = "open") -> Iterator[None]:
+    """Makes errors of a store, which has kinds of its own, an InputError of one line."""
     shown = hide_password(url)
     try:
         yield

@@ -78,8 +78,7 @@ def visualize(
     drawer = PoseLocalVisualizer() if visualizer is None else copy.copy(visualizer)  # own metainfo
     if metainfo is not None:
         drawer.set_dataset_meta(metainfo)
-        named = (drawer.dataset_meta or {}).get("num_keypoints", count)
-        if named != count:
+        if (named := (drawer.dataset_meta or {}).get("num_keypoints", count)) != count:
             raise InputError(f"metainfo has {named} keypoints, found {count} in the pose")
     sample = PoseDataSample(pred_instances=InstanceData(keypoints=points, keypoint_scores=scores))
     drawer.add_datasample(

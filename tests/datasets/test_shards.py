@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import tarfile
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +13,6 @@ import torch
 
 import posekit
 from posekit.cli import main
-from posekit.datasets import archives
 from posekit.datasets.batches import batches, collate, init_worker
 from posekit.datasets.label_files import read_json
 from posekit.datasets.pose_samples import PoseDataset
@@ -114,46 +108,6 @@ def test_workers_and_processes_share_an_epoch(made: tuple[list[str], Path, str])
     for index in range(len(samples[pattern])):
         one, other = (samples[where][index] for where in samples)
         assert all(np.array_equal(one[key], other[key]) for key in one)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """A server of the folder on loopback: its address, and what was asked of it."""
-    asked: list[str] = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, form: str, *values: Any) -> None:
-            asked.append(str(values[0]))
-
-    handler = functools.partial(Handler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{found.server_port}", asked
-        found.shutdown()
-        thread.join()
-
-
-def test_shards_of_a_server_are_fetched_once(
-    made: tuple[list[str], Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    server: tuple[str, list[str]],
-) -> None:  # fmt: skip
-    pytest.importorskip("aiohttp")
-    monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
-    address, asked = server
-    options, _, pattern = made
-    given = [text for text in options if not text.startswith("dataset.train")]
-    found = runs.train(
-        tmp_path, *given, f"dataset.train='{address}/shards/{{000..002}}.tar'", "epochs=1",
-        "num_workers=2", f"out_dir={tmp_path / 'remote'}",
-    )  # fmt: skip
-    archives._shards.cache_clear()
-    again = runs.train(
-        tmp_path, *given, f"dataset.train='{pattern}'", "epochs=1", f"out_dir={tmp_path / 'here'}"
-    )
-    assert_same_state(runs.weights(found), runs.weights(again))
-    assert sum("GET" in line for line in asked) == 3
-    assert len(list((tmp_path / "cache" / "shards").glob("*.tar"))) == 3
 
 
 def test_shards_of_a_store(made: tuple[list[str], Path, str], tmp_path: Path,
