@@ -195,7 +195,8 @@ def test_a_model_that_is_not_here_is_told_with_the_nearest() -> None:
         resolve_name("configs/x/td-hm_litehrnet-18_8xb64-210e_coco-256x192.py")
     assert str(caught.value) == (
         "'td-hm_litehrnet-18_8xb64-210e_coco-256x192' is a model of OpenMMLab that posekit does "
-        "not have (LiteHRNet); the nearest that it has is rtmpose-s_coco-256x192"
+        "not have (LiteHRNet); the nearest that it has is rtmpose-s_coco-256x192. There is no such "
+        "file either, which could be a model of your own (docs/migrating.md)"
     )
 
 

@@ -256,7 +256,7 @@ def test_the_configuration_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["metrics=[apk]"], "unknown metric 'apk'"),
         (["dataset.root=nowhere"], "person_keypoints_val2017.json cannot be read"),
-        (["dataset=cocoo"], "dataset/cocoo"),
+        (["dataset=cocoo"], "unknown dataset 'cocoo'"),
         (["dataset=custom"], "dataset.val is missing"),
         (["detections=missing.json"], "missing.json cannot be read"),
         (["detections={bad}"], "is not valid JSON"),

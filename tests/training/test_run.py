@@ -133,7 +133,7 @@ def test_a_data_set_is_named_with_its_root(tmp_path: Path) -> None:
         ({"config_dir": "/nowhere"}, "config_dir: no such folder: /nowhere"),
         ({"overrides": ["epoch=3"]}, "unknown key 'epoch'; did you mean epochs"),
         ({"overrides": [3]}, r"overrides must be a list such as"),
-        ({"recipe": "cooking"}, "Could not find 'recipe/cooking'"),
+        ({"recipe": "cooking"}, "unknown recipe 'cooking'"),
         ({"experiment": "cooking"}, "unknown experiment 'cooking'"),
         ({"train": "nowhere.json"}, "nowhere.json"),
     ],
