@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["SSDBoxes", "YOLOXBoxes", "cell_corners", "flat_cells", "offsets_to_boxes"]
+from posekit.codecs.cells import Chosen, cell_corners, cells_above, flat_cells
+
+__all__ = ["SSDBoxes", "YOLOXBoxes", "offsets_to_boxes"]
 
 
 class YOLOXBoxes:
@@ -24,27 +26,43 @@ class YOLOXBoxes:
         self.strides = tuple(strides)
 
     def decode(
-        self, outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]
+        self,
+        outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]],
+        cells: Sequence[Chosen] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """All A cells of all levels as boxes.
+        """All A cells of all levels as boxes, or m chosen ones.
 
         Args:
             outputs: class logits (N, C, h, w), offsets (N, 4, h, w) and objectness logits
                 (N, 1, h, w), each per level.
+            cells: those of each level that are chosen.
 
         Returns:
-            Boxes (N, A, 4), xyxy in pixels of the input, and probabilities (N, A, C): class times
-            objectness for the best class of a cell, zero for its others, since a cell stands for
-            one object.
+            Boxes (N, A, 4) or (m, 4), xyxy in pixels of the input, and probabilities (N, A, C) or
+            (m, C): class times objectness for the best class of a cell, zero for its others, since
+            a cell stands for one object.
         """
         boxes, scores = [], []
-        for logits, offsets, objectness, stride in zip(*outputs, self.strides, strict=True):
-            boxes.append(offsets_to_boxes(offsets, cell_corners(offsets, stride), stride))
-            best, labels = flat_cells(logits).sigmoid().max(dim=-1, keepdim=True)
-            best = best * flat_cells(objectness).sigmoid()  # (N, h * w, 1)
-            level = best.new_zeros(*best.shape[:2], logits.shape[1])
+        chosen = [None] * len(self.strides) if cells is None else cells
+        for logits, offsets, objectness, stride, some in zip(
+            *outputs, self.strides, chosen, strict=True
+        ):
+            corners = cell_corners(offsets, stride, some)
+            boxes.append(offsets_to_boxes(offsets, corners, stride, some))
+            best, labels = flat_cells(logits, some).sigmoid().max(dim=-1, keepdim=True)
+            best = best * flat_cells(objectness, some).sigmoid()  # (N, h * w, 1)
+            level = best.new_zeros(*best.shape[:-1], logits.shape[1])
             scores.append(level.scatter_(-1, labels, best))
-        return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
+        return torch.cat(boxes, dim=-2), torch.cat(scores, dim=-2)
+
+    def cells_above(
+        self,
+        outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]],
+        score: float,
+    ) -> list[Chosen]:
+        """Per level the cells with a probability that may be above a score."""
+        # A product of probabilities is at most the smaller one.
+        return cells_above(zip(outputs[0], outputs[2], strict=True), score)
 
 
 class SSDBoxes:
@@ -116,33 +134,20 @@ class SSDBoxes:
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
 
-def offsets_to_boxes(offsets: Tensor, points: Tensor, stride: int) -> Tensor:
-    """Boxes (N, h * w, 4), xyxy, of a level.
+def offsets_to_boxes(
+    offsets: Tensor, points: Tensor, stride: int, chosen: Chosen | None = None
+) -> Tensor:
+    """Boxes (N, h * w, 4), xyxy, of a level, or (m, 4) of chosen cells.
 
     Args:
         offsets: (N, 4, h, w), from the cells' points to the boxes' centres, and logarithms of the
             sizes, in strides.
-        points: (h * w, 2), in pixels.
+        points: (h * w, 2) or (m, 2), in pixels.
         stride: pixels per cell.
+        chosen: cells; None for all.
     """
-    center, size = flat_cells(offsets).split(2, dim=-1)  # (N, h * w, 2) each
+    center, size = flat_cells(offsets, chosen).split(2, dim=-1)  # (N, h * w, 2) each
     return _to_xyxy(center * stride + points, size.exp() * stride)
-
-
-def cell_corners(level: Tensor, stride: int) -> Tensor:
-    """Top left corners (h * w, 2) of a level's cells, row by row, in pixels."""
-    height, width = level.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=level.device, dtype=torch.float32) * stride,
-        torch.arange(width, device=level.device, dtype=torch.float32) * stride,
-        indexing="ij",
-    )
-    return torch.stack([x, y], dim=-1).flatten(0, 1)
-
-
-def flat_cells(level: Tensor) -> Tensor:
-    """(N, C, h, w) -> (N, h * w, C), float32."""
-    return level.float().flatten(2).transpose(1, 2)
 
 
 def _to_xyxy(center: Tensor, size: Tensor) -> Tensor:

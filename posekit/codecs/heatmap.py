@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from posekit.codecs.largest import largest
 from posekit.codecs.targets import drawn_and_weights, gaussians, keypoint_tensors
 from posekit.errors import InputError
 
@@ -301,7 +302,7 @@ def _maxima(maps: Tensor) -> tuple[Tensor, Tensor]:
 
     A maximum that is not positive counts as none; its cell is (-1, -1).
     """
-    scores, indices = maps.flatten(2).max(dim=-1)
+    scores, indices = largest(maps.flatten(2))
     width = maps.shape[-1]
     cells = torch.stack([indices % width, indices // width], dim=-1)
     return torch.where(scores[..., None] > 0, cells, -1), scores

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posekit.codecs.anchors import cell_corners, flat_cells, offsets_to_boxes
+from posekit.codecs.anchors import offsets_to_boxes
+from posekit.codecs.cells import cell_corners, flat_cells
 
 __all__ = ["Cells", "PersonCells"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from posekit.codecs.largest import largest
 from posekit.codecs.targets import drawn_and_weights, gaussians, keypoint_tensors
 
 __all__ = ["SimCC"]
@@ -79,8 +80,8 @@ class SimCC:
             largest logits. Where that is not positive, the keypoint is at bin (-1, -1), as in
             MMPose.
         """
-        x_scores, x_bins = outputs[0].max(dim=-1)
-        y_scores, y_bins = outputs[1].max(dim=-1)
+        x_scores, x_bins = largest(outputs[0])
+        y_scores, y_bins = largest(outputs[1])
         scores = torch.minimum(x_scores, y_scores).float()
         bins = torch.stack([x_bins, y_bins], dim=-1).float()
         bins = torch.where(scores[..., None] > 0, bins, -1.0)

@@ -155,9 +155,31 @@ class Detector:
             batch, factors = self.normalize.letterboxed(
                 images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
             )
-        found = zip(*self._scored_boxes(batch, factors), strict=True)
+        with span("detect: network"):
+            outputs = self.run(batch)
+        with span("detect: decode boxes"):
+            found = self._likely_boxes(outputs, factors, score_threshold)
         with span("detect: suppress"):
             return [self._suppress(boxes, scores, score_threshold) for boxes, scores in found]
+
+    def _likely_boxes(
+        self, outputs: Any, factors: Sequence[tuple[float, float]], score_threshold: float
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Boxes (a, 4), in pixels of each image, and scores (a, C), at least where above one."""
+        find = getattr(self.codec, "cells_above", None)
+        device = outputs[0][0].device
+        inverses = to_device(_inverses(factors), device)
+        if find is None or device.type != "cpu":
+            boxes, scores = self.boxes_in_input(outputs)
+            return list(zip(boxes * inverses[:, None], scores, strict=True))
+        self._check_levels(outputs)
+        cells = find(outputs, score_threshold)
+        images = torch.cat([image for image, _, _ in cells])
+        boxes, scores = self._valid(*self.codec.decode(outputs, cells))
+        boxes *= inverses[images]
+        return [
+            (boxes[own], scores[own]) for own in (images == index for index in range(len(factors)))
+        ]
 
     def _detect_on_device(
         self, images: Sequence[Tensor], score_threshold: float
@@ -168,7 +190,11 @@ class Detector:
                 images, self.input_size, self.pad_value, keep_ratio=self.keep_ratio
             )
             batch = self.normalize(pixels)
-        boxes, scores = self._scored_boxes(batch, factors)
+        with span("detect: network"):
+            outputs = self.run(batch)
+        with span("detect: decode boxes"):
+            boxes, scores = self.boxes_in_input(outputs)
+            boxes *= to_device(_inverses(factors)[:, None], boxes.device)  # by (N, 1, 4)
         num_classes = scores.shape[2]
         flat = scores.flatten(1)  # (N, A * C)
         best, places = _largest(flat, min(MAX_CANDIDATES, flat.shape[1]))  # (N, k) each
@@ -194,22 +220,17 @@ class Detector:
             for index, rows in enumerate(packed)
         ]
 
-    def _scored_boxes(
-        self, batch: Tensor, factors: Sequence[tuple[float, float]]
-    ) -> tuple[Tensor, Tensor]:
-        """Boxes (N, A, 4), in pixels of each image, and scores (N, A, C), 0 without an area."""
-        with span("detect: network"):
-            outputs = self.run(batch)
-        with span("detect: decode boxes"):
-            boxes, scores = self.boxes_in_input(outputs)
-            inverses = np.array([[[1 / x, 1 / y] * 2] for x, y in factors], np.float32)
-            return boxes * to_device(inverses, boxes.device), scores  # by (N, 1, 4)
-
     def boxes_in_input(self, outputs: Any) -> tuple[Tensor, Tensor]:
         """Raw outputs as boxes (N, A, 4), in pixels of the input, and scores (N, A, C)."""
-        width, height = self.input_size
+        self._check_levels(outputs)
+        return self._valid(*self.codec.decode(outputs))
+
+    def _check_levels(self, outputs: Any) -> None:
         check_levels(outputs[0], self.codec.strides, self.input_size)
-        boxes, scores = self.codec.decode(outputs)
+
+    def _valid(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (..., 4) within the input, where they have to be; score 0 without an area."""
+        width, height = self.input_size
         if self.clip_boxes:
             x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
             boxes = torch.stack([x, y], dim=-1).flatten(-2)
@@ -233,6 +254,11 @@ class Detector:
 
     def _check(self, *found: np.ndarray) -> None:
         check_finite("the detector", self.normalize.dtype, *found)
+
+
+def _inverses(factors: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(N, 4), by which boxes in the input become boxes in their images."""
+    return np.array([[1 / x, 1 / y] * 2 for x, y in factors], np.float32)
 
 
 def check_levels(

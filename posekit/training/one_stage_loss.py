@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from posekit.codecs.anchors import flat_cells
+from posekit.codecs.cells import flat_cells
 from posekit.codecs.one_stage import Cells, PersonCells
 from posekit.errors import InputError
 from posekit.models.rtmo import CoordinateClassifier

@@ -120,6 +120,7 @@ class Normalize:
             factors = [letterbox(*pair, pad_value, keep_ratio=keep_ratio) for pair in fitted]
             return self(pixels), factors
         out = np.empty((len(images), 3, height, width), np.float32)
+        spare = np.empty((3, height * width), np.uint8)
         factors = []
         for image, planes in zip(images, out, strict=True):
             resized, factor = _resized(image, size_wh, keep_ratio)
@@ -127,19 +128,24 @@ class Normalize:
             h, w = resized.shape[:2]
             for plane, table in zip(planes, self._tables, strict=True):
                 plane[h:] = plane[:h, w:] = table[pad_value]
-            self._look_up(resized, planes[:, :h, :w])
+            self._look_up(resized, planes[:, :h, :w], spare)
         return torch.from_numpy(out).to(self.dtype), factors
 
     def _looked_up(self, images: np.ndarray) -> Tensor:
         """The same numbers in a tenth of the time that arithmetic on interleaved bytes takes."""
-        count, height, width = images.shape[:3]
+        count, height, width, num_channels = images.shape
         out = np.empty((count, 3, height, width), np.float32)
+        spare = np.empty((num_channels, height * width), np.uint8)
         for image, planes in zip(images, out, strict=True):
-            self._look_up(image, planes)
+            self._look_up(image, planes, spare)
         return torch.from_numpy(out)
 
-    def _look_up(self, image: np.ndarray, planes: np.ndarray) -> None:
-        channels = cv2.split(image)[:3]
+    def _look_up(self, image: np.ndarray, planes: np.ndarray, spare: np.ndarray) -> None:
+        """Fills `planes` (3, h, w); `spare` (channels, h * w or more) takes the channels."""
+        height, width = image.shape[:2]
+        # Given the memory, OpenCV splits four times as fast.
+        parts = [part[: height * width].reshape(height, width) for part in spare]
+        channels = cv2.split(image, parts)[:3]
         for channel, table, plane in zip(
             channels[::-1] if self.reverse else channels, self._tables, planes, strict=True
         ):

@@ -6,6 +6,8 @@ Soft-NMS (arXiv 1704.04503), counting of nearby joints (DEKR, arXiv 2104.02300).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from posekit.errors import InputError
@@ -38,15 +40,22 @@ def nms(
         Indices of the boxes kept, best first; ties keep the input's order.
     """
     order = np.argsort(-scores, kind="stable")
-    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
-    areas = (high - low + pixel_offset).prod(axis=1)
+    left, top, right, bottom = boxes_xyxy.T.copy()  # one axis at a time is several times as fast
+    areas = (right - left + pixel_offset) * (bottom - top + pixel_offset)
+
+    def shared(low: np.ndarray, high: np.ndarray, a: Any, b: np.ndarray) -> np.ndarray:
+        """How far the extents of a and b along an axis overlap: (..., n)."""
+        inner = np.minimum.outer(high[a], high[b])
+        inner -= np.maximum.outer(low[a], low[b])
+        inner += pixel_offset
+        return np.maximum(inner, 0, out=inner)
 
     def apart(some: np.ndarray | np.intp, others: np.ndarray) -> np.ndarray:
         """Which of the others each of some does not cover: (..., n)."""
-        a, b = np.expand_dims(some, -1), others
-        sides = np.minimum(high[a], high[b]) - np.maximum(low[a], low[b])
-        overlap = np.maximum(sides + pixel_offset, 0).prod(axis=-1)
-        found: np.ndarray = overlap <= threshold * (areas[a] + areas[b] - overlap)
+        overlap = shared(left, right, some, others)
+        overlap *= shared(top, bottom, some, others)
+        either = np.add.outer(areas[some], areas[others]) - overlap
+        found: np.ndarray = overlap <= threshold * either
         return found
 
     kept: list[int] = []
