@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from posekit.codecs.largest import largest
+
 __all__ = ["Hand3DHeatmap", "Hands3D", "join_hands", "stand_hands_up"]
 
 
@@ -80,7 +82,7 @@ class Hand3DHeatmap:
                 f"expected heatmaps of (w, h, d) {self.heatmap_size}, found "
                 f"{(width, height, depth)}"
             )
-        maxima, cells = heatmaps.flatten(2).max(dim=-1)  # (N, 2K) each
+        maxima, cells = largest(heatmaps.flatten(2))  # (N, 2K) each
         x, y, z = cells % width, cells // width % height, cells // (width * height)
         positions = torch.stack([x, y, z], dim=-1).float()
         positions = torch.where(maxima[..., None] > 0, positions, -1.0)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from posekit.codecs.largest import largest
+
 __all__ = ["SimCC3D", "to_camera"]
 
 # What the published models were trained with: the range of depths on either side of the hips, and
@@ -61,9 +63,9 @@ class SimCC3D:
             middle of the hips; and scores (N, K), the smaller of the largest logits along x and
             y. Where that is not positive, the keypoint is at bin -1, as in MMPose.
         """
-        maxima = [logits.max(dim=-1) for logits in outputs]
-        scores = torch.minimum(maxima[0].values, maxima[1].values).float()
-        bins = torch.stack([found.indices for found in maxima], dim=-1).float()
+        (x_scores, x_bins), (y_scores, y_bins), (_, z_bins) = map(largest, outputs)
+        scores = torch.minimum(x_scores, y_scores).float()
+        bins = torch.stack([x_bins, y_bins, z_bins], dim=-1).float()
         places = torch.where(scores[..., None] > 0, bins, -1.0) / self.split_ratio
         packed = torch.cat([places, scores[..., None]], dim=-1).cpu().numpy()
         keypoints = np.ascontiguousarray(packed[..., :3])
