@@ -99,6 +99,17 @@ def test_a_broken_cell_is_named_by_its_line(tmp_path: Path) -> None:
         posekit.labels(tmp_path / "via.csv", out=tmp_path / "coco.json")
 
 
+def test_a_line_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    draw(tmp_path)
+    path = tmp_path / "via.csv"
+    write_csv(path, table())
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], lines[3].partition(",")[0]]))
+    with pytest.raises(InputError, match=r"via.csv, line 4: expected 7 cells, found 1; is the"):
+        posekit.labels(path, out=tmp_path / "coco.json")
+    assert not (tmp_path / "coco.json").exists()
+
+
 @pytest.mark.parametrize(
     ("where", "change", "what"),
     [

@@ -137,17 +137,22 @@ def _of_csv(path: Path) -> Iterator[Region]:
             needed = ("region_shape_attributes", "region_attributes")
             if not {*needed, "filename"} <= set(head):
                 raise InputError(f"{path}, line 1: expected filename, {' and '.join(needed)}")
-            for cells in reader:
+            for cells in filter(None, reader):
                 place = f"line {reader.line_num}"
                 more = len(cells) - len(head)
                 if more > 0 and head[0] == "filename":  # VIA does not quote a name's commas
                     cells[: more + 1] = [",".join(cells[: more + 1])]
-                row = dict(zip(head, cells, strict=False))
-                name = row.get("filename") or ""
+                if len(cells) != len(head):
+                    raise InputError(
+                        f"{path}, {place}: expected {len(head)} cells, found {len(cells)}; is the "
+                        "file cut off? Export it again"
+                    )
+                row = dict(zip(head, cells, strict=True))
+                name = row["filename"]
                 if not name:
                     raise InputError(f"{path}, {place}: expected a filename")
                 yield place, name, None
-                shape, about = (cell_of(path, place, row.get(key)) for key in needed)
+                shape, about = (cell_of(path, place, row[key]) for key in needed)
                 if shape:
                     yield place, name, {"shape_attributes": shape, "region_attributes": about}
     except (OSError, UnicodeDecodeError, csv.Error) as error:

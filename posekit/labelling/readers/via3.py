@@ -161,6 +161,7 @@ def _region(
         name, options = attributes.get(str(key), (str(key), {}))
         chosen = str(value).split(",") if options else [str(value)]
         about[name] = ",".join(str(options.get(one, one)) for one in chosen)
+    # Shapes that are not read have no sides; one that lacks a side is told where it is read.
     return {
         "shape_attributes": {"name": kind, **dict(zip(sides, xy[1:], strict=False))},
         "region_attributes": about,
