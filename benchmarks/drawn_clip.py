@@ -13,9 +13,15 @@ import numpy as np
 
 from posekit.datasets.synthetic.backdrop import BACKGROUNDS, draw_clutter
 from posekit.datasets.synthetic.canvas import Canvas
-from posekit.datasets.synthetic.clip import STRIDE, Actor, between, walking
+from posekit.datasets.synthetic.clip import STRIDE, Actor, between, coco_keypoints, walking
 from posekit.datasets.synthetic.drawing import draw_figure
-from posekit.datasets.synthetic.figure import make_figure, make_outfit, turn_x
+from posekit.datasets.synthetic.figure import (
+    Figure,
+    figure_bounds,
+    make_figure,
+    make_outfit,
+    turn_x,
+)
 from posekit.datasets.synthetic.palette import Array, Rng, pick
 from posekit.datasets.synthetic.poses import Pose, cheer, dance, wave
 
@@ -26,8 +32,11 @@ SHOT = 60  # frames from cut to cut
 GESTURE = 14  # frames from one pose of somebody who stands to the next
 
 
-def draw_clip(seed: int, shots: int = 4) -> Iterator[Array]:
+def draw_clip(seed: int, shots: int = 4, sensor: int = 0) -> Iterator[tuple[Array, Array, Array]]:
     """Frames (540, 960, 3), BGR, uint8: `SHOT` for each shot; a function of its arguments.
+
+    With each come the keypoints (n, 17, 2) and the approximate boxes (n, 4) of all people, in
+    pixels, also of those outside and behind others. Another `sensor` has other noise.
 
     In each shot two or three people stand and move their arms, one crosses behind or before them,
     one comes in and one leaves; somebody runs in every second shot, and the camera turns in every
@@ -35,10 +44,12 @@ def draw_clip(seed: int, shots: int = 4) -> Iterator[Array]:
     """
     for shot in range(shots):
         rng = np.random.default_rng([seed, shot])
-        yield from _draw_shot(rng, runs=shot % 2 == 1, pans=shot % 3 == 2)
+        yield from _draw_shot(rng, sensor, runs=shot % 2 == 1, pans=shot % 3 == 2)
 
 
-def _draw_shot(rng: Rng, *, runs: bool, pans: bool) -> Iterator[Array]:
+def _draw_shot(
+    rng: Rng, sensor: int, *, runs: bool, pans: bool
+) -> Iterator[tuple[Array, Array, Array]]:
     speed = float(rng.choice([-1, 1]) * rng.uniform(2, 4)) if pans else 0.0
     width = SIZE[0] + math.ceil(abs(speed) * SHOT)
     backdrop = np.empty((SIZE[1], width, 3), np.uint8)
@@ -48,15 +59,22 @@ def _draw_shot(rng: Rng, *, runs: bool, pans: bool) -> Iterator[Array]:
     people = _cast(rng, width, runs=runs)
     camera = turn_x(float(rng.uniform(0, 10)))
     start = 0.0 if speed >= 0 else width - SIZE[0]
-    noise = np.random.default_rng(int(rng.integers(1 << 31)))
+    noise = np.random.default_rng(int(rng.integers(1 << 31)) + sensor)
     for number in range(SHOT):
         image = backdrop.copy()
-        for person in people:
-            _draw(image, person, number, camera)
+        figures = [_figure(person, number, camera) for person in people]
+        for figure in figures:
+            draw_figure(Canvas(image), figure)
         left = round(start + speed * number)
         seen = image[:, left : left + SIZE[0]].astype(np.int16)
         seen += np.rint(noise.normal(0, 3, seen.shape)).astype(np.int16)  # as a camera's sensor has
-        yield np.clip(seen, 0, 255).astype(np.uint8)
+        keypoints = np.stack([coco_keypoints(figure) for figure in figures])
+        boxes = np.stack([figure_bounds(figure) for figure in figures])
+        yield (
+            np.clip(seen, 0, 255).astype(np.uint8),
+            keypoints - (left, 0),
+            boxes - (left, 0, left, 0),
+        )
 
 
 def _cast(rng: Rng, width: int, *, runs: bool) -> list[Actor]:
@@ -111,8 +129,8 @@ def _gestures(rng: Rng) -> Callable[[int], Pose]:
     return at
 
 
-def _draw(image: Array, person: Actor, frame: int, camera: Array) -> None:
+def _figure(person: Actor, frame: int, camera: Array) -> Figure:
     figure = make_figure(person.outfit, person.pose(frame), person.yaw, camera)
     figure.scale = person.height
     figure.origin = np.array([person.place(frame), person.ground - 0.53 * person.height])
-    draw_figure(Canvas(image), figure)
+    return figure

@@ -62,8 +62,8 @@ class SpeedOptions(Options):
         "balanced",
         "default of `flip_test` and `det_interval` in each call: `accurate` does the flip "
         "test that the model's configuration has, as MMPose does; `balanced` does none; "
-        "`fast` does none and runs the detector in videos only where a track is in doubt, "
-        "`det_interval=auto`",
+        "`fast` does none, runs the detector in videos only where a track is in doubt, "
+        "`det_interval=auto`, and on a CPU leaves out most of the border of its input",
     )
 
 

@@ -121,7 +121,7 @@ class Predictor:
             as one box.
         lifter: 2D keypoints over time -> 3D keypoints.
         det_cat_ids: the detector's classes that the model is for.
-        speed: the default of `flip_test` and `det_interval` in each call, see `posekit.load`.
+        speed: the default of `flip_test` and `det_interval` in each call; see `posekit.load`.
 
     Attributes:
         licenses: licences of the published weights in use, by model name; those of weights given
@@ -197,15 +197,9 @@ class Predictor:
             raise InputError(f"detector does not apply: {spec.name} finds people itself")
         skeleton = load_skeleton(spec.keypoints, search=search)
         networks = _Networks(parts, place, number, floating_type(dtype))
-        find: Callable[[], Detector] | None = None
+        find = None
         if detector is not None:
-            of_detector = detector.spec
-            if not isinstance(of_detector, DetectorSpec):
-                raise InputError(f"{of_detector.name} is not a detector")
-
-            def find() -> Detector:
-                return Detector(networks.load("detector"), of_detector, backend=backend or DEFAULT)
-
+            find = _detector_maker(detector, networks, backend or DEFAULT, trimmed=speed == "fast")
         lift = None
         if lifter is not None:
             lift = _make_lifter(lifter, skeleton, networks.load, search)
@@ -247,8 +241,8 @@ class Predictor:
         Otherwise the first frames run in PyTorch and later ones in an engine, whose results differ
         by rounding.
         """
-        for stage in (self.detector, self.estimator):
-            if settle := getattr(getattr(stage, "run", None), "settle", None):
+        for stage in (self.detector, getattr(self.estimator, "run", None)):
+            if settle := getattr(stage, "settle", None):
                 settle()
 
     @takes(PredictOptions)
@@ -457,6 +451,15 @@ class _Networks:
             opened=functools.partial(self.digests.add, kind, weights),
         )
         return net.to(self._own) if isinstance(net, GraphFile) else net
+
+
+def _detector_maker(
+    part: Part, networks: _Networks, backend: str, *, trimmed: bool
+) -> Callable[[], Detector]:
+    spec = part.spec
+    if not isinstance(spec, DetectorSpec):
+        raise InputError(f"{spec.name} is not a detector")
+    return lambda: Detector(networks.load("detector"), spec, backend=backend, trimmed=trimmed)
 
 
 def _told(on_error: OnError, writer: ResultWriter) -> OnError:

@@ -31,6 +31,7 @@ from posekit.backends.outputs import describe_outputs, output_names
 from posekit.benchmarking.stages import made_up_boxes
 from posekit.cli import main as posekit_command
 from posekit.exporting.graph import ExportGraph
+from posekit.loading import Speed
 from posekit.spec import DetectorSpec, load_spec
 from posekit.stages.detect import Detector
 from posekit.weights.load import load_network
@@ -168,13 +169,16 @@ def posekit_programs(
 ) -> dict[str, Program]:
     """As installed, that is without an option; and each backend, without a flip test."""
 
-    def loaded(backend: str | None, weights: Path | None = None) -> posekit.Predictor:
+    def loaded(
+        backend: str | None, weights: Path | None = None, speed: Speed = "balanced"
+    ) -> posekit.Predictor:
         predictor = posekit.load(
             pair.pose,
             weights=weights or pair.weights(pair.pose),
             detector=pair.detector,
             detector_weights=pair.weights(pair.detector),
             device="cpu",
+            speed=speed,
             **({} if backend is None else {"backend": backend}),
         )
         return predictor if pair.people is None else have_people(predictor, pair.people)
@@ -192,6 +196,10 @@ def posekit_programs(
         best = predictors[backends[-1]]
         programs[f"posekit backend={backends[-1]} det_interval={FREQUENCY}"] = lambda: run(
             best, **chosen, det_interval=FREQUENCY
+        )
+        fast = loaded(backends[-1], speed="fast")
+        programs[f"posekit backend={backends[-1]} speed=fast det_interval=1"] = lambda: run(
+            fast, **chosen, det_interval=1
         )
     if eight_bits:
         quantized = loaded("auto", _in_eight_bits(pair))

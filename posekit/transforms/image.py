@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -9,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Normalize", "fitted_size", "letterbox"]
+__all__ = ["Normalize", "fitted_size", "letterbox", "trimmed_size"]
+
+# Sides of a trimmed input, as shares of the whole: few, as a network is made ready for each shape.
+TRIMMED = (9 / 16, 3 / 4, 1)
 
 
 def letterbox(
@@ -51,6 +55,28 @@ def fitted_size(size_wh: tuple[int, int], into_wh: tuple[int, int]) -> tuple[int
         for side, most in zip(size_wh, into_wh, strict=True)
     )
     return width, height
+
+
+def trimmed_size(
+    size_wh: tuple[int, int], into_wh: tuple[int, int], multiple: int
+) -> tuple[int, int]:
+    """The smallest of a few inputs (w, h) that hold an image as it fits into the whole one.
+
+    Args:
+        size_wh: of the image, in pixels.
+        into_wh: of the whole input.
+        multiple: of pixels, which a trimmed side is.
+    """
+    width, height = (
+        _trimmed(side, most, multiple)
+        for side, most in zip(fitted_size(size_wh, into_wh), into_wh, strict=True)
+    )
+    return width, height
+
+
+def _trimmed(side: int, most: int, multiple: int) -> int:
+    sides = (min(math.ceil(share * most / multiple) * multiple, most) for share in TRIMMED)
+    return next(size for size in sides if size >= side)
 
 
 class Normalize:

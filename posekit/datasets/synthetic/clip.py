@@ -30,7 +30,18 @@ from posekit.datasets.synthetic.palette import Array
 from posekit.datasets.synthetic.poses import Pose, wave
 from posekit.datasets.synthetic.scene import COCO_KEYPOINTS
 
-__all__ = ["FPS", "FRAMES", "SIZE", "SQUATS", "STRIDE", "Actor", "between", "demo_clip", "walking"]
+__all__ = [
+    "FPS",
+    "FRAMES",
+    "SIZE",
+    "SQUATS",
+    "STRIDE",
+    "Actor",
+    "between",
+    "coco_keypoints",
+    "demo_clip",
+    "walking",
+]
 
 SIZE = (640, 360)
 FPS = 25.0
@@ -105,7 +116,7 @@ def demo_clip() -> Iterator[tuple[Array, Array]]:
         figures = [actor.figure(frame, camera) for actor in (squatter, walker, waver)]
         for number in (1, 2, 0):  # the farthest first
             draw_figure(Canvas(image), figures[number])
-        yield image, np.stack([_keypoints(figure) for figure in figures])
+        yield image, np.stack([coco_keypoints(figure) for figure in figures])
 
 
 def walking(steps: float, phase: float = 0.0, runs: bool = False) -> Callable[[int], Pose]:
@@ -163,7 +174,8 @@ def _squatting(frame: int) -> Pose:
     return between(stand, down, depth)
 
 
-def _keypoints(figure: Figure) -> Array:
+def coco_keypoints(figure: Figure) -> Array:
+    """(17, 2), in pixels, in COCO's order."""
     return np.stack([figure.project(figure.joints[name]) for name in COCO_KEYPOINTS])
 
 
