@@ -19,6 +19,7 @@ Beside these stands what FFmpeg takes alone, to decode and to encode the same fr
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import statistics
 import tempfile
@@ -64,7 +65,8 @@ def main() -> None:
         )
         detector: Any = predictor.detector
         estimator: Any = predictor.estimator
-        detector.run, estimator.run = Known(detector.run), Known(estimator.run)
+        detector.run_in = functools.cache(lambda size: Known(type(detector).run_in(detector, size)))
+        estimator.run = Known(estimator.run)
         film = panned(clip, arguments.frames, folder / "film.mp4")
         with VideoReader(film) as reader:
             frames = [image for image, _ in reader]

@@ -90,7 +90,6 @@ class Detector:
         self.codec = spec.codec.make()
         self.classes: tuple[str, ...] = spec.classes
         self.input_size: tuple[int, int] = spec.input_size
-        self.run: Backend = choose_backend(net, self.input_size, backend)
         self.pad_value: int = spec.pad_value
         self.keep_ratio: bool = spec.keep_ratio
         self.clip_boxes: bool = spec.clip_boxes
@@ -101,15 +100,17 @@ class Detector:
         )
         self._backend = backend
         self._trims = trimmed and self.keep_ratio and not isinstance(net, GraphFile)
-        self._making = threading.Lock()  # one thread makes a trimmed network ready
-        self._runs: dict[Size, Backend] = {}  # by size of the input, of trimmed ones
+        self._making = threading.Lock()  # one thread makes the network ready
+        self._runs: dict[Size, Backend] = {}  # what runs it, by the size of its input
         self._settled = False
+        if not self._trims:
+            self.run_in(self.input_size)
 
     def settle(self) -> None:
         """Prepares the engines now, and those of trimmed inputs with their first image."""
         with self._making:
             self._settled = True
-            for run in (self.run, *self._runs.values()):
+            for run in self._runs.values():
                 _settle(run)
 
     @torch.inference_mode()
@@ -180,10 +181,8 @@ class Detector:
         height, width = image.shape[:2]
         return trimmed_size((width, height), self.input_size, max(32, *self.codec.strides))
 
-    def _run_in(self, size: Size) -> Backend:
-        """What runs the network on inputs of a size."""
-        if size == self.input_size:
-            return self.run
+    def run_in(self, size: Size) -> Backend:
+        """What runs the network on inputs of a size (w, h)."""
         with self._making:
             if size not in self._runs:
                 self._runs[size] = choose_backend(self.net, size, self._backend)
@@ -194,7 +193,7 @@ class Detector:
     def _detect_all(
         self, images: Sequence[np.ndarray], size: Size, score_threshold: float
     ) -> Iterator[Detections]:
-        run = self._run_in(size)
+        run = self.run_in(size)
         # The same boxes come out whatever the chunk; most engines gain nothing by a batch either.
         count = MAX_TOGETHER if getattr(run, "computes_images_apart", False) else 1
         for start in range(0, len(images), count):
@@ -247,7 +246,7 @@ class Detector:
             )
             batch = self.normalize(pixels)
         with span("detect: network"):
-            outputs = self.run(batch)
+            outputs = self.run_in(self.input_size)(batch)
         with span("detect: decode boxes"):
             boxes, scores = self.boxes_in_input(outputs)
             boxes *= to_device(_inverses(factors)[:, None], boxes.device)  # by (N, 1, 4)

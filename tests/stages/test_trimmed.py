@@ -121,7 +121,8 @@ def test_engines_of_trimmed_inputs_are_settled_too(detectors: tuple[Detector, De
     assert not detector._runs[320, 192]._chosen  # type: ignore[attr-defined]
     detector.settle()
     detector([tall])
-    for run in (detector.run, *detector._runs.values()):
+    assert set(detector._runs) == {(320, 192), (192, 320)}
+    for run in detector._runs.values():
         assert set(run._chosen) == {"one", "many"}  # type: ignore[attr-defined]
 
 
