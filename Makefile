@@ -41,7 +41,7 @@ slow: $(VENV)/installed
 # The page of `posekit app` in headless Chromium, which CHROMIUM may name; pictures of it are in
 # out/screenshots.
 browser: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet "playwright>=1.40"
+	$(BIN)/python -m pip install --quiet "playwright>=1.40" "axe-playwright-python>=0.1.4"
 	$(BIN)/python -m pytest -q -m browser tests/app
 
 # Tests, parity and speed on a GPU, in tables; `make gpu DEVICE=cpu FAST=1` proves it without one.

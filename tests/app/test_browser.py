@@ -238,6 +238,32 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     assert unnamed == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_axe_finds_no_barrier(
+    chromium: Any, server: str, clip: Path, width: int, scheme: str
+) -> None:
+    """Contrast, names, roles and order, as screen readers and weak eyes need them."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = Page(chromium, server, width, scheme)
+    found = {}
+
+    def audit(state: str) -> None:
+        violations = axe.run(page.page).response["violations"]
+        if violations:
+            found[state] = [(one["id"], one["nodes"][0]["html"]) for one in violations]
+
+    audit("start")
+    page.send(clip)
+    page.run()
+    audit("result")
+    for name, drawn in (("Angles", ".pk-figures[data-what=angles] .main-svg"), ("Files", "a")):
+        page.tab(name)
+        page.page.wait_for_selector(drawn)
+        audit(name)
+    page.close()
+    assert found == {}
+
+
 def test_the_camera_takes_a_picture(page: Page) -> None:
     page.page.click("[data-camera=open]")
     page.page.wait_for_function("document.querySelector('.pk-camera video').videoWidth > 0")

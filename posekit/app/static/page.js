@@ -248,7 +248,7 @@
     const unit = element("span", { className: "pk-fine" });
     row.append(element("label", { htmlFor: chooser.id, textContent: "Who" }), chooser, unit);
     const plot = element("div", { className: "pk-plot" });
-    plot.setAttribute("role", "img");
+    plot.setAttribute("role", "figure");
     place.append(row, plot);
     const show = () => {
       const figure = figures[chooser.value];
@@ -267,7 +267,7 @@
     const row = element("div", { className: "pk-row" });
     row.append(element("label", { htmlFor: "pk-when", textContent: "Time" }), slider, when);
     const plot = element("div", { className: "pk-plot pk-space" });
-    plot.setAttribute("role", "img");
+    plot.setAttribute("role", "figure");
     plot.setAttribute("aria-label", "Poses in 3D; turn the view by dragging, move in time with the slider");
     place.append(plot, row);
     const axis = (sides, title) => ({ range: sides, title: { text: title }, gridcolor: colours().grid, zeroline: false, showbackground: false });
