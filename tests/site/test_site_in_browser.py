@@ -1,4 +1,6 @@
-"""Every page of the built site in Chromium: no error, no other server, no wider than a phone."""
+"""Every page of the built site in Chromium: no error, no other server, no wider than a phone, and
+no barrier to screen readers and weak eyes that axe finds serious.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from tests.conftest import ROOT
 pytest.importorskip("mkdocs")
 pytest.importorskip("mkdocstrings")
 playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -102,6 +105,9 @@ def test_every_page_opens(site: Path, address: str, browser: Any, look: str) -> 
         broken = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).length"
         if page.evaluate(broken):
             wrong.append("a picture is missing")
+        for found in axe.Axe().run(page).response["violations"]:
+            if found["impact"] in ("serious", "critical"):
+                wrong.append(f"{found['id']}: {found['nodes'][0]['html']}")
         wrong[before:] = [f"{name}: {text}" for text in wrong[before:]]
     context.close()
     assert not wrong
