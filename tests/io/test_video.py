@@ -22,6 +22,7 @@ from posekit.errors import InputError, OutputError
 from posekit.files import PACKAGED
 from posekit.io.listing import hide_password
 from posekit.io.video import CameraReader, VideoReader, VideoWriter
+from tests.conftest import ROOT
 from tests.processes import run_python
 
 SATURATED = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
@@ -280,17 +281,19 @@ class TestReader:
         with pytest.raises(InputError, match="FFmpeg does not know its codec"):
             VideoReader(path)
 
-    @pytest.mark.parametrize(
-        ("container", "codec"), [("mp4", "libx264"), ("avif", "libsvtav1"), ("matroska", "ffv1")]
-    )
+    @pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("matroska", "ffv1")])
     def test_colours_that_cannot_be_converted(
         self, tmp_path: Path, container: str, codec: str
     ) -> None:
-        if codec not in av.codecs_available:
-            pytest.skip(f"this FFmpeg has no {codec}")
         path = record_as(tmp_path / "a", container, codec, 3, matrix=Y_CG_CO)
         with pytest.raises(InputError, match=r"a cannot be read as a video: .* its colours are of"):
             VideoReader(path)
+
+    def test_colours_of_av1_that_cannot_be_converted(self) -> None:
+        # A file: as root, the encoder's threads take turns before all others of the machine, which
+        # on two cores may wait for them for minutes.
+        with pytest.raises(InputError, match=r"ycgco\.avif cannot be .* its colours are of"):
+            VideoReader(ROOT / "tests" / "data" / "videos" / "ycgco.avif")
 
     def test_videos_that_made_it_fail(self, shared: Path) -> None:
         media = shared / "cases" / "media"
