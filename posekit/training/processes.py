@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import time
+import uuid
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
@@ -20,11 +23,20 @@ from posekit.training.mirror import Mirror
 from posekit.training.options import TrainOptions
 from posekit.training.run_folder import RunFolder, is_same_run
 
-__all__ = ["check_folder", "is_restart", "launch_id", "loading_processes", "make_accelerator"]
+__all__ = [
+    "attempt_store",
+    "check_folder",
+    "is_restart",
+    "launch_id",
+    "loading_processes",
+    "make_accelerator",
+]
 
 MOST_WORKERS = 8
 # Other processes wait for the first one's evaluation.
 PATIENCE = timedelta(hours=4)
+LOOK = 0.02  # seconds between looks for who else has come
+MEETING = "posekit-attempt"  # scheme of URLs by which processes of torchrun meet
 
 
 def make_accelerator(options: TrainOptions) -> Accelerator:
@@ -44,8 +56,55 @@ def make_accelerator(options: TrainOptions) -> Accelerator:
     return Accelerator(
         cpu=on_cpu,
         mixed_precision=options.precision,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(init_method=_meeting(), timeout=PATIENCE)],
     )
+
+
+def _meeting() -> str | None:
+    """Where the processes of a run meet, as PyTorch has it; None for its own way."""
+    # The store of an agent outlives the processes that it starts.
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return f"{MEETING}://" if shared else None
+
+
+def _met(
+    url: str, timeout: timedelta = PATIENCE, **more: Any
+) -> Iterator[tuple[dist.Store, int, int]]:
+    store, rank, size = next(dist.rendezvous("env://", timeout=timeout, **more))
+    yield attempt_store(store, rank, size), rank, size
+
+
+def attempt_store(store: dist.Store, rank: int, size: int) -> dist.Store:
+    """The part of a store that only the processes of this attempt use.
+
+    When torchrun starts its processes again, their store still has the addresses of those before.
+    Whoever reads one of these finds nobody there, or waits forever. Nothing that torchrun says is
+    the same in all processes and differs between attempts, so the first process makes a name and
+    gives it to each process that is here now, which shows by a name of its own that it is.
+
+    Args:
+        store: the store of all attempts.
+        rank: number of this process.
+        size: number of processes.
+    """
+    own = uuid.uuid4().hex
+    if rank > 0:
+        store.set(f"posekit/came/{rank}", own)
+        attempt = store.get(f"posekit/attempt/{own}").decode()
+        store.set(f"posekit/met/{attempt}/{rank}", "")
+        return dist.PrefixStore(attempt, store)
+    missing = set(range(1, size))
+    while missing:
+        for other in sorted(missing):
+            name = store.get(f"posekit/came/{other}").decode()
+            store.set(f"posekit/attempt/{name}", own)
+            if store.check([f"posekit/met/{own}/{other}"]):
+                missing.remove(other)
+        time.sleep(LOOK)
+    return dist.PrefixStore(own, store)
+
+
+dist.register_rendezvous_handler(MEETING, _met)
 
 
 def loading_processes(options: TrainOptions, accelerator: Accelerator) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 
 from posekit.errors import InputError
 from posekit.training.checkpoint import load_checkpoint
-from posekit.training.processes import launch_id
+from posekit.training.processes import attempt_store, launch_id
 from tests.training import runs
 from tests.training.runs import free_port, losses, weights
 from tests.training.test_loop import assert_same_state
@@ -72,9 +74,29 @@ def test_a_launch_without_a_name_is_told_by_the_process_that_starts_the_others(
     assert launch_id() == found
 
 
+def test_processes_that_are_started_again_find_nothing_of_those_before() -> None:
+    """They come in any order; what the last attempt left in the store is there already."""
+    store = dist.HashStore()
+
+    def come(rank: int, word: str) -> list[str]:
+        part = attempt_store(store, rank, 3)
+        assert not part.check([f"address {rank}"])
+        part.set(f"address {rank}", word)
+        return [part.get(f"address {other}").decode() for other in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        for word, order in (("one", (2, 0, 1)), ("two", (0, 1, 2)), ("three", (1, 2, 0))):
+            coming = [pool.submit(come, rank, word) for rank in order]
+            assert [one.result(60) for one in coming] == [[word] * 3] * 3
+            store.set("posekit/came/1", f"died early in attempt {word}")
+
+
 def torchrun(*arguments: str, words: str = "") -> tuple[str, ...]:
-    """Launches two processes in all; the first one dies after its line with `words`."""
-    launcher = ("-m", "torch.distributed.run", "--max-restarts=3", "--local-addr=127.0.0.1")
+    """Launches two processes in all; the first one dies after its line with `words`.
+
+    One restart has to be enough: what is left of the first attempt must not disturb the second.
+    """
+    launcher = ("-m", "torch.distributed.run", "--max-restarts=1", "--local-addr=127.0.0.1")
     if not words:
         return (*launcher, *arguments)
     code = KILLED.format(words=words)
