@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import pkgutil
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from posekit.errors import OutputError
+from posekit.errors import InputError, OutputError
 
 __all__ = [
     "BLOCK",
     "CONF_DIR",
     "PACKAGED",
     "cache_dir",
+    "check_on_this_machine",
     "make_folder",
     "prediction_formats",
     "put_on_disk",
@@ -112,8 +114,10 @@ def make_folder(folder: Path) -> None:
     """Makes a folder where there is none.
 
     Raises:
+        InputError: it is a URL.
         OutputError: it cannot be made.
     """
+    check_on_this_machine(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -138,3 +142,18 @@ def put_on_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_on_this_machine(folder: Path) -> None:
+    """Checks that a folder to write to is no URL, of which a path would keep `s3:` as a folder.
+
+    Raises:
+        InputError: it is one.
+    """
+    for number, part in enumerate(folder.parts):
+        is_scheme = re.fullmatch(r"[a-z][a-z0-9+.-]+:", part)
+        if is_scheme and not Path(*folder.parts[: number + 1]).exists():
+            raise InputError(
+                f"expected a folder of this machine to write to, found a URL of {part}//: write "
+                "here, and copy the results there afterwards"
+            )

@@ -25,9 +25,10 @@ def report_errors(run: Callable[[], int | None]) -> int:
         run: gives the status; None is 0.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # A client's line per request says nothing to a user.
-    for name in ("httpx", "httpx2"):
+    # A client's line per request, or per session, says nothing to a user.
+    for name in ("aiobotocore", "azure", "botocore", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # a traceback of what it raises too
     try:
         return run() or 0
     except PosekitError as error:

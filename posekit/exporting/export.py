@@ -23,6 +23,7 @@ from posekit.exporting.options import ExportOptions
 from posekit.exporting.result import ExportResult
 from posekit.exporting.samples import read_images, take_samples
 from posekit.exporting.subject import Subject, describe
+from posekit.files import check_on_this_machine
 from posekit.parts import Part, Parts, find_part, find_parts
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 from posekit.stages.detect import Detector
@@ -225,6 +226,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
+    check_on_this_machine(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryDirectory(prefix=".posekit-", dir=folder).cleanup()

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from posekit.errors import InputError
+from posekit.files import check_on_this_machine
 
 __all__ = ["check_writable", "identity", "unique_name"]
 
@@ -39,6 +40,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         InputError: they cannot.
     """
+    check_on_this_machine(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -72,7 +72,8 @@ def find(url: str) -> list[RemoteFile]:
     """
     with store_errors(url):
         system, inside = store_of(url)
-        if any(sign in inside for sign in "*?["):
+        # A file may have such a name itself.
+        if any(sign in inside for sign in "*?[") and not system.isfile(inside):
             found = list(system.glob(inside, detail=True).values())
         elif system.isdir(inside):
             found = list(system.find(inside, detail=True).values())

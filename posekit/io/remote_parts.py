@@ -169,8 +169,11 @@ def _receive(about: RemoteAbout, start: int, end: int, received: bytearray) -> N
 
     system, inside = store_of(about.url)
     # Where a store has no request for a part, a file that reads ahead would read far more.
-    plain = type(system).cat_file is AbstractFileSystem.cat_file
-    received += system.cat_file(inside, start, end, **({"cache_type": "none"} if plain else {}))
+    # Those that read asynchronously have theirs on each object, not on its class.
+    plain = getattr(system.cat_file, "__func__", None) is AbstractFileSystem.cat_file
+    received += system.cat_file(
+        inside, start=start, end=end, **({"cache_type": "none"} if plain else {})
+    )
 
 
 def _tried(url: str, act: Any, received: bytearray | None = None) -> Any:

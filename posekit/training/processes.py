@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import time
@@ -9,11 +10,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
@@ -22,6 +22,9 @@ from posekit.errors import InputError
 from posekit.training.mirror import Mirror
 from posekit.training.options import TrainOptions
 from posekit.training.run_folder import RunFolder, is_same_run
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 __all__ = [
     "attempt_store",
@@ -36,7 +39,6 @@ MOST_WORKERS = 8
 # Other processes wait for the first one's evaluation.
 PATIENCE = timedelta(hours=4)
 LOOK = 0.02  # seconds between looks for who else has come
-MEETING = "posekit-attempt"  # scheme of URLs by which processes of torchrun meet
 
 
 def make_accelerator(options: TrainOptions) -> Accelerator:
@@ -64,17 +66,24 @@ def _meeting() -> str | None:
     """Where the processes of a run meet, as PyTorch has it; None for its own way."""
     # The store of an agent outlives the processes that it starts.
     shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    return f"{MEETING}://" if shared else None
+    return _own_meeting() if shared else None
 
 
-def _met(
-    url: str, timeout: timedelta = PATIENCE, **more: Any
-) -> Iterator[tuple[dist.Store, int, int]]:
-    store, rank, size = next(dist.rendezvous("env://", timeout=timeout, **more))
-    yield attempt_store(store, rank, size), rank, size
+@functools.cache  # a name is taken once
+def _own_meeting() -> str:
+    from torch.distributed.rendezvous import register_rendezvous_handler, rendezvous
+
+    def meet(
+        url: str, timeout: timedelta = PATIENCE, **more: Any
+    ) -> Iterator[tuple[Store, int, int]]:
+        store, rank, size = next(rendezvous("env://", timeout=timeout, **more))
+        yield attempt_store(store, rank, size), rank, size
+
+    register_rendezvous_handler("posekit", meet)
+    return "posekit://"
 
 
-def attempt_store(store: dist.Store, rank: int, size: int) -> dist.Store:
+def attempt_store(store: Store, rank: int, size: int) -> Store:
     """The part of a store that only the processes of this attempt use.
 
     When torchrun starts its processes again, their store still has the addresses of those before.
@@ -87,12 +96,14 @@ def attempt_store(store: dist.Store, rank: int, size: int) -> dist.Store:
         rank: number of this process.
         size: number of processes.
     """
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+
     own = uuid.uuid4().hex
     if rank > 0:
         store.set(f"posekit/came/{rank}", own)
         attempt = store.get(f"posekit/attempt/{own}").decode()
         store.set(f"posekit/met/{attempt}/{rank}", "")
-        return dist.PrefixStore(attempt, store)
+        return PrefixStore(attempt, store)
     missing = set(range(1, size))
     while missing:
         for other in sorted(missing):
@@ -101,10 +112,7 @@ def attempt_store(store: dist.Store, rank: int, size: int) -> dist.Store:
             if store.check([f"posekit/met/{own}/{other}"]):
                 missing.remove(other)
         time.sleep(LOOK)
-    return dist.PrefixStore(own, store)
-
-
-dist.register_rendezvous_handler(MEETING, _met)
+    return PrefixStore(own, store)
 
 
 def loading_processes(options: TrainOptions, accelerator: Accelerator) -> int:
