@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 BLOCK = 1 << 20  # bytes
+BUCKETS = frozenset(("abfs", "abfss", "az", "gcs", "gs", "hf", "oss", "s3", "s3a"))  # schemes
 
 
 class RemoteFile(NamedTuple):
@@ -60,7 +61,7 @@ def describe(url: str) -> RemoteFile:
         InputError: as `fetch`.
     """
     with store_errors(url):
-        system, inside = store_of(url)
+        system, inside = _as_it_is_now(url)
         return _described(system, system.info(inside))
 
 
@@ -71,7 +72,7 @@ def find(url: str) -> list[RemoteFile]:
         InputError: as `fetch`, or there are none.
     """
     with store_errors(url):
-        system, inside = store_of(url)
+        system, inside = _as_it_is_now(url)
         # A file may have such a name itself.
         if any(sign in inside for sign in "*?[") and not system.isfile(inside):
             found = list(system.glob(inside, detail=True).values())
@@ -89,7 +90,7 @@ def find_below(url: str) -> list[str]:
         InputError: the store cannot be asked, or the package for it is missing.
     """
     with store_errors(url):
-        system, inside = store_of(url)
+        system, inside = _as_it_is_now(url)
         if not system.isdir(inside):
             return []
         root = inside.rstrip("/") + "/"
@@ -104,9 +105,11 @@ def send(path: Path, url: str) -> None:
     """
     with store_errors(url, "write"):
         system, inside = store_of(url)
-        # Many stores have no folders; where one is missing, the next line says so.
-        with contextlib.suppress(Exception):
-            system.makedirs(inside.rpartition("/")[0], exist_ok=True)
+        # Buckets have no folders, and a bucket is nothing to be made by the way.
+        if url.partition(":")[0] not in BUCKETS:
+            # Where a folder is missing nevertheless, the next line says so.
+            with contextlib.suppress(Exception):
+                system.makedirs(inside.rpartition("/")[0], exist_ok=True)
         system.put_file(str(path), f"{inside}.part")
         system.mv(f"{inside}.part", inside)
 
@@ -128,6 +131,13 @@ def store_of(url: str) -> tuple[Any, str]:
 
     system, inside = fsspec.core.url_to_fs(url)
     return system, str(inside)
+
+
+def _as_it_is_now(url: str) -> tuple[Any, str]:
+    """As `store_of`, without what it remembers of folders that it has listed."""
+    system, inside = store_of(url)
+    system.invalidate_cache()
+    return system, inside
 
 
 def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
@@ -152,6 +162,8 @@ def store_errors(url: str, act: str = "open") -> Iterator[None]:
     except ImportError as error:  # it says which package
         raise InputError(f"cannot {act} {shown}: {error}") from None
     except FileNotFoundError:
+        if act == "write":
+            raise InputError(f"cannot write {shown}: no such bucket or folder") from None
         raise InputError(f"no such file: {shown}") from None
     except Exception as error:  # each store has kinds of its own
         raise InputError(f"cannot {act} {shown}: {reason_of(error)}") from error

@@ -60,10 +60,12 @@ class Mirror:
             dry_run: leave the folder alone.
 
         Raises:
-            InputError: the store cannot be reached, or holds a run that is not to be continued.
+            InputError: the store cannot be reached or written to, or holds a run that is not to be continued.
         """
         try:
             self._there = find_below(self.url)
+            if not self._there and not dry_run:
+                self._send_step(0)  # so that one that cannot be written to is known now
         except InputError as error:
             if not resume or not (self.path / CHECKPOINT).is_file():
                 raise
@@ -130,9 +132,7 @@ class Mirror:
                 self._send(name)
             self._remove_old_exports()
             self._send(CHECKPOINT)
-            with tempfile.TemporaryDirectory() as name:
-                (Path(name) / STEP).write_text(json.dumps({"step": step}) + "\n")
-                send(Path(name) / STEP, f"{self.url}/{STEP}")
+            self._send_step(step)
         except (InputError, OSError) as error:
             if not self._failed:
                 log.warning("%s; training continues, and the next checkpoint tries again", error)
@@ -141,6 +141,11 @@ class Mirror:
             if self._failed:
                 log.warning("%s is up to date again", self.shown)
             self._failed, self._kept = False, step
+
+    def _send_step(self, step: int) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / STEP).write_text(json.dumps({"step": step}) + "\n")
+            send(Path(name) / STEP, f"{self.url}/{STEP}")
 
     def _names(self) -> list[str]:
         """All files except the checkpoint and what is being written."""

@@ -119,7 +119,7 @@ def test_a_store_that_fails_stops_no_training(
     real, calls = store.put_file, iter(range(1000))
 
     def put_file(*arguments: Any, **more: Any) -> None:
-        if next(calls) > 6:  # after the first checkpoint
+        if next(calls) > 7:  # after the first checkpoint
             raise OSError("the bucket is full")
         real(*arguments, **more)
 
