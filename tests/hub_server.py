@@ -163,6 +163,16 @@ class HubServer:
         sha = self.commit_of(repository, revision)
         return {"id": repository, "modelId": repository, "sha": sha, "siblings": siblings}
 
+    def entries(self, repository: str, revision: str) -> list[dict[str, object]]:
+        """The files of a repository, and their folders, as the Hub's API lists them."""
+        listed: dict[str, dict[str, object]] = {}
+        for name, digest in sorted(self.repositories[repository, revision].items()):
+            for end in (place for place, letter in enumerate(name) if letter == "/"):
+                listed[name[:end]] = {"type": "directory", "path": name[:end], "oid": "0" * 40}
+            size = len(self.files[f"/storage/{digest}"].content)
+            listed[name] = {"type": "file", "path": name, "size": size, "oid": digest[:40]}
+        return list(listed.values())
+
     def gets(self, part_of_path: str = "") -> list[Exchange]:
         """The GETs so far, of paths that contain the text."""
         return [e for e in self.exchanges if e.method == "GET" and part_of_path in e.path]
@@ -204,7 +214,12 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = unquote(self.path.partition("?")[0])
-            if self.headers.get("Authorization") != f"Bearer {server.token}":
+            if route := re.fullmatch(r"/api/models/(.+?/.+?)/paths-info/(.+)", path):
+                if not self.is_closed(route[1]) and not self.is_missing(route[1], route[2]):
+                    asked = parse_qs(body.decode())["paths"]
+                    entries = server.entries(route[1], route[2])
+                    self.answer_json([entry for entry in entries if entry["path"] in asked])
+            elif self.headers.get("Authorization") != f"Bearer {server.token}":
                 self.answer_json({"error": "Invalid credentials"}, 401)
             elif path == "/api/repos/create":
                 asked = json.loads(body)
@@ -300,6 +315,8 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                 author = parse_qs(self.path.partition("?")[2])["author"][0]
                 names = {name for name, _ in server.repositories if name.startswith(f"{author}/")}
                 self.answer_json([{"id": name, "modelId": name} for name in sorted(names)])
+            elif route := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/?(.*)", path):
+                self.is_closed(route[1]) or self.list_folder(*route.groups())
             elif route := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
                 self.fails() or self.is_closed(route[1]) or self.describe(route[1], route[2])
             elif path in server.files:
@@ -337,6 +354,22 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
             if not self.is_missing(repository, revision or "main"):
                 self.answer_json(server.described(repository, revision or "main"))
 
+        def list_folder(self, repository: str, revision: str, folder: str) -> None:
+            if self.is_missing(repository, revision):
+                return
+            start = f"{folder}/" if folder else ""
+            deep = "recursive=true" in self.path.lower()
+            found = [
+                entry
+                for entry in server.entries(repository, revision)
+                for rest in [str(entry["path"]).removeprefix(start)]
+                if str(entry["path"]).startswith(start) and (deep or "/" not in rest)
+            ]
+            if found:
+                self.answer_json(found)
+            else:
+                self.finish_with(404, {"X-Error-Code": "EntryNotFound"})
+
         def answer_as_hub(self, repository: str, revision: str, file: str) -> None:
             if self.is_missing(repository, revision):
                 return
@@ -366,19 +399,22 @@ def _handler(server: HubServer) -> type[BaseHTTPRequestHandler]:
                     self.finish_with(file.statuses.pop(0), file.headers)
                     return
             status, start = 200, 0
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             if asked and file.ranges and self.headers.get("If-Range", file.etag) == file.etag:
                 status, start = 206, int(asked[1])
                 if start >= len(file.content):
                     self.finish_with(416, {"Content-Range": f"bytes */{len(file.content)}"})
                     return
-            headers = {"Content-Length": str(len(file.content) - start)}
+            part = file.content[start:]
+            if status == 206 and asked and asked[2]:
+                part = file.content[start : int(asked[2]) + 1]
+            headers = {"Content-Length": str(len(part))}
             if file.etag:
                 headers["ETag"] = file.etag
             if status == 206:
-                last = len(file.content) - 1
+                last = start + len(part) - 1
                 headers["Content-Range"] = f"bytes {start}-{last}/{len(file.content)}"
-            body = b"" if self.command == "HEAD" else file.content[start:]
+            body = b"" if self.command == "HEAD" else part
             if self.command == "GET" and file.drops:
                 body = body[: file.drops.pop(0)]
                 self.close_connection = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posekit.errors import InputError
+from posekit.hub_client import endpoint
 from posekit.io.listing import hide_password, reason_of
 
 __all__ = [
@@ -129,7 +130,9 @@ def store_of(url: str) -> tuple[Any, str]:
     """fsspec's file system of a URL, and the path in it."""
     import fsspec.core
 
-    system, inside = fsspec.core.url_to_fs(url)
+    # Its client reads this where it is imported, the rest of posekit each time.
+    given = {"endpoint": endpoint()} if url.startswith("hf:") else {}
+    system, inside = fsspec.core.url_to_fs(url, **given)
     return system, str(inside)
 
 

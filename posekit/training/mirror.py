@@ -60,7 +60,8 @@ class Mirror:
             dry_run: leave the folder alone.
 
         Raises:
-            InputError: the store cannot be reached or written to, or holds a run that is not to be continued.
+            InputError: the store cannot be reached or written to, or holds a run that is not to be
+                continued.
         """
         try:
             self._there = find_below(self.url)

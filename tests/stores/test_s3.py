@@ -80,7 +80,7 @@ def test_two_processes_train_from_the_same_shards(shards: str, tmp_path: Path) -
 
 
 def test_a_batch_of_a_bucket(tmp_path: Path, s3: Any) -> None:
-    pytest.importorskip("pyarrow")
+    tables = pytest.importorskip("pyarrow.parquet")
     names = ["cam 1/a.mp4", "cam2/[x].mp4"]
     for name in names:
         clip = write_clip(tmp_path / "clips" / name, frames=3)
@@ -93,8 +93,10 @@ def test_a_batch_of_a_bucket(tmp_path: Path, s3: Any) -> None:
     ]  # fmt: skip
     batch(tmp_path / "clips", tmp_path / "here")
     for name in names:
-        there, here = (tmp_path / side / f"{name}.parquet" for side in ("there", "here"))
-        assert there.stat().st_size == pytest.approx(here.stat().st_size, rel=0.05)
+        there, here = (
+            tables.read_table(tmp_path / side / f"{name}.parquet") for side in ("there", "here")
+        )
+        assert there.drop_columns(["source"]).equals(here.drop_columns(["source"]))
     s3.put_file(str(tmp_path / "clips" / names[0]), "bucket/clips/broken.mp4")
     again = batch("s3://bucket/clips", tmp_path / "there")
     assert [one.status for one in again.entries] == ["done"] * 3
@@ -154,7 +156,9 @@ def test_a_store_that_cannot_be_written_to_is_known_before_training(
     tmp_path: Path, s3: Any
 ) -> None:
     options = [*runs.workshop(tmp_path), f"out_dir={tmp_path / 'run'}"]
-    with pytest.raises(InputError, match="cannot write s3://bukcet/run/mirror.json: no such buck"):
+    with pytest.raises(
+        InputError, match=r"cannot write s3://bukcet/run/mirror\.json: no such buck"
+    ):
         runs.train(tmp_path, *options, "mirror_to=s3://bukcet/run")
     assert not s3.exists("bukcet")
     assert not (tmp_path / "run").exists()
