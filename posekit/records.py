@@ -39,8 +39,8 @@ def records(result: PoseResult) -> Iterator[dict[str, Any]]:
         for what is unknown.
     """
     frame = {
-        "source": result.source,
-        "name": result.name,
+        "source": _as_text(result.source),
+        "name": _as_text(result.name),
         "index": result.index,
         "frame_id": result.frame_id,
         "time": result.time,
@@ -71,7 +71,19 @@ def records(result: PoseResult) -> Iterator[dict[str, Any]]:
 def error_record(source: str, error: str) -> dict[str, Any]:
     """The row, of index -1, of an input that could not be read, or of the rest of a clip."""
     frame = dict.fromkeys(("frame_id", "time", "width", "height"))
-    return {"source": source, "name": None, "index": -1, **frame, **_nobody(), "error": error}
+    return {
+        "source": _as_text(source),
+        "name": None,
+        "index": -1,
+        **frame,
+        **_nobody(),
+        "error": _as_text(error),
+    }
+
+
+def _as_text(name: str) -> str:
+    """The name of a file, in which bytes that are no UTF-8 are written out: no table takes them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _nobody() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from posekit.batching.options import Shard
@@ -76,7 +76,18 @@ class Entry:
         if not isinstance(found, dict) or not {"path", "name", "status"} <= set(found):
             raise ValueError("no entry")
         values = {key: value for key, value in found.items() if key in known}
-        return cls(**{**values, "outputs": tuple(values.get("outputs", ()))})
+        entry = cls(**{**values, "outputs": tuple(values.get("outputs", ()))})
+        # What is named here is removed, if its clip is done again.
+        kinds = isinstance(entry.path, str) and isinstance(entry.attempt, int)
+        if not kinds or not all(map(_is_inside, entry.outputs)):
+            raise ValueError("no entry")
+        return entry
+
+
+def _is_inside(output: Any) -> bool:
+    """Whether this is the name of something below the folder of the results."""
+    path = PurePath(output)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def manifest_path(folder: Path, shard: Shard | None) -> Path:
@@ -85,15 +96,19 @@ def manifest_path(folder: Path, shard: Shard | None) -> Path:
     return folder / f"_manifest{part}.jsonl"
 
 
-def latest_entries(folder: Path) -> dict[str, Entry]:
+def latest_entries(folder: Path, *, say: bool = True) -> dict[str, Entry]:
     """The latest attempt at each clip, of all runs and shards, by its path.
+
+    Args:
+        folder: of the results.
+        say: log which lines cannot be read.
 
     Raises:
         OutputError: a manifest cannot be read.
     """
     found: dict[str, Entry] = {}
     for path in sorted(folder.glob("_manifest*.jsonl")):
-        for entry in _entries(path):
+        for entry in _entries(path, say):
             before = found.get(entry.path)
             # Of two of one number the one that is done: nothing done may be lost.
             rank = (entry.attempt, entry.status == "done")
@@ -102,7 +117,7 @@ def latest_entries(folder: Path) -> dict[str, Entry]:
     return found
 
 
-def _entries(path: Path) -> Iterator[Entry]:
+def _entries(path: Path, say: bool) -> Iterator[Entry]:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -115,7 +130,10 @@ def _entries(path: Path) -> Iterator[Entry]:
             yield Entry.from_line(line)
         except (ValueError, TypeError):
             # A run that was killed, or a disk that was full, may cut a line.
-            log.warning("%s: line %d is cut off: that attempt is ignored", path, number)
+            if say:
+                log.warning(
+                    "%s: line %d is cut off or damaged: that attempt is ignored", path, number
+                )
 
 
 class Manifest:

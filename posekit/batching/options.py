@@ -199,7 +199,7 @@ class BatchOptions(BatchSourceOptions, BatchWriteOptions, RunOptions):
     """Options of a batch."""
 
     def check(self) -> None:
-        if self.out_dir is None:
+        if not self.out_dir:
             raise InputError("out_dir is missing: name a folder for the results, out_dir=FOLDER")
 
     @property

@@ -77,7 +77,9 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     wanted = _read(config)
     options, folder = wanted.options, wanted.options.folder
     written = {
-        str(folder / name) for entry in latest_entries(folder).values() for name in entry.outputs
+        str(folder / name)
+        for entry in latest_entries(folder, say=False).values()
+        for name in entry.outputs
     }
     listing = Listing.of(options.recursive, options.include, options.order or "name")
     found = find_sources(options.inputs, listing, folder=folder, written=written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
 import hashlib
@@ -9,6 +10,7 @@ import io
 import logging
 import os
 import posixpath
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,6 +42,7 @@ LISTS = (".txt", ".csv")
 COLUMNS = ("path", "file", "filename", "video", "clip", "source", "url")
 # A list of more than this is no list of clips.
 LIST_LIMIT = 1 << 28  # bytes
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ def _texts(inputs: Any) -> Iterator[str]:
         yield os.fsdecode(item)
 
 
-def _of_text(text: str, listing: Listing) -> Iterator[_Found]:
+def _of_text(text: str, listing: Listing, lists: tuple[Path, ...] = ()) -> Iterator[_Found]:
+    """The clips that an input names, which may be a line of lists within lists."""
     if camera_number(text) is not None:
         raise InputError(f"a batch takes files, found the camera {text}: use posekit predict")
     if scheme := scheme_of(text):
@@ -182,7 +186,9 @@ def _of_text(text: str, listing: Listing) -> Iterator[_Found]:
         text = str(listing.files(text)[0])
     path = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
     if path.suffix.lower() in LISTS and path.is_file():
-        yield from _of_list(path, listing)
+        if path in lists:
+            raise InputError(f"the list {path} names itself: expected clips and folders in it")
+        yield from _of_list(path, listing, (*lists, path))
         return
     root = path if path.is_dir() else Path(_before_magic(path))
     for file in listing.files(str(path) if text else ""):
@@ -235,10 +241,10 @@ def _is_wanted(url: str, listing: Listing) -> bool:
     return suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES and listing.fits(Path(path.name))
 
 
-def _of_some(text: str, listing: Listing, where: str) -> list[_Found]:
+def _of_some(text: str, listing: Listing, where: str, lists: tuple[Path, ...] = ()) -> list[_Found]:
     """As `_of_text`; what is not there is a clip that will fail."""
     try:
-        return list(_of_text(text, listing))
+        return list(_of_text(text, listing, lists))
     except InputError as error:
         whole = text if "://" in text else os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
         if "://" not in text and (Path(whole).exists() or glob.has_magic(text) or not text):
@@ -250,24 +256,29 @@ def _of_some(text: str, listing: Listing, where: str) -> list[_Found]:
         return [_Found(whole, posixpath.dirname(whole))]
 
 
-def _of_list(path: Path, listing: Listing) -> Iterator[_Found]:
+def _of_list(path: Path, listing: Listing, lists: tuple[Path, ...]) -> Iterator[_Found]:
     """What the lines of a list name."""
     for number, entry in _entries(path):
         if "://" not in entry:
             entry = os.path.join(path.parent, os.path.expanduser(entry))  # noqa: PTH111, PTH118
-        yield from _of_some(entry, listing, f"{path}, line {number}")
+        yield from _of_some(entry, listing, f"{path}, line {number}", lists)
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str]]:
     try:
         if path.stat().st_size > LIST_LIMIT:
             raise InputError(f"{path} is too large for a list of clips")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
+        data = path.read_bytes()
+        # PowerShell writes the second.
+        text = data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig")
+    except OSError as error:
         raise InputError(f"cannot read the list {path}: {reason_of(error)}") from None
+    except UnicodeError:
+        raise InputError(f"the list {path} is not text in UTF-8: save it as such") from None
     if "\0" in text:
         raise InputError(f"{path} is not a text file: expected a list of clips")
-    lines: Iterable[tuple[int, str]] = enumerate(text.splitlines(), 1)
+    # Other signs at which Python splits may be in names.
+    lines: Iterable[tuple[int, str]] = enumerate(re.split(r"\r\n|\r|\n", text), 1)
     if path.suffix.lower() == ".csv":
         lines = _cells(text, path)
     seen = False

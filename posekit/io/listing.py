@@ -287,7 +287,8 @@ class Listing:
                 f"no images in the folder {folder}, but videos: name them, for instance "
                 f"'{folder / '*'}'"
             )
-        raise InputError(f"no images in the folder {folder}")
+        kinds = "images or videos" if videos else "images"
+        raise InputError(f"no {kinds} in the folder {folder}")
 
     def sorted(self, paths: Iterable[Path]) -> list[Path]:
         """Files of a folder in its order."""

@@ -1,15 +1,18 @@
 """What a run measures, step by step: tables in its folder, and programs that show curves.
 
 The tables are always written. Programs are reached through accelerate's trackers: all of them get
-the same names (`train/loss`) and steps, and a resumed run keeps its id.
+the same names (`train/loss`), as far as they take them, and steps, and a resumed run keeps its id.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import logging
 import os
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,13 +55,17 @@ class MetricLog:
         run_id: str = "",
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder, self._names = folder, tuple(log_with)
         for table in ("train", "val"):
             if (path := folder / f"{table}.csv").is_file():
                 _cut(path, step)
-        self._trackers = {
-            name: _started(name, folder, step, run_id, config or {}) for name in log_with
-        }
+        self._trackers: dict[str, GeneralTracker] = {}
+        try:
+            for name in log_with:
+                self._trackers[name] = _started(name, folder, step, run_id, config or {})
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
 
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """Adds a row to `<table>.csv`.
@@ -78,7 +85,7 @@ class MetricLog:
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from None
         named = {f"{table}/{name}": value for name, value in values.items()}
-        self._each(lambda tracker: tracker.log(named, step=step))
+        self._each(lambda tracker: tracker.log(_names_for(tracker, named), step=step))
 
     def _each(self, act: Callable[[GeneralTracker], None]) -> None:
         """A program that fails is left out from then on: the tables have all that is measured.
@@ -93,6 +100,8 @@ class MetricLog:
                 if name == "tensorboard" and isinstance(error, OSError):
                     raise OutputError(f"cannot write in {self.folder}: {error.strerror}") from None
                 del self._trackers[name]
+                with contextlib.suppress(Exception):  # else the next run would be within it
+                    tracker.finish()
                 log.warning(
                     "%s gets no more measurements: %s; train.csv and val.csv are complete",
                     name,
@@ -113,6 +122,9 @@ class MetricLog:
         except OutputError:
             if error is None:
                 raise
+        finally:
+            if "mlflow" in self._names:
+                _leave_mlflow(self.folder)
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -148,6 +160,16 @@ def _started(
     return tracker
 
 
+def _names_for(tracker: GeneralTracker, values: Mapping[str, float]) -> dict[str, float]:
+    """Measurements by names that a program takes: MLflow `AP_M` for `AP(M)`."""
+    if tracker.name != "mlflow":
+        return dict(values)
+    return {
+        re.sub(r"[^\w.\- :/]", "_", re.sub(r"\((\w+)\)", r"_\1", name)): value
+        for name, value in values.items()
+    }
+
+
 def _tensorboard(folder: Path, step: int, run_id: str) -> dict[str, Any]:
     purge = step + 1 if step else None
     return {"run_name": "", "logging_dir": str(folder), "purge_step": purge}
@@ -164,7 +186,10 @@ def _wandb(folder: Path, step: int, run_id: str) -> dict[str, Any]:
 def _has_wandb_login() -> bool:
     import wandb
 
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except TypeError:  # older ones always ask where there is a terminal
+        return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
 
 
 def _mlflow(folder: Path, step: int, run_id: str) -> dict[str, Any]:
@@ -173,7 +198,7 @@ def _mlflow(folder: Path, step: int, run_id: str) -> dict[str, Any]:
     if not mlflow.is_tracking_uri_set():
         # A folder of files is there at once, where a database takes half a minute to be made.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        mlflow.set_tracking_uri((folder / "mlruns").resolve().as_uri())
+        mlflow.set_tracking_uri(_mlruns(folder))
     known = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=f"tags.`{TAG}` = '{run_id}'",
@@ -185,6 +210,18 @@ def _mlflow(folder: Path, step: int, run_id: str) -> dict[str, Any]:
         "tags": {TAG: run_id},
         "run_id": known[0].info.run_id if known else None,
     }
+
+
+def _mlruns(folder: Path) -> str:
+    return (folder / "mlruns").resolve().as_uri()
+
+
+def _leave_mlflow(folder: Path) -> None:
+    """The next run of this process, and what it starts, have folders of their own."""
+    import mlflow
+
+    if mlflow.get_tracking_uri() == _mlruns(folder):
+        mlflow.set_tracking_uri(None)
 
 
 def _trackio(folder: Path, step: int, run_id: str) -> dict[str, Any]:

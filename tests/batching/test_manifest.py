@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,19 @@ def test_lines_of_later_versions_are_read(tmp_path: Path) -> None:
     line = {"path": "/clips/a.mp4", "name": "a.mp4", "status": "done", "new": 1}
     path.write_text(json.dumps(line) + '\n[1]\n"x"\n{}\n')
     assert set(latest_entries(tmp_path)) == {"/clips/a.mp4"}
+
+
+@pytest.mark.parametrize("output", ["../a", "/a", "", ".", "a/../../b", 5, None])
+def test_a_line_that_names_other_files_is_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, output: Any
+) -> None:
+    """Results that a line names are removed, if its clip is done again."""
+    line = {"path": "/clips/a.mp4", "name": "a.mp4", "status": "done", "outputs": [output]}
+    manifest_path(tmp_path, None).write_text(json.dumps(line) + "\n")
+    assert latest_entries(tmp_path, say=False) == {}
+    assert not caplog.messages
+    assert latest_entries(tmp_path) == {}
+    assert "line 1 is cut off or damaged: that attempt is ignored" in caplog.text
 
 
 def test_a_full_disk_leaves_whole_lines(small_disk: Path) -> None:

@@ -274,11 +274,30 @@ def test_what_is_refused(two: Path, tmp_path: Path, options: dict[str, Any], mes
         batch(two, tmp_path / "out", **options)
 
 
+def test_names_that_are_no_text(clips: Path, tmp_path: Path) -> None:
+    """Their bytes are written out where a format has text."""
+    name = os.fsdecode(b"\xff\n\xe4.mp4")
+    (tmp_path / "in").mkdir()
+    shutil.copy(clips / "cam0" / "clip00.mp4", tmp_path / "in" / name)
+    (tmp_path / "in" / f"x{name}").write_bytes(b"no clip")
+    found = batch(tmp_path / "in", tmp_path / "out", formats=["csv", "parquet", "label_studio"])
+    assert [one.status for one in found.entries] == ["failed", "done"]
+    with (tmp_path / "out" / f"{name}.parquet").open("rb") as file:
+        rows = pq.read_table(file).to_pylist()
+    assert {row["name"] for row in rows} == {"\\udcff\n\\udce4.mp4"}
+    (failed,) = [line for line in str(found).splitlines() if line.startswith("x")]
+    assert "\\n" in failed
+    tasks = json.loads((tmp_path / "out" / f"{name}.label_studio.json").read_text())
+    assert all("%FF%0A%E4" in task["data"]["image"] for task in tasks)
+
+
 def test_no_folder_and_no_clips(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown option 'show'"):
         posekit.batch("demo", inputs=tmp_path, show=True)
     with pytest.raises(InputError, match="out_dir is missing"):
         posekit.batch("demo", inputs=tmp_path)
+    with pytest.raises(InputError, match="out_dir is missing"):  # of a variable that is not set
+        posekit.batch("demo", inputs=tmp_path, out_dir="")
     with pytest.raises(InputError, match="inputs is empty"):
         posekit.batch("demo", out_dir=tmp_path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +90,13 @@ def test_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert names(tmp_path / "bare.csv") == ["a.mp4"]
     assert names(tmp_path / "list.txt") == ["a.mp4", "gone.mp4"]
     assert "list.txt, line 4: no such file" in caplog.text
+    (tmp_path / "powershell.txt").write_text("clips/a.mp4\r\n", encoding="utf-16", newline="")
+    assert names(tmp_path / "powershell.txt") == ["a.mp4"]
+    touched(tmp_path, odd := "clips/a\u2028b\x0bc.mp4")  # signs at which Python splits lines
+    (tmp_path / "odd.txt").write_text(f"{odd}\n", encoding="utf-8")
+    assert names(tmp_path / "odd.txt") == [Path(odd).name]
+    (tmp_path / "outer.txt").write_text("list.csv\nlist.csv\n")
+    assert names(tmp_path / "outer.txt") == ["a.mp4", "b, c.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +105,10 @@ def test_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         ("gone.mp4", "no such file"),
         ("*.mp4", "matches the pattern"),
         ([], "inputs is empty"),
-        ("empty", "no images in the folder"),
+        ("empty", "no images or videos in the folder"),
         ("empty.txt", "the list .* is empty"),
-        ("binary.txt", "cannot read the list"),
+        ("binary.txt", "binary.txt is not text in UTF-8: save it as such"),
+        ("one.txt", "one.txt names itself: expected clips and folders in it"),
         ("webcam:0", "found the camera"),
         ("rtsp://host/a", "found the stream"),
         ("tape://a", "must be a path or a URL"),
@@ -114,7 +121,9 @@ def test_what_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n# nothing\n")
-    (tmp_path / "binary.txt").write_bytes(os.urandom(64) + b"\xff\xfe")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "one.txt").write_text("two.txt\n")
+    (tmp_path / "two.txt").write_text("./one.txt\n")
     with pytest.raises(InputError, match=message):
         names(inputs)
 

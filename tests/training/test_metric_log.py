@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
+import shutil
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +40,24 @@ def test_tensorboard_gets_each_step_once(tmp_path: Path) -> None:
 @pytest.mark.slow  # importing it takes seconds
 def test_mlflow_gets_a_run_that_resumes_as_one(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
-    run = cut_once(tmp_path, "log_with=[mlflow]")
-    client = mlflow.MlflowClient((run / "mlruns").resolve().as_uri())
-    (experiment,) = client.search_experiments(filter_string="name = 'posekit'")
-    (found,) = client.search_runs([experiment.experiment_id])
-    shown = {m.step: m.value for m in client.get_metric_history(found.info.run_id, "train/loss")}
-    assert shown == dict(enumerate(losses(run), 1))
-    assert found.data.params["optimizer"] == "adamw"
-    assert not list(run.glob("events.*"))
+    options = ["log_with=[mlflow]", f"dataset.val={tmp_path / 'data' / 'discs.json'}"]
+    first = cut_once(tmp_path, *options, "val_every=1")
+    # The next run of a process is another one, in its own folder.
+    options += [*runs.workshop(tmp_path / "other"), "epochs=1", "lr=1e-4"]
+    second = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'second'}")
+    for run, validated in ((first, [2, 4, 6]), (second, [2])):
+        client = mlflow.MlflowClient((run / "mlruns").resolve().as_uri())
+        (experiment,) = client.search_experiments(filter_string="name = 'posekit'")
+        (found,) = client.search_runs([experiment.experiment_id])
+        history = client.get_metric_history(found.info.run_id, "train/loss")
+        assert {m.step: m.value for m in history} == dict(enumerate(losses(run), 1))
+        assert found.data.params["optimizer"] == "adamw"
+        assert found.data.params["lr"] == ("0.0005" if run is first else "0.0001")
+        assert not list(run.glob("events.*"))
+        # It takes fewer signs in names than the tables.
+        history = client.get_metric_history(found.info.run_id, "val/AP_M")
+        assert [m.step for m in history] == validated
+    assert not mlflow.is_tracking_uri_set()
 
 
 @pytest.mark.slow  # importing it takes seconds
@@ -74,8 +88,38 @@ def test_wandb_writes_offline_without_a_login(
     caplog.set_level(logging.INFO, "posekit")
     run = cut_once(tmp_path, "log_with=wandb")
     assert "not logged in, so it writes to" in caplog.text
-    names = {path.name.rpartition("-")[2] for path in (run / "wandb").glob("offline-run-*")}
-    assert len(names) == 1  # both parts under the same id
+    parts = sorted((run / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(parts) == 2
+    shown, ids = {}, set()
+    for part in parts:
+        for record in wandb_records(part):
+            values = {
+                item.key or "/".join(item.nested_key): json.loads(item.value_json)
+                for item in record.history.item
+            }
+            if "train/loss" in values:
+                shown[record.history.step.num] = values["train/loss"]
+            if record.HasField("run"):
+                ids.add((record.run.run_id, record.run.display_name, record.run.project))
+    assert shown == dict(enumerate(losses(run), 1))
+    assert len(ids) == 1 and next(iter(ids))[1:] == ("run", "posekit")
+
+
+def wandb_records(path: Path) -> Iterator[Any]:
+    """What is in a file of W&B, whose own reader is a program that uploads it."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, part = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        if (left := 32768 - place % 32768) < 7:  # of a block
+            place += left
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, place)
+        part += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # whole, or its end
+            yield Record.FromString(part)
+            part = b""
 
 
 @pytest.mark.parametrize(
@@ -121,3 +165,27 @@ def test_a_program_that_fails_is_left_out_with_a_warning(
     assert (tmp_path / "train.csv").read_text() == "step,loss\n1,0.5\n2,0.25\n"
     (message,) = caplog.messages
     assert message.startswith("tensorboard gets no more measurements: ")
+
+
+@pytest.mark.slow  # importing it takes seconds
+def test_a_server_that_goes_away_stops_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    options = [*runs.workshop(tmp_path), "epochs=1", "log_with=mlflow"]
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{runs.free_port()}")
+    with pytest.raises(InputError, match=r"log_with=mlflow: it cannot be started: .*http://127\.0\.0\.1"):
+        runs.train(tmp_path, *options, f"out_dir={tmp_path / 'none'}")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    lost = runs._At("step 1/2", lambda: shutil.rmtree(tmp_path / "run" / "mlruns"))
+    logger = logging.getLogger("posekit.training")
+    logger.addHandler(lost)
+    try:
+        with caplog.at_level(logging.INFO):
+            run = runs.train(tmp_path, *options, f"out_dir={tmp_path / 'run'}")
+    finally:
+        logger.removeHandler(lost)
+    assert any(text.startswith("mlflow gets no more measurements: ") for text in caplog.messages)
+    assert len(losses(run)) == 2
+    assert mlflow.active_run() is None

@@ -73,9 +73,10 @@ class _Tasks(Sink):
 
     def write(self, packet: Packet, drawing: np.ndarray | None) -> None:
         image = image_of(packet, self._count + 1, self._run)
+        name = quote(image["file_name"], errors="surrogateescape")
         task = {
             "data": {
-                "image": f"/data/local-files/?d={quote(image['file_name'])}",
+                "image": f"/data/local-files/?d={name}",
                 # Exports keep these, but not the order of the interface.
                 "keypoint_names": list(self._run.skeleton.names),
             },

@@ -160,10 +160,13 @@ def _copy(source: Path, path: Path, described: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Files of Python's own: Arrow opens no names that are not UTF-8.
     with (
-        pq.ParquetFile(source) as file,
+        source.open("rb") as read,
+        pq.ParquetFile(read) as file,
         replacing(path) as temporary,
-        pq.ParquetWriter(temporary, described, compression=COMPRESSION) as copy,
+        temporary.open("wb") as written,
+        pq.ParquetWriter(written, described, compression=COMPRESSION) as copy,
     ):
         for batch in file.iter_batches(GROUP):
             copy.write_batch(batch.replace_schema_metadata(described.metadata))
