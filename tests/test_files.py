@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from posekit.files import replacing, write_atomically
+from posekit.errors import InputError
+from posekit.files import make_folder, replacing, write_atomically
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -69,3 +70,15 @@ def test_bytes_that_are_none_leave_the_old_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "gone" / "a.json", b"")
+
+
+def test_a_url_is_no_folder_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path has one slash where a URL has two, and would be a folder called `s3:`."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("s3://bucket/out"), Path("gs://bucket/out").absolute()):
+        with pytest.raises(InputError, match=r"a folder of this machine .* a URL of (s3|gs)://: "):
+            make_folder(folder)
+    assert not list(tmp_path.iterdir())
+    Path("s3:").mkdir()  # whoever made it wants it
+    make_folder(Path("s3:/out"))
+    make_folder(tmp_path / "a: b" / "12:")

@@ -167,13 +167,18 @@ class _Run:
         self.accelerator.end_training()
 
     def _metric_log(self) -> MetricLog:
-        return MetricLog(
-            self.folder.path,
-            step=self.step,
-            log_with=self.options.trackers,
-            run_id=self.folder.run_id,
-            config=self.config,
-        )
+        try:
+            return MetricLog(
+                self.folder.path,
+                step=self.step,
+                log_with=self.options.trackers,
+                run_id=self.folder.run_id,
+                config=self.config,
+            )
+        except InputError:
+            if not self.folder.resumes:
+                self.folder.undo()
+            raise
 
     def _loader(self) -> DataLoader[dict[str, Any]]:
         workers = loading_processes(self.options, self.accelerator)

@@ -9,6 +9,7 @@ export/             the best weights as a model that `posekit.load` takes, see `
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -78,6 +79,13 @@ class RunFolder:
             raise OutputError(f"cannot make {self.path}: {error.strerror}") from None
         write_text(self.path / "run.json", json.dumps(_circumstances(launch), indent=2) + "\n")
         write_text(self.path / "config.yaml", _config_text(config))
+
+    def undo(self) -> None:
+        """Takes back what `open` wrote, for a run that cannot begin after all."""
+        for name in ("run.json", "config.yaml"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is something else in it
+            self.path.rmdir()
 
     @property
     def run_id(self) -> str:

@@ -81,13 +81,14 @@ def test_trackio_gets_a_run_that_resumes_as_one(
 def test_wandb_writes_offline_without_a_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     caplog.set_level(logging.INFO, "posekit")
     run = cut_once(tmp_path, "log_with=wandb")
     assert "not logged in, so it writes to" in caplog.text
+    wandb.teardown()  # its process writes the last lines after the run's end
     parts = sorted((run / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(parts) == 2
     shown, ids = {}, set()
@@ -175,8 +176,11 @@ def test_a_server_that_goes_away_stops_no_training(
     options = [*runs.workshop(tmp_path), "epochs=1", "log_with=mlflow"]
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{runs.free_port()}")
-    with pytest.raises(InputError, match=r"log_with=mlflow: it cannot be started: .*http://127\.0\.0\.1"):
-        runs.train(tmp_path, *options, f"out_dir={tmp_path / 'none'}")
+    with pytest.raises(
+        InputError, match=r"log_with=mlflow: it cannot be started: .*http://127\.0\.0\.1"
+    ):
+        runs.train(tmp_path, *options, f"out_dir={tmp_path / 'run'}")
+    assert not (tmp_path / "run").exists()  # the same command is taken, once the server is there
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     lost = runs._At("step 1/2", lambda: shutil.rmtree(tmp_path / "run" / "mlruns"))
     logger = logging.getLogger("posekit.training")
