@@ -69,10 +69,12 @@ def stored_settings(folder: Path) -> Settings | None:
         return Settings(dict(found["settings"]), str(found["root"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{path} cannot be read ({error!r}): how the folder's results were made is "
-            "unknown; use another out_dir"
+            f"{path} is damaged, or not written by posekit batch: how the folder's results were "
+            "made is unknown; use another out_dir"
         ) from None
 
 

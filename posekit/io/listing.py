@@ -263,7 +263,9 @@ class Listing:
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"cannot read {text!r}: {reason_of(error)}") from None
+            # Of a folder in a folder, the one that cannot be read.
+            place = getattr(error, "filename", None) or text
+            raise InputError(f"cannot read {place!r}: {reason_of(error)}") from None
         if not found:
             raise InputError(f"no such file, and no image or video matches the pattern: {text}")
         return found

@@ -65,6 +65,11 @@ class PoseService:
 
     @takes(ServiceOptions)
     def __init__(self, predictor: Predictor, options: ServiceOptions) -> None:
+        if not isinstance(predictor, Predictor):
+            raise InputError(
+                "expected a predictor, as posekit.load(MODEL) returns it, found "
+                f"{type(predictor).__name__}"
+            )
         predictor.prepared(PredictOptions())
         predictor.settle()
         self.predictor, self.options = predictor, options

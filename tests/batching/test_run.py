@@ -15,6 +15,7 @@ import posekit
 from posekit.batching import outputs, work
 from posekit.batching.holding import holding
 from posekit.batching.manifest import latest_entries
+from posekit.batching.settings import stored_settings
 from posekit.batching.sources import Source
 from posekit.errors import InputError
 from tests.batching.clips import ALIKE, batch, tables, write_clip
@@ -122,6 +123,13 @@ def test_other_settings_are_refused_with_the_difference(
     assert sorted(path.name for path in out.glob("0*")) == [
         "0.mp4.csv", "0.mp4.jsonl", "0.mp4.meta.json",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"settings": 3, "root": "/"}', "\xff"])
+def test_settings_that_are_damaged_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "_batch.json").write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=r"_batch\.json is damaged, .*; use another out_dir$"):
+        stored_settings(tmp_path)
 
 
 def test_another_root_is_refused(two: Path, tmp_path: Path) -> None:

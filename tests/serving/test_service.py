@@ -445,6 +445,11 @@ def test_a_wrong_value_is_refused(demo: Predictor, options: dict[str, Any]) -> N
         PoseService(demo, **options)
 
 
+def test_a_name_of_a_model_is_no_predictor() -> None:
+    with pytest.raises(InputError, match=r"a predictor, as posekit\.load\(MODEL\) .* found str"):
+        PoseService("demo")  # type: ignore[arg-type]
+
+
 def test_one_stage_models_and_lifters_are_served(demo: Predictor) -> None:
     for predictor, options in (
         (Predictor(one_stage()), {"bbox_thr": 0.1}),
