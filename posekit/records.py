@@ -81,9 +81,9 @@ def error_record(source: str, error: str) -> dict[str, Any]:
     }
 
 
-def _as_text(name: str) -> str:
+def _as_text(name: str | None) -> str | None:
     """The name of a file, in which bytes that are no UTF-8 are written out: no table takes them."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return None if name is None else name.encode("utf-8", "backslashreplace").decode()
 
 
 def _nobody() -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from posekit.apis import MMPoseInferencer
 from posekit.errors import InputError
 from posekit.io import read_frames
-from posekit.io.listing import natural_key
+from posekit.io.listing import Listing, natural_key
 from tests.io.test_reader import save
 
 
@@ -78,3 +80,20 @@ def test_a_program_for_the_reference_has_its_order(tmp_path: Path) -> None:
         for result in inferencer(str(tmp_path), return_vis=True, track="iou")
     ]
     assert [len(drawing) for drawing in drawings] == [1, 10, 2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="about permissions of Unix")
+def test_a_closed_folder_in_a_folder_is_named() -> None:
+    user = os.geteuid()
+    # Not `tmp_path`, whose parents only their owner may look into.
+    with tempfile.TemporaryDirectory() as name:
+        (closed := Path(name) / "closed").mkdir()
+        Path(name).chmod(0o755)
+        closed.chmod(0)
+        try:
+            if user == 0:  # may read everything
+                os.seteuid(65534)
+            with pytest.raises(InputError, match=f"cannot read '{closed}': Permission denied"):
+                Listing(recursive=True).files(name)
+        finally:
+            os.seteuid(user)
