@@ -8,6 +8,8 @@ import select
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from posekit.cli import main
 from posekit.commands.completions import words_of
 
 pytest.importorskip("shtab")
-BASH, ZSH, FISH = (shutil.which(shell) or "" for shell in ("bash", "zsh", "fish"))
+BASH, ZSH, FISH, TCSH = (shutil.which(shell) or "" for shell in ("bash", "zsh", "fish", "tcsh"))
 needs_bash = pytest.mark.skipif(not BASH, reason="there is no bash")
 
 
@@ -77,34 +79,37 @@ def test_what_bash_offers(script: Path, words: list[str], offered: list[str]) ->
     assert complete(script, *words) == offered
 
 
+@contextmanager
+def typing_to(*words: str, folder: Path, term: str = "dumb") -> Iterator[int]:
+    """The terminal of a shell that was started in a folder."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(folder)
+        os.execve(words[0], words, {"PS1": "$ ", "TERM": term, "HOME": str(folder)})
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+        os.waitpid(process, 0)
+
+
 @needs_bash
 def test_a_user_types_and_presses_tab(script: Path, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").touch()
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tmp_path)
-        os.execve(BASH, [BASH, "--norc", "-i"], {"PS1": "$ ", "TERM": "dumb"})
-    try:
+    with typing_to(BASH, "--norc", "-i", folder=tmp_path) as terminal:
         os.write(terminal, f". {script}; echo it is re''ad\n".encode())
         assert "it is read" in _shown(terminal, until="it is read")
         typed = "posekit predict kp\t0.5 model=body2\tinputs=pho\t\n"
         os.write(terminal, typed.encode())
         line = "posekit predict kpt_thr=0.5 model=body26 inputs=photo.jpg"
         assert line in _shown(terminal, until=line)
-    finally:
-        os.close(terminal)
-        os.waitpid(process, 0)
 
 
 @pytest.mark.skipif(not ZSH, reason="there is no zsh")
 def test_a_user_of_zsh_presses_tab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completions", "zsh"]) == 0
     (tmp_path / "_posekit").write_text(capsys.readouterr().out)
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tmp_path)
-        os.execve(ZSH, [ZSH, "-f", "-i"], {"PS1": "$ ", "TERM": "dumb", "HOME": str(tmp_path)})
-    try:
+    with typing_to(ZSH, "-f", "-i", folder=tmp_path) as terminal:
         ready = (
             f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D; echo it is re''ad\n"
         )
@@ -113,9 +118,25 @@ def test_a_user_of_zsh_presses_tab(tmp_path: Path, capsys: pytest.CaptureFixture
         os.write(terminal, b"posekit predict kp\t0.5 model=body2\t\x01echo \n")
         line = "\nposekit predict kpt_thr=0.5 model=body26"  # what echo printed
         assert line in _shown(terminal, until=line)
-    finally:
-        os.close(terminal)
-        os.waitpid(process, 0)
+
+
+@pytest.mark.skipif(not TCSH, reason="there is no tcsh")
+def test_a_user_of_tcsh_presses_tab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completions", "tcsh"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "photo.jpg").touch()
+    with typing_to(TCSH, "-f", folder=tmp_path, term="vt100") as terminal:  # a dumb one has no Tab
+        os.write(terminal, b"source script; echo it is re''ad\n")
+        assert "it is read" in _shown(terminal, until="it is read")
+        os.write(terminal, b"posekit predict kp\t0.5 model=body2\tinputs=pho\tmax_peo\t\x01echo \n")
+        line = "\nposekit predict kpt_thr=0.5 model=body26 inputs=photo.jpg max_people="
+        assert line in _shown(terminal, until=line)
+
+
+def test_no_rule_of_tcsh_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completions", "tcsh"]) == 0
+    rules = capsys.readouterr().out.partition("complete posekit")[2].splitlines()
+    assert len(rules) > 100 and max(map(len, rules)) < 3000
 
 
 @pytest.mark.skipif(not FISH, reason="there is no fish")

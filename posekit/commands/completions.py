@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from posekit.checkpoints import CHECKPOINTS
@@ -181,18 +181,31 @@ _posekit_{command}() {{
     )
 
 
-def _tcsh_rules(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> str:
-    values: dict[str, list[str]] = {}
+def _tcsh_values(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> dict[str, str]:
+    """Keys of all commands and their values: a rule of tcsh does not know the command."""
+    values: dict[str, dict[str, None]] = {}
     for words in commands.values():
         for key, found in words.items():
-            values.setdefault(key, []).extend(found)
+            values.setdefault(key, {}).update(dict.fromkeys(found))
+    return {key: " ".join(found) for key, found in values.items()}
 
-    def unique(found: Iterable[str]) -> str:
-        return " ".join(dict.fromkeys(found))
 
-    rules = (f"'c/{key}=/({unique(found)})/'" for key, found in values.items() if found)
-    files = (f"'c/{key}=/f/'" for key, found in values.items() if not found)
-    return "".join(f"        {rule} \\\n" for rule in (*rules, *files))
+def _tcsh_variables(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> str:
+    values = _tcsh_values(commands)
+    return "\n".join(f"set _posekit_{key} = ({values[key]})" for key in NETWORKS)
+
+
+def _tcsh_rules(commands: Mapping[str, Mapping[str, tuple[str, ...]]]) -> str:
+    values = _tcsh_values(commands)
+    # A list of more than 3,000 characters in a rule is cut; in a variable it is not.
+    lists = {key: f"({found})" for key, found in values.items() if found}
+    lists |= {key: f"$_posekit_{key}" for key in NETWORKS}
+    rules = [f"'c/{key}=/{found}/'" for key, found in lists.items()]
+    rules += [f"'c/{key}=/f/'" for key, found in values.items() if not found]
+    # Behind the first key; shtab's rules have that one.
+    keys = " ".join(f"{key}=" for key in values)
+    rules.append(f"'n/*=*/({keys})//'")
+    return "".join(f"        {rule} \\\n" for rule in rules)
 
 
 def _fish(parser: argparse.ArgumentParser) -> str:
@@ -230,4 +243,4 @@ end"""
 FISH_VALUES = r'printf "$key%s\n" {}'
 FISH_START = "complete -c posekit -e"
 
-PREAMBLES = {"bash": _bash, "zsh": _zsh, "tcsh": lambda words: ""}
+PREAMBLES = {"bash": _bash, "zsh": _zsh, "tcsh": _tcsh_variables}
