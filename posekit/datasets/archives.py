@@ -20,7 +20,7 @@ import re
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def file_size(path: str | os.PathLike[str]) -> int:
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether images may lie there: a folder, an archive, several shards, a folder in these."""
+    _look_again(path)
     return Path(path).is_dir() or bool(names_in(path))
 
 
@@ -133,6 +134,18 @@ def _split(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
     return _shards(found[1]), (found[2] or "").rstrip("/")
 
 
+def _look_again(path: str | os.PathLike[str]) -> None:
+    """Forgets what was listed of archives on this machine that were written since, as in a notebook."""
+    _shards.cache_clear()
+    shards, _ = _split(path)
+    listed = {member.archive: member.changed for member in _index(shards).values()}
+    for archive, changed in listed.items():
+        if not is_remote(archive) and Path(archive).stat().st_mtime_ns != changed:
+            _index.cache_clear()
+            _folders.cache_clear()
+            return
+
+
 def _plain(path: str | os.PathLike[str]) -> str:
     """A path with slashes; a URL has both slashes that a path would lose."""
     return URL.sub(r"\1://", os.fspath(path).replace(os.sep, "/"), count=1)
@@ -150,6 +163,7 @@ def read_labels(pattern: str) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: an archive is missing, damaged or cannot be fetched.
     """
+    _look_again(pattern)
     shards, _ = _split(pattern)
     if not shards:
         raise InputError(f"{pattern} cannot be read: no such file")
@@ -190,10 +204,10 @@ def expanded(pattern: str) -> list[str]:
 
 @functools.lru_cache(maxsize=64)
 def _shards(pattern: str) -> tuple[str, ...]:
-    """The archives of this machine that a pattern stands for."""
-    names = expanded(pattern)
+    """The archives that a pattern stands for."""
     if is_remote(pattern.removeprefix(KEPT)):
-        return _remote_shards(names)
+        return _remote_shards(pattern)
+    names = expanded(pattern)
     if len(names) > 1:
         missing = [name for name in names if not Path(name).is_file()]
         if missing:
@@ -205,8 +219,10 @@ def _shards(pattern: str) -> tuple[str, ...]:
     return tuple(name for name in matching if Path(name).is_file())
 
 
-def _remote_shards(names: Sequence[str]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=64)
+def _remote_shards(pattern: str) -> tuple[str, ...]:
     """URLs of what is read there, paths of what is copied to this machine."""
+    names = expanded(pattern)
     keep = names[0].startswith(KEPT)
     names = [name.removeprefix(KEPT) for name in names]
     if len(names) == 1 and glob.has_magic(names[0].partition("://")[2]):

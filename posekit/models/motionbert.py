@@ -164,7 +164,9 @@ class MotionBERT(nn.Module):
                 f"expected at most {self.max_frames} frames, found {frames}; "
                 "lift longer sequences in windows"
             )
-        x = self.embed(keypoints) + self.spatial_position + self.temporal_position[:, :frames]
+        # Not a slice, of which torch.export of PyTorch 2.4 says that it has one length only.
+        in_time = self.temporal_position.narrow(1, 0, frames)
+        x = self.embed(keypoints) + self.spatial_position + in_time
         for index, (block_st, block_ts) in enumerate(
             zip(self.blocks_st, self.blocks_ts, strict=True)
         ):

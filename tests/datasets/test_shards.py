@@ -128,6 +128,22 @@ def test_shards_of_a_store(made: tuple[list[str], Path, str], tmp_path: Path,
         read_json("memory://bucket/{000..003}.tar")
 
 
+def test_shards_that_are_written_again_are_read_again(
+    made: tuple[list[str], Path, str], tmp_path: Path
+) -> None:
+    _, labels, _ = made
+    one = tmp_path / "one.tar"
+    with pytest.raises(InputError, match="no such file"):
+        read_json(str(one))
+    content = json.loads(labels.read_text())
+    for count in (8, 3):
+        content["annotations"] = content["annotations"][:count]
+        labels.write_text(json.dumps(content))
+        assert main(["labels", str(labels), f"out={one}"]) == 0
+        assert len(read_json(str(one))["annotations"]) == count
+        one.unlink()
+
+
 def damage(pattern: str, how: str) -> str:
     path = Path(pattern.replace("{000..002}", "001"))
     data = path.read_bytes()

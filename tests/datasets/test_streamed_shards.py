@@ -31,7 +31,8 @@ pytest.importorskip("aiohttp")
 
 def forget() -> None:
     """As in a new process."""
-    for cached in (archives._shards, archives._index, archives._folders, remote_shards.about_of):
+    listings = (archives._shards, archives._remote_shards, archives._index, archives._folders)
+    for cached in (*listings, remote_shards.about_of):
         cached.cache_clear()
 
 
