@@ -144,8 +144,8 @@ def bounded_waits() -> Iterator[None]:
     session: Any = get_session()  # of requests or httpx, whose hooks are alike
     hooks = session.event_hooks if hasattr(session, "event_hooks") else session.hooks
     hooks["response"].append(_shorten_wait)
-    # Versions 1.0 to 1.26 close it when a connection is refused, and then try again with it: all that
-    # they say is that it is closed.
+    # Versions 1.0 to 1.26 close it when a connection is refused, and then try again with it: all
+    # that they say is that it is closed.
     session.close = lambda: None
     try:
         yield

@@ -123,7 +123,7 @@ def _ask_hub(url: str) -> str | None:
 def _ask_plainly(url: str) -> str | None:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "posekit"})
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        with urllib.request.build_opener().open(request, timeout=SECONDS) as answer:
             return _fault_of(answer.status)
     except urllib.error.HTTPError as error:
         return _fault_of(error.code)

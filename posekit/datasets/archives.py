@@ -135,7 +135,7 @@ def _split(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str]:
 
 
 def _look_again(path: str | os.PathLike[str]) -> None:
-    """Forgets what was listed of archives on this machine that were written since, as in a notebook."""
+    """Forgets what was listed of archives of this machine that were written since."""
     _shards.cache_clear()
     shards, _ = _split(path)
     listed = {member.archive: member.changed for member in _index(shards).values()}

@@ -148,8 +148,10 @@ def _ask(url: str, part: Path, have: int, version: str) -> http.client.HTTPRespo
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     request = urllib.request.Request(url, headers=headers)
+    # `urlopen` would keep the proxies and, from Python 3.12 on, the certificates of its first call.
+    opener = urllib.request.build_opener()
     try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise

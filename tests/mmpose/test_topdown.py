@@ -220,7 +220,7 @@ def test_the_model_moves_to_a_gpu(rtmpose: TopdownModel, image: np.ndarray) -> N
 
 def test_the_model_can_be_copied(rtmpose: TopdownModel, image: np.ndarray) -> None:
     for parameter in rtmpose.parameters():
-        # Weights from a file begin anywhere, copies at multiples of 64; PyTorch 2.4 rounds otherwise.
+        # In a file they begin anywhere, copies at multiples of 64: PyTorch 2.4 rounds otherwise.
         parameter.data = parameter.data.clone()
     before = scores(rtmpose, image)
     for other in (copy.deepcopy(rtmpose), pickle.loads(pickle.dumps(rtmpose))):
