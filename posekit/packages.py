@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 from posekit.errors import InputError
 
-__all__ = ["need"]
+__all__ = ["import_package", "need"]
+
+REPORTER = "openvino_telemetry"
 
 
 def need(module: str, package: str, what: str = "") -> Any:
@@ -22,6 +26,24 @@ def need(module: str, package: str, what: str = "") -> Any:
         InputError: it is not installed, or cannot be imported.
     """
     try:
-        return importlib.import_module(module)
+        return import_package(module)
     except ImportError as error:
         raise InputError(f'{what and f"{what}: "}{error}; pip install "{package}"') from None
+
+
+def import_package(name: str) -> Any:
+    """An optional package, kept from reporting to its makers how it is used.
+
+    OpenVINO would send a message to Google Analytics at each import and each conversion, in forked
+    processes too, and without a network wait for it. Without its package for telemetry, which is
+    optional, it sends none; a program that has imported that package before keeps it. ONNX Runtime
+    1.32 gives the machine an id at its import, and files what it sends to Microsoft in ~/.cache.
+    """
+    if name == "openvino" and REPORTER not in sys.modules:
+        sys.modules[REPORTER] = None  # type: ignore[assignment]  # "cannot be imported"
+    if name == "onnxruntime":
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    module = importlib.import_module(name)
+    if name == "onnxruntime":
+        module.disable_telemetry_events()  # of other versions
+    return module

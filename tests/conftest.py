@@ -15,8 +15,9 @@ import pytest
 
 import posekit
 
-# No network: also where a test imports OpenVINO before posekit does, which keeps it from reporting.
+# No network: also where a test imports these before posekit does, which keeps them from reporting.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 

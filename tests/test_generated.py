@@ -80,7 +80,7 @@ def test_load_has_the_declared_options_with_their_defaults() -> None:
     parameters = inspect.signature(posekit_load).parameters
     for name, option in LoadOptions.declared().items():
         assert parameters[name].default == option.default
-        assert f"\n        {name}: " in (posekit_load.__doc__ or "")
+        assert f"\n    {name}: " in (inspect.getdoc(posekit_load) or "")
 
 
 def test_checking_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

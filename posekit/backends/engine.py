@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from posekit.backends.openvino_package import import_package
 from posekit.errors import InputError
+from posekit.packages import import_package
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from posekit.backends.moving import moved
-from posekit.backends.openvino_package import import_openvino
 from posekit.errors import first_line
+from posekit.packages import import_package
 
 __all__ = [
     "BATCH",
@@ -106,7 +106,7 @@ def to_openvino(
     free_axes: Mapping[int, FreeAxis] = BATCH,
 ) -> Any:
     """An `openvino.Model` with the input `input`; see `to_onnx`."""
-    openvino = import_openvino()
+    openvino = import_package("openvino")
     # Not by `openvino.convert_model`: it reports every conversion to its makers over the network,
     # unless the user has told it not to, and runs the traced network twice more to compare.
     from openvino.frontend import FrontEndManager
@@ -136,7 +136,7 @@ def save_openvino(model: Any, path: Path, *, in_half_precision: bool = False) ->
     Raises:
         OSError: it cannot be written.
     """
-    openvino = import_openvino()
+    openvino = import_package("openvino")
 
     try:
         openvino.save_model(model, path, compress_to_fp16=in_half_precision)
@@ -155,6 +155,8 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
         images: batches of inputs; the ranges of activations are averaged over these.
     """
     import onnx
+
+    import_package("onnxruntime")
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from posekit.commands.network import NO_NETWORK, ask_hosts
 from posekit.cores import usable_cores
 from posekit.errors import first_line
 from posekit.files import cache_dir
+from posekit.packages import import_package
 from posekit.version import __version__
 
 if TYPE_CHECKING:
@@ -161,11 +161,8 @@ def _package(need: Requirement) -> Findings:
     name, bounds = need.name, need.specifier
     cure = f'pip install "{name}{bounds}"'
     module = MODULES.get(name, name.replace("-", "_"))
-    # It reports OpenVINO's use to its makers; `posekit.backends.openvino_package`, which keeps it
-    # from that, cannot be imported where packages are missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        importlib.import_module(module)
+        import_package(module)
     except Exception as error:
         problem = opencv.problem_of(error) if module == "cv2" else None
         if problem is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,14 +40,25 @@ sent = []
 openvino_telemetry.Telemetry.send_event = lambda self, *what, **more: sent.append(what)
 import torch
 from posekit.backends.graphs import to_openvino
-from posekit.backends.openvino_package import import_openvino
+from posekit.packages import import_package
 
-import_openvino()
+import_package("openvino")
 sent.clear()  # of the import, which a reporter that is there already does see
 net = torch.nn.Conv2d(3, 4, 3).eval()
 model = to_openvino(net, torch.zeros(2, 3, 8, 8), names=["maps"])
 print([str(port.partial_shape) for port in model.outputs], sent)
 """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it keeps it elsewhere there")
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    if package_version("onnxruntime") is None:
+        pytest.skip("onnxruntime is not installed")
+    kept = {key: os.environ[key] for key in os.environ if key != "ORT_DISABLE_TELEMETRY"}
+    quiet = "from posekit.packages import import_package; import_package('onnxruntime')"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    run_python("-c", quiet, env=kept | home, check=True)
+    assert list(tmp_path.rglob("*")) == []  # such as the id of this machine
 
 
 def test_a_conversion_to_openvino_is_reported_to_nobody() -> None:

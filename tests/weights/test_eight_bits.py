@@ -17,7 +17,7 @@ from posekit.checkpoints import Source
 from posekit.config import find_checkpoint
 from posekit.errors import DownloadError, WeightsError
 from posekit.weights import download, hub
-from tests.hub_server import HubServer
+from tests.hub_server import HubServer, keep_client_in
 
 MODEL = "rtmpose-n_drawn-192x128"
 IMAGE = np.full((192, 128, 3), 90, np.uint8)
@@ -30,6 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServe
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("POSEKIT_CACHE", str(tmp_path / "cache"))
+    keep_client_in(monkeypatch, tmp_path / "hf")
     monkeypatch.setattr(download, "PAUSES", ())
     with HubServer().running() as running:
         yield running

@@ -17,8 +17,9 @@ from posekit.backends.files import GraphFile, check_graph, read_graph
 from posekit.backends.graphs import OPSET, example_images, for_export, to_onnx
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
 from posekit.errors import InputError, WeightsError
+from posekit.packages import import_package
 
-__all__ = ["ENGINE", "OnnxRuntimeBackend", "library", "missing_provider"]
+__all__ = ["ENGINE", "OnnxRuntimeBackend", "missing_provider"]
 
 
 class OnnxRuntimeBackend:
@@ -102,16 +103,8 @@ class OnnxRuntimeBackend:
         return _check_provider(session, providers)
 
 
-def library() -> Any:
-    """ONNX Runtime, with the telemetry of some builds turned off."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    return onnxruntime
-
-
 def _start(path: Path, providers: list[Any]) -> Any:
-    onnxruntime = library()
+    onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -133,7 +126,9 @@ def _check_provider(session: Any, providers: list[Any]) -> Any:
 
 
 def _alone(path: Path) -> Callable[[Tensor], object]:
-    session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = import_package("onnxruntime").InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
     return lambda images: session.run(None, {"input": images.numpy()})
 
 
@@ -147,7 +142,7 @@ def missing_provider(name: str) -> str | None:
     """Why ONNX Runtime lacks a provider, and what to do; None where it has it."""
     if reason := _missing_packages():
         return reason
-    if name in library().get_available_providers():
+    if name in import_package("onnxruntime").get_available_providers():
         return None
     return f"the installed onnxruntime has no {name}; pip install onnxruntime-gpu in its place"
 

@@ -18,10 +18,10 @@ from posekit.backends.artifacts import fingerprint, load_artifact
 from posekit.backends.engine import Engine, Target, check_process, missing_package
 from posekit.backends.files import GraphFile, check_graph, read_graph
 from posekit.backends.graphs import example_images, for_export, save_openvino, to_openvino
-from posekit.backends.openvino_package import import_openvino
 from posekit.backends.outputs import describe_outputs, nest, no_outputs, output_names
 from posekit.cores import usable_cores
 from posekit.models.fuse import fold_batch_norms
+from posekit.packages import import_package
 
 __all__ = ["ENGINE", "OpenVinoBackend", "openvino_core"]
 
@@ -69,7 +69,7 @@ class OpenVinoBackend:
             self._lanes.put(_Lane(self.model, self.options))
 
     def _of_network(self, net: nn.Module) -> Any:
-        openvino = import_openvino()
+        openvino = import_package("openvino")
 
         size = self.target.input_size
 
@@ -153,7 +153,7 @@ class _Lane:
     def _queue(self) -> Any:
         """Several images at a time, each by its own part of the threads, which never wait."""
         compiled = self._compile(NUM_STREAMS=self._streams)
-        return import_openvino().AsyncInferQueue(compiled, self._streams)
+        return import_package("openvino").AsyncInferQueue(compiled, self._streams)
 
     def _compile(self, **options: Any) -> Any:
         with _compiling:
@@ -169,7 +169,7 @@ def openvino_core() -> Any:
     next signal, be it Ctrl-C or the end of a child process, is a segmentation fault (OpenVINO
     2026.4).
     """
-    return import_openvino().Core()
+    return import_package("openvino").Core()
 
 
 def _shapes(ports: Sequence[Any]) -> list[list[object]]:

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from posekit.backends.openvino_package import import_package
 from posekit.errors import InputError
+from posekit.packages import import_package
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posekit.exporting.formats import Format, Runner
+from posekit.packages import import_package
 
 if TYPE_CHECKING:
     from posekit.exporting.subject import Subject
@@ -16,7 +17,6 @@ __all__ = ["FORMAT", "gather_weights"]
 def write(subject: Subject, path: Path) -> Runner:
     import onnx
 
-    from posekit.backends.engines.onnxruntime import library
     from posekit.backends.graphs import quantize_onnx, to_onnx
 
     graph = subject.graph
@@ -38,7 +38,9 @@ def write(subject: Subject, path: Path) -> Runner:
     )
     with path.open("ab") as file:
         file.write(metadata.SerializeToString())
-    session = library().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = import_package("onnxruntime").InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
     return lambda inputs: list(session.run(None, {"input": inputs.numpy()}))
 
 
