@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Words may stand on both sides of an option, which argparse alone does not allow."""
     parser = _parser()
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     arguments, rest = parser.parse_known_args(list(_with_kinds(words)))
     several = next((name for name in ("overrides", "settings", "words") if name in arguments), "")
     if any(word.startswith("-") for word in rest) or (rest and not several):
@@ -207,7 +208,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _with_kinds(words: Sequence[str]) -> Iterator[str]:
     """`--cfg model=human`: argparse would take what follows for the flag's value."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         yield word
         if word in FLAGS_OF_KINDS and following not in FLAGS_OF_KINDS[word]:
             yield FLAGS_OF_KINDS[word][0]
@@ -332,7 +333,9 @@ def _add_conversions(commands: Any) -> None:
         help="the .py file, which is parsed and never run, or a checkpoint that contains it",
     )
     imported.add_argument("weights", type=Path, nargs="?", help="the .pth file")
-    imported.add_argument("settings", nargs="*", metavar="out=FOLDER", help="the folder to make")
+    imported.add_argument(
+        "settings", nargs="*", default=[], metavar="out=FOLDER", help="the folder to make"
+    )
     imported.set_defaults(run=_import)
 
     labels = _add_plain(
@@ -343,7 +346,7 @@ def _add_conversions(commands: Any) -> None:
         _labels,
     )
     labels.add_argument("source", type=Path, help="the file or folder of labels")
-    labels.add_argument("settings", nargs="*", metavar="key=value")
+    labels.add_argument("settings", nargs="*", default=[], metavar="key=value")
 
     converted = _add_plain(
         commands,
@@ -376,7 +379,7 @@ def _add_hub(commands: Any) -> None:
     )
     push.add_argument("folder", type=Path, help="the folder of a run, or its export folder")
     push.add_argument("repository", help="organisation/name")
-    push.add_argument("settings", nargs="*", metavar="key=value")
+    push.add_argument("settings", nargs="*", default=[], metavar="key=value")
     push.add_argument("--private", action="store_true", help="the same as private=true")
 
     download = _add_plain(
@@ -393,7 +396,7 @@ def _add_hub(commands: Any) -> None:
         _mirror,
     )
     mirror.add_argument("organisation")
-    mirror.add_argument("settings", nargs="*", metavar="key=value")
+    mirror.add_argument("settings", nargs="*", default=[], metavar="key=value")
     mirror.add_argument("--only", metavar="NAMES", help="the same as only=NAMES")
 
 

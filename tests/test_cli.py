@@ -214,6 +214,24 @@ def test_no_display_is_an_error_before_weights_are_fetched(
     assert "cannot open a window" in capsys.readouterr().err
 
 
+def test_no_command_at_all_is_told_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0 and "find poses in images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("labels", "source"), ("push", "folder, repository"), ("import", "config")],
+)
+def test_only_what_is_required_is_called_missing(
+    command: str, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command])
+    assert capsys.readouterr().err.endswith(f"are required: {missing}\n")
+
+
 def test_overrides_may_follow_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["predict", "model=demo", "--config-dir", str(tmp_path), "kpt_thr=0.7", "--cfg"]) == 0

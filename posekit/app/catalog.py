@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
 from posekit.checkpoints import CHECKPOINTS, Checkpoint
@@ -73,7 +74,9 @@ class Catalog:
         known = {alias: row for row in self._rows.values() for alias in (row.name, *row.aliases)}
         row = known.get(name) or known.get(_resolved(name))
         if row is None:
-            raise UnknownModelError(f"unknown model '{name[:80]}'; see the list of models")
+            close = get_close_matches(name, known, 3)
+            hint = f"did you mean {', '.join(close)}?" if close else "see the list of models"
+            raise UnknownModelError(f"unknown model '{name[:80]}'; {hint}")
         return row
 
     def task_of(self, name: str) -> str:
