@@ -92,7 +92,7 @@ print([len(call.result(timeout_s=60)["predictions"][0]) for call in calls])
 try:
     handle.find.remote(b"no image").result(timeout_s=60)
 except InputError as error:
-    print("of no kind" in str(error))
+    print("of an unsupported format" in str(error))
 try:
     urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[2]}/", b"no image", timeout=60)
 except urllib.error.HTTPError as error:
