@@ -37,20 +37,29 @@ BOB, RESIZE = 0.005, 0.01
 # Somebody new walks at most so fast, in heights per frame (1.2 a second).
 FASTEST = 0.04
 # So many standard deviations from there, it is as unlikely as farther away: people do leap.
-FAR = 5.0
+FAR = 6.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
-# The speed of a track is known from so many sightings on.
+# The speed of a track is known from so many sightings on; who is in sight need not have one.
 KNOWN = 3
 # Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
 # a track of few sightings was nobody; that the way on was to stand still; and that an instance is
 # somebody new, on a square of one height.
 SEEN, BACK, NOBODY, AT_REST, NEW = 3.0, -1.0, -2.0, -6.0, -10.0
-# A pose says as much as this many coordinates (keypoints do not err one by one), less by the frame.
-POSE_COORDINATES, STALE = 3.0, 0.1
+# The OKS allows this much more per frame out of sight.
+STALE = 0.1
+# A pose says as much as this many keypoints, since they do not err one by one, and only so much
+# against a pair: networks swap left and right.
+POSE_KEYPOINTS, UNLIKE = 2.0, 8.0
+# Variances of keypoints about their person's middle, in shares of what the OKS allows: what is added
+# even to who stands still, and at most to who was away; and that between any two people.
+STILL, MOVED, ANYBODY = 0.01, 0.8, 1.0
+# So much of its unrest a frame out of sight adds to a track.
+AWAY = 0.5
 # Poses are alike only of whom no more than so many sides of the box are apart.
 LARGEST_SPAN = 1.5
-NOISE_GAIN = 0.2  # of a new measurement of how much keypoints jitter
+# Of a new measurement of how much keypoints jitter, of all people and of one.
+NOISE_GAIN, UNREST_GAIN = 0.2, 0.1
 SAME_IOU = 0.3  # of boxes that are taken for one person's, to measure it
 
 
@@ -75,7 +84,7 @@ class _Expected:
         self.swung, variance = swing.predicted(tracks.swings, tracks.swing_covariance)
         self.size_variance = variance + tracks.noise[:, None, 2:] + RESIZE**2
         self.swing_weights = tracks.swing_weights
-        reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
+        reach = np.where((n >= KNOWN) | (missed > 0), REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
         odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)
@@ -124,13 +133,18 @@ def compare_poses(
     counted = reliable(tracks.keypoint_scores)[rows] & reliable(scores)[columns]
     weights = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)  # (pairs, K)
     area = expected.sides.prod(axis=-1)[:, None]
-    spread = (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2 * area + jitter
-    spread = (spread * (1 + STALE * expected.missed))[rows]
+    allowance = (2 * (sigmas if len(sigmas) else DEFAULT_SIGMA)) ** 2 * area
+    spread = ((allowance + jitter) * (1 + STALE * expected.missed))[rows]
     apart = points[columns] - tracks.keypoints[rows]  # (pairs, K, 2)
     mean = np.einsum("pkd,pk->pd", apart, weights)
     centred = apart - mean[:, None]
     alone = np.einsum("pkd,pkd->pk", centred, centred)
-    unlike = POSE_COORDINATES / 2 * (alone / spread * weights).sum(axis=1)
+    unrest = tracks.unrest[:, None]
+    away = np.minimum(AWAY * unrest * expected.missed, MOVED * allowance)
+    own, anybody = unrest + away + STILL * allowance, unrest + ANYBODY * allowance
+    # One keypoint is its own middle, and says nothing.
+    unlike = alone * (0.5 / own)[rows] + (1 - weights) * np.log(own / anybody)[rows]
+    unlike = np.minimum(POSE_KEYPOINTS * np.einsum("pk,pk->p", unlike, weights), UNLIKE)
     found = []
     for place, (_, likely) in zip(expected.places, placed, strict=True):
         # As one, the pose is allowed to be off as far as the box.
@@ -153,7 +167,7 @@ class PoseNoise:
         self._measured = False
 
     def measure(self, tracks: _Tracks, people: People) -> None:
-        """Measures the poses of the next frame against those of the tracks."""
+        """Measures the poses of the next frame against those of the tracks, and their unrest."""
         boxes, points, scores = people
         overlaps = box_iou(tracks.predicted_boxes(), boxes)
         overlaps[tracks.missed > 0] = 0
@@ -161,15 +175,20 @@ class PoseNoise:
         columns = overlaps[rows].argmax(axis=1)
         mutual = overlaps[:, columns].argmax(axis=0) == rows
         rows, columns = rows[mutual], columns[mutual]
+        counted = reliable(tracks.keypoint_scores[rows]) & reliable(scores[columns])
+        told = counted.any(axis=1)
+        rows, columns, counted = rows[told], columns[told], counted[told]
         if not len(rows):
             return
-        counted = reliable(tracks.keypoint_scores[rows]) & reliable(scores[columns])
-        weights = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+        weights = counted / counted.sum(axis=1, keepdims=True)
         apart = points[columns] - tracks.keypoints[rows]
         # Where all go the same way, the person has moved.
         apart = apart - (apart * weights[..., None]).sum(axis=1, keepdims=True)
-        found = median((_sum_of_two(apart**2) * weights).sum(axis=1).tolist()) / 2
-        self.variance += (NOISE_GAIN if self._measured else 1.0) * (found - self.variance)
+        found = (_sum_of_two(apart**2) * weights).sum(axis=1) / 2
+        gain = np.maximum(1 / tracks.sightings[rows], UNREST_GAIN)
+        tracks.unrest[rows] += gain * (found - tracks.unrest[rows])
+        usual = median(found.tolist())
+        self.variance += (NOISE_GAIN if self._measured else 1.0) * (usual - self.variance)
         self._measured = True
 
 

@@ -373,6 +373,7 @@ class _Tracks:
     swing_covariance: Floats  # (m, P, 2, 3, 3)
     swing_weights: Floats  # (m, P), log weights of the periods of steps
     noise: Floats  # (m, 4), variances of centre (pixels^2) and of log size, as measured
+    unrest: Floats  # (m,), variance of keypoints about their person's middle, pixels^2 per frame
     sightings: Ints  # (m,)
     missed: Ints  # (m,), frames since it was last seen
 
@@ -433,6 +434,7 @@ def _new_tracks(
         swing_covariance=swing_covariance,
         swing_weights=swing_weights,
         noise=noise,
+        unrest=sides[:, 0],
         sightings=np.ones(len(ids), np.int64),
         missed=np.zeros(len(ids), np.int64),
     )
