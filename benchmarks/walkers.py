@@ -9,6 +9,7 @@ else goes unreported for as long as in a gap, so that many crossings are gaps as
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,10 @@ FIGURE = np.array(
 # How far each swings to and fro while walking, in heights; left and right take turns.
 SWING = np.zeros(17)
 SWING[[7, 8, 9, 10, 13, 14, 15, 16]] = (-0.04, 0.04, -0.11, 0.11, 0.07, -0.07, 0.16, -0.16)
+# Standard deviations, in shares: of stature, and beside it of the lengths of legs, arms and head and
+# the widths of shoulders and hips. Surveys have 0.04 for stature of either sex, 0.02 to 0.06 for
+# parts of it.
+BUILD = np.array([0.04, 0.03, 0.03, 0.03, 0.05, 0.05])
 TURN = 0.1  # radians per frame, of those who turn back
 STRIDES = 0.9  # per second and pace
 
@@ -51,6 +56,7 @@ class Walk:
         missed: share of the other reports that are missing.
         false: boxes of nobody, per frame.
         leaving: people walk out, and others come in.
+        alike: all have the same build, which no crowd has; otherwise builds differ as people's do.
         pan: the camera sways by so many pixels to each side, once in four seconds.
         frames: of the clip.
     """
@@ -62,6 +68,7 @@ class Walk:
     missed: float = 0.02
     false: float = 0.05
     leaving: bool = False
+    alike: bool = True
     pan: float = 0.0
     frames: int = 300
 
@@ -80,8 +87,8 @@ class Seen:
 class _Crowd:
     """Where everybody is on the floor."""
 
-    def __init__(self, walk: Walk, rng: np.random.Generator) -> None:
-        self.walk, self.rng = walk, rng
+    def __init__(self, walk: Walk, seed: int, rng: np.random.Generator) -> None:
+        self.walk, self.seed, self.rng = walk, seed, rng
         n = walk.people
         self.x = rng.uniform(0.1, 0.9, n) * WIDTH
         self.depth = rng.uniform(0, 1, n)  # 1 is nearest
@@ -132,13 +139,34 @@ class _Crowd:
         sideways = np.cos(self.heading)[:, None]
         facing = np.sin(self.heading)[:, None]
         swing = SWING * np.sin(self.phase)[:, None]
-        x = FIGURE[:, 0] * facing + swing * sideways
-        y = FIGURE[:, 1] - 0.3 * np.abs(swing)
+        body = np.stack([_body(self.walk, self.seed, person) for person in self.ids.tolist()])
+        x = body[..., 0] * facing + swing * sideways
+        y = body[..., 1] - 0.3 * np.abs(swing)
         floor = 300 + 380 * self.depth
         points = np.stack([x, y], axis=-1) * self.height[:, None, None]
         points += np.stack([self.x - shift, floor], axis=-1)[:, None]
         found: Floats = points
         return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _body(walk: Walk, seed: int, person: int) -> Floats:
+    """(17, 2), as `FIGURE`, of that person."""
+    if walk.alike:
+        return FIGURE
+    rng = np.random.default_rng([seed, person])
+    stature, legs, arms, head, shoulders, hips = rng.normal(1, BUILD)
+    body = FIGURE.copy()
+    crotch, neck = FIGURE[11, 1], FIGURE[5, 1]
+    body[11:, 1] *= legs
+    body[:11, 1] += crotch * (legs - 1)  # all else goes up with the hips
+    top = body[5, 1]
+    body[7:11, 1] = top + (FIGURE[7:11, 1] - neck) * arms
+    body[:5, 1] = top + (FIGURE[:5, 1] - neck) * head
+    body[5:11, 0] *= shoulders
+    body[11:, 0] *= hips
+    found: Floats = stature * body
+    return found
 
 
 class _Gaps:
@@ -169,7 +197,7 @@ class _Gaps:
 def walk(how: Walk, seed: int) -> Iterator[Seen]:
     """The frames of a clip."""
     rng = np.random.default_rng(seed)
-    crowd = _Crowd(how, rng)
+    crowd = _Crowd(how, seed, rng)
     gaps = _Gaps(how, rng)
     for frame in range(how.frames):
         crowd.step()

@@ -51,8 +51,8 @@ STALE = 0.1
 # A pose says as much as this many keypoints, since they do not err one by one, and only so much
 # against a pair: networks swap left and right.
 POSE_KEYPOINTS, UNLIKE = 2.0, 8.0
-# Variances of keypoints about their person's middle, in shares of what the OKS allows: what is added
-# even to who stands still, and at most to who was away; and that between any two people.
+# Variances of keypoints about their person's middle, in shares of what the OKS allows: what is
+# added even to who stands still, and at most to who was away; and that between any two people.
 STILL, MOVED, ANYBODY = 0.01, 0.8, 1.0
 # So much of its unrest a frame out of sight adds to a track.
 AWAY = 0.5

@@ -35,6 +35,19 @@ def test_a_clip_is_the_same_every_time_and_as_described() -> None:
     assert any(len(seen.people) < 4 for seen in one)
 
 
+def test_builds_differ_as_those_of_people_do() -> None:
+    ratios = []
+    for seed in range(15):
+        clips = [walk(Walk(noise=0, false=0, alike=alike), seed) for alike in (True, False)]
+        same, other = (dict(zip(s.people, s.keypoints, strict=True)) for s in map(next, clips))
+        for person in same.keys() & other.keys():
+            one, two = same[person][:, 1], other[person][:, 1]
+            # From ears to ankles, from shoulders to hips.
+            ratios.append((np.ptp(two) / np.ptp(one), (two[11] - two[5]) / (one[11] - one[5])))
+    np.testing.assert_allclose(np.mean(ratios, axis=0), 1, atol=0.02)
+    np.testing.assert_allclose(np.std(ratios, axis=0), 0.045, atol=0.015)
+
+
 @pytest.mark.parametrize("tracker", ["posekit iou", "posekit oks"])
 @pytest.mark.parametrize("noise", [3.0, 8.0])
 def test_two_people_keep_their_ids_through_jitter_and_gaps(tracker: str, noise: float) -> None:
