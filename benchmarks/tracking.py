@@ -11,7 +11,7 @@ truth.
 
 The tracker was made with seeds from 0 to 19, 100 to 103, 200 to 203, 300 to 331 and 500 to 515 in
 view, while the people stayed as they are; the figures are of seeds from 600 on, looked at once, of
-700 to 731, and of 800 to 831, looked at once.
+700 to 731, and of 900 to 931, looked at once.
 
 Those of `trackers` give no id to people in their first frames, and OC-SORT none to boxes with
 scores below 0.6, as all of nobody's have. What has no id cannot switch, but costs MOTA and IDF1.

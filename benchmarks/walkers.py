@@ -36,9 +36,9 @@ FIGURE = np.array(
 # How far each swings to and fro while walking, in heights; left and right take turns.
 SWING = np.zeros(17)
 SWING[[7, 8, 9, 10, 13, 14, 15, 16]] = (-0.04, 0.04, -0.11, 0.11, 0.07, -0.07, 0.16, -0.16)
-# Standard deviations, in shares: of stature, and beside it of the lengths of legs, arms and head and
-# the widths of shoulders and hips. Surveys have 0.04 for stature of either sex, 0.02 to 0.06 for
-# parts of it.
+# Standard deviations, in shares: of stature, and beside it of the lengths of legs, arms and head
+# and the widths of shoulders and hips. Surveys have 0.04 for stature of either sex, 0.02 to 0.06
+# for parts of it.
 BUILD = np.array([0.04, 0.03, 0.03, 0.03, 0.05, 0.05])
 TURN = 0.1  # radians per frame, of those who turn back
 STRIDES = 0.9  # per second and pace

@@ -40,7 +40,7 @@ FASTEST = 0.04
 FAR = 6.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
-# The speed of a track is known from so many sightings on; who is in sight need not have one.
+# The speed of a track is known from so many sightings on.
 KNOWN = 3
 # Logarithms of odds: that somebody who was just seen is seen again, and somebody who was away; that
 # a track of few sightings was nobody; that the way on was to stand still; and that an instance is
@@ -84,7 +84,7 @@ class _Expected:
         self.swung, variance = swing.predicted(tracks.swings, tracks.swing_covariance)
         self.size_variance = variance + tracks.noise[:, None, 2:] + RESIZE**2
         self.swing_weights = tracks.swing_weights
-        reach = np.where((n >= KNOWN) | (missed > 0), REACH * np.sqrt(jitter), 0)
+        reach = np.where(n >= KNOWN, REACH * np.sqrt(jitter), 0)
         self.reach = np.minimum(reach, FARTHEST * height)[:, None]
         self.stretch = REACH * np.sqrt(tracks.noise[:, None, 2:])
         odds = np.where(missed == 0, SEEN, BACK) + np.where(n < KNOWN, NOBODY, 0)

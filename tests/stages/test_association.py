@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from posekit.skeleton import load_skeleton
-from posekit.stages.track import Similarity, Tracker
-from tests.stages.test_track import BOTH, HEIGHT, people
+from posekit.stages.track import Tracker
+from tests.stages.test_track import people
 
 SIGMAS = load_skeleton("coco").sigmas
 
@@ -53,16 +53,3 @@ def test_a_single_keypoint_in_common_says_nothing() -> None:
     for _ in range(8):
         assert tracker.update(boxes, scores, keypoints, sure).tolist() == [0, 1]
     assert see(tracker, (101, moved(2, seed=1))) == [0]
-
-
-@BOTH
-def test_one_who_was_seen_once_and_walked_on_out_of_sight_keeps_the_id(
-    similarity: Similarity,
-) -> None:
-    tracker = Tracker(similarity=similarity, sigmas=SIGMAS)
-    still = np.zeros((17, 2))
-    assert see(tracker, (100, still), (600, still)) == [0, 1]
-    for _ in range(9):
-        assert see(tracker, (600, still)) == [1]
-    step = 0.03 * HEIGHT  # per frame, as people walk
-    assert see(tracker, (100 + 10 * step, still), (600, still)) == [0, 1]
