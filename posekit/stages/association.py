@@ -37,7 +37,7 @@ BOB, RESIZE = 0.005, 0.01
 # Somebody new walks at most so fast, in heights per frame (1.2 a second).
 FASTEST = 0.04
 # So many standard deviations from there, it is as unlikely as farther away: people do leap.
-FAR = 6.0
+FAR = 5.0
 # A track may be so many standard deviations from where it is expected, and so many heights at most.
 REACH, FARTHEST = 2.0, 1.0
 # The speed of a track is known from so many sightings on.
