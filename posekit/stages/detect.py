@@ -17,6 +17,7 @@ from posekit.backends import Backend, choose_backend
 from posekit.backends.files import GraphFile
 from posekit.errors import InputError
 from posekit.finite import check_finite
+from posekit.models.border import without_border
 from posekit.spec import DetectorSpec
 from posekit.stages.boxes import Boxes, whole_image
 from posekit.timeline import span
@@ -72,8 +73,8 @@ class Detector:
         backend: what runs the network, or its name, as `make_backend` takes it; None for plain
             PyTorch, or for a graph the fastest engine.
         trimmed: leave out most of the border that pads an image to the network's input, on a CPU:
-            up to 40 % of the work for a frame of 16:9; boxes move a little. A graph, and a detector
-            that stretches images, know no other input.
+            40 % of the work for a frame of 16:9. Boxes and scores change a little, see
+            `without_border`. A graph, and a detector that stretches images, know no other input.
     """
 
     def __init__(
@@ -185,10 +186,18 @@ class Detector:
         """What runs the network on inputs of a size (w, h)."""
         with self._making:
             if size not in self._runs:
-                self._runs[size] = choose_backend(self.net, size, self._backend)
+                self._runs[size] = choose_backend(self._net_for(size), size, self._backend)
                 if self._settled:
                     _settle(self._runs[size])
             return self._runs[size]
+
+    def _net_for(self, size: Size) -> nn.Module:
+        if size == self.input_size:
+            return self.net
+        width, height = self.input_size
+        border = np.full((1, height, width, 3), self.pad_value, np.uint8)
+        share = math.prod(size) / (width * height)
+        return without_border(self.net, self.normalize(border), share)
 
     def _detect_all(
         self, images: Sequence[np.ndarray], size: Size, score_threshold: float
