@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import logging
@@ -27,8 +28,12 @@ def cut_once(folder: Path, *more: str) -> Path:
     return runs.train(folder, *options, "resume=true")
 
 
-def test_tensorboard_gets_each_step_once(tmp_path: Path) -> None:
+def test_tensorboard_gets_each_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    # Files of one process and second are told by its counter, and read by name: 10 before 9.
+    writing = "tensorboard.summary.writer.event_file_writer"
+    counter = importlib.import_module(writing).AtomicCounter(0)
+    monkeypatch.setattr(f"{writing}._global_uid", counter)
     run = cut_once(tmp_path)
     board = loading.EventAccumulator(str(run))
     board.Reload()
