@@ -416,11 +416,20 @@ def test_a_doubtful_frame_is_looked_at_again_where_the_interval_is_automatic(
     assert turns(frames, interval="auto", lost_in=3) == [0, 3, 13]
 
 
-def test_the_detector_rests_where_everybody_stays_in_sight(tmp_path: Path) -> None:
+def test_the_detector_rests_where_everybody_stays_in_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predictor = posekit.load("demo", device="cpu", speed="fast")
-    assert predictor.detector is not None
+    detector = predictor.detector
+    assert detector is not None
     seen: list[int] = []
-    predictor.detector.net.register_forward_hook(lambda *_: seen.append(1))
+    find = detector.find_boxes
+
+    def noted(images: Sequence[np.ndarray], *more: Any, **named: Any) -> list[Boxes]:
+        seen.extend([1] * len(images))
+        return find(images, *more, **named)
+
+    monkeypatch.setattr(detector, "find_boxes", noted)
     picture = cv2.imread(str(PACKAGED / "demo.jpg"))
     path = tmp_path / "walk.mp4"
     with VideoWriter(path, fps=25.0, size=(900, 600)) as writer:
