@@ -62,7 +62,7 @@ FAST = (
     Case("rtmpose-n_drawn-192x128", None, 4),
     Case("rtmdet-nano_drawn-256", None, 4, halves=False),
     Case("rtmpose-n_drawn-192x128", 40, 1, halves=False),
-    Case("rtmdet-nano_drawn-256", 40, 1, halves=False),
+    Case("rtmdet-nano_drawn-256", 80, 1, halves=False),
     Case("rtmo-t_body7-416x416", 0, 1, halves=False),
 )
 
