@@ -31,7 +31,6 @@ from posekit.spec import DetectorSpec, load_spec
 from posekit.stages.detect import Detections, Detector
 from posekit.stages.similarity import box_iou
 from posekit.table import format_table
-from posekit.transforms.image import trimmed_size
 from posekit.weights.load import load_network
 
 DRAWN = "rtmdet-nano_drawn-256"
@@ -167,11 +166,8 @@ def measure_times(model: str, arguments: argparse.Namespace) -> Iterator[tuple[s
                 if number:  # the first one is for warming up
                     taken.append(1e3 * (time.perf_counter() - start))
         whole, trimmed = map(statistics.median, times)
-        size = (
-            detectors[1].spec.input_size,
-            trimmed_size((width, height), detectors[1].input_size, 32),
-        )
-        inputs = " -> ".join(f"{w}x{h}" for w, h in size)
+        sizes = [detector.input_size_for(image) for detector in detectors]
+        inputs = " -> ".join(f"{w}x{h}" for w, h in sizes)
         yield (
             model,
             f"{width}x{height}",

@@ -156,7 +156,7 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray]) -> None:
     """
     import onnx
 
-    import_package("onnxruntime")
+    import_package("onnxruntime")  # first, so that it is kept from reporting
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,

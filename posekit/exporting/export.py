@@ -23,7 +23,7 @@ from posekit.exporting.options import ExportOptions
 from posekit.exporting.result import ExportResult
 from posekit.exporting.samples import read_images, take_samples
 from posekit.exporting.subject import Subject, describe
-from posekit.files import check_on_this_machine
+from posekit.io.places import check_writable
 from posekit.parts import Part, Parts, find_part, find_parts
 from posekit.spec import DetectorSpec, LifterSpec, OneStageSpec, PoseSpec, Spec
 from posekit.stages.detect import Detector
@@ -105,7 +105,7 @@ def export_parts(parts: Parts, options: ExportOptions) -> ExportResult:
             "int8 value ranges are measured on drawn people; for better results set "
             "inputs=FOLDER to images like those that the network will see"
         )
-    _make_folder(output.parent)
+    check_writable(output.parent)
     # All that can be checked without weights is checked by now.
     network, find = _networks(part, spec, parts)
     samples = take_samples(
@@ -223,12 +223,3 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def _make_folder(folder: Path) -> None:
-    check_on_this_machine(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryDirectory(prefix=".posekit-", dir=folder).cleanup()
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None

@@ -22,20 +22,21 @@ class BorderedAttention(nn.Module):
 
     Args:
         attention: that of the whole map.
-        border: (1, C, 1, 1), the mean where there is nothing but border.
+        mean: (1, C, 1, 1), of a map that is nothing but border.
         share: of the whole map that is left, 0 to 1.
     """
 
-    border: Tensor
+    border_part: Tensor
 
-    def __init__(self, attention: ChannelAttention, border: Tensor, share: float) -> None:
+    def __init__(self, attention: ChannelAttention, mean: Tensor, share: float) -> None:
         super().__init__()
         self.fc = attention.fc
         self.share = share
-        self.register_buffer("border", (1 - share) * border)
+        self.register_buffer("border_part", (1 - share) * mean)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = self.share * x.mean((2, 3), keepdim=True) + self.border
+        """(N, C, h, w) -> the same, each channel scaled."""
+        mean = self.share * x.mean((2, 3), keepdim=True) + self.border_part
         return x * nn.functional.hardsigmoid(self.fc(mean))
 
 

@@ -134,7 +134,7 @@ class Detector:
         arrays = [image for image in placed if isinstance(image, np.ndarray)]
         return [
             detections
-            for size, same in itertools.groupby(arrays, self._input_of)
+            for size, same in itertools.groupby(arrays, self.input_size_for)
             for detections in self._detect_all(list(same), size, score_threshold)
         ]
 
@@ -175,12 +175,12 @@ class Detector:
             boxes.append(whole_image(image) if whole else Boxes(chosen.boxes_xyxy, chosen.scores))
         return boxes
 
-    def _input_of(self, image: np.ndarray) -> Size:
-        """The size of the input that an image is computed in."""
+    def input_size_for(self, image: np.ndarray) -> Size:
+        """The size (w, h) of the input, in pixels, that an image (H, W, 3) is computed in."""
         if not self._trims:
             return self.input_size
         height, width = image.shape[:2]
-        return trimmed_size((width, height), self.input_size, max(32, *self.codec.strides))
+        return trimmed_size((width, height), self.input_size, max((32, *self.codec.strides)))
 
     def run_in(self, size: Size) -> Backend:
         """What runs the network on inputs of a size (w, h)."""

@@ -35,7 +35,7 @@ def test_parameters_are_shared_and_the_network_stays() -> None:
     assert isinstance(net[1], ChannelAttention) and not net[1]._forward_pre_hooks
     shared = {tensor.data_ptr() for tensor in net.parameters()}
     assert {tensor.data_ptr() for tensor in part.parameters()} == shared
-    assert not part[1].border.is_inference() and not part.training
+    assert not part[1].border_part.is_inference() and not part.training
 
 
 def test_a_network_without_attention_is_itself() -> None:

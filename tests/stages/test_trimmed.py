@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 import posekit
 from posekit.backends import why_unavailable
+from posekit.errors import InputError
 from posekit.spec import DetectorSpec, load_spec
 from posekit.stages.detect import Detector
 from posekit.stages.similarity import box_iou
@@ -121,6 +123,18 @@ def test_an_image_of_the_inputs_shape_is_computed_as_ever(
     (whole,), (trimmed,) = (detector([image]) for detector in detectors)
     np.testing.assert_array_equal(whole.boxes_xyxy, trimmed.boxes_xyxy)
     assert len(whole) > 1
+
+
+@pytest.mark.parametrize("strides", [(), (8,), (0, 0, 0), (8, 16, 64)])
+def test_strides_that_are_not_the_networks_are_refused(
+    detectors: tuple[Detector, Detector], strides: tuple[int, ...]
+) -> None:
+    spec = load_spec(NAME)
+    assert isinstance(spec, DetectorSpec)
+    spec = dataclasses.replace(spec, codec=spec.codec.having(strides=strides))
+    detector = Detector(detectors[0].net, spec, trimmed=True)
+    with pytest.raises(InputError, match=r"codec\.strides are .* maps of "):
+        detector([np.zeros((54, 96, 3), np.uint8)])
 
 
 def test_tensors_keep_the_whole_input(

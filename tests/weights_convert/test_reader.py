@@ -282,8 +282,8 @@ def test_the_calls_above_would_work_elsewhere(tmp_path: Path) -> None:
     for name, make in CALLS.items():
         if name != "Popen":  # it would not have ended yet
             marker = tmp_path / name
-            # Unsafe on purpose: bytes of our own, whose calls only create a file in this folder.
-            # Were they harmless here too, the test above could not fail.
+            # weights_only=False on purpose: only so does PyTorch run the calls, of bytes made here,
+            # which create a file in this folder. Were they harmless, the test above could not fail.
             torch.load(save(make(str(marker)), tmp_path / "a.pth"), weights_only=False)
             assert marker.exists(), name
 

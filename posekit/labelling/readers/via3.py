@@ -161,7 +161,8 @@ def _region(
         name, options = attributes.get(str(key), (str(key), {}))
         chosen = str(value).split(",") if options else [str(value)]
         about[name] = ",".join(str(options.get(one, one)) for one in chosen)
-    # Shapes that are not read have no sides; one that lacks a side is told where it is read.
+    # Not strict: shapes that are not read have numbers and no names of sides here, and one that
+    # lacks a side is told, with its place, where VIA 2's regions are read.
     return {
         "shape_attributes": {"name": kind, **dict(zip(sides, xy[1:], strict=False))},
         "region_attributes": about,
