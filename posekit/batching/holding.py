@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from posekit.batching.options import Shard
+from posekit.batching.slurm_queue import job_states
 from posekit.errors import InputError, OutputError
 from posekit.files import write_atomically
 
@@ -33,7 +34,7 @@ def holding(folder: Path, shard: Shard | None) -> Iterator[None]:
     Shards of the same count do not exclude each other; any other two runs would do the same clips.
     The lock is the operating system's and ends with its process, however that ends; the file beside
     it says whose it is. A process of another machine counts as running while its file exists,
-    unless it is an earlier start of this SLURM job.
+    unless SLURM says that its job has ended, or it is an earlier start of this job.
 
     Raises:
         InputError: another run holds it; the message names machine, process and since when.
@@ -99,8 +100,12 @@ def _runs(path: Path, found: dict[str, Any]) -> bool:
             return True
         lock.release()
         return False
-    again = found.get("job") is not None and found["job"] == here["job"]
-    return not (again and int(here["restart"]) > int(found.get("restart", 0)))
+    if (job := found.get("job")) is None:
+        return True
+    if job == here["job"]:
+        return int(here["restart"]) <= int(found.get("restart", 0))
+    states = job_states(job)
+    return states is None or not all(state.ended for state in states.values())
 
 
 def _refusal(folder: Path, found: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -17,7 +18,7 @@ from posekit.batching.options import PREDICTED, BatchKeywords, BatchOptions
 from posekit.batching.plan import Plan, agreed_settings, make_plan
 from posekit.batching.progress import Progress, Stop, stopping_on_ctrl_c
 from posekit.batching.result import BatchResult
-from posekit.batching.settings import Settings
+from posekit.batching.settings import Settings, stored_settings
 from posekit.batching.sources import Source, find_sources, in_shard, name_sources
 from posekit.calls import compose_call
 from posekit.declared import function_takes
@@ -86,27 +87,53 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     root, sources = name_sources(found, None if options.base is None else str(options.base))
     sources = in_shard(sources, options.part)
     make_folder(folder)
+    start = time.monotonic()
     if options.runner == "slurm":
-        from posekit.batching.runners.slurm import run_jobs
-
-        return run_jobs(config, options, sources, batch_composed)
+        return _batch_of_jobs(config, wanted, sources, root, start)
     from posekit.batching.holding import holding
 
-    start = time.monotonic()
     with holding(folder, options.part):
         settings = wanted.settings(root)
-        known = latest_entries(folder)
-        agreed_settings(folder, settings, known, overwrite=options.overwrite)
-        plan = make_plan(
-            sources,
-            known,
-            folder=folder,
-            fingerprint=settings.fingerprint,
-            retry_failed=options.retry_failed,
-        )
-        _say(plan.notes)
+        plan = _plan(wanted, settings, sources)
         ended = _work_off(plan, wanted, settings, show_progress)
     return _result(sources, plan, ended, time.monotonic() - start, folder)
+
+
+def _batch_of_jobs(
+    config: Mapping[str, Any], wanted: _Wanted, sources: Sequence[Source], root: str, start: float
+) -> BatchResult:
+    """Submits what there is to do; all that can be refused is refused before it waits in a queue.
+
+    Weights are fetched here, since the machines of a cluster often have no network.
+    """
+    from posekit.batching.holding import holding
+    from posekit.batching.runners.slurm import run_jobs
+
+    options, settings = wanted.options, wanted.settings(root)
+    # Jobs of an earlier call may be at work; settings that agree are not written again.
+    agree = stored_settings(options.folder) == settings
+    with contextlib.nullcontext() if agree else holding(options.folder, None):
+        plan = _plan(wanted, settings, sources)
+    if not plan.tasks:
+        return _result(sources, plan, _Ended({}), time.monotonic() - start, options.folder)
+    todo = [task.source for task in plan.tasks]
+    return run_jobs(config, options, sources, todo, batch_composed)
+
+
+def _plan(wanted: _Wanted, settings: Settings, sources: Sequence[Source]) -> Plan:
+    """What there is to do, if the folder's results may be continued."""
+    options = wanted.options
+    known = latest_entries(options.folder)
+    agreed_settings(options.folder, settings, known, overwrite=options.overwrite)
+    plan = make_plan(
+        sources,
+        known,
+        folder=options.folder,
+        fingerprint=settings.fingerprint,
+        retry_failed=options.retry_failed,
+    )
+    _say(plan.notes)
+    return plan
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from posekit.batching.manifest import manifest_path
 from posekit.batching.options import Shard
 from posekit.batching.run import batch_composed
 from posekit.batching.runners import slurm
-from posekit.errors import InputError
+from posekit.errors import InputError, PosekitError
 from tests.batching.clips import batch, tables
 
 pytest.importorskip("submitit")
@@ -66,10 +66,23 @@ def test_a_killed_job_is_told_of_and_the_same_call_does_the_rest(
     assert not again.left and tables(tmp_path) == tables(undisturbed)
 
 
-def test_a_job_is_queued_again_as_it_was() -> None:
-    job, config = slurm.ShardJob(batch_composed), {"inputs": "clips"}
-    again = job.checkpoint(config, "1/2")
-    assert again.function.batch is batch_composed and again.args == (config, "1/2")
+def test_a_job_is_queued_again_as_long_as_it_gets_something_done(tmp_path: Path) -> None:
+    job, config = slurm.ShardJob(batch_composed), {"inputs": "clips", "out_dir": tmp_path}
+    job._before = (0, 0)
+    for done in (False, False, True, False, False):
+        if done:
+            manifest_path(tmp_path, Shard(1, 2)).write_text("{}\n")
+        again = job.checkpoint(config, "1/2")
+        assert again.function.batch is batch_composed and again.args == (config, "1/2")
+        job = again.function
+        job._before = slurm._progress(config, "1/2")
+    piece = tmp_path / "cam1" / ".0123.pieces.part" / "0-150.npz"
+    piece.parent.mkdir(parents=True)
+    piece.touch()
+    assert job.checkpoint(config, "1/2").function.idle == 0
+    job._before = slurm._progress(config, "1/2")
+    with pytest.raises(PosekitError, match="stopped 3 times before a clip was finished"):
+        job.checkpoint(config, "1/2")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +92,8 @@ def test_a_job_is_queued_again_as_it_was() -> None:
         ({"cluster": "moon"}, "runner=slurm: "),
         ({"cluster": "debug", "colour": "red"}, "Unknown argument 'colour'"),
         ({"cluster": "debug", "timeout_min": "long"}, "runner=slurm: "),
+        ({"cluster": "debug", "tasks_per_node": 2}, "slurm.tasks_per_node must be 1"),
+        ({"cluster": "debug", "time": "2:00:00"}, "slurm.time is a number of minutes"),
     ],
 )
 def test_what_is_refused(

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posekit.batching.manifest import latest_entries
-from posekit.batching.options import BatchOptions
+from posekit.batching.manifest import latest_entries, manifest_path
+from posekit.batching.options import BatchOptions, Shard
 from posekit.batching.progress import Progress, Stop, stopping_on_ctrl_c
 from posekit.batching.result import BatchResult
-from posekit.batching.sources import Source
+from posekit.batching.slurm_queue import JobState, JobWatch
+from posekit.batching.sources import Source, in_shard
 from posekit.errors import InputError, PosekitError, first_line
 from posekit.packages import need
 
@@ -32,11 +33,14 @@ Batch = Callable[[Mapping[str, Any]], BatchResult]
 OWN = ("jobs", "cluster", "folder", "wait")
 # submitit's names, which go to every kind of executor; others are `sbatch`'s, with `slurm_` before.
 SHARED = (
-    "cpus_per_task", "gpus_per_node", "mem_gb", "name", "nodes", "stderr_to_stdout",
-    "tasks_per_node", "timeout_min",
+    "cpus_per_task", "gpus_per_node", "mem_gb", "name", "stderr_to_stdout", "timeout_min",
 )  # fmt: skip
+ONE = ("nodes", "tasks_per_node")  # a shard is one task on one machine
 JOBS = 8  # where nobody says
-INTERVAL = 2.0  # seconds between two looks at the jobs and the manifests
+TIMEOUT_MIN = 60  # where nobody says: a job goes on after it, so that a short one waits less
+IDLE = 3  # times in a row that a job may be stopped before it has finished anything
+UNBOUNDED = 1_000_000  # time-outs of a job that gets something done each time
+INTERVAL = 2.0  # seconds between two looks at the manifests
 
 
 class ShardJob:
@@ -44,10 +48,12 @@ class ShardJob:
 
     Args:
         batch: runs a batch for a configuration.
+        idle: times in a row that it was stopped before it had finished a clip or a piece of one.
     """
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
+    def __init__(self, batch: Batch, idle: int = 0) -> None:
+        self.batch, self.idle = batch, idle
+        self._before: object = None
 
     def __call__(self, config: dict[str, Any], shard: str) -> tuple[int, int]:
         """Does the shard with the workers of this machine.
@@ -55,21 +61,51 @@ class ShardJob:
         Returns:
             How many of its clips are not done, and how many nobody tried.
         """
+        self._before = _progress(config, shard)
         result = self.batch({**config, "runner": "local", "slurm": {}, "shard": shard})
         print(result)
         return len(result.failed), result.left
 
     def checkpoint(self, config: dict[str, Any], shard: str) -> Any:
-        """What submitit queues in place of a job that was interrupted: the same again."""
+        """What submitit queues in place of a job that was interrupted: the same again.
+
+        Raises:
+            PosekitError: it would not get further than before.
+        """
         import submitit
 
-        return submitit.helpers.DelayedSubmission(ShardJob(self.batch), config, shard)
+        idle = self.idle + 1 if _progress(config, shard) == self._before else 0
+        if idle == IDLE:
+            raise PosekitError(
+                f"stopped {IDLE} times before a clip was finished: give it more time with "
+                "slurm.timeout_min, or shorter pieces with split"
+            )
+        return submitit.helpers.DelayedSubmission(ShardJob(self.batch, idle), config, shard)
+
+
+def _progress(config: Mapping[str, Any], shard: str) -> tuple[int, int]:
+    """The lines of a shard's manifest, and the number of finished pieces of clips."""
+    folder = Path(config["out_dir"]).expanduser()
+    manifest = manifest_path(folder, Shard(*map(int, shard.split("/"))))
+    lines = manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+    return lines, sum(1 for _ in folder.rglob("*.part/*.npz"))
 
 
 def run_jobs(
-    config: Mapping[str, Any], options: BatchOptions, sources: Sequence[Source], batch: Batch
+    config: Mapping[str, Any],
+    options: BatchOptions,
+    sources: Sequence[Source],
+    todo: Sequence[Source],
+    batch: Batch,
 ) -> BatchResult:
     """Submits the jobs and waits for them; if this process ends before them, they go on.
+
+    Args:
+        config: of the batch.
+        options: read from it.
+        sources: all clips.
+        todo: those that are not done; shards without any get no job.
+        batch: runs a batch for a configuration.
 
     Raises:
         InputError: submitit or SLURM is missing, a setting that they do not know, or `shard`.
@@ -81,19 +117,21 @@ def run_jobs(
     settings = dict(options.slurm)
     own = {name: settings.pop(name) for name in OWN if name in settings}
     count = _count(own.get("jobs", min(JOBS, len(sources))))
-    executor = _executor(own, settings, folder, count)
+    submitit = need("submitit", "posekit[slurm]", "runner=slurm")
+    executor = _executor(submitit, own, settings, folder, count)
     before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
+    shards = [shard for n in range(count) if in_shard(todo, shard := Shard(n + 1, count))]
     with executor.batch():
-        jobs = [
-            executor.submit(ShardJob(batch), dict(config), f"{number}/{count}")
-            for number in range(1, count + 1)
-        ]
-    log.warning("submitted %d jobs, %s ...; their logs are in %s", count, jobs[0].job_id,
-                executor.folder)  # fmt: skip
+        jobs = [executor.submit(ShardJob(batch), dict(config), str(shard)) for shard in shards]
+    named = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+    array = jobs[0].job_id.partition("_")[0]
+    log.warning("submitted %s (%s); logs are in %s", named, array, executor.folder)
     if own.get("wait", True) is False:
         return _collected(sources, folder, before, start, interrupted=True)
-    interrupted = _wait(jobs, sources, folder, before)
-    faults = [] if interrupted else _faults(jobs)
+    watch = JobWatch(jobs) if isinstance(jobs[0], submitit.SlurmJob) else None
+    interrupted = _wait(jobs, watch, len(todo), folder, before)
+    lost = {} if watch is None else watch.lost
+    faults = [] if interrupted else _faults(dict(zip(shards, jobs, strict=True)), lost)
     found = _collected(sources, folder, before, start, interrupted=interrupted)
     for fault in faults:
         log.warning("%s", fault)
@@ -108,16 +146,26 @@ def _count(jobs: Any) -> int:
     return jobs
 
 
-def _executor(own: dict[str, Any], settings: dict[str, Any], folder: Path, count: int) -> Any:
-    submitit = need("submitit", "posekit[slurm]", "runner=slurm")
+def _executor(
+    submitit: Any, own: dict[str, Any], settings: dict[str, Any], folder: Path, count: int
+) -> Any:
     cluster = own.get("cluster", "slurm")
     logs = Path(own.get("folder") or folder / "_jobs").expanduser().absolute()
+    if several := [name for name in ONE if settings.pop(name, 1) != 1]:
+        raise InputError(
+            f"slurm.{several[0]} must be 1, since a shard is one task: slurm.jobs sets how many "
+            "run side by side"
+        )
+    if not isinstance(settings.get("time", 0), int):
+        raise InputError(f"slurm.time is a number of minutes, found {settings['time']!r}")
     named = {name: settings.pop(name) for name in SHARED if name in settings}
-    named.setdefault("name", "posekit-batch")
+    named = {"name": "posekit-batch", "timeout_min": TIMEOUT_MIN, **named}
     if cluster == "slurm":
-        named.setdefault("slurm_array_parallelism", count)
+        settings = {"array_parallelism": count, **settings}
     try:
-        executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+        executor = submitit.AutoExecutor(
+            folder=logs, cluster=cluster, slurm_max_num_timeout=UNBOUNDED
+        )
         executor.update_parameters(
             **named, **{f"slurm_{name}": value for name, value in settings.items()}
         )
@@ -127,12 +175,20 @@ def _executor(own: dict[str, Any], settings: dict[str, Any], folder: Path, count
 
 
 def _wait(
-    jobs: Sequence[Any], sources: Sequence[Source], folder: Path, before: Mapping[str, int]
+    jobs: Sequence[Any],
+    watch: JobWatch | None,
+    clips: int,
+    folder: Path,
+    before: Mapping[str, int],
 ) -> bool:
     """Until all jobs have ended; True where Ctrl-C came first, and the jobs go on."""
+
+    def all_ended() -> bool:
+        return all(job.done() for job in jobs) if watch is None else watch.all_ended()
+
     stop, waiting, seen = Stop(), threading.Event(), 0
-    with Progress(len(sources), show=True) as bar, stopping_on_ctrl_c(stop):
-        while not stop.requested and not all(job.done() for job in jobs):
+    with Progress(clips, show=True) as bar, stopping_on_ctrl_c(stop):
+        while not stop.requested and not all_ended():
             waiting.wait(INTERVAL)
             ended = [
                 entry
@@ -144,21 +200,24 @@ def _wait(
                 bar.clip()
             seen = max(seen, len(ended))
     if stop.requested:
-        log.warning(
-            "the jobs keep running: scancel %s stops them", jobs[0].job_id.partition("_")[0]
-        )
+        array = jobs[0].job_id.partition("_")[0]
+        log.warning("the jobs keep running: scancel %s stops them", array)
     return stop.requested
 
 
-def _faults(jobs: Sequence[Any]) -> list[str]:
+def _faults(jobs: Mapping[Shard, Any], lost: Mapping[str, JobState | None]) -> list[str]:
     """Why jobs ended before their shard's end."""
     found = []
-    for number, job in enumerate(jobs, 1):
-        error = job.exception()
-        if error is not None:
+    for shard, job in jobs.items():
+        where = f"shard {shard}, job {job.job_id}"
+        if job.job_id in lost:
+            state = lost[job.job_id]
+            word = "ended" if state is None else state.state
+            found.append(f"{where}: {word} without a result; its log is {job.paths.stderr}")
+        elif (error := job.exception()) is not None:
             last = [line for line in str(error).splitlines() if line.strip()]
             reason = last[-1].strip() if last else type(error).__name__
-            found.append(f"shard {number}/{len(jobs)}, job {job.job_id}: {reason}")
+            found.append(f"{where}: {reason}")
     return found
 
 
