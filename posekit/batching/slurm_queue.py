@@ -1,20 +1,28 @@
-"""What SLURM's queue says of jobs; `squeue` answers also where there is no accounting (`sacct`)."""
+"""What SLURM's queue says of jobs: `squeue` answers also without accounting (`sacct`)."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["JobState", "JobWatch", "job_states"]
+from posekit.batching.options import Shard
+from posekit.batching.settings import stored_settings
+from posekit.errors import InputError
+from posekit.files import write_whole
+
+__all__ = ["JobState", "JobWatch", "job_states", "note_jobs", "queued_jobs"]
 
 log = logging.getLogger(__name__)
 
+NOTED = "_jobs.json"  # in the folder of results: jobs and their shards
 # States of which a job does not come back; all others wait, run, or are queued again.
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
@@ -41,16 +49,18 @@ class JobState:
         return self.state in ENDED
 
 
-def job_states(job: str) -> dict[str, JobState] | None:
-    """A job, or all tasks of an array of jobs, by id (`12`, `12_0`).
+def job_states(*jobs: str) -> dict[str, JobState] | None:
+    """Jobs, and tasks of arrays of jobs, by id (`12`, `12_0`).
 
     Args:
-        job: the id of a job, of an array or of a task of one.
+        jobs: ids of jobs, or of tasks.
 
     Returns:
         Those that SLURM knows, which forgets a job some minutes after its end; None if it does not
         answer.
     """
+    if not jobs:
+        return {}
     command = [
         "squeue",
         "--noheader",
@@ -58,7 +68,7 @@ def job_states(job: str) -> dict[str, JobState] | None:
         "--states=all",
         "--format=%i|%T|%r",
         "--jobs",
-        job,
+        ",".join(jobs),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
@@ -74,7 +84,7 @@ class JobWatch:
     """Jobs in SLURM's queue: which have ended, also those that were killed and left no result.
 
     Args:
-        jobs: of one array, by submitit.
+        jobs: by submitit.
 
     Attributes:
         lost: what SLURM knows of the latter, by id.
@@ -98,7 +108,7 @@ class JobWatch:
         return self.lost.keys() >= set(waiting)
 
     def _look(self, waiting: Sequence[str]) -> None:
-        states = job_states(waiting[0].partition("_")[0])
+        states = job_states(*waiting)
         if states is None:
             self._say("squeue does not answer; still waiting for the jobs")
             return
@@ -123,3 +133,59 @@ class JobWatch:
         if (key or text) not in self._said:
             self._said.add(key or text)
             log.warning("%s", text)
+
+
+def queued_jobs(submitit: Any, folder: Path, count: int) -> dict[Shard, Any]:
+    """Jobs of earlier calls that wait or run, by their shards.
+
+    Args:
+        submitit: the package.
+        folder: of the results, with the settings of this call.
+        count: number of shards.
+
+    Raises:
+        InputError: they have another number of shards, or other settings.
+    """
+    noted = _noted(folder)
+    states = job_states(*noted) or {}
+    found: dict[Shard, Any] = {}
+    for job, (shard, logs, settings) in noted.items():
+        if job not in states or states[job].ended:
+            continue
+        other = f"slurm.jobs={shard.count}" if shard.count != count else "other settings"
+        if shard.count != count or settings != _fingerprint(folder):
+            raise InputError(
+                f"job {job} of an earlier call with {other} has not ended: wait for it, or stop it "
+                f"with scancel {job.partition('_')[0]}"
+            )
+        found[shard] = submitit.SlurmJob(folder=logs, job_id=job, tasks=[0])
+    return found
+
+
+def note_jobs(folder: Path, jobs: Mapping[Shard, Any]) -> None:
+    """Writes down which job does which shard, for later calls."""
+    noted = {
+        job.job_id: [shard.number, shard.count, str(job.paths.folder), _fingerprint(folder)]
+        for shard, job in jobs.items()
+    }
+    write_whole(folder / NOTED, json.dumps(noted, indent=1).encode())
+
+
+def _noted(folder: Path) -> dict[str, tuple[Shard, Path, str]]:
+    """Shard, folder of logs and settings of the jobs that were written down, by id."""
+    path = folder / NOTED
+    try:
+        return {
+            str(job): (Shard(int(number), int(count)), Path(logs), str(settings))
+            for job, (number, count, logs, settings) in json.loads(path.read_bytes()).items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        log.warning("%s cannot be read: jobs of earlier calls are not known", path)
+        return {}
+
+
+def _fingerprint(folder: Path) -> str:
+    settings = stored_settings(folder)
+    return "" if settings is None else settings.fingerprint

@@ -105,6 +105,23 @@ def processes_of(job: str) -> list[int]:
     return found
 
 
+def test_the_same_call_waits_for_jobs_that_go_on(
+    clips: Path, undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked("scontrol", "update", "partition=test", "state=down")
+    waiting = batch(clips, tmp_path, runner="slurm", slurm={**SETTINGS, "wait": False})
+    assert waiting.interrupted and waiting.left == 5 and "submitted 2 jobs (" in caplog.text
+    with pytest.raises(InputError, match=r"of an earlier call with slurm.jobs=2 has not ended"):
+        batch(clips, tmp_path, runner="slurm", slurm={**SETTINGS, "jobs": 3})
+    with pytest.raises(InputError, match="of an earlier call with other settings has not ended"):
+        batch(clips, tmp_path, runner="slurm", slurm=SETTINGS, stride=2)
+    asked("scontrol", "update", "partition=test", "state=up")
+    caplog.clear()
+    result = batch(clips, tmp_path, runner="slurm", slurm=SETTINGS)
+    assert "waiting for 2 jobs (" in caplog.text and "submitted" not in caplog.text
+    assert not result.left and tables(tmp_path) == tables(undisturbed)
+
+
 def test_what_a_lost_machine_held_is_taken_over_once_its_job_has_ended(tmp_path: Path) -> None:
     job = asked("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600")
     held = {"host": "another-machine", "pid": 7, "since": "", "shard": None, "job": job}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from posekit.batching.manifest import latest_entries, manifest_path
 from posekit.batching.options import BatchOptions, Shard
 from posekit.batching.progress import Progress, Stop, stopping_on_ctrl_c
 from posekit.batching.result import BatchResult
-from posekit.batching.slurm_queue import JobState, JobWatch
+from posekit.batching.slurm_queue import JobState, JobWatch, note_jobs, queued_jobs
 from posekit.batching.sources import Source, in_shard
 from posekit.errors import InputError, PosekitError, first_line
 from posekit.packages import need
@@ -120,24 +120,41 @@ def run_jobs(
     submitit = need("submitit", "posekit[slurm]", "runner=slurm")
     executor = _executor(submitit, own, settings, folder, count)
     before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
-    shards = [shard for n in range(count) if in_shard(todo, shard := Shard(n + 1, count))]
-    with executor.batch():
-        jobs = [executor.submit(ShardJob(batch), dict(config), str(shard)) for shard in shards]
-    named = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    array = jobs[0].job_id.partition("_")[0]
-    log.warning("submitted %s (%s); logs are in %s", named, array, executor.folder)
+    queued = queued_jobs(submitit, folder, count) if own.get("cluster", "slurm") == "slurm" else {}
+    jobs: dict[Shard, Any] = {}
+    new = []
+    for shard in (Shard(number + 1, count) for number in range(count)):
+        if shard in queued:
+            jobs[shard] = queued[shard]
+        elif in_shard(todo, shard):
+            new.append(shard)
+    if jobs:
+        log.warning("waiting for %s of an earlier call", _named(jobs.values()))
+    if new:
+        with executor.batch():
+            made = [executor.submit(ShardJob(batch), dict(config), str(one)) for one in new]
+        jobs.update(zip(new, made, strict=True))
+        note_jobs(folder, jobs)
+        log.warning("submitted %s; logs are in %s", _named(made), executor.folder)
     if own.get("wait", True) is False:
         return _collected(sources, folder, before, start, interrupted=True)
-    watch = JobWatch(jobs) if isinstance(jobs[0], submitit.SlurmJob) else None
-    interrupted = _wait(jobs, watch, len(todo), folder, before)
-    lost = {} if watch is None else watch.lost
-    faults = [] if interrupted else _faults(dict(zip(shards, jobs, strict=True)), lost)
+    first = next(iter(jobs.values()))
+    watch = JobWatch(list(jobs.values())) if isinstance(first, submitit.SlurmJob) else None
+    interrupted = _wait(list(jobs.values()), watch, len(todo), folder, before)
+    faults = [] if interrupted else _faults(jobs, {} if watch is None else watch.lost)
     found = _collected(sources, folder, before, start, interrupted=interrupted)
     for fault in faults:
         log.warning("%s", fault)
     if faults and not found.entries:
         raise PosekitError(f"no job did anything: {faults[0]}")
     return found
+
+
+def _named(jobs: Iterable[Any]) -> str:
+    """Such as "4 jobs (12)", with the arrays' ids."""
+    ids = [job.job_id for job in jobs]
+    arrays = dict.fromkeys(one.partition("_")[0] for one in ids)
+    return f"{len(ids)} {'job' if len(ids) == 1 else 'jobs'} ({', '.join(arrays)})"
 
 
 def _count(jobs: Any) -> int:
@@ -200,8 +217,9 @@ def _wait(
                 bar.clip()
             seen = max(seen, len(ended))
     if stop.requested:
-        array = jobs[0].job_id.partition("_")[0]
-        log.warning("the jobs keep running: scancel %s stops them", array)
+        arrays = " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
+        log.warning("the jobs keep running: scancel %s stops them, and the same command waits for "
+                    "them again", arrays)  # fmt: skip
     return stop.requested
 
 
