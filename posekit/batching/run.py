@@ -89,7 +89,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
     make_folder(folder)
     start = time.monotonic()
     if options.runner == "slurm":
-        return _batch_of_jobs(config, wanted, sources, root, start)
+        return _batch_of_jobs(config, wanted, sources, root)
     from posekit.batching.holding import holding
 
     with holding(folder, options.part):
@@ -100,7 +100,7 @@ def batch_composed(config: Mapping[str, Any], *, show_progress: bool = False) ->
 
 
 def _batch_of_jobs(
-    config: Mapping[str, Any], wanted: _Wanted, sources: Sequence[Source], root: str, start: float
+    config: Mapping[str, Any], wanted: _Wanted, sources: Sequence[Source], root: str
 ) -> BatchResult:
     """Submits what there is to do; all that can be refused is refused before it waits in a queue.
 
@@ -114,8 +114,6 @@ def _batch_of_jobs(
     agree = stored_settings(options.folder) == settings
     with contextlib.nullcontext() if agree else holding(options.folder, None):
         plan = _plan(wanted, settings, sources)
-    if not plan.tasks:
-        return _result(sources, plan, _Ended({}), time.monotonic() - start, options.folder)
     todo = [task.source for task in plan.tasks]
     return run_jobs(config, options, sources, todo, batch_composed)
 

@@ -92,6 +92,7 @@ def test_a_job_is_queued_again_as_long_as_it_gets_something_done(tmp_path: Path)
         ({"cluster": "moon"}, "runner=slurm: "),
         ({"cluster": "debug", "colour": "red"}, "Unknown argument 'colour'"),
         ({"cluster": "debug", "timeout_min": "long"}, "runner=slurm: "),
+        ({"cluster": "debug", "wait": "maybe"}, "slurm.wait must be true or false, found 'maybe'"),
         ({"cluster": "debug", "tasks_per_node": 2}, "slurm.tasks_per_node must be 1"),
         ({"cluster": "debug", "time": "2:00:00"}, "slurm.time is a number of minutes"),
     ],

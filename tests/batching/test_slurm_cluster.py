@@ -59,6 +59,13 @@ def test_jobs_give_the_same_bytes(clips: Path, undisturbed: Path, tmp_path: Path
     assert asked("squeue", "--noheader", "--states=all", "--format=%A") == before
 
 
+def test_what_slurm_refuses_is_said_in_a_line(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="SLURM did not take the jobs: .*partition specified: moon"
+    ):
+        batch(clips, tmp_path, runner="slurm", slurm={**SETTINGS, "partition": "moon"})
+
+
 def test_jobs_out_of_time_go_on_and_lost_ones_are_named(
     long_clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -116,7 +116,9 @@ def run_jobs(
     start, folder = time.monotonic(), options.folder
     settings = dict(options.slurm)
     own = {name: settings.pop(name) for name in OWN if name in settings}
-    count = _count(own.get("jobs", min(JOBS, len(sources))))
+    count, wait = _count(own.get("jobs", min(JOBS, len(sources)))), own.get("wait", True)
+    if not isinstance(wait, bool):
+        raise InputError(f"slurm.wait must be true or false, found {wait!r}")
     submitit = need("submitit", "posekit[slurm]", "runner=slurm")
     executor = _executor(submitit, own, settings, folder, count)
     before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
@@ -131,13 +133,12 @@ def run_jobs(
     if jobs:
         log.warning("waiting for %s of an earlier call", _named(jobs.values()))
     if new:
-        with executor.batch():
-            made = [executor.submit(ShardJob(batch), dict(config), str(one)) for one in new]
+        made = _submitted(executor, [(ShardJob(batch), dict(config), str(one)) for one in new])
         jobs.update(zip(new, made, strict=True))
         note_jobs(folder, jobs)
         log.warning("submitted %s; logs are in %s", _named(made), executor.folder)
-    if own.get("wait", True) is False:
-        return _collected(sources, folder, before, start, interrupted=True)
+    if not jobs or not wait:
+        return _collected(sources, folder, before, start, interrupted=bool(jobs))
     first = next(iter(jobs.values()))
     watch = JobWatch(list(jobs.values())) if isinstance(first, submitit.SlurmJob) else None
     interrupted = _wait(list(jobs.values()), watch, len(todo), folder, before)
@@ -148,6 +149,17 @@ def run_jobs(
     if faults and not found.entries:
         raise PosekitError(f"no job did anything: {faults[0]}")
     return found
+
+
+def _submitted(executor: Any, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Jobs of one array, for calls as `executor.submit` takes them."""
+    from submitit.core.utils import FailedJobError
+
+    try:
+        with executor.batch():
+            return [executor.submit(*call) for call in calls]
+    except FailedJobError as error:
+        raise InputError(f"SLURM did not take the jobs: {first_line(error)}") from None
 
 
 def _named(jobs: Iterable[Any]) -> str:
