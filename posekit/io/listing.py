@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import logging
 import os
 import re
 import sys
@@ -49,6 +50,8 @@ __all__ = [
     "scheme_of",
     "start_of",
 ]
+
+log = logging.getLogger(__name__)
 
 Order = Literal["name", "natural"]
 
@@ -259,7 +262,14 @@ class Listing:
             if not glob.has_magic(text):
                 raise InputError(f"no such file: {text}")
             found = self.sorted(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207
-            found = [file for file in found if file.is_file() and _is_media(file)]
+            # A link to nothing is no folder: it fails when its turn comes, as what cannot be read.
+            found = [
+                file
+                for file in found
+                if not os.path.isdir(file)  # noqa: PTH112 -- Path raises where it may not look
+                and _is_media(file)
+                and not ("**" in text and _in_loop(file))
+            ]
         except (OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -272,12 +282,22 @@ class Listing:
 
     def _in_folder(self, folder: Path) -> list[Path]:
         names: list[Path] = []
+        links: list[Path] = []
         for root, folders, files in os.walk(folder, onerror=_reraise):
             folders[:] = [name for name in folders if self.recursive and not name.startswith(".")]
             names += [Path(root, name) for name in files if not name.startswith(".")]
+            links += [path for path in map(Path(root).joinpath, folders) if path.is_symlink()]
+        if links:
+            log.warning(
+                "%s: links to folders are not followed (%d, such as %s); '%s' takes them too",
+                folder,
+                len(links),
+                min(links),
+                folder / "**" / "*",
+            )
         videos = self.recursive or bool(self.include)
         chosen = [name for name in self.sorted(names) if self.fits(name.relative_to(folder))]
-        found = [file for file in chosen if file.is_file() and _is_media(file, videos=videos)]
+        found = [file for file in chosen if _is_media(file, videos=videos)]
         if found:
             return found
         if self.include:
@@ -323,6 +343,12 @@ def _numbered(text: str) -> list[str | int]:
     return [int(run) if index % 2 else run for index, run in enumerate(runs)]
 
 
+def _in_loop(path: Path) -> bool:
+    """Whether a path comes by the same folder twice, through a link to a folder above."""
+    links = [folder for folder in path.parents if folder.is_symlink()]
+    return any(link.samefile(above) for link in links for above in link.parents)
+
+
 def _reraise(error: OSError) -> NoReturn:
     raise error
 
@@ -352,6 +378,9 @@ def start_of(path: Path) -> bytes:
         with path.open("rb") as file:
             start = file.read(SIGNATURE_LENGTH)
     except FileNotFoundError:
+        if path.is_symlink():
+            where = path.readlink()
+            raise InputError(f"{path} is a link to {where}, which is not there") from None
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {reason_of(error)}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import tempfile
@@ -97,3 +98,40 @@ def test_a_closed_folder_in_a_folder_is_named() -> None:
                 Listing(recursive=True).files(name)
         finally:
             os.seteuid(user)
+
+
+@pytest.mark.parametrize("pattern", ["", "*"])
+def test_what_cannot_be_read_in_a_folder_is_said(folder: Path, pattern: str) -> None:
+    (folder / "gone.png").symlink_to("nothing.png")
+    (folder / "round.png").symlink_to("round.png")
+    (folder / "notes").symlink_to("nothing")  # by its name no image
+    skipped: list[str] = []
+    with read_frames(
+        folder / pattern, on_error=lambda _, error: skipped.append(str(error))
+    ) as frames:
+        assert len(list(frames)) == 3
+    assert skipped == [
+        f"{folder / 'gone.png'} is a link to nothing.png, which is not there",
+        f"cannot read {folder / 'round.png'}: {os.strerror(errno.ELOOP)}",
+    ]
+    with pytest.raises(InputError, match=r"is a link to nothing\.png"):
+        names(folder / pattern)
+
+
+def test_links_to_folders(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / ".store").mkdir()
+    save(folder / ".store" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    inside = folder / "in"
+    inside.mkdir()
+    (inside / "up").symlink_to("..")
+    (inside / "other").symlink_to(folder / ".store")
+    pictures = ["frame1.png", "frame10.png", "frame2.png"]
+    assert names(folder) == pictures
+    assert not caplog.messages
+    assert names(folder, recursive=True) == pictures
+    assert caplog.messages == [
+        f"{folder}: links to folders are not followed (2, such as {inside / 'other'}); "
+        f"'{folder / '**' / '*'}' takes them too"
+    ]
+    # `up` leads to what is there already.
+    assert sorted(names(folder / "**" / "*")) == ["a.png", *pictures]
