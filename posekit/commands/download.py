@@ -41,6 +41,11 @@ def download(words: Sequence[str]) -> int:
         print("the detector or 2D model of a Hub model is known once that is downloaded")
     if failed:
         print(f"{len(failed)} of {len(done)} failed; run the same command again to retry")
+    elif options.dry_run:
+        missing = [one for one in done if one.state == "missing"]
+        size = sum(one.size or 0 for one in missing)
+        print(f"dry run: nothing was downloaded; {len(missing)} networks, {_megabytes(size)} MB, "
+              "would be")  # fmt: skip
     else:
         size = sum(one.size or 0 for one in done)
         print(f"{len(done)} networks, {_megabytes(size)} MB")

@@ -29,6 +29,10 @@ def train(
     """
     config = compose_command("train", overrides, config_dir=config_dir, config_name=config_name)
     result = train_composed(config)
-    if is_first_process() and not result.dry_run:
+    if not is_first_process():
+        return 0
+    if result.dry_run:
+        print(f"dry run: nothing was written; the run would be in {result.folder}")
+    else:
         print(f"the trained model is {result.export}")
     return 0

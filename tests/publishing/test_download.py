@@ -76,6 +76,9 @@ def test_a_dry_run_asks_nobody(
     printed = capsys.readouterr().out
     assert re.search(rf"{POSE} +{POSE} +4\.0 +missing", printed)
     assert states(printed)["rtmdet-m_person-640"] == "missing"
+    assert re.search(
+        r"^dry run: nothing was downloaded; 2 networks, \d+\.\d MB, would be$", printed, re.M
+    )
     assert server.exchanges == [] and not (tmp_path / "there").exists()
 
 
