@@ -19,6 +19,7 @@ __all__ = [
     "PACKAGED",
     "cache_dir",
     "check_on_this_machine",
+    "check_working_folder",
     "make_folder",
     "prediction_formats",
     "put_on_disk",
@@ -157,3 +158,15 @@ def check_on_this_machine(folder: Path) -> None:
                 f"expected a folder of this machine to write to, found a URL of {part}//: write "
                 "here, and copy the results there afterwards"
             )
+
+
+def check_working_folder() -> None:
+    """Without a working folder, Hydra and the import of PyTorch end in errors of their own.
+
+    Raises:
+        InputError: it was deleted.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        raise InputError("the working folder was deleted: change to another one") from None

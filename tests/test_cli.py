@@ -328,3 +328,25 @@ def clip_folder(tmp_path: Path) -> Path:
     picture(folder / "cam" / "a.png")
     (folder / "cam" / "b.mp4").write_bytes(b"no video")
     return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be deleted")
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("posekit.cli", "batch model=demo inputs=a.mp4 out_dir=out"),
+        ("weights_convert.__main__", "a.pth --model demo"),
+    ],
+)
+def test_a_working_folder_that_was_deleted(module: str, words: str, tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+from {module} import main
+os.rmdir(os.getcwd())
+sys.exit(main({words.split()}))
+"""
+    (tmp_path / "gone").mkdir()
+    done = run_python("-c", program, cwd=tmp_path / "gone")
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: the working folder was deleted: change to another one\n")
+    assert done.stderr.count("\n") == 1

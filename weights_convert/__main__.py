@@ -10,6 +10,7 @@ from pathlib import Path
 
 from posekit.config import resolve_name
 from posekit.errors import PosekitError
+from posekit.files import check_working_folder
 
 __all__ = ["main"]
 
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     arguments = _parser().parse_args(argv)
     try:
+        check_working_folder()
         model = resolve_name(arguments.model)
         output = Path(arguments.output)
         if output.is_dir() or arguments.output.endswith(("/", os.sep)):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from posekit.errors import PosekitError
+from posekit.files import check_working_folder
 from posekit.opencv import problem_of
 
 __all__ = ["report_errors"]
@@ -30,6 +31,7 @@ def report_errors(run: Callable[[], int | None]) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # a traceback of what it raises too
     try:
+        check_working_folder()
         return run() or 0
     except PosekitError as error:
         print(f"posekit: error: {error}", file=sys.stderr)
