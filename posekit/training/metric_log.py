@@ -30,6 +30,14 @@ log = logging.getLogger(__name__)
 
 TAG = "posekit.run"
 
+# How long programs wait for a server that does not answer, unless the user has said so. By their
+# own values MLflow makes a run wait for 4 minutes where there is none, for 20 where one is silent;
+# W&B waits for hours at the end, though all that it has is on the disk.
+WAITS = {
+    "mlflow": {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"},
+    "wandb": {"WANDB_FINISH_TIMEOUT": "120"},
+}
+
 
 class MetricLog:
     """Measurements per step, as CSV and for programs that show them.
@@ -145,6 +153,8 @@ def check_trackers(names: Sequence[str]) -> None:
 def _started(
     name: str, folder: Path, step: int, run_id: str, config: Mapping[str, Any]
 ) -> GeneralTracker:
+    for variable, value in WAITS.get(name, {}).items():
+        os.environ.setdefault(variable, value)
     try:
         arguments = STARTS[name](folder, step, run_id)
         tracker = LOGGER_TYPE_TO_CLASS[name](**arguments)

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -180,11 +181,14 @@ def test_a_server_that_goes_away_stops_no_training(
     mlflow = pytest.importorskip("mlflow")
     options = [*runs.workshop(tmp_path), "epochs=1", "log_with=mlflow"]
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{runs.free_port()}")
     with pytest.raises(
         InputError, match=r"log_with=mlflow: it cannot be started: .*http://127\.0\.0\.1"
     ):
         runs.train(tmp_path, *options, f"out_dir={tmp_path / 'run'}")
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"  # who sets it knows better
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "20"
     assert not (tmp_path / "run").exists()  # the same command is taken, once the server is there
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     lost = runs._At("step 1/2", lambda: shutil.rmtree(tmp_path / "run" / "mlruns"))
