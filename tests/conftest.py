@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,22 @@ import posekit
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+# Tests, and what they start, find an empty home and no caches but the browsers.
+HOME: str | None = None
+if "PYTEST_XDIST_WORKER" not in os.environ:  # it has the home of the process that started it
+    caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(caches / "ms-playwright"))
+    for name in ("POSEKIT_CACHE", "HF_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        os.environ.pop(name, None)
+    HOME = tempfile.mkdtemp(prefix="posekit-tests-home-")
+    os.environ["HOME"] = os.environ["USERPROFILE"] = HOME
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_unconfigure() -> None:
+    if HOME is not None:
+        shutil.rmtree(HOME, ignore_errors=True)
 
 
 def pytest_collectstart() -> None:
