@@ -42,6 +42,8 @@ LISTS = (".txt", ".csv")
 COLUMNS = ("path", "file", "filename", "video", "clip", "source", "url")
 # A list of more than this is no list of clips.
 LIST_LIMIT = 1 << 28  # bytes
+# A path in quotes, as `ls -Q` and Windows' "Copy as path" give it, or a line for FFmpeg's concat.
+QUOTED = re.compile(r"""(?:file\s+)?(["'])(.+)\1""")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -258,7 +260,11 @@ def _of_some(text: str, listing: Listing, where: str, lists: tuple[Path, ...] = 
 
 def _of_list(path: Path, listing: Listing, lists: tuple[Path, ...]) -> Iterator[_Found]:
     """What the lines of a list name."""
-    for number, entry in _entries(path):
+    for number, line in _entries(path):
+        quoted = QUOTED.fullmatch(line)
+        entry = line
+        if quoted and not os.path.exists(path.parent / line):  # noqa: PTH110 -- raises for long names
+            entry = quoted[2]
         if "://" not in entry:
             entry = os.path.join(path.parent, os.path.expanduser(entry))  # noqa: PTH111, PTH118
         yield from _of_some(entry, listing, f"{path}, line {number}", lists)

@@ -95,6 +95,10 @@ def test_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touched(tmp_path, odd := "clips/a\u2028b\x0bc.mp4")  # signs at which Python splits lines
     (tmp_path / "odd.txt").write_text(f"{odd}\n", encoding="utf-8")
     assert names(tmp_path / "odd.txt") == [Path(odd).name]
+    touched(tmp_path, "clips/'x'", "clips/it's.mp4")
+    lines = ['"clips/b, c.mp4"', "'clips/a.mp4'", "file 'clips/a.mp4'", '"clips/it\'s.mp4"', "'x'"]
+    (tmp_path / "clips" / "quoted.txt").write_text("\n".join(lines).replace("clips/", ""))
+    assert names(tmp_path / "clips" / "quoted.txt") == ["b, c.mp4", "a.mp4", "it's.mp4", "'x'"]
     (tmp_path / "outer.txt").write_text("list.csv\nlist.csv\n")
     assert names(tmp_path / "outer.txt") == ["a.mp4", "b, c.mp4"]
 
