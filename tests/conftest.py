@@ -63,6 +63,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that waits for ever, as for a process that hangs, fails, and shows where it waits."""
+    if not hasattr(signal, "SIGALRM"):  # Windows
+        return (yield)
+    limit = 3600 if item.get_closest_marker("slow") else 600  # seconds, on a machine that is busy
+
+    def fail(*_: object) -> None:
+        pytest.fail(f"the test has not ended after {limit} s")
+
+    signal.signal(signal.SIGALRM, fail)
+    # Again every 10 s: leaving a `with` may wait for the same process.
+    signal.setitimer(signal.ITIMER_REAL, limit, 10)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     """No test leaves another level of logging, other threads or another type to the next one."""
     torch, root = sys.modules.get("torch"), logging.getLogger()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from posekit.batching.manifest import Manifest, latest_entries
+from posekit.errors import InputError
 from tests.batching.clips import TYPED, batch, tables, write_clip
 
 pytest.importorskip("ray")
@@ -62,6 +63,13 @@ def test_a_long_clip_is_shared_by_actors(tmp_path: Path) -> None:
     assert result.ok and result.entries[0].frames == 50
     assert tables(tmp_path / "two") == tables(tmp_path / "one")
     assert not list((tmp_path / "two").rglob("*.part"))
+
+
+def test_a_worker_for_which_there_is_no_machine_is_not_waited_for(
+    clips: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"no machine of the Ray cluster has 1 CPUs and 64 GPUs"):
+        batch(clips, tmp_path, runner="ray", workers=1, num_cpus=1, num_gpus=64)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def run(
     for part in ("ray.data", "ray.exceptions"):
         need(part, "posekit[ray]", "runner=ray")
     if ray.is_initialized():
+        _check_room(ray, job, options, grows=True)
         found = _outcomes(job, tasks, options)
     else:
         found = _from_process(job, tasks, options)
@@ -118,6 +119,7 @@ def _drive(job: Job, tasks: Sequence[Task], options: RunOptions, connection: Con
     with contextlib.suppress(BrokenPipeError):  # nobody wants more
         try:
             _connect(ray, job, options)
+            _check_room(ray, job, options, grows=options.address is not None)
             with contextlib.closing(_outcomes(job, tasks, options)) as found:
                 for outcome in found:
                     connection.send(outcome)
@@ -180,6 +182,25 @@ def _connect(ray: Any, job: Job, options: RunOptions) -> None:
         if options.address is None:
             raise PosekitError(f"Ray cannot start here: {first_line(error)}") from None
         raise InputError(f"address={options.address}: {first_line(error)}") from None
+
+
+def _check_room(ray: Any, job: Job, options: RunOptions, *, grows: bool) -> None:
+    """Ray itself waits without a word for a machine on which an actor could run.
+
+    Args:
+        grows: whether the cluster may get such a machine later.
+
+    Raises:
+        InputError: it has none, and gets none.
+    """
+    needs = {"CPU": _cpus(job, options), "GPU": _gpus(job, options)}
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(one.get(kind, 0) >= count for kind, count in needs.items()) for one in machines):
+        return
+    text = f"no machine of the Ray cluster has {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs"
+    if not grows:
+        raise InputError(f"{text}, as a worker needs: set num_cpus, num_gpus or device")
+    log.warning("%s, as a worker needs (num_cpus, num_gpus): waiting for one", text)
 
 
 def _cpus(job: Job, options: RunOptions) -> float:
