@@ -81,12 +81,7 @@ def still(predictor: posekit.Predictor, clip: str, path: Path, options: dict[str
 def chart(predictor: posekit.Predictor, clip: str, path: Path) -> Path:
     """The angle of a knee over time, out of the table that `pred_format=angles` writes."""
     with tempfile.TemporaryDirectory() as folder:
-        options = {
-            "pred_format": "angles",
-            "track": "iou",
-            "smooth": "butterworth",
-            "stride": STRIDE,
-        }
+        options = {"pred_format": "angles", "track": "iou", "smooth": "butterworth"}
         for _ in predictor(clip, pred_out_dir=folder, stride=STRIDE, **options):
             pass
         (table,) = Path(folder).glob("*.csv")

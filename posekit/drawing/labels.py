@@ -28,6 +28,8 @@ FONT_HEIGHT = 21.0
 LEAST_HEIGHT, MOST_SHARE, BOX_SHARE = 8.0, 1 / 24, 1 / 20
 # Text of less cannot be read: it is left out.
 UNREADABLE = 5.0
+# The rim of lines from names to keypoints, as a share of the image's shorter side.
+LINE_SHARE = 1 / 240
 # Covered pixels up to which a place is free.
 ROOM = 0.5
 DEGREE = "\N{DEGREE SIGN}"
@@ -174,7 +176,8 @@ class Labels:
 
     def draw(self) -> None:
         """Draws everything that was placed."""
-        for color, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        rim = max(2, round(min(self._size) * LINE_SHARE))
+        for color, weight in (((0, 0, 0), rim), ((255, 255, 255), max(1, round(rim / 3)))):
             for start, end in self._lines:
                 cv2.line(self._canvas, start, end, color, weight, cv2.LINE_AA)
         for text, x, y, color in self._plates:

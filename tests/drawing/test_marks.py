@@ -177,6 +177,17 @@ def test_text_is_read_on_any_background(value: int) -> None:
     assert (plate > 200).all(axis=1).sum() > 20 or value > 200
 
 
+def test_lines_to_names_are_as_wide_as_the_picture_asks_for() -> None:
+    widths = []
+    for side in (200, 720, 2000):
+        image = grey((side, side))
+        labels = Labels(image, np.array([[side * 0.3, side * 0.45, side * 0.7, side * 0.55]]))
+        assert labels.at_point("nose", (side / 2, side / 2), side / 10, 3)  # above the face
+        labels.draw()
+        widths.append(int((image[round(side * 0.47), :, 0] != 128).sum()))
+    assert 0 < widths[0] < widths[1] < widths[2]
+
+
 def test_names_stand_beside_their_keypoints() -> None:
     result = people((100, 60, 200, 230), size=(400, 300))
     scores = np.zeros_like(result.keypoint_scores)
