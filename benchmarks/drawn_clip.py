@@ -15,13 +15,7 @@ from posekit.datasets.synthetic.backdrop import BACKGROUNDS, draw_clutter
 from posekit.datasets.synthetic.canvas import Canvas
 from posekit.datasets.synthetic.clip import STRIDE, Actor, between, coco_keypoints, walking
 from posekit.datasets.synthetic.drawing import draw_figure
-from posekit.datasets.synthetic.figure import (
-    Figure,
-    figure_bounds,
-    make_figure,
-    make_outfit,
-    turn_x,
-)
+from posekit.datasets.synthetic.figure import Figure, figure_bounds, make_outfit, turn_x
 from posekit.datasets.synthetic.palette import Array, Rng, pick
 from posekit.datasets.synthetic.poses import Pose, cheer, dance, wave
 
@@ -130,7 +124,7 @@ def _gestures(rng: Rng) -> Callable[[int], Pose]:
 
 
 def _figure(person: Actor, frame: int, camera: Array) -> Figure:
-    figure = make_figure(person.outfit, person.pose(frame), person.yaw, camera)
-    figure.scale = person.height
-    figure.origin = np.array([person.place(frame), person.ground - 0.53 * person.height])
+    """With the pelvis at one height, so that who runs leaves the ground."""
+    figure = person.figure(frame, camera)
+    figure.origin[1] = person.ground - 0.53 * person.height
     return figure
