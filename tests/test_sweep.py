@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,35 @@ def test_each_run_has_a_folder_and_a_row(
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
     names = sorted(path.name for path in (tmp_path / "all").iterdir())
     assert names == ["0", "1", "2", "3", "multirun.yaml", "sweep.csv"]
+
+
+def test_a_sweep_that_was_interrupted_is_continued(
+    workshop: tuple[Path, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = ["train", "-m", *workshop[1], "seed=0,1", f"out_dir={tmp_path / 'all'}"]
+
+    class SecondRun(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("step 1/") and (tmp_path / "all" / "1").exists():
+                signal.raise_signal(signal.SIGINT)
+
+    log, handler = logging.getLogger("posekit"), SecondRun()
+    caplog.set_level(logging.INFO, "posekit")
+    log.addHandler(handler)
+    try:
+        assert main(words) == 130
+    finally:
+        log.removeHandler(handler)
+    assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "did not end"]
+    capsys.readouterr()
+    assert main(words) == 1  # and nothing of what was done is lost
+    assert "already holds a sweep: continue it with resume=true" in capsys.readouterr().err
+    assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "did not end"]
+    assert main([*words, "resume=true"]) == 0
+    assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "done"]
 
 
 def test_two_runs_of_joblib(
@@ -106,13 +137,28 @@ def test_optuna_is_told_what_was_measured(workshop: tuple[Path, list[str]], tmp_
     assert best["best_value"] == pytest.approx(max(float(row["AP"]) for row in found), abs=1e-4)
 
 
+def test_a_run_that_fails_does_not_end_a_search(
+    workshop: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    labels = str(workshop[0] / "data" / "discs.json")
+    words = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1"]
+    words += [f"dataset.val=nothing.json,{labels}", f"out_dir={tmp_path / 'all'}"]
+    assert main(["train", "-m", *workshop[1], *words]) == 1
+    assert sorted(row["status"] for row in rows(tmp_path / "all")) == ["done", "failed"]
+    best = yaml.safe_load((tmp_path / "all" / "optimization_results.yaml").read_text())
+    assert best["best_params"] == {"++dataset.val": labels}
+
+
 def test_a_run_that_fails_stops_no_other(
     workshop: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = workshop[0] / "data" / "discs.json"
     words = ["dry_run=true", f"dataset.val={labels},nothing.json", f"out_dir={tmp_path / 'all'}"]
+    words += ["hydra.sweep.subdir=val/${hydra.job.num}"]
     assert main(["train", "-m", *workshop[1], *words]) == 1
-    assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "failed"]
+    found = [(row["run"], row["status"]) for row in rows(tmp_path / "all")]
+    assert found == [("val/0", "done"), ("val/1", "failed")]
     assert "nothing.json" in capsys.readouterr().err
 
 
@@ -135,6 +181,8 @@ def test_predictions_are_swept_and_evaluated(
         (["predict", "-m", "model=demo", "hydra/launcher=joblb"], "no such plugin"),
         (["predict", "-m", "model=demo", "hydra.swep.dir=x"], "hydra.swep.dir"),
         (["predict", "-m", "model=demo", "hydra/sweeper=optuna"], "needs a metric"),
+        (["train", "-m", "model=demo", "hydra/sweeper=optuna"], "dataset.val=FILE"),
+        (["predict", "-m", "model=glob(*)"], "expected the values themselves"),
         (["evaluate", "-m", "model=demo", "dataset.val=x.json", "out=a.json"], "out is results"),
         (["predict", "model=demo", "hydra.sweep.dir=x"], "need -m"),
         (["predict", "model=demo", "--package", "model"], "need --cfg"),

@@ -11,7 +11,6 @@ import contextlib
 import csv
 import io
 import json
-import math
 import re
 import sys
 import time
@@ -26,7 +25,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
@@ -67,7 +66,7 @@ class _Job:
     config_dir: Path | None
     config_name: str | None
 
-    def __call__(self, _: Any) -> float:
+    def __call__(self, _: Any) -> float | None:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         swept = [self._typed(override) for override in hydra.overrides.task]
@@ -77,9 +76,9 @@ class _Job:
         report["status"] = self._run(swept, folder)
         report["seconds"] = round(time.perf_counter() - start, 1)
         if report["status"] == "done":
-            report["metrics"] = metrics = _metrics(self.command, folder)
+            report["metrics"] = _metrics(self.command, folder)
         _write(folder, report)
-        return _objective(metrics) if report["status"] == "done" else math.nan
+        return _objective(report["metrics"])
 
     def _typed(self, override: str) -> str:
         key, _, value = override.removeprefix("++").partition("=")
@@ -134,8 +133,9 @@ def sweep(
         The exit status: 1 if a run failed.
 
     Raises:
-        InputError: a command that cannot be swept, a value that does not fit any run, or a sweeper
-            or launcher that is not installed; nothing has run then.
+        InputError: a command that cannot be swept, a value that does not fit any run, a sweeper or
+            launcher that is not installed, or a folder of another sweep; nothing has run then.
+        KeyboardInterrupt: after the table of what was done before it.
     """
     if command not in SWEPT:
         raise InputError(f"-m works with {', '.join(SWEPT)}; {command} runs once")
@@ -145,7 +145,8 @@ def sweep(
     _check_plugins(hydras)
     where = {"config_dir": config_dir, "config_name": config_name}
     _check_runs(command, swept, fixed, where)
-    settings += _direction(command, swept, fixed, where, hydras)
+    if "hydra/sweeper=optuna" in hydras:
+        settings = [*_search(command, swept, fixed, where), *settings]
     prefixes = {one.key_or_group: _prefix(one) for one in swept}
     job = _Job(command, tuple(fixed), prefixes, config_dir, config_name)
     tasks = [f"++{one.input_line.lstrip('+')}" for one in swept if one.input_line is not None]
@@ -155,14 +156,17 @@ def sweep(
         assert hydra is not None
         # The folder is named by the clock: once for all jobs.
         folder = Path(str(_hydra_config([*settings, *tasks]).hydra.sweep.dir)).absolute()
-        started = time.time()
+        _check_free(command, folder, fixed)
         try:
             hydra.multirun(CONFIG, job, [*settings, f"hydra.sweep.dir={_quoted(folder)}", *tasks])
         except (HydraException, OmegaConfBaseException) as caught:
             raise InputError(first_line(caught)) from None
+        except KeyboardInterrupt:
+            _report(folder, None)
+            raise
         except Exception as caught:  # whatever a launcher says of a worker that died
             error = caught
-    return _report(folder, started, error)
+    return _report(folder, error)
 
 
 def _function(command: str) -> Callable[..., int]:
@@ -186,6 +190,8 @@ def _sort(overrides: Sequence[str]) -> tuple[list[str], list[Override], list[str
             parsed = None
         if parsed is None or not parsed.is_sweep_override() or Path(value).exists():
             fixed.append(override)
+        elif parsed.value_type is ValueType.GLOB_CHOICE_SWEEP:
+            raise InputError(f"{override}: expected the values themselves, such as key=a,b")
         else:
             swept.append(parsed)
     return hydras, swept, fixed
@@ -240,22 +246,19 @@ def _check_runs(
             getattr(group, "of", group.from_config)(config)
 
 
-def _direction(
-    command: str,
-    swept: Sequence[Override],
-    fixed: Sequence[str],
-    where: Mapping[str, Any],
-    hydras: Sequence[str],
+def _search(
+    command: str, swept: Sequence[Override], fixed: Sequence[str], where: Mapping[str, Any]
 ) -> list[str]:
-    """Which way a sweeper that looks for the best has to look, where it is not said."""
-    if "hydra/sweeper=optuna" not in hydras:
-        return []
-    if command == "predict":
-        raise InputError("hydra/sweeper=optuna needs a metric: predict measures none")
-    if any(word.startswith("hydra.sweeper.direction=") for word in hydras):
-        return []
+    """Settings of a sweeper that looks for the best: which way that is; and no failed run ends it.
+
+    Those that are typed come later, and so count.
+    """
     first = [f"{_key(one)}={_values(one)[0]}" for one in swept if one.is_discrete_sweep()]
     config = compose_command(command, [*fixed, *first], paths=path_keys(command), **where)
+    if command == "predict":
+        raise InputError("hydra/sweeper=optuna needs a metric: predict measures none")
+    if command == "train" and not config["dataset"]["val"]:
+        raise InputError("hydra/sweeper=optuna needs a metric: name labels, dataset.val=FILE")
     from posekit.spec import LifterSpec
 
     lifts = any(
@@ -263,7 +266,15 @@ def _direction(
         for group in ("model", "lifter")
         if config.get(group) is not None and config["names"].get(group) is not None
     )
-    return [f"hydra.sweeper.direction={OBJECTIVES['MPJPE' if lifts else 'AP']}"]
+    direction = OBJECTIVES["MPJPE" if lifts else "AP"]
+    return [f"hydra.sweeper.direction={direction}", "hydra.sweeper.max_failure_rate=1.0"]
+
+
+def _check_free(command: str, folder: Path, fixed: Sequence[str]) -> None:
+    """Another sweep's runs have the same names, and its table would be lost."""
+    if "resume=true" not in fixed and next(folder.rglob(REPORT), None) is not None:
+        resume = "continue it with resume=true, or " if command == "train" else ""
+        raise InputError(f"{folder} already holds a sweep: {resume}choose another out_dir")
 
 
 def _key(override: Override) -> str:
@@ -324,22 +335,24 @@ def _metrics(command: str, folder: Path) -> dict[str, float | None]:
     return dict(found or {})
 
 
-def _objective(metrics: Mapping[str, float | None]) -> float:
-    """What a sweeper that looks for the best is told; NaN where nothing was measured."""
-    value = next((metrics[name] for name in OBJECTIVES if name in metrics), None)
-    return math.nan if value is None else float(value)
+def _objective(metrics: Mapping[str, float | None]) -> float | None:
+    """What a sweeper that looks for the best is told; None, a failure, where nothing is measured.
+
+    NaN would end Optuna's search.
+    """
+    return next((metrics[name] for name in OBJECTIVES if name in metrics), None)
 
 
 def _write(folder: Path, report: Mapping[str, Any]) -> None:
     write_whole(folder / REPORT, json.dumps(report, indent=2).encode())
 
 
-def _report(folder: Path, started: float, error: Exception | None) -> int:
+def _report(folder: Path, error: Exception | None) -> int:
     """Prints the table of the runs, and keeps it beside them."""
-    reports = {}
-    for path in folder.glob(f"*/{REPORT}"):
-        if path.stat().st_mtime >= started - 2:  # of an earlier sweep in this folder
-            reports[path.parent.name] = json.loads(path.read_text(encoding="utf-8"))
+    reports = {
+        path.parent.relative_to(folder).as_posix(): json.loads(path.read_text(encoding="utf-8"))
+        for path in folder.rglob(REPORT)  # hydra.sweep.subdir may have folders in folders
+    }
     order = sorted(reports, key=lambda name: (len(name), name))
     names = list(dict.fromkeys(key for one in reports.values() for key in one["metrics"]))
     keys = list(

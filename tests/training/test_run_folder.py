@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import math
+import signal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,18 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_write_that_is_interrupted_is_no_write_that_fails(tmp_path: Path) -> None:
+    class Interrupted(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if len(data) > 1000:
+                signal.raise_signal(signal.SIGINT)
+            return super().write(data)
+
+    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "file"):
+        torch.save({"w": torch.zeros(1000)}, Interrupted())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path: Path) -> None:
