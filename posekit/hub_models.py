@@ -185,7 +185,9 @@ class _UnreachableError(Exception):
 
 
 def _cache() -> Path | None:
-    """Another folder than the client's own: the one that `posekit download to=FOLDER` made."""
+    """The folder that `posekit download to=FOLDER` made, which has all or is to; None for the
+    client's own.
+    """
     folder = cache_dir() / "hub"
     return folder if folder.is_dir() else None
 
@@ -193,11 +195,8 @@ def _cache() -> Path | None:
 def _cached_file(address: Address, file: str, revision: str | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for cache in (_cache(), None):
-        found = try_to_load_from_cache(address.repository, file, cache_dir=cache, revision=revision)
-        if isinstance(found, str):
-            return Path(found)
-    return None
+    found = try_to_load_from_cache(address.repository, file, cache_dir=_cache(), revision=revision)
+    return Path(found) if isinstance(found, str) else None
 
 
 def _in_cache(address: Address) -> HubModel | None:

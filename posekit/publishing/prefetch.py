@@ -67,7 +67,7 @@ def prefetch(
                 parts = chosen.get(name)
                 if parts is None:
                     if options.dry_run:
-                        done[name] = _peeked(name)
+                        done[name] = _peeked(name, options)
                         continue
                     say(f"{name}: looking it up on the Hub")
                     parts = _parts(name, options)
@@ -112,13 +112,14 @@ def _cache_in(folder: Path | None, *, make: bool) -> Iterator[None]:
             del os.environ["POSEKIT_CACHE"]
 
 
-def _peeked(address: str) -> Fetched:
+def _peeked(address: str, options: DownloadOptions) -> Fetched:
     """A model of the Hub in a dry run; what it builds on its YAML says, which is not fetched."""
     try:
         size, there = peek(address)
     except PosekitError as error:
         return Fetched(address, address, "failed", reason=one_line(error))
-    return Fetched(address, address, "there" if there else "missing", size)
+    is_new = options.to is not None and not Path(options.to).expanduser().is_dir()
+    return Fetched(address, address, "there" if there and not is_new else "missing", size)
 
 
 def _fetched(

@@ -16,6 +16,7 @@ from posekit import checkpoints
 from posekit.build import build_network
 from posekit.checkpoints import Checkpoint, Source
 from posekit.cli import main
+from posekit.locate import locate
 from posekit.spec import load_spec
 from tests.hub_server import HubServer
 from tests.publishing.models import NAME, environment, publish, run
@@ -111,6 +112,9 @@ def test_the_folder_works_on_a_machine_without_a_network(
 ) -> None:
     publish(server, folder, "org/mine")
     there = tmp_path / "there"
+    locate("hf://org/mine")  # what lies in the cache here is not there
+    assert main(["download", "hf://org/mine", f"to={there}", "dry_run=true"]) == 0
+    assert states(capsys.readouterr().out)["hf://org/mine"] == "missing"
     assert main(["download", "hf://org/mine", f"to={there}"]) == 0
     assert f"POSEKIT_CACHE={there} HF_HUB_OFFLINE=1" in capsys.readouterr().out
     sums = subprocess.run(
