@@ -122,8 +122,7 @@ def _entries(path: Path, say: bool) -> Iterator[Entry]:
         data = path.read_bytes()
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror or error}") from None
-    *whole, last = data.split(b"\n")
-    for number, line in enumerate([*whole, last], 1):
+    for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:

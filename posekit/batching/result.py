@@ -85,7 +85,7 @@ class BatchResult:
             parts.append("run the same command again to resume")
         elif self.failed:
             parts.append("add retry_failed=true to the command to retry what failed")
-        return "\n\n".join(parts[:-1]) + "\n\n" + parts[-1]
+        return "\n\n".join(parts)
 
 
 def printable(text: str) -> str:

@@ -127,9 +127,10 @@ def outcomes(
     """
     split: dict[str, _Split] = {}
     following: list[Task] = []
+    seconds = seconds if splits(job) else None
     for task in tasks:
         pieces = []
-        if seconds is not None and splits(job):
+        if seconds is not None:
             pieces = piece_tasks(task, job, seconds, least_bytes=least_bytes)
         if not pieces:
             following.append(task)

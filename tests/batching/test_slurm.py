@@ -22,14 +22,17 @@ pytest.importorskip("submitit")
 
 @pytest.mark.parametrize("jobs", [2, 3])
 def test_jobs_give_the_same_bytes(
-    clips: Path, undisturbed: Path, tmp_path: Path, jobs: int
+    clips: Path, undisturbed: Path, tmp_path: Path, jobs: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = {"cluster": "debug", "jobs": jobs, "timeout_min": 5, "partition": "gpu"}
     result = batch(clips, tmp_path, runner="slurm", slurm=settings)
     assert [entry.name for entry in result.failed] == ["cam1/clip03.mp4"] and not result.left
     assert tables(tmp_path) == tables(undisturbed)
     assert len(list(tmp_path.glob("_manifest-*-of-*.jsonl"))) == jobs
+    with manifest_path(tmp_path, Shard(1, jobs)).open("ab") as file:
+        file.write(b'{"path": "cut')
     assert batch(clips, tmp_path, runner="slurm", slurm=settings).now == 0
+    assert caplog.text.count("is cut off or damaged") == 1 + jobs  # here, and by each job
 
 
 def family(pid: int) -> list[int]:

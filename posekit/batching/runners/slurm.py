@@ -215,19 +215,18 @@ def _wait(
     def all_ended() -> bool:
         return all(job.done() for job in jobs) if watch is None else watch.all_ended()
 
-    stop, waiting, seen = Stop(), threading.Event(), 0
+    stop, waiting, seen, is_over = Stop(), threading.Event(), set[str](), False
     with Progress(clips, show=True) as bar, stopping_on_ctrl_c(stop):
-        while not stop.requested and not all_ended():
-            waiting.wait(INTERVAL)
-            ended = [
-                entry
-                for path, entry in latest_entries(folder).items()
-                if entry.attempt > before.get(path, 0)
-            ]
-            for entry in ended[seen:]:
-                bar.frames(entry.frames)
-                bar.clip()
-            seen = max(seen, len(ended))
+        while not stop.requested and not is_over:
+            is_over = all_ended()
+            # A job may be writing the last line of a manifest, which is no damage.
+            for path, entry in latest_entries(folder, say=False).items():
+                if path not in seen and entry.attempt > before.get(path, 0):
+                    seen.add(path)
+                    bar.frames(entry.frames)
+                    bar.clip()
+            if not is_over:
+                waiting.wait(INTERVAL)
     if stop.requested:
         arrays = " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
         log.warning("the jobs keep running: scancel %s stops them, and the same command waits for "
@@ -259,7 +258,7 @@ def _collected(
     *,
     interrupted: bool,
 ) -> BatchResult:
-    known = latest_entries(folder)
+    known = latest_entries(folder, say=False)
     entries = tuple(known[one.path] for one in sources if one.path in known)
     return BatchResult(
         entries=entries,
