@@ -179,11 +179,13 @@ def own_defaults(name: str, search: Sequence[Path]) -> dict[str, str]:
     Raises:
         InputError: there is no such file in the folders.
     """
-    paths = [root / f"{name.removesuffix('.yaml')}.yaml" for root in (*search, CONF_DIR)]
+    file = f"{name.removesuffix('.yaml')}.yaml"
+    paths = [root / file for root in (*search, CONF_DIR)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        looked = ", ".join(str(path.parent) for path in paths[:-1]) or "no --config-dir"
-        raise InputError(f"--config-name: no {name}.yaml in {looked}")
+        looked = ", ".join(str(path.parent) for path in paths[:-1])
+        where = f"none in {looked}" if looked else "name its folder, --config-dir FOLDER"
+        raise InputError(f"--config-name: {file}: {where}")
     return _named_defaults(path)
 
 

@@ -231,4 +231,6 @@ def test_a_configuration_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = yaml.safe_load(capsys.readouterr().out)
     assert (shown["lr"], shown["names"]["model"]) == (7, "rtmpose-s_coco-256x192")
     assert main(["train", "--cfg", *where[:2], "--config-name", "other"]) == 1
-    assert "no other.yaml" in capsys.readouterr().err
+    assert f"other.yaml: none in {tmp_path}" in capsys.readouterr().err
+    assert main(["train", "--cfg", "--config-name", "mine.yaml"]) == 1
+    assert "mine.yaml: name its folder, --config-dir" in capsys.readouterr().err

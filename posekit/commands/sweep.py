@@ -11,6 +11,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -272,7 +273,9 @@ def _search(
 
 def _check_free(command: str, folder: Path, fixed: Sequence[str]) -> None:
     """Another sweep's runs have the same names, and its table would be lost."""
-    if "resume=true" not in fixed and next(folder.rglob(REPORT), None) is not None:
+    if "resume=true" in fixed or "RANK" in os.environ:  # torchrun: others are in it, or begin again
+        return
+    if next(folder.rglob(REPORT), None) is not None:
         resume = "continue it with resume=true, or " if command == "train" else ""
         raise InputError(f"{folder} already holds a sweep: {resume}choose another out_dir")
 
