@@ -41,7 +41,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         OutputError: it cannot be written; the old file is there.
-        KeyboardInterrupt: as it came.
+        KeyboardInterrupt, SystemExit: as they came.
     """
     try:
         # A run's folder is its own.
@@ -52,9 +52,10 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             yield file
     # torch.save wraps what its file raised.
     except (OSError, RuntimeError) as error:
-        # torch.save's file, left unfinished by Ctrl-C, complains that it is.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
+        # torch.save's file complains that Ctrl-C, or an exit on a signal, left it unfinished.
+        cause = error.__context__
+        if cause is not None and not isinstance(cause, Exception):
+            raise cause from None
         kept = "; the one before is kept" if path.exists() else ""
         raise OutputError(f"cannot write {path}: {_reason(error)}{kept}") from error
 

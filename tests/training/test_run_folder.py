@@ -43,15 +43,25 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_write_that_is_interrupted_is_no_write_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_write_that_is_interrupted_is_no_write_that_fails(
+    tmp_path: Path, kind: type[BaseException]
+) -> None:
+    def handle(*_: object) -> None:  # as that of Ctrl-C, or of a job that is queued again
+        raise kind
+
     class Interrupted(io.BytesIO):
         def write(self, data: Any) -> int:
             if len(data) > 1000:
                 signal.raise_signal(signal.SIGINT)
             return super().write(data)
 
-    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "file"):
-        torch.save({"w": torch.zeros(1000)}, Interrupted())
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with pytest.raises(kind), written_whole(tmp_path / "file"):
+            torch.save({"w": torch.zeros(1000)}, Interrupted())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list(tmp_path.iterdir())
 
 
