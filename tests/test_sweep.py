@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,29 @@ def test_launchers_of_other_processes(
     for row in found:
         measured = json.loads((tmp_path / "all" / row["run"] / "export/metrics.json").read_text())
         assert float(row["AP"]) == pytest.approx(measured["AP"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_job_that_is_queued_again_goes_on(
+    workshop: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = ["hydra/launcher=submitit_local", "epochs=200", "checkpoint_every=1", "out_dir=all"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "posekit", "train", "-m", *workshop[1], *words, "seed=3"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as run:
+        waiting, folder = threading.Event(), tmp_path / "all" / "0"
+        while not (folder / "last.ckpt").exists():
+            assert run.poll() is None, run.communicate()
+            waiting.wait(0.05)
+        (logs,) = (tmp_path / "all" / ".submitit").glob("[0-9]*")
+        (task,) = Path(f"/proc/{logs.name}/task/{logs.name}/children").read_text().split()
+        os.kill(int(task), signal.SIGUSR2)  # as SLURM does before it takes a job's machine away
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    assert json.loads((folder / "job.json").read_text())["status"] == "done"
+    log = next(logs.glob("*_log.out")).read_text() + next(logs.glob("*_log.err")).read_text()
+    assert "Requeued job" in log and "resuming at step" in log
 
 
 def test_optuna_is_told_what_was_measured(workshop: tuple[Path, list[str]], tmp_path: Path) -> None:

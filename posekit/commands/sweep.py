@@ -71,10 +71,11 @@ class _Job:
         hydra = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         swept = [self._typed(override) for override in hydra.overrides.task]
+        words = [*swept, *self._resuming(folder)]
         report: dict[str, Any] = {"overrides": swept, "status": "did not end", "metrics": {}}
         _write(folder, report)
         start = time.perf_counter()
-        report["status"] = self._run(swept, folder)
+        report["status"] = self._run(words, folder)
         report["seconds"] = round(time.perf_counter() - start, 1)
         if report["status"] == "done":
             report["metrics"] = _metrics(self.command, folder)
@@ -84,6 +85,11 @@ class _Job:
     def _typed(self, override: str) -> str:
         key, _, value = override.removeprefix("++").partition("=")
         return f"{self.prefixes.get(key, '')}{key}={value}"
+
+    def _resuming(self, folder: Path) -> list[str]:
+        """Another start of this job, which SLURM has queued again, goes on where that was."""
+        again = (folder / REPORT).exists() and not _is_distributed()
+        return ["resume=true"] if again and self.command == "train" else []
 
     def _run(self, swept: list[str], folder: Path) -> str:
         """How it ended; a job that fails stops no other."""
@@ -215,6 +221,11 @@ def _take_folder(
     return (unquoted(named[-1]) if named and named[-1] not in ("null", "") else None), rest
 
 
+def _is_distributed() -> bool:
+    """Whether torchrun started this process and others, which write to the same folders."""
+    return "RANK" in os.environ
+
+
 def _check_plugins(hydras: Sequence[str]) -> None:
     known = {
         "hydra/launcher": (Launcher, "joblib, submitit_local, submitit_slurm and ray"),
@@ -273,7 +284,7 @@ def _search(
 
 def _check_free(command: str, folder: Path, fixed: Sequence[str]) -> None:
     """Another sweep's runs have the same names, and its table would be lost."""
-    if "resume=true" in fixed or "RANK" in os.environ:  # torchrun: others are in it, or begin again
+    if "resume=true" in fixed or _is_distributed():
         return
     if next(folder.rglob(REPORT), None) is not None:
         resume = "continue it with resume=true, or " if command == "train" else ""
