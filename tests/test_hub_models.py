@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from huggingface_hub import constants
 
 import posekit
 from posekit import build, hub_models
