@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from posekit.batching.options import Shard
 from posekit.errors import OutputError
@@ -24,6 +24,18 @@ __all__ = ["Entry", "Manifest", "Status", "latest_entries", "manifest_path"]
 log = logging.getLogger(__name__)
 
 Status = Literal["done", "failed", "partial"]
+
+NONE = type(None)
+# What a line has, and of which kinds.
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("path", "name", "status", "fingerprint", "device", "host"), (str,)),
+    **dict.fromkeys(("frames", "attempt"), (int,)),
+    "size": (int, NONE),
+    "mtime": (int, float, str, NONE),
+    "seconds": (int, float),
+    "error": (str, NONE),
+    "outputs": (list,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +84,14 @@ class Entry:
             ValueError: it is not one.
         """
         found: Any = json.loads(line)
-        known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(found, dict) or not {"path", "name", "status"} <= set(found):
             raise ValueError("no entry")
-        values = {key: value for key, value in found.items() if key in known}
+        values = {key: value for key, value in found.items() if key in KINDS}
+        if not all(isinstance(value, KINDS[key]) for key, value in values.items()):
+            raise ValueError("no entry")
         entry = cls(**{**values, "outputs": tuple(values.get("outputs", ()))})
         # What is named here is removed, if its clip is done again.
-        kinds = isinstance(entry.path, str) and isinstance(entry.attempt, int)
-        if not kinds or not all(map(_is_inside, entry.outputs)):
+        if entry.status not in get_args(Status) or not all(map(_is_inside, entry.outputs)):
             raise ValueError("no entry")
         return entry
 
@@ -127,7 +139,7 @@ def _entries(path: Path, say: bool) -> Iterator[Entry]:
             continue
         try:
             yield Entry.from_line(line)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             # A run that was killed, or a disk that was full, may cut a line.
             if say:
                 log.warning(

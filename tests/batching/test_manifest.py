@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from posekit.batching.manifest import Entry, Manifest, latest_entries, manifest_path
+from posekit.batching.manifest import KINDS, Entry, Manifest, latest_entries, manifest_path
 from posekit.batching.options import Shard
 from posekit.errors import OutputError
 
@@ -29,6 +29,7 @@ def test_entries_come_back_as_they_were(tmp_path: Path) -> None:
     written = entry(odd, size=7, mtime=1.123456789012, frames=3, outputs=("a.parquet",), error="x")
     append(manifest_path(tmp_path, None), written)
     assert latest_entries(tmp_path) == {written.path: written}
+    assert set(json.loads(written.to_line())) == set(KINDS)
 
 
 def test_the_latest_attempt_counts_whatever_its_file_and_its_clock(tmp_path: Path) -> None:
@@ -65,12 +66,19 @@ def test_lines_of_later_versions_are_read(tmp_path: Path) -> None:
     assert set(latest_entries(tmp_path)) == {"/clips/a.mp4"}
 
 
-@pytest.mark.parametrize("output", ["../a", "/a", "", ".", "a/../../b", 5, None])
-def test_a_line_that_names_other_files_is_ignored(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, output: Any
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        # Results that a line names are removed, if its clip is done again.
+        *({"outputs": [output]} for output in ("../a", "/a", "", ".", "a/../../b", 5, None)),
+        *({"outputs": "abc"}, {"outputs": None}, {"status": "well"}, {"frames": "many"}),
+        *({"attempt": "1"}, {"seconds": None}, {"error": [1]}, {"path": 5}, {"size": "1"}),
+    ],
+)
+def test_a_line_with_a_wrong_value_is_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any]
 ) -> None:
-    """Results that a line names are removed, if its clip is done again."""
-    line = {"path": "/clips/a.mp4", "name": "a.mp4", "status": "done", "outputs": [output]}
+    line = {"path": "/clips/a.mp4", "name": "a.mp4", "status": "done", **wrong}
     manifest_path(tmp_path, None).write_text(json.dumps(line) + "\n")
     assert latest_entries(tmp_path, say=False) == {}
     assert not caplog.messages
