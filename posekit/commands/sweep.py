@@ -228,7 +228,10 @@ def _is_distributed() -> bool:
 
 def _check_plugins(hydras: Sequence[str]) -> None:
     known = {
-        "hydra/launcher": (Launcher, "joblib, submitit_local, submitit_slurm and ray"),
+        "hydra/launcher": (
+            Launcher,
+            "joblib, submitit_local and submitit_slurm; pip install hydra-ray-launcher ray",
+        ),
         "hydra/sweeper": (Sweeper, "optuna"),
     }
     for override in hydras:
@@ -240,7 +243,7 @@ def _check_plugins(hydras: Sequence[str]) -> None:
         if not any(name.partition("_")[0] in module for module in found):
             raise InputError(
                 f'{override}: no such plugin is installed: pip install "posekit[sweep]" brings '
-                f"{plugins}" + ("; ray's is hydra-ray-launcher" if name.startswith("ray") else "")
+                f"{plugins}"
             )
 
 
