@@ -165,13 +165,14 @@ def test_a_run_that_fails_does_not_end_a_search(
     workshop: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    labels = str(workshop[0] / "data" / "discs.json")
-    words = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1"]
-    words += [f"dataset.val=nothing.json,{labels}", f"out_dir={tmp_path / 'all'}"]
+    # Of these the first rate is below zero, the second above.
+    words = ["lr=interval(-1e-3,1e-3)", "hydra.sweeper.sampler.seed=1", "hydra.sweeper.n_jobs=1"]
+    words += ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", f"out_dir={tmp_path / 'all'}"]
     assert main(["train", "-m", *workshop[1], *words]) == 1
-    assert sorted(row["status"] for row in rows(tmp_path / "all")) == ["done", "failed"]
+    found = rows(tmp_path / "all")
+    assert [row["status"] for row in found] == ["failed", "done"]
     best = yaml.safe_load((tmp_path / "all" / "optimization_results.yaml").read_text())
-    assert best["best_params"] == {"++dataset.val": labels}
+    assert best["best_params"] == {"++lr": float(found[1]["lr"])}
 
 
 def test_a_run_that_fails_stops_no_other(

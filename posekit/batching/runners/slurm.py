@@ -121,7 +121,7 @@ def run_jobs(
         raise InputError(f"slurm.wait must be true or false, found {wait!r}")
     submitit = need("submitit", "posekit[slurm]", "runner=slurm")
     executor = _executor(submitit, own, settings, folder, count)
-    before = {path: entry.attempt for path, entry in latest_entries(folder).items()}
+    before = {path: one.attempt for path, one in latest_entries(folder, say=False).items()}
     queued = queued_jobs(submitit, folder, count) if own.get("cluster", "slurm") == "slurm" else {}
     jobs: dict[Shard, Any] = {}
     new = []
