@@ -184,6 +184,10 @@ def test_a_run_that_fails_stops_no_other(
     assert main(["train", "-m", *workshop[1], *words]) == 1
     found = [(row["run"], row["status"]) for row in rows(tmp_path / "all")]
     assert found == [("val/0", "done"), ("val/1", "failed")]
+    # They left nothing that another sweep could take away.
+    words[1] = f"dataset.val={labels}"
+    assert main(["train", "-m", *workshop[1], *words]) == 0
+    assert [row["run"] for row in rows(tmp_path / "all")] == ["val/0"]
     assert "nothing.json" in capsys.readouterr().err
 
 

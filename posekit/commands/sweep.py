@@ -286,12 +286,15 @@ def _search(
 
 
 def _check_free(command: str, folder: Path, fixed: Sequence[str]) -> None:
-    """Another sweep's runs have the same names, and its table would be lost."""
+    """Refuses another sweep's folder: its runs have the same names, and its table would be lost."""
     if "resume=true" in fixed or _is_distributed():
         return
-    if next(folder.rglob(REPORT), None) is not None:
+    reports = list(folder.rglob(REPORT))
+    if any(len(list(report.parent.iterdir())) > 1 for report in reports):
         resume = "continue it with resume=true, or " if command == "train" else ""
         raise InputError(f"{folder} already holds a sweep: {resume}choose another out_dir")
+    for report in reports:  # of dry runs, and of those that found their options wrong
+        report.unlink()
 
 
 def _key(override: Override) -> str:
