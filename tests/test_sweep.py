@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from posekit.cli import main
+from posekit.files import PACKAGED
 from tests.conftest import ROOT
 from tests.training import runs
 
@@ -195,10 +197,12 @@ def test_predictions_are_swept_and_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["predict", "-m", "model=demo", "flip_test=false,true", "device=cpu"]) == 0
+    for name in ("a b.jpg", "c:d.jpg"):  # signs that Hydra escapes
+        shutil.copy(PACKAGED / "demo.jpg", name)
+    assert main(["predict", "-m", "model=demo", "inputs=a b.jpg,c:d.jpg", "device=cpu"]) == 0
     (folder,) = tmp_path.glob("multirun/*/*")
-    assert len(rows(folder)) == 2
-    assert (folder / "1" / "predictions" / "demo.json").is_file()
+    assert [row["inputs"] for row in rows(folder)] == ["a b.jpg", "c:d.jpg"]
+    assert (folder / "1" / "predictions" / "c:d.json").is_file()
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from posekit.compose import compose_command, read_part
 from posekit.config import CONF_DIR
 from posekit.errors import InputError, first_line
 from posekit.files import write_whole
-from posekit.overrides import unquoted
+from posekit.overrides import LITERAL_KEYS, NAMED, unquoted
 from posekit.table import format_table
 
 __all__ = ["SWEPT", "is_hydras", "sweep", "sweep_settings"]
@@ -84,7 +84,7 @@ class _Job:
 
     def _typed(self, override: str) -> str:
         key, _, value = override.removeprefix("++").partition("=")
-        return f"{self.prefixes.get(key, '')}{key}={value}"
+        return f"{self.prefixes.get(key, '')}{key}={_unescaped(self.command, key, value)}"
 
     def _resuming(self, folder: Path) -> list[str]:
         """Another start of this job, which SLURM has queued again, goes on where that was."""
@@ -251,7 +251,7 @@ def _check_runs(
     command: str, swept: Sequence[Override], fixed: Sequence[str], where: Mapping[str, Any]
 ) -> None:
     """Composes a run for each value, so that a mistake is not found after hours."""
-    values = {_key(one): _values(one) for one in swept if one.is_discrete_sweep()}
+    values = {_key(one): _values(command, one) for one in swept if one.is_discrete_sweep()}
     first = {key: found[0] for key, found in values.items()}
     runs = [{**first, key: value} for key, found in values.items() for value in found] or [{}]
     for run in runs:
@@ -268,7 +268,7 @@ def _search(
 
     Those that are typed come later, and so count.
     """
-    first = [f"{_key(one)}={_values(one)[0]}" for one in swept if one.is_discrete_sweep()]
+    first = [f"{_key(one)}={_values(command, one)[0]}" for one in swept if one.is_discrete_sweep()]
     config = compose_command(command, [*fixed, *first], paths=path_keys(command), **where)
     if command == "predict":
         raise InputError("hydra/sweeper=optuna needs a metric: predict measures none")
@@ -306,8 +306,17 @@ def _prefix(override: Override) -> str:
     return line[: len(line) - len(line.lstrip("+"))]
 
 
-def _values(override: Override) -> list[str]:
-    return [str(value) for value in override.sweep_string_iterator()]
+def _values(command: str, override: Override) -> list[str]:
+    key = override.key_or_group
+    return [_unescaped(command, key, str(one)) for one in override.sweep_string_iterator()]
+
+
+def _unescaped(command: str, key: str, value: str) -> str:
+    """A value as it is typed: Hydra writes `hf\\://a/b`, but reads no names and no paths here."""
+    is_text = value[:1] not in ("[", "{", "'", '"')
+    if is_text and key in (*LITERAL_KEYS, *NAMED, *path_keys(command)):
+        return re.sub(r"\\(.)", r"\1", value)
+    return value
 
 
 def _quoted(path: str | Path) -> str:
