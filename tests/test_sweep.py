@@ -66,6 +66,7 @@ def test_a_sweep_that_was_interrupted_is_continued(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = ["train", "-m", *workshop[1], "seed=0,1", f"out_dir={tmp_path / 'all'}"]
+    words += [f"mirror_to={(tmp_path / 'copy').as_uri()}"]
 
     class SecondRun(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -86,6 +87,9 @@ def test_a_sweep_that_was_interrupted_is_continued(
     assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "did not end"]
     assert main([*words, "resume=true"]) == 0
     assert [row["status"] for row in rows(tmp_path / "all")] == ["done", "done"]
+    for run in ("0", "1"):
+        config = yaml.safe_load((tmp_path / "copy" / run / "config.yaml").read_text())
+        assert str(config["seed"]) == run
 
 
 def test_two_runs_of_joblib(
@@ -199,10 +203,11 @@ def test_predictions_are_swept_and_evaluated(
     monkeypatch.chdir(tmp_path)
     for name in ("a b.jpg", "c:d.jpg"):  # signs that Hydra escapes
         shutil.copy(PACKAGED / "demo.jpg", name)
-    assert main(["predict", "-m", "model=demo", "inputs=a b.jpg,c:d.jpg", "device=cpu"]) == 0
+    words = ["model=demo", "inputs=a b.jpg,c:d.jpg", "device=cpu", "pred_out_dir=poses"]
+    assert main(["predict", "-m", *words]) == 0
     (folder,) = tmp_path.glob("multirun/*/*")
     assert [row["inputs"] for row in rows(folder)] == ["a b.jpg", "c:d.jpg"]
-    assert (folder / "1" / "predictions" / "c:d.json").is_file()
+    assert (folder / "1" / "poses" / "c:d.json").is_file()
 
 
 @pytest.mark.parametrize(

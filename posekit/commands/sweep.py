@@ -48,6 +48,8 @@ __all__ = ["SWEPT", "is_hydras", "sweep", "sweep_settings"]
 # Commands that can be swept, and the key of each one's own output.
 SWEPT = {"train": "out_dir", "predict": "out_dir", "evaluate": "out"}
 
+# Keys of further files and folders to write, which would be the same ones for all runs.
+OUTPUTS = ("out_predictions", "pred_out_dir", "save_crops", "vis_out_dir")
 CONFIG = "sweep"
 INTERRUPTED = 130
 REPORT = "job.json"
@@ -96,7 +98,8 @@ class _Job:
         from posekit.commands.reporting import report_errors
 
         out = folder / "results.json" if self.command == "evaluate" else folder
-        words = [*self.fixed, *swept, f"{SWEPT[self.command]}={out}"]
+        fixed = [_of_run(word, folder) for word in self.fixed]
+        words = [*fixed, *swept, f"{SWEPT[self.command]}={out}"]
         where = {"config_dir": self.config_dir, "config_name": self.config_name}
         try:
             with _own_hydra():
@@ -107,6 +110,16 @@ class _Job:
         if status == INTERRUPTED:
             raise KeyboardInterrupt
         return "done" if status == 0 else "failed"
+
+
+def _of_run(word: str, folder: Path) -> str:
+    """What else is written lies in the run's folder; the copy of a sweep has a folder for each."""
+    key, _, value = word.partition("=")
+    if value in ("", "null"):
+        return word
+    if key == "mirror_to":
+        return f"{key}={unquoted(value).rstrip('/')}/{HydraConfig.get().sweep.subdir}"
+    return f"{key}={folder / Path(unquoted(value)).name}" if key in OUTPUTS else word
 
 
 @contextlib.contextmanager
