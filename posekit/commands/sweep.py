@@ -1,30 +1,22 @@
 """`-m`: a command once for each combination of values, by Hydra's own sweepers and launchers.
 
 Hydra sees the keys that are swept and its own settings (`conf/sweep/sweep.yaml`); each job composes
-its configuration as the command alone would. A job's folder has `job.json`: its overrides, how it
-ended and what it measured.
+its configuration as the command alone would (`posekit.commands.sweep_job`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
-import os
 import re
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.core.plugins import Plugins
@@ -36,101 +28,19 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from posekit.commands.option_texts import groups_of, path_keys
+from posekit.commands.sweep_job import OBJECTIVES, REPORT, SWEPT, Job, is_distributed, unescaped
 from posekit.compose import compose_command, read_part
 from posekit.config import CONF_DIR
 from posekit.errors import InputError, first_line
 from posekit.files import write_whole
-from posekit.overrides import LITERAL_KEYS, NAMED, unquoted
+from posekit.overrides import unquoted
 from posekit.table import format_table
 
-__all__ = ["SWEPT", "is_hydras", "sweep", "sweep_settings"]
+__all__ = ["is_hydras", "sweep", "sweep_settings"]
 
-# Commands that can be swept, and the key of each one's own output.
-SWEPT = {"train": "out_dir", "predict": "out_dir", "evaluate": "out"}
-
-# Keys of further files and folders to write, which would be the same ones for all runs.
-OUTPUTS = ("out_predictions", "pred_out_dir", "save_crops", "vis_out_dir")
 CONFIG = "sweep"
-INTERRUPTED = 130
-REPORT = "job.json"
 TABLE = "sweep.csv"
-# What Optuna is told, the first that a run measured, and which way it is better.
-OBJECTIVES = {"AP": "maximize", "MPJPE": "minimize"}
 MAX_METRICS = 6
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What Hydra runs, maybe in another process or on another machine."""
-
-    command: str
-    fixed: tuple[str, ...]
-    prefixes: Mapping[str, str]
-    config_dir: Path | None
-    config_name: str | None
-
-    def __call__(self, _: Any) -> float | None:
-        hydra = HydraConfig.get()
-        folder = Path(hydra.runtime.output_dir)
-        swept = [self._typed(override) for override in hydra.overrides.task]
-        words = [*swept, *self._resuming(folder)]
-        report: dict[str, Any] = {"overrides": swept, "status": "did not end", "metrics": {}}
-        _write(folder, report)
-        start = time.perf_counter()
-        report["status"] = self._run(words, folder)
-        report["seconds"] = round(time.perf_counter() - start, 1)
-        if report["status"] == "done":
-            report["metrics"] = _metrics(self.command, folder)
-        _write(folder, report)
-        return _objective(report["metrics"])
-
-    def _typed(self, override: str) -> str:
-        key, _, value = override.removeprefix("++").partition("=")
-        return f"{self.prefixes.get(key, '')}{key}={_unescaped(self.command, key, value)}"
-
-    def _resuming(self, folder: Path) -> list[str]:
-        """Another start of this job, which SLURM has queued again, goes on where that was."""
-        again = (folder / REPORT).exists() and not _is_distributed()
-        return ["resume=true"] if again and self.command == "train" else []
-
-    def _run(self, swept: list[str], folder: Path) -> str:
-        """How it ended; a job that fails stops no other."""
-        from posekit.commands.reporting import report_errors
-
-        out = folder / "results.json" if self.command == "evaluate" else folder
-        fixed = [_of_run(word, folder) for word in self.fixed]
-        words = [*fixed, *swept, f"{SWEPT[self.command]}={out}"]
-        where = {"config_dir": self.config_dir, "config_name": self.config_name}
-        try:
-            with _own_hydra():
-                status = report_errors(lambda: _function(self.command)(words, **where))
-        except Exception:
-            traceback.print_exc()
-            return "failed"
-        if status == INTERRUPTED:
-            raise KeyboardInterrupt
-        return "done" if status == 0 else "failed"
-
-
-def _of_run(word: str, folder: Path) -> str:
-    """What else is written lies in the run's folder; the copy of a sweep has a folder for each."""
-    key, _, value = word.partition("=")
-    if value in ("", "null"):
-        return word
-    if key == "mirror_to":
-        return f"{key}={unquoted(value).rstrip('/')}/{HydraConfig.get().sweep.subdir}"
-    return f"{key}={folder / Path(unquoted(value)).name}" if key in OUTPUTS else word
-
-
-@contextlib.contextmanager
-def _own_hydra() -> Iterator[None]:
-    """A job composes, for which there must be no other Hydra in its process."""
-    shared = GlobalHydra.instance()
-    before, shared.hydra = shared.hydra, None
-    try:
-        yield
-    finally:
-        shared.hydra = before
 
 
 def sweep(
@@ -168,7 +78,7 @@ def sweep(
     if "hydra/sweeper=optuna" in hydras:
         settings = [*_search(command, swept, fixed, where), *settings]
     prefixes = {one.key_or_group: _prefix(one) for one in swept}
-    job = _Job(command, tuple(fixed), prefixes, config_dir, config_name)
+    job = Job(command, tuple(fixed), prefixes, config_dir, config_name)
     tasks = [f"++{one.input_line.lstrip('+')}" for one in swept if one.input_line is not None]
     error: Exception | None = None
     with initialize_config_dir(str(CONF_DIR / CONFIG), job_name=command, version_base="1.3"):
@@ -187,12 +97,6 @@ def sweep(
         except Exception as caught:  # whatever a launcher says of a worker that died
             error = caught
     return _report(folder, error)
-
-
-def _function(command: str) -> Callable[..., int]:
-    module = import_module(f"posekit.commands.{command}")
-    function: Callable[..., int] = getattr(module, command)
-    return function
 
 
 def _sort(overrides: Sequence[str]) -> tuple[list[str], list[Override], list[str]]:
@@ -232,11 +136,6 @@ def _take_folder(
         )
     rest = [word for word in fixed if word.partition("=")[0] != "out_dir"]
     return (unquoted(named[-1]) if named and named[-1] not in ("null", "") else None), rest
-
-
-def _is_distributed() -> bool:
-    """Whether torchrun started this process and others, which write to the same folders."""
-    return "RANK" in os.environ
 
 
 def _check_plugins(hydras: Sequence[str]) -> None:
@@ -300,7 +199,7 @@ def _search(
 
 def _check_free(command: str, folder: Path, fixed: Sequence[str]) -> None:
     """Refuses another sweep's folder: its runs have the same names, and its table would be lost."""
-    if "resume=true" in fixed or _is_distributed():
+    if "resume=true" in fixed or is_distributed():
         return
     reports = list(folder.rglob(REPORT))
     if any(len(list(report.parent.iterdir())) > 1 for report in reports):
@@ -321,15 +220,7 @@ def _prefix(override: Override) -> str:
 
 def _values(command: str, override: Override) -> list[str]:
     key = override.key_or_group
-    return [_unescaped(command, key, str(one)) for one in override.sweep_string_iterator()]
-
-
-def _unescaped(command: str, key: str, value: str) -> str:
-    """A value as it is typed: Hydra writes `hf\\://a/b`, but reads no names and no paths here."""
-    is_text = value[:1] not in ("[", "{", "'", '"')
-    if is_text and key in (*LITERAL_KEYS, *NAMED, *path_keys(command)):
-        return re.sub(r"\\(.)", r"\1", value)
-    return value
+    return [unescaped(command, key, str(one)) for one in override.sweep_string_iterator()]
 
 
 def _quoted(path: str | Path) -> str:
@@ -365,28 +256,6 @@ def _hydra_config(overrides: Sequence[str]) -> Any:
         )
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(first_line(error)) from None
-
-
-def _metrics(command: str, folder: Path) -> dict[str, float | None]:
-    if command == "evaluate":
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["metrics"]
-    elif (path := folder / "export" / "metrics.json").is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        found = {}
-    return dict(found or {})
-
-
-def _objective(metrics: Mapping[str, float | None]) -> float | None:
-    """What a sweeper that looks for the best is told; None, a failure, where nothing is measured.
-
-    NaN would end Optuna's search.
-    """
-    return next((metrics[name] for name in OBJECTIVES if name in metrics), None)
-
-
-def _write(folder: Path, report: Mapping[str, Any]) -> None:
-    write_whole(folder / REPORT, json.dumps(report, indent=2).encode())
 
 
 def _report(folder: Path, error: Exception | None) -> int:
