@@ -64,6 +64,7 @@ def test_a_sweep_that_was_interrupted_is_continued(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    ctrl_c: None,
 ) -> None:
     words = ["train", "-m", *workshop[1], "seed=0,1", f"out_dir={tmp_path / 'all'}"]
     words += [f"mirror_to={(tmp_path / 'copy').as_uri()}"]
