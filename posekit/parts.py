@@ -11,7 +11,7 @@ from posekit.config import find_checkpoint
 from posekit.errors import InputError, UnknownModelError
 from posekit.locate import Located, choose_parts, locate
 from posekit.spec import Spec, load_spec
-from posekit.weights.hub import PUBLISHED, named_here
+from posekit.weights.hub import MIRROR_FILE, PUBLISHED, named_here
 
 __all__ = ["Part", "Parts", "composed_parts", "find_part", "find_parts"]
 
@@ -58,8 +58,8 @@ class Parts(NamedTuple):
 
     @property
     def sources(self) -> dict[str, str]:
-        """The file or URL of each part's weights, or "published"."""
-        return {kind: os.fspath(part.weights or "published") for kind, part in self.named.items()}
+        """The file or address of each part's weights, or "published"."""
+        return {kind: _source(part.weights or "published") for kind, part in self.named.items()}
 
     @property
     def licenses(self) -> dict[str, str]:
@@ -158,6 +158,16 @@ def _checked(
 def _part(found: Located, weights: str | Path | None, key: str, trust: bool) -> Part:
     spec = load_spec(found.name, found.search, trust=found.trusted(trust))
     return Part(spec, weights or found.weights, named_here(key))
+
+
+def _source(weights: str | Path) -> str:
+    """Of a model of the Hub its address: where it is cached differs between machines."""
+    name = os.fspath(weights)
+    *_, repository, snapshots, commit, file = ("", "", "", "", *Path(name).parts)
+    words = repository.split("--")
+    if (words[0], snapshots, file) == ("models", "snapshots", MIRROR_FILE) and len(words) == 3:
+        return f"hf://{words[1]}/{words[2]}@{commit}"
+    return name
 
 
 def composed_parts(config: Mapping[str, Any]) -> Parts:

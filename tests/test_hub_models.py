@@ -15,6 +15,7 @@ import posekit
 from posekit import build, hub_models
 from posekit.cli import main
 from posekit.compose import compose_command
+from posekit.config import PACKAGED
 from posekit.errors import DownloadError, InputError, PosekitError, WeightsError
 from posekit.locate import locate
 from tests.conftest import ROOT
@@ -414,6 +415,17 @@ def test_a_folder_that_was_made_for_it_has_all(
     (tmp_path / "cache" / "hub").mkdir(parents=True)
     found = hub_models.fetch_model("hf://org/mine")
     assert found.root.is_relative_to(tmp_path / "cache" / "hub")
+
+
+def test_results_name_the_repository_and_its_commit_not_a_path_here(
+    server: HubServer, commit: str, tmp_path: Path  # noqa: F811
+) -> None:  # fmt: skip
+    predictor = posekit.load("hf://org/mine", detector="whole_image", device="cpu")
+    assert predictor.weights == {"model": f"hf://org/mine@{commit}"}
+    image = PACKAGED / "demo.jpg"
+    list(predictor(image, formats="csv", pred_out_dir=tmp_path / "out"))
+    (written,) = (tmp_path / "out").glob("*.meta.json")
+    assert json.loads(written.read_text())["weights"] == predictor.weights
 
 
 def test_it_is_a_model_for_every_command(server: HubServer, commit: str) -> None:  # noqa: F811
