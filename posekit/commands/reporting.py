@@ -27,9 +27,13 @@ def report_errors(run: Callable[[], int | None]) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # A client's line per request, or per session, says nothing to a user.
-    for name in ("aiobotocore", "azure", "botocore", "httpx", "httpx2"):
+    for name in ("aiobotocore", "azure", "botocore", "fsspec", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # a traceback of what it raises too
+    for name in (
+        "gcsfs",
+        "google.auth",
+    ):  # of what is raised too, with a traceback, or again and again
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         check_working_folder()
         return run() or 0

@@ -63,7 +63,7 @@ def describe(url: str) -> RemoteFile:
     """
     with store_errors(url):
         system, inside = _as_it_is_now(url)
-        return _described(system, system.info(inside))
+        return _described(system, url, system.info(inside))
 
 
 def find(url: str) -> list[RemoteFile]:
@@ -81,7 +81,7 @@ def find(url: str) -> list[RemoteFile]:
             found = list(system.find(inside, detail=True).values())
         else:
             found = [system.info(inside)]
-        return [_described(system, info) for info in found if info["type"] == "file"]
+        return [_described(system, url, info) for info in found if info["type"] == "file"]
 
 
 def find_below(url: str) -> list[str]:
@@ -106,11 +106,14 @@ def send(path: Path, url: str) -> None:
     """
     with store_errors(url, "write"):
         system, inside = store_of(url)
-        # Buckets have no folders, and a bucket is nothing to be made by the way.
-        if url.partition(":")[0] not in BUCKETS:
-            # Where a folder is missing nevertheless, the next line says so.
-            with contextlib.suppress(Exception):
-                system.makedirs(inside.rpartition("/")[0], exist_ok=True)
+        # Buckets have no folders, and a bucket is nothing to be made by the way. A file is there
+        # when all of it has come; to rename one would be to copy and delete it.
+        if url.partition(":")[0] in BUCKETS:
+            system.put_file(str(path), inside)
+            return
+        # Where a folder is missing nevertheless, the next line says so.
+        with contextlib.suppress(Exception):
+            system.makedirs(inside.rpartition("/")[0], exist_ok=True)
         system.put_file(str(path), f"{inside}.part")
         system.mv(f"{inside}.part", inside)
 
@@ -143,7 +146,7 @@ def _as_it_is_now(url: str) -> tuple[Any, str]:
     return system, inside
 
 
-def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
+def _described(system: Any, url: str, info: dict[str, Any]) -> RemoteFile:
     names = (
         *("mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "Last-Modified"),
         *("updated", "created", "blob_id"),
@@ -151,7 +154,10 @@ def _described(system: Any, info: dict[str, Any]) -> RemoteFile:
     changed = next((info[name] for name in names if info.get(name) is not None), None)
     if not isinstance(changed, str | int | float | None):
         changed = str(changed)
-    return RemoteFile(system.unstrip_protocol(info["name"]), info.get("size"), changed)
+    # As it was asked for: of several schemes of a store, `az` and `abfs`, fsspec names the first.
+    scheme, _, _ = url.partition("://")
+    _, _, path = system.unstrip_protocol(info["name"]).partition("://")
+    return RemoteFile(f"{scheme}://{path}", info.get("size"), changed)
 
 
 @contextlib.contextmanager
