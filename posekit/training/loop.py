@@ -37,6 +37,7 @@ from posekit.training.processes import (
     launch_id,
     loading_processes,
     make_accelerator,
+    saying_who_is_lost,
 )
 from posekit.training.run_folder import RunFolder, changed_values
 from posekit.training.tasks import make_task
@@ -66,12 +67,14 @@ def train(config: Mapping[str, Any]) -> Path:
         InputError: data, values or a folder that cannot be used; a loss that is not finite.
         OutputError: a file cannot be written.
         WeightsError: initial weights that do not fit.
+        PosekitError: another process of the run is gone.
     """
     options = TrainOptions.of(config)
-    run = _Run(config, options)
-    if not options.dry_run:
-        run.open()
-        run.learn()
+    with saying_who_is_lost():
+        run = _Run(config, options)
+        if not options.dry_run:
+            run.open()
+            run.learn()
     return run.folder.path
 
 

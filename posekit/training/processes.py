@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,7 +20,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
-from posekit.errors import InputError
+from posekit.errors import InputError, PosekitError, first_line
 from posekit.training.mirror import Mirror
 from posekit.training.options import TrainOptions
 from posekit.training.run_folder import RunFolder, is_same_run
@@ -33,12 +35,42 @@ __all__ = [
     "launch_id",
     "loading_processes",
     "make_accelerator",
+    "saying_who_is_lost",
 ]
 
 MOST_WORKERS = 8
 # Other processes wait for the first one's evaluation.
 PATIENCE = timedelta(hours=4)
 LOOK = 0.02  # seconds between looks for who else has come
+# The place in Gloo's source that its errors, which have no class of their own, begin with.
+GLOO = re.compile(r"\[\S*/gloo/\S*\]\s*")
+
+
+@contextlib.contextmanager
+def saying_who_is_lost() -> Iterator[None]:
+    """One line where another process of the run is gone, which that one's own words explain.
+
+    Raises:
+        PosekitError: it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.distributed.DistError) and not GLOO.search(str(error)):
+            raise
+        reason = GLOO.sub("", first_line(error)).partition(". This is")[0]
+        advice = (
+            "it is restarted if torchrun has --max-restarts left, else run all again with "
+            "resume=true"
+        )
+        if "remote=[127." in reason:  # what a machine's own name stands for
+            advice = (
+                "set GLOO_SOCKET_IFNAME to the network that leads to the other machines, such "
+                "as eth0"
+            )
+        raise PosekitError(
+            f"another process of this run has ended or cannot be reached: {reason}; {advice}"
+        ) from error
 
 
 def make_accelerator(options: TrainOptions) -> Accelerator:

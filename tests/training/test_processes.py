@@ -145,6 +145,8 @@ def test_two_machines_survive_the_death_of_a_process(tmp_path: Path) -> None:
     log = "\n".join(found)
     assert [agent.returncode for agent in agents] == [0, 0], log
     assert log.count("restarted by torchrun") == 1
+    assert log.count("error: another process of this run has ended or cannot be reached: ") == 1
+    assert "Traceback" not in log
     assert_same_runs(tmp_path / "elastic", expected)
 
 
