@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
+import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +15,26 @@ import pytest
 from posekit.batching.manifest import Entry
 from posekit.batching.options import RunOptions
 from posekit.batching.runners import ray
-from posekit.batching.tasks import Outcome
+from posekit.batching.sources import Source
+from posekit.batching.tasks import Job, Outcome, Task
 from posekit.errors import InputError, PosekitError
 
 
 def outcome(name: str) -> Outcome:
     return Outcome(Entry(path=f"/clips/{name}", name=name, status="done"))
+
+
+def tasks_of(*names: str) -> list[Task]:
+    return [Task(Source(f"/clips/{name}", name)) for name in names]
+
+
+def job_of() -> Job:
+    """A job without networks."""
+    return Job(
+        parts=None,  # type: ignore[arg-type]
+        loading={}, options={}, formats=(), drawings=False, folder=Path("/nowhere"), threads=1,
+        fingerprint="",
+    )  # fmt: skip
 
 
 def ends_at_once(job: Any, tasks: Any, options: Any, connection: Connection) -> None:
@@ -74,3 +91,33 @@ def test_what_came_is_kept_and_an_end_is_told(
             take()
     assert found == names
     assert not multiprocessing.active_children()
+
+
+def test_a_cluster_that_does_not_answer_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: Any = tmp_path / "told"  # in place of a job, which this process has no use for
+    monkeypatch.setattr(ray, "_drive", answers_when_told)
+    monkeypatch.setattr(ray, "PATIENCE", 0.01)
+    monkeypatch.setattr(ray.log, "warning", lambda text, *values: told.write_text(text % values))
+    assert not list(ray._from_process(told, [], RunOptions(runner="ray", address="auto")))
+    assert told.read_text().startswith("Ray: the cluster (address=auto) does not answer yet; ")
+
+
+def answers_when_told(job: Any, tasks: Any, options: Any, connection: Connection) -> None:
+    connection.send(ray.BEGUN)
+    while not job.exists():
+        time.sleep(0.01)
+    connection.send(ray.JOINED)
+    connection.send(None)
+
+
+def test_an_address_at_which_nothing_is_is_refused() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(InputError, match=f"^address=127.0.0.1:{port} does not answer: Connect"):
+            ray._check_address(f"127.0.0.1:{port}")
+        free.listen()
+        ray._check_address(f"127.0.0.1:{port}")
+    ray._check_address("auto")
