@@ -29,10 +29,8 @@ def report_errors(run: Callable[[], int | None]) -> int:
     # A client's line per request, or per session, says nothing to a user.
     for name in ("aiobotocore", "azure", "botocore", "fsspec", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in (
-        "gcsfs",
-        "google.auth",
-    ):  # of what is raised too, with a traceback, or again and again
+    # Of what is raised too, with a traceback, or again and again.
+    for name in ("gcsfs", "google.auth"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         check_working_folder()
