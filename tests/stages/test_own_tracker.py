@@ -180,9 +180,10 @@ def test_the_adapter_of_the_documentation_works() -> None:
     pytest.importorskip("trackers")
     text = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n((?:(?!```).)*class ByteTracked.*?)```", text, re.DOTALL)
-    assert len(block.splitlines()) <= 20
+    adapter, loop, _ = block.partition("\nfor result in ")
+    assert loop and len(adapter.splitlines()) <= 20
     found: dict[str, Any] = {}
-    exec(block, found)
+    exec(adapter, found)
     tracks = tracks_with(found["ByteTracked"])
     ids = []
     for frame in frames(clip(), 6):
