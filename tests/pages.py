@@ -186,6 +186,9 @@ class Reader:
             assert error.name and not error.name.startswith("posekit"), where
             self.missing.append(error.name)
         except Exception as error:
+            if found := re.search(r"No module named '(\w+)'; pip install ", str(error)):
+                self.missing.append(found[1])
+                return printed.getvalue()
             raise AssertionError(f"{where}: {type(error).__name__}: {error}\n{code}") from error
         return printed.getvalue()
 
