@@ -9,12 +9,12 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-__all__ = ["asked", "slurm_cluster"]
+__all__ = ["asked", "slurm_cluster", "until"]
 
 CONFIGURATION = """
 ClusterName=test
@@ -71,12 +71,12 @@ def slurm_cluster(folder: Path) -> Iterator[None]:
             )
             stack.callback(_end, daemon)
         until(lambda: asked("sinfo", "--noheader", "--format=%T %D") == "idle 2")
+        stack.callback(_empty)
         yield
 
 
-def until(holds: object, patience: float = PATIENCE) -> None:
+def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
     """Waits until something holds; a test fails that waits longer than `patience` seconds."""
-    assert callable(holds)
     waiting = threading.Event()
     for _ in range(int(patience / 0.1)):
         if holds():
@@ -88,6 +88,12 @@ def until(holds: object, patience: float = PATIENCE) -> None:
 def asked(*command: str) -> str:
     """What one of SLURM's commands prints."""
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout.strip()
+
+
+def _empty() -> None:
+    """Ends all jobs; else what looks after them would outlive the nodes."""
+    asked("scancel", f"--user={getpass.getuser()}")
+    until(lambda: not asked("squeue", "--noheader"))
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:

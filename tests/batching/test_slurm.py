@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from posekit.batching import slurm_queue
 from posekit.batching.manifest import manifest_path
 from posekit.batching.options import Shard
 from posekit.batching.run import batch_composed
@@ -86,6 +87,32 @@ def test_a_job_is_queued_again_as_long_as_it_gets_something_done(tmp_path: Path)
     job._before = slurm._progress(config, "1/2")
     with pytest.raises(PosekitError, match="stopped 3 times before a clip was finished"):
         job.checkpoint(config, "1/2")
+
+
+def test_squeue_is_read_as_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SLURM 22.05 printed; `test_slurm_cluster.py` asks SLURM itself, where there is one."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text(
+        "#!/bin/sh\n"
+        "[ $6 = 9 ] && { echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1; }\n"
+        "echo '12_1|PENDING|launch failed requeued held'\n"
+        "echo '12_0|CANCELLED|None'\n"
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    states = slurm_queue.job_states("12")
+    assert states is not None and states["12_0"].ended and not states["12_1"].ended
+    assert states["12_1"].reason == "launch failed requeued held"
+    assert slurm_queue.job_states("9") == {} and slurm_queue.job_states() == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"12_0": 3}', '{"12_0": ["a", 2, "", ""]}'])
+def test_notes_of_jobs_that_are_damaged(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / slurm_queue.NOTED).write_text(content)
+    assert slurm_queue.queued_jobs(None, tmp_path, 2) == {}
+    assert "cannot be read: jobs of earlier calls are not known" in caplog.text
 
 
 @pytest.mark.parametrize(
